@@ -1,0 +1,1 @@
+"""The cloud: from cases to expert reviews, and from reviews to datasets."""

@@ -1,0 +1,193 @@
+"""What things are: Frame -> Framing -> TankView -> Composite -> Evidence -> Verdict (+ Decision) -> Case.
+
+Records are frozen and typed. Those with pixels compare by identity and stay on the device; those without are
+`msgspec.Struct`s whose field names are the names on the wire (docs/asyncapi.yaml is generated from them).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+FramingStatus = Literal["ok", "shifted", "lost", "unchecked"]
+VerdictWord = Literal["ok", "leak", "uncertain", "not_tested"]
+DecisionWord = Literal["ok", "leak", "none"]
+DecidedBy = Literal["human", "machine", "none"]
+OutcomeWord = Literal["agree", "machine_leak", "human_leak", "unsure", "not_tested", "undecided", "machine_only"]
+SampledFor = Literal["disagreement", "unsure", "not_tested", "audit", "challenge", "none"]
+WaterStatus = Literal["clear", "murky", "unknown"]
+Mode = Literal["human_only", "shadow", "assist", "partial", "full"]
+Phase = Literal["empty", "entering", "watching", "decided", "leaving"]
+Corner = Literal["TL", "TR", "BR", "BL"]
+CORNERS: tuple[Corner, ...] = ("TL", "TR", "BR", "BL")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One camera image. `image`: (H, W, 3) uint8 BGR, or (H, W) uint8 grey; never written to after capture."""
+
+    image: np.ndarray
+    sequence: int
+    """Counts the camera's pictures from 0; a gap means dropped frames."""
+    monotonic_s: float
+    """Capture time on a clock that never jumps, in seconds; recordings start at 0."""
+    taken_at: float
+    """Capture time, UTC, seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marker:
+    """One of the tank's codes in a frame. `corners_px`: (4, 2) float32, the code's own TL, TR, BR, BL in camera pixels."""
+
+    corner: Corner
+    corners_px: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Framing:
+    """What the markers say about one frame. `homography`: (3, 3) float64, camera pixels -> tank view pixels."""
+
+    status: FramingStatus
+    homography: np.ndarray
+    corners_seen: int = 0
+    shift_px: float | None = None
+    rotation_deg: float | None = None
+    words: str = ""
+    """What is wrong, the limit and the cure, for a person; empty while all is well."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TankView:
+    """A frame seen straight on: `grey` (h, w) uint8, rectified, stabilised, lamps masked out."""
+
+    grey: np.ndarray
+    sequence: int
+    monotonic_s: float
+    homography: np.ndarray
+    """(3, 3) float64, camera pixels -> tank view pixels, the stabilising shift included."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composite:
+    """Three tank views a set time apart. `image`: (h, w, 3) uint8, channel order R, G, B = oldest, middle, newest."""
+
+    image: np.ndarray
+    monotonic_s: float
+    """Capture time of the newest of the three."""
+    spacing_s: float
+    """Mean time between neighbours, as captured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the detector says of one composite.
+
+    `heat`: (h/4, w/4) float32, 0..1. `bubbles`: (n, 5) float32 rows of x_px, y_px (tank view), score 0..1,
+    vx_px_s, vy_px_s (negative = rising), strongest first.
+    """
+
+    monotonic_s: float
+    heat: np.ndarray
+    bubbles: np.ndarray
+    score: float
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The machine's word on a case; `score` is the calibrated leak probability at equal odds, None when not tested."""
+
+    verdict: VerdictWord
+    score: float | None
+    reason: str
+    leak_at_tank_px: tuple[int, int] | None = None
+    leak_std_cm3_s: float | None = None
+    smallest_leak_std_cm3_s: float | None = None
+
+
+class Sampled(msgspec.Struct, frozen=True):
+    """Why a case's clip goes to review, and with which probability it was drawn (never 0)."""
+
+    reason: SampledFor = msgspec.field(name="for")
+    probability: float
+
+
+class FramingSummary(msgspec.Struct, frozen=True):
+    """The framing of a whole case: the worst status that cost usable time."""
+
+    status: FramingStatus
+    corners_seen: int | None = None
+    shift_px: float | None = None
+
+
+class WaterSummary(msgspec.Struct, frozen=True):
+    """The water during a case; `clarity` 0 (opaque) .. 1 (clear)."""
+
+    status: WaterStatus
+    clarity: float | None = None
+
+
+class BundleRef(msgspec.Struct, frozen=True):
+    """Which bundle spoke."""
+
+    version: int
+    sha256: str
+
+
+class ClipRef(msgspec.Struct, frozen=True):
+    """The stored video of a case, by the hash of its bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class ChallengerVerdict(msgspec.Struct, frozen=True):
+    """What the challenger would have said; logged, never spoken."""
+
+    bundle: BundleRef
+    verdict: VerdictWord
+    score: float | None
+    reason: str
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One immersion of one unit, from entering the water to the inspector's decision."""
+
+    schema: Literal["tankwatch/case/1"] = "tankwatch/case/1"
+    case_id: str
+    site: str
+    station: str
+    boot_id: str
+    sequence: int
+    """Counts this device's cases without gaps, over restarts too; the outbox hands it out."""
+    started_at: str
+    """UTC, ISO 8601."""
+    ended_at: str
+    started_s: float
+    """Seconds since the source's first frame."""
+    ended_s: float
+    usable_s: float
+    """Seconds of watching in which framing, picture and water allowed a leak to be seen."""
+    verdict: VerdictWord
+    score: float | None
+    reason: str
+    leak_at_px: tuple[int, int] | None
+    """In camera pixels."""
+    leak_at_tank_px: tuple[int, int] | None
+    leak_std_cm3_s: float | None
+    smallest_leak_std_cm3_s: float | None
+    decision: DecisionWord
+    decided_by: DecidedBy
+    outcome: OutcomeWord
+    sampled: Sampled
+    framing: FramingSummary
+    water: WaterSummary
+    frames: int
+    composites: int
+    dropped: int
+    bundle: BundleRef
+    mode: Mode
+    profile_sha256: str | None
+    """Hash of the station profile; None where none was given."""
+    clip: ClipRef | None = None
+    """None where the clip stays on the device."""
+    challenger: ChallengerVerdict | None = None

@@ -1,0 +1,106 @@
+"""station.toml <-> StationProfile: where the tank, its markers and its lamps are in the camera's picture.
+
+The one place where a profile's bytes become a record. `calibrate fit` writes it, everybody else only reads it.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from edge_agent.errors import StationError
+from edge_agent.records import Corner
+
+STATION_ID = r"^[A-Z0-9-]{1,16}$"
+StationId = Annotated[str, msgspec.Meta(pattern=STATION_ID)]
+Point = tuple[float, float]
+
+
+class MarkerReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One code as it was at set-up: its own TL, TR, BR, BL in camera pixels."""
+
+    corner: Corner
+    corners_px: tuple[Point, Point, Point, Point]
+
+
+class Lamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One lamp: what it means when lit, and where it is in the camera's picture (x, y, width, height)."""
+
+    means: Literal["ok", "leak"]
+    rect_px: tuple[int, int, int, int]
+
+
+class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As they were at set-up; None where the camera does not tell."""
+
+    fps: float | None = None
+    exposure_ms: float | None = None
+    gain: float | None = None
+    brightness: float | None = None
+    """Mean grey level of the empty tank, 0..255."""
+
+
+class StationProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A station's calibration."""
+
+    schema: Literal["tankwatch/station/1"] = "tankwatch/station/1"
+    station: StationId
+    frame_size_px: tuple[int, int]
+    """Camera picture, width and height."""
+    tank_px: tuple[Point, Point, Point, Point]
+    """The tank view's corners TL, TR, BR, BL in camera pixels: the outer corners of the four markers."""
+    view_size_px: tuple[int, int]
+    """Rectified tank view, width and height."""
+    px_per_mm: float | None
+    """Scale of the tank view; None = unknown."""
+    markers: tuple[MarkerReference, ...]
+    marker_size_mm: float | None = None
+    lamps: tuple[Lamp, ...] = ()
+    camera: CameraSettings = CameraSettings()
+    tolerance_shift_px: float = 2.0
+    tolerance_rotation_deg: float = 0.35
+    required_hold_s: float = 5.0
+    """A unit watched for less is not tested."""
+    required_sensitivity_std_cm3_s: float | None = None
+    empty_view: str | None = None
+    """The empty tank: base64 of a (24, 32) uint8 grey picture of the tank view; None = unknown."""
+
+    def empty_grey(self) -> np.ndarray | None:
+        """(24, 32) uint8, or None where the empty tank was not seen."""
+        if self.empty_view is None:
+            return None
+        return np.frombuffer(base64.b64decode(self.empty_view), np.uint8).reshape(24, 32)
+
+
+def load(path: Path) -> tuple[StationProfile, str]:
+    """The profile in `path` and the hash of its bytes. Raises StationError naming the file and the fault."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StationError(f"station profile {path} cannot be read ({error.strerror}): make one with 'calibrate fit'") from error
+    return parse(data, str(path)), hashlib.sha256(data).hexdigest()
+
+
+def parse(data: bytes, name: str = "station.toml") -> StationProfile:
+    """Bytes of a TOML file -> StationProfile; unknown keys and wrong types are StationErrors that name them."""
+    try:
+        return msgspec.toml.decode(data, type=StationProfile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StationError(f"station profile {name} is not usable: {error}: mend the line or run 'calibrate fit' again") from error
+
+
+def dump(profile: StationProfile) -> bytes:
+    """StationProfile -> TOML; `parse` gives it back."""
+    return msgspec.toml.encode(_without_none(msgspec.to_builtins(profile)))
+
+
+def _without_none(value):
+    """TOML has no null: a field that is not known is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Training: from recordings and datasets to bundles, and the evaluation of bundles."""
