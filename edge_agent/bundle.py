@@ -41,6 +41,15 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clarity under which the water is murky."""
 
 
+class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the nets can see, measured on the bundle's own test set; gives the smallest leak a case could have shown."""
+
+    smallest_bubble_px: float = 2.0
+    """Diameter in the tank view from which `recall` holds."""
+    recall: float = 0.8
+    bubbles_needed: Literal[1, 2, 3] = 2
+
+
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a bundle comes from."""
 
@@ -63,6 +72,7 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """sha256 of each net's bytes."""
     preprocessing: Preprocessing
     thresholds: Thresholds
+    sensitivity: Sensitivity = Sensitivity()
     lineage: Lineage
     card: str
     """The model card, Markdown."""
