@@ -1,0 +1,194 @@
+"""The messages on the wire beside `records.Case`: what device and cloud tell each other, field by field.
+
+Field names are the names on the wire; `docs/asyncapi.yaml` is generated from them. Their bytes and topics are in `wire`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from edge_agent.records import BundleRef, FramingStatus, Mode, WaterStatus
+
+PART_BYTES = 256 * 1024
+CLIP_BYTES = 512 * 1024 * 1024
+CLIP_TYPE = "application/x-tankwatch-clip"
+
+SHA256 = r"^[0-9a-f]{64}$"
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+# Python's `$` also matches before a final line feed; the lengths close that gap for hashes.
+Sha256 = Annotated[str, msgspec.Meta(pattern=SHA256, max_length=64)]
+Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER, max_length=128)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+AlarmPriority = Literal["low", "medium", "high"]
+CameraWord = Literal["ok", "stalled", "lost", "unknown"]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained, and the last will: is the device there, and what does it run?"""
+
+    schema: Literal["tankwatch/status/1"] = "tankwatch/status/1"
+    status: Literal["online", "offline"]
+    mode: Mode | None = None
+    bundle: BundleRef | None = None
+    challenger: BundleRef | None = None
+    software: str
+    """Version of this program."""
+    since: str
+    """UTC, ISO 8601: since when the status holds, as far as the device knows."""
+
+
+class ClipManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Announces a clip before its parts."""
+
+    schema: Literal["tankwatch/clip-manifest/1"] = "tankwatch/clip-manifest/1"
+    sha256: Sha256
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=CLIP_BYTES)]
+    parts: Annotated[int, msgspec.Meta(ge=1)]
+    part_bytes: Annotated[int, msgspec.Meta(ge=1, le=PART_BYTES)] = PART_BYTES
+    case_id: Identifier
+    content_type: str = CLIP_TYPE
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cloud's store holds now, sent after its commit."""
+
+    schema: Literal["tankwatch/receipt/1"] = "tankwatch/receipt/1"
+    cases: tuple[tuple[Identifier, Sha256], ...] = ()
+    """Case id and hash of the stored payload."""
+    clips: tuple[Sha256, ...] = ()
+    """Clips that are stored whole."""
+    parts: tuple[tuple[Sha256, Count], ...] = ()
+    """Clips that are not whole yet, with the number of the next part that is wanted: where to resume."""
+
+
+class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The device's own health."""
+
+    version: str
+    uptime_s: float
+    disk_free_mb: float
+    waiting_cases: Count
+    waiting_clips: Count
+    oldest_waiting_s: float | None = None
+    sent: Count = 0
+    """Messages published since start."""
+    receipted: Count = 0
+    """Cases and clips receipted since start."""
+    resent: Count = 0
+    reconnects: Count = 0
+    resident_mb: float | None = None
+
+
+class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the camera delivers."""
+
+    camera: CameraWord = "unknown"
+    fps: float | None = None
+    frames: Count = 0
+    dropped: Count = 0
+    framing: FramingStatus = "unchecked"
+    shift_px: float | None = None
+    water: WaterStatus = "unknown"
+    clarity: float | None = None
+    brightness: float | None = None
+    """Mean grey level, 0..255."""
+
+
+class VerdictCounts(msgspec.Struct, frozen=True):
+    """Cases by the machine's word, since start."""
+
+    ok: Count = 0
+    leak: Count = 0
+    uncertain: Count = 0
+    not_tested: Count = 0
+
+
+class OutcomeCounts(msgspec.Struct, frozen=True):
+    """Cases by comparison with the inspector, since start."""
+
+    agree: Count = 0
+    machine_leak: Count = 0
+    human_leak: Count = 0
+    unsure: Count = 0
+    not_tested: Count = 0
+    undecided: Count = 0
+    machine_only: Count = 0
+
+
+class OutputMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the device says."""
+
+    cases: Count = 0
+    verdicts: VerdictCounts = VerdictCounts()
+    outcomes: OutcomeCounts = OutcomeCounts()
+    step_ms: float | None = None
+    """CPU time a frame, mean since the last metrics."""
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Every 10 s."""
+
+    schema: Literal["tankwatch/metrics/1"] = "tankwatch/metrics/1"
+    at: str
+    boot_id: str
+    software: SoftwareMetrics
+    input: InputMetrics = InputMetrics()
+    output: OutputMetrics = OutputMetrics()
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained while active; an empty payload on its topic ends it."""
+
+    schema: Literal["tankwatch/alarm/1"] = "tankwatch/alarm/1"
+    id: Identifier
+    priority: AlarmPriority
+    text: str
+    since: str
+    cause: str
+    consequence: str
+    action: str
+    """What to do."""
+
+
+class Disposition(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of the device's word to the line, where the mode lets it decide."""
+
+    schema: Literal["tankwatch/disposition/1"] = "tankwatch/disposition/1"
+    case_id: Identifier
+    disposition: Literal["ok", "leak", "wait"]
+    expires_at: str
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained: what the cloud wants of the device. `mode` may lower the degree of automation, never raise it."""
+
+    schema: Literal["tankwatch/desired/1"] = "tankwatch/desired/1"
+    counter: Count
+    """Only rises; a smaller or equal one is ignored."""
+    bundle: BundleRef | None = None
+    challenger: BundleRef | None = None
+    mode: Mode | None = None
+    audit_probability: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    """Floor of the audit's sampling probability."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A one-off order; each id is carried out once."""
+
+    schema: Literal["tankwatch/command/1"] = "tankwatch/command/1"
+    id: Identifier
+    order: Literal["send_clip", "resend_since", "trigger", "self_test"]
+    case_id: Identifier | None = None
+    """For `send_clip`."""
+    since: str | None = None
+    """UTC, ISO 8601; for `resend_since`."""
+    expires_at: str | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a command."""
+
+    schema: Literal["tankwatch/reply/1"] = "tankwatch/reply/1"
+    id: Identifier
+    done: bool
+    text: str
