@@ -1,0 +1,44 @@
+"""Machine and human side by side: Verdict + Decision -> Outcome, and whether an expert should look. PURE."""
+
+from edge_agent.records import DecidedBy, DecisionWord, OutcomeWord, Sampled, VerdictWord
+
+AUDIT_HIGHEST = 0.5
+"""Agreements that the machine was least sure of are audited at most this often."""
+
+
+def outcome(verdict: VerdictWord, decision: DecisionWord, decided_by: DecidedBy) -> OutcomeWord:
+    """The first that holds, in the order of the contract."""
+    if verdict == "not_tested":
+        return "not_tested"
+    if decided_by == "machine":
+        return "machine_only"
+    if decision == "none":
+        return "undecided"
+    if verdict == "uncertain":
+        return "unsure"
+    if verdict == decision:
+        return "agree"
+    return "machine_leak" if verdict == "leak" else "human_leak"
+
+
+def sampled(outcome: OutcomeWord, score: float | None, *, audit_floor: float, draw: float) -> Sampled:
+    """Why this case's clip goes to review. `audit_floor` > 0: smallest audit probability; `draw`: uniform in 0..1.
+
+    Everything but an agreement (or a decision of the machine alone) is sent. Agreements are drawn with a probability
+    that rises from the floor, where the score is sure, to AUDIT_HIGHEST, where it is not: audits are few, and the
+    rare hidden errors sit near the threshold.
+    """
+    if outcome in ("machine_leak", "human_leak", "undecided"):
+        return Sampled(reason="disagreement", probability=1.0)
+    if outcome == "unsure":
+        return Sampled(reason="unsure", probability=1.0)
+    if outcome == "not_tested":
+        return Sampled(reason="not_tested", probability=1.0)
+    probability = audit_probability(score, audit_floor)
+    return Sampled(reason="audit" if draw < probability else "none", probability=probability)
+
+
+def audit_probability(score: float | None, audit_floor: float) -> float:
+    """Never 0, so that bounds over all units can be computed from the audited ones."""
+    unsureness = 1.0 if score is None else 1.0 - abs(2.0 * score - 1.0)
+    return round(min(1.0, audit_floor + max(0.0, AUDIT_HIGHEST - audit_floor) * unsureness**2), 6)

@@ -1,0 +1,131 @@
+"""One frame -> everything that is seen in it: framing, the rectified and stabilised tank view, faults, lamps, water."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from edge_agent.composite import without_colour
+from edge_agent.decision import DecisionWatch, Signal
+from edge_agent.framing import rectify
+from edge_agent.immersion import thumbnail
+from edge_agent.lamps import LampReader
+from edge_agent.records import Frame, Framing, TankView
+from edge_agent.stabilise import Stabiliser
+from edge_agent.station import StationProfile
+from edge_agent.visibility import PictureWatch
+
+
+class FramingSource(Protocol):
+    """What says how a frame is framed: a watch over the markers, or the fixed framing of a recording without them."""
+
+    def step(self, frame: Frame) -> Framing: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What one frame shows. `thumb`: (24, 32) float32 cell means of the tank view."""
+
+    frame: Frame
+    framing: Framing
+    view: TankView
+    thumb: np.ndarray
+    fault: str
+    """What blinds the camera, in words; empty while nothing does."""
+    signal: Signal
+
+    @property
+    def usable(self) -> bool:
+        return not self.fault and self.framing.status in ("ok", "unchecked")
+
+
+class Eyes:
+    """Looks at frames one after the other."""
+
+    def __init__(
+        self,
+        profile: StationProfile | None,
+        framing: FramingSource,
+        view_size_px: tuple[int, int],
+        lamps: LampReader | None,
+        decisions: DecisionWatch,
+    ) -> None:
+        self._profile = profile
+        self._framing = framing
+        self._size = view_size_px
+        self._lamps = lamps
+        self._decisions = decisions
+        self._pictures = PictureWatch()
+        self._stabiliser: Stabiliser | None = None
+        self._anchored_s: float | None = None
+        self._mask: np.ndarray | None = None
+
+    def look(self, frame: Frame) -> Sight:
+        """Frames must come in order of capture and keep their size."""
+        grey = without_colour(frame.image)
+        framing = self._framing.step(frame)
+        homography = framing.homography @ _translation(*self._shake(grey, frame.monotonic_s))
+        view = self._mask_lamps(rectify(grey, homography, self._size), framing.homography)
+        thumb = thumbnail(view)
+        lit = self._lamps.read(frame) if self._lamps else {}
+        return Sight(
+            frame=frame,
+            framing=framing,
+            view=TankView(view, frame.sequence, frame.monotonic_s, homography),
+            thumb=thumb,
+            fault=self._pictures.step(thumb, frame.monotonic_s),
+            signal=self._decisions.step(lit, frame.monotonic_s),
+        )
+
+    def lamp_crops(self, frame: Frame) -> list[np.ndarray]:
+        """The lamps' part of the picture, BGR, in the profile's order."""
+        lamps = self._profile.lamps if self._profile else ()
+        return [frame.image[y : y + h, x : x + w] for x, y, w, h in (lamp.rect_px for lamp in lamps)]
+
+    def anchor_anew(self) -> None:
+        """The next frame becomes the one that shake is measured against: light and pose change over the hours."""
+        self._anchored_s = None
+
+    def _shake(self, grey: np.ndarray, now_s: float) -> tuple[float, float]:
+        if self._stabiliser is None:
+            self._stabiliser = Stabiliser(_marker_region(self._profile, grey.shape) if self._profile else None)
+        if self._anchored_s is None:
+            self._stabiliser.anchor(grey)
+            self._anchored_s = now_s
+            return 0.0, 0.0
+        return self._stabiliser.shift(grey)
+
+    def _mask_lamps(self, view: np.ndarray, homography: np.ndarray) -> np.ndarray:
+        """The lamps tell the human's word; no net may see it."""
+        if self._profile is None or not self._profile.lamps:
+            return view
+        if self._mask is None:
+            self._mask = lamp_mask(self._profile, homography, self._size)
+        if self._mask.any():
+            view[self._mask] = 128
+        return view
+
+
+def lamp_mask(profile: StationProfile, homography: np.ndarray, view_size_px: tuple[int, int]) -> np.ndarray:
+    """(h, w) bool: where lamps are in the tank view, with a margin of a quarter of their size."""
+    width, height = view_size_px
+    mask = np.zeros((height, width), np.uint8)
+    for lamp in profile.lamps:
+        x, y, w, h = lamp.rect_px
+        x0, y0, x1, y1 = x - w / 4, y - h / 4, x + w * 1.25, y + h * 1.25
+        corners = np.float64([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
+        cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, homography))), 1)
+    return mask.astype(bool)
+
+
+def _marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarray | None:
+    region = np.zeros(shape[:2], np.uint8)
+    for marker in profile.markers:
+        cv2.fillConvexPoly(region, np.int32(np.round(marker.corners_px)), 1)
+    return region.astype(bool) if region.any() else None
+
+
+def _translation(dx: float, dy: float) -> np.ndarray:
+    """Undoes a shake of (dx, dy) camera pixels."""
+    return np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy], [0.0, 0.0, 1.0]])

@@ -1,0 +1,145 @@
+"""Thumbnails of the tank view over time -> which phase of an immersion this is, and when it began. PURE.
+
+A unit is large and still, bubbles are small: on a (24, 32) thumbnail a unit changes whole cells against the empty
+tank, and moving shows as cells that differ from a quarter of a second ago.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from edge_agent.records import Phase
+
+THUMB_SIZE = (32, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class ImmersionLimits:
+    """Limits in shares of the thumbnail's cells, grey levels and seconds."""
+
+    cell_level: float = 7.0
+    """A cell that differs by more from the empty tank is taken by something."""
+    touch_share: float = 0.008
+    """Share of taken cells from which a unit has touched the water (found by looking back)."""
+    unit_share: float = 0.05
+    """Share of taken cells that only a unit can have; hysteresis down to half of it."""
+    move_level: float = 6.0
+    """A cell that changed by more within `move_lag_s` has moved."""
+    move_share: float = 0.012
+    move_lag_s: float = 0.25
+    still_s: float = 0.3
+    """A unit is at rest after this long without movement."""
+    gone_s: float = 0.2
+    """The tank is empty after this long without a unit."""
+    adapt_s: float = 20.0
+    """Time constant with which the picture of the empty tank follows light and water."""
+
+
+@dataclass(frozen=True, slots=True)
+class Immersion:
+    """What is known of the unit now. Times are capture times; None = has not happened."""
+
+    phase: Phase
+    entered_s: float | None = None
+    settled_s: float | None = None
+    left_s: float | None = None
+    moving: bool = False
+
+
+def thumbnail(view_grey: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 tank view -> (24, 32) float32 of cell means."""
+    # Area averaging of the whole view costs most of the budget; every second row and column says the same.
+    return cv2.resize(view_grey[::2, ::2], THUMB_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+class ImmersionWatch:
+    """Follows one station. `empty`: (24, 32) thumbnail of the empty tank, or None: then the first half second is it."""
+
+    def __init__(self, empty: np.ndarray | None, limits: ImmersionLimits | None = None) -> None:
+        self._limits = limits or ImmersionLimits()
+        self._empty = None if empty is None else empty.astype(np.float32)
+        self._learned: list[np.ndarray] = []
+        self._first_s: float | None = None
+        self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._shares: deque[tuple[float, float]] = deque(maxlen=240)
+        self._still_since: float | None = None
+        self._free_since: float | None = None
+        self._last_s: float | None = None
+        self._now = Immersion("empty")
+
+    def step(self, thumb: np.ndarray, now_s: float, *, decided: bool = False) -> Immersion:
+        """The state after the thumbnail `thumb` taken at `now_s`; `decided` = the inspector's lamp is lit or was."""
+        moving = self._moved(thumb, now_s)
+        if not self._knows_empty(thumb, now_s, moving=moving):
+            return self._now
+        share = self._taken_share(thumb)
+        self._shares.append((now_s, share))
+        self._adapt(thumb, now_s, share)
+        self._still_since = None if moving else (now_s if self._still_since is None else self._still_since)
+        self._now = replace(self._advance(share, now_s, decided=decided), moving=moving)
+        self._last_s = now_s
+        return self._now
+
+    def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
+        now, limits = self._now, self._limits
+        if now.entered_s is None or now.left_s is not None:
+            if share < limits.unit_share:
+                return Immersion("empty", left_s=now.left_s)
+            return Immersion("entering", entered_s=self._looking_back(limits.touch_share, now_s))
+        if share >= limits.unit_share / 2:
+            self._free_since = None
+        elif self._free_since is None:
+            self._free_since = now_s
+        if self._free_since is not None and now_s - self._free_since >= limits.gone_s:
+            left_s, self._free_since = self._free_since, None
+            return replace(now, phase="empty", left_s=left_s)
+        resting = self._still_since is not None and now_s - self._still_since >= limits.still_s
+        if now.settled_s is None:
+            return replace(now, phase="watching", settled_s=self._still_since) if resting else now
+        if decided:
+            return replace(now, phase="decided" if resting else "leaving")
+        return replace(now, phase="watching" if resting else "leaving")
+
+    def _looking_back(self, share: float, now_s: float) -> float:
+        """When the taken share last rose above `share`: the unit touched the water before enough of it was seen."""
+        began_s = now_s
+        for at_s, was in reversed(self._shares):
+            if was < share or now_s - at_s > 3.0:
+                break
+            began_s = at_s
+        return began_s
+
+    def _taken_share(self, thumb: np.ndarray) -> float:
+        assert self._empty is not None
+        # Light flickers and ages as a whole: compare at equal medians.
+        gain = float(np.clip(np.median(self._empty) / max(float(np.median(thumb)), 1.0), 0.8, 1.25))
+        return float((np.abs(thumb * gain - self._empty) > self._limits.cell_level).mean())
+
+    def _moved(self, thumb: np.ndarray, now_s: float) -> bool:
+        lag_s = self._limits.move_lag_s
+        if self._past and now_s < self._past[-1][0]:
+            self._past.clear()
+        self._past.append((now_s, thumb))
+        while len(self._past) > 1 and now_s - self._past[1][0] >= lag_s:
+            self._past.popleft()
+        then = self._past[0][1]
+        gain = float(np.clip(np.median(then) / max(float(np.median(thumb)), 1.0), 0.9, 1.11))
+        return float((np.abs(thumb * gain - then) > self._limits.move_level).mean()) > self._limits.move_share
+
+    def _knows_empty(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
+        if self._empty is not None:
+            return True
+        self._first_s = now_s if self._first_s is None else self._first_s
+        self._learned.append(thumb)
+        if now_s - self._first_s >= 0.5 and not moving:
+            self._empty = np.median(self._learned[-15:], axis=0).astype(np.float32)
+        return self._empty is not None
+
+    def _adapt(self, thumb: np.ndarray, now_s: float, share: float) -> None:
+        if self._last_s is None or self._now.phase != "empty" or share >= self._limits.touch_share:
+            return
+        assert self._empty is not None
+        weight = min(max(now_s - self._last_s, 0.0) / self._limits.adapt_s, 0.2)
+        self._empty += weight * (thumb - self._empty)

@@ -1,0 +1,79 @@
+"""How far a frame has shaken against a still one, in camera pixels: the markers' edges are compared, not the water.
+
+Inverse-compositional Lucas-Kanade (Baker & Matthews 2004) for a shift with gain and offset of brightness, over some
+hundred strong edge points. PURE.
+"""
+
+import cv2
+import numpy as np
+
+POINTS = 600
+ITERATIONS = 6
+FARTHEST_PX = 6.0
+"""A larger answer is no shake: the camera has moved, or the picture has changed."""
+
+
+class Stabiliser:
+    """Measures the shift of frames against an anchor frame.
+
+    `region`: (H, W) bool, where still, contrasty things are (the markers); None = everywhere.
+    """
+
+    def __init__(self, region: np.ndarray | None = None) -> None:
+        self._region = region
+        self._values: np.ndarray | None = None
+
+    def anchor(self, grey: np.ndarray) -> None:
+        """Makes `grey` (H, W) uint8 the frame that the others are measured against."""
+        smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
+        gx, gy = cv2.Scharr(smooth, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(smooth, cv2.CV_32F, 0, 1) / 32
+        strength = gx * gx + gy * gy
+        rows, columns = _strongest(strength, self._region)
+        self._values = None
+        if len(rows) < 40:
+            return
+        self._xs, self._ys = columns.astype(np.float32), rows.astype(np.float32)
+        values = smooth[rows, columns].astype(np.float32)
+        jacobian = np.stack([gx[rows, columns], gy[rows, columns], values - values.mean(), np.ones_like(values)], axis=1)
+        self._solve = np.linalg.pinv(jacobian).astype(np.float32)
+        self._values = values
+        self._level = values.mean()
+
+    def shift(self, grey: np.ndarray) -> tuple[float, float]:
+        """(dx, dy): how far the picture lies right of and below the anchor; (0, 0) without a usable anchor."""
+        if self._values is None:
+            return 0.0, 0.0
+        dx = dy = 0.0
+        gain, offset = 1.0, 0.0
+        for _ in range(ITERATIONS):
+            seen = _sample(grey, self._xs + np.float32(dx), self._ys + np.float32(dy))
+            error = (seen - offset - self._level) / gain - (self._values - self._level)
+            # A hand or a unit before an edge is no shake: residuals are capped at three times the median.
+            limit = 3 * float(np.median(np.abs(error))) + 1.0
+            step = self._solve @ np.clip(error, -limit, limit)
+            dx, dy = dx - float(step[0]), dy - float(step[1])
+            gain, offset = gain * (1 + float(step[2])), offset + float(step[3])
+            if abs(step[0]) + abs(step[1]) < 0.02:
+                break
+        if not (abs(dx) <= FARTHEST_PX and abs(dy) <= FARTHEST_PX):
+            return 0.0, 0.0
+        return dx, dy
+
+
+def _strongest(strength: np.ndarray, region: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest edge point of each 4x4 cell, then the strongest POINTS of those."""
+    allowed = strength if region is None else np.where(region, strength, 0)
+    height, width = (allowed.shape[0] // 4) * 4, (allowed.shape[1] // 4) * 4
+    inner = allowed[:height, :width].copy()
+    inner[:8], inner[-8:], inner[:, :8], inner[:, -8:] = 0, 0, 0, 0
+    cells = inner.reshape(height // 4, 4, width // 4, 4).transpose(0, 2, 1, 3).reshape(-1, 16)
+    where, best = cells.argmax(1), cells.max(1)
+    order = np.argsort(best)[::-1][:POINTS]
+    order = order[best[order] > 4.0]
+    rows, columns = order // (width // 4) * 4 + where[order] // 4, order % (width // 4) * 4 + where[order] % 4
+    return rows, columns
+
+
+def _sample(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    seen = cv2.remap(grey, xs.reshape(-1, 1), ys.reshape(-1, 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return seen.ravel().astype(np.float32)
