@@ -15,6 +15,10 @@ from edge_agent.records import Frame, Framing, TankView
 from edge_agent.stabilise import Stabiliser
 from edge_agent.station import StationProfile
 from edge_agent.visibility import PictureWatch
+from edge_agent.water import WaterGauge
+
+WATER_EVERY_S = 1.0
+"""Water changes over hours; a case needs a few readings."""
 
 
 class FramingSource(Protocol):
@@ -34,6 +38,8 @@ class Sight:
     fault: str
     """What blinds the camera, in words; empty while nothing does."""
     signal: Signal
+    clarity: float | None = None
+    """Of the water, 0..1; measured now and then, None between."""
 
     @property
     def usable(self) -> bool:
@@ -50,12 +56,16 @@ class Eyes:
         view_size_px: tuple[int, int],
         lamps: LampReader | None,
         decisions: DecisionWatch,
+        *,
+        water: WaterGauge | None = None,
     ) -> None:
         self._profile = profile
         self._framing = framing
         self._size = view_size_px
         self._lamps = lamps
         self._decisions = decisions
+        self._water = water
+        self._gauged_s = float("-inf")
         self._pictures = PictureWatch()
         self._stabiliser: Stabiliser | None = None
         self._anchored_s: float | None = None
@@ -76,6 +86,7 @@ class Eyes:
             thumb=thumb,
             fault=self._pictures.step(thumb, frame.monotonic_s),
             signal=self._decisions.step(lit, frame.monotonic_s),
+            clarity=self._clarity(view, frame.monotonic_s),
         )
 
     def lamp_crops(self, frame: Frame) -> list[np.ndarray]:
@@ -95,6 +106,12 @@ class Eyes:
             self._anchored_s = now_s
             return 0.0, 0.0
         return self._stabiliser.shift(grey)
+
+    def _clarity(self, view: np.ndarray, now_s: float) -> float | None:
+        if self._water is None or 0 <= now_s - self._gauged_s < WATER_EVERY_S:
+            return None
+        self._gauged_s = now_s
+        return self._water.clarity(view)
 
     def _mask_lamps(self, view: np.ndarray, homography: np.ndarray) -> np.ndarray:
         """The lamps tell the human's word; no net may see it."""

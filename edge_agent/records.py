@@ -148,6 +148,11 @@ class ChallengerVerdict(msgspec.Struct, frozen=True):
     score: float | None
     reason: str
 
+    @classmethod
+    def of(cls, bundle: BundleRef, word: Verdict) -> "ChallengerVerdict":
+        """The part of a verdict that is logged."""
+        return cls(bundle=bundle, verdict=word.verdict, score=word.score, reason=word.reason)
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One immersion of one unit, from entering the water to the inspector's decision."""

@@ -1,0 +1,187 @@
+"""The case that is open: what its frames add up to while the unit is in the water, and the record made of it. PURE."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+
+import numpy as np
+
+from edge_agent.eyes import Sight
+from edge_agent.immersion import Immersion
+from edge_agent.records import (
+    BundleRef,
+    Case,
+    ChallengerVerdict,
+    ClipRef,
+    DecidedBy,
+    FramingStatus,
+    FramingSummary,
+    Mode,
+    OutcomeWord,
+    Sampled,
+    Verdict,
+    WaterSummary,
+)
+from edge_agent.verdict import Watched
+
+LONGEST_GAP_S = 0.5
+"""Frames farther apart than this show nothing of the time between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who speaks."""
+
+    site: str
+    station: str
+    boot_id: str
+    """Random for each start, so that case ids are unique for ever."""
+    mode: Mode = "shadow"
+    profile_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All that was said on a case: the champion's word, the challenger's, and how they compare with the human's."""
+
+    verdict: Verdict
+    bundle: BundleRef
+    composites: int
+    decided_by: DecidedBy
+    outcome: OutcomeWord
+    sampled: Sampled
+    clip: ClipRef | None
+    challenger: ChallengerVerdict | None
+
+
+class OpenCase:
+    """Adds up sights from the moment the unit touches the water."""
+
+    def __init__(self, case_id: str, entered_s: float) -> None:
+        self.case_id = case_id
+        self.entered_s = entered_s
+        self.left_s: float | None = None
+        self.decision = "none"
+        self.decided_s: float | None = None
+        self.frames = 0
+        self.usable_s = 0.0
+        self._rest_s = 0.0
+        self._dropped = 0
+        self._framing_s: dict[FramingStatus, float] = {}
+        self._faults_s: dict[str, float] = {}
+        self._corners: list[int] = []
+        self._shifts: list[float] = []
+        self._clarities: list[float] = []
+        self._last: Sight | None = None
+
+    def see(self, sight: Sight, immersion: Immersion) -> bool:
+        """Takes the next sight; True when it shows the unit at rest in a usable picture."""
+        now_s, last, self._last = sight.frame.monotonic_s, self._last, sight
+        self.frames += 1
+        self.left_s = immersion.left_s
+        if sight.signal.decision != "none" and self.decision == "none" and (sight.signal.since_s or 0) >= self.entered_s:
+            self.decision, self.decided_s = sight.signal.decision, sight.signal.since_s
+        if sight.framing.status != "unchecked":
+            self._corners.append(sight.framing.corners_seen)
+        if sight.framing.shift_px is not None:
+            self._shifts.append(sight.framing.shift_px)
+        at_rest = immersion.settled_s is not None and immersion.left_s is None and not immersion.moving
+        if last is None:
+            return at_rest and sight.usable
+        self._dropped += max(0, sight.frame.sequence - last.frame.sequence - 1)
+        passed_s = now_s - last.frame.monotonic_s
+        if at_rest and 0 < passed_s <= LONGEST_GAP_S:
+            self._account(sight, passed_s)
+        return at_rest and sight.usable
+
+    def watched(self, composites: int, *, murky_below: float) -> Watched:
+        """How the unit was watched, as far as a verdict needs it."""
+        fault_s = sum(self._faults_s.values())
+        worst = max(self._faults_s, key=self._faults_s.__getitem__, default="")
+        return Watched(
+            usable_s=self.usable_s,
+            composites=composites,
+            framing=self._framing(),
+            water=self._water(murky_below),
+            fault=worst if fault_s > self._rest_s / 2 else "",
+        )
+
+    def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
+        """The Case. `first_s`: the source's first frame, from which its seconds count; sequence 0 until it is stored."""
+        assert self._last is not None
+        now = self._last.frame
+        verdict = said.verdict
+        return Case(
+            case_id=self.case_id,
+            site=who.site,
+            station=who.station,
+            boot_id=who.boot_id,
+            sequence=0,
+            started_at=_utc(now.taken_at - (now.monotonic_s - self.entered_s)),
+            ended_at=_utc(now.taken_at - (now.monotonic_s - ended_s)),
+            started_s=round(self.entered_s - first_s, 3),
+            ended_s=round(ended_s - first_s, 3),
+            usable_s=round(self.usable_s, 2),
+            verdict=verdict.verdict,
+            score=verdict.score,
+            reason=verdict.reason,
+            leak_at_px=_to_camera(verdict.leak_at_tank_px, self._last.view.homography),
+            leak_at_tank_px=verdict.leak_at_tank_px,
+            leak_std_cm3_s=verdict.leak_std_cm3_s,
+            smallest_leak_std_cm3_s=verdict.smallest_leak_std_cm3_s,
+            decision=self.decision,
+            decided_by=said.decided_by,
+            outcome=said.outcome,
+            sampled=said.sampled,
+            framing=watched.framing,
+            water=watched.water,
+            frames=self.frames,
+            composites=said.composites,
+            dropped=self._dropped,
+            bundle=said.bundle,
+            mode=who.mode,
+            profile_sha256=who.profile_sha256,
+            clip=said.clip,
+            challenger=said.challenger,
+        )
+
+    def _account(self, sight: Sight, passed_s: float) -> None:
+        status = sight.framing.status
+        self._rest_s += passed_s
+        self._framing_s[status] = self._framing_s.get(status, 0.0) + passed_s
+        if sight.fault:
+            kind = sight.fault.split(" (")[0].rsplit(" for ", 1)[0]
+            self._faults_s[kind] = self._faults_s.get(kind, 0.0) + passed_s
+        if sight.clarity is not None:
+            self._clarities.append(sight.clarity)
+        if sight.usable:
+            self.usable_s += passed_s
+
+    def _framing(self) -> FramingSummary:
+        """The worst status that cost more than a tenth of the time at rest; else the best that was seen."""
+        order: tuple[FramingStatus, ...] = ("lost", "shifted")
+        costly = [status for status in order if self._framing_s.get(status, 0.0) > 0.1 * self._rest_s]
+        last = self._last.framing.status if self._last else "unchecked"
+        best: FramingStatus = "unchecked" if last == "unchecked" else "ok"
+        return FramingSummary(
+            status=costly[0] if costly else best,
+            corners_seen=round(median(self._corners)) if self._corners else None,
+            shift_px=round(median(self._shifts), 2) if self._shifts else None,
+        )
+
+    def _water(self, murky_below: float) -> WaterSummary:
+        if not self._clarities:
+            return WaterSummary("unknown")
+        clarity = round(median(self._clarities), 3)
+        return WaterSummary("murky" if clarity < murky_below else "clear", clarity)
+
+
+def _to_camera(at_tank_px: tuple[int, int] | None, homography: np.ndarray) -> tuple[int, int] | None:
+    if at_tank_px is None:
+        return None
+    x, y, w = np.linalg.inv(homography) @ np.array([at_tank_px[0], at_tank_px[1], 1.0])
+    return round(float(x / w)), round(float(y / w))
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

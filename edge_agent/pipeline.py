@@ -1,0 +1,191 @@
+"""The whole story on one screen: frame -> sight -> immersion -> judged views -> Case.
+
+`Inspector.step(frame)` gives the cases that are complete. It opens nothing: nets, clips and chance are handed in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_agent import compare
+from edge_agent.case import Identity, Judgement, OpenCase
+from edge_agent.eyes import Eyes, Sight
+from edge_agent.immersion import Immersion, ImmersionWatch
+from edge_agent.judge import Judge
+from edge_agent.records import Case, ChallengerVerdict, ClipRef, DecidedBy, Frame, Verdict
+from edge_agent.verdict import not_tested
+
+LATE_LAMP_S = 1.5
+"""A lamp that lights within this time after the unit has left still decides it."""
+
+
+class ClipSink(Protocol):
+    """Where the pictures of the open case go."""
+
+    def frame(self, sight: Sight, *, since_settled_s: float | None) -> None: ...
+    def finish(self, judge: Judge, verdict: Verdict) -> ClipRef: ...
+    def discard(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How agreements are drawn for audit. `draw` gives uniform numbers in 0..1."""
+
+    audit_floor: float
+    draw: Callable[[], float]
+
+
+class Inspector:
+    """Follows one station. Without `immersions` the whole recording is one case and the unit is in the tank."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        eyes: Eyes,
+        champion: Judge,
+        *,
+        sampling: Sampling,
+        challenger: Judge | None = None,
+        immersions: ImmersionWatch | None = None,
+        open_clip: Callable[[str], ClipSink] | None = None,
+    ) -> None:
+        self._identity, self._eyes, self._champion, self._challenger = identity, eyes, champion, challenger
+        self._sampling, self._immersions, self._open_clip = sampling, immersions, open_clip
+        self._case: OpenCase | None = None
+        self._clip: ClipSink | None = None
+        self._opened_s: float | None = None
+        self._first_s: float | None = None
+        self._count = 0
+        self.immersion = Immersion("empty")
+        self.sight: Sight | None = None
+        """The last frame as it was seen, for screens and metrics."""
+
+    def step(self, frame: Frame) -> list[Case]:
+        """Takes the next frame; the cases that it completes, most often none."""
+        if self._first_s is None:
+            self._first_s = frame.monotonic_s
+        sight = self.sight = self._eyes.look(frame)
+        before, self.immersion = self.immersion, self._follow(sight)
+        done = []
+        if self._case and self._another_unit(before):
+            done.append(self._close(before.left_s or frame.monotonic_s))
+        if self._case is None and self._unit_to_watch():
+            self._open()
+        if self._case is None:
+            return done + self._unwatched_decision(sight)
+        self._feed(sight)
+        return done + self._completed(frame.monotonic_s)
+
+    def finish(self) -> list[Case]:
+        """The source has ended: the open case, if any, is closed as it stands."""
+        if self._case is None or self.sight is None:
+            return []
+        return [self._close(self._case.decided_s or self._case.left_s or self.sight.frame.monotonic_s)]
+
+    def _follow(self, sight: Sight) -> Immersion:
+        if self._immersions is None:
+            return Immersion("watching", entered_s=self._first_s, settled_s=self._first_s)
+        if sight.fault:
+            return self.immersion
+        decided = self._case is None or self._case.decision != "none"
+        return self._immersions.step(sight.thumb, sight.frame.monotonic_s, decided=decided)
+
+    def _another_unit(self, before: Immersion) -> bool:
+        return self.immersion.entered_s not in (None, before.entered_s)
+
+    def _unit_to_watch(self) -> bool:
+        now = self.immersion
+        return now.entered_s is not None and now.left_s is None and now.entered_s != self._opened_s
+
+    def _open(self) -> None:
+        assert self.immersion.entered_s is not None
+        self._opened_s = self.immersion.entered_s
+        self._case = self._new_case(self._opened_s)
+        for judge in self._judges():
+            judge.restart()
+        self._clip = self._open_clip(self._case.case_id) if self._open_clip else None
+
+    def _new_case(self, entered_s: float) -> OpenCase:
+        self._count += 1
+        return OpenCase(f"{self._identity.station}-{self._identity.boot_id}-{self._count:05d}", entered_s)
+
+    def _feed(self, sight: Sight) -> None:
+        assert self._case is not None
+        watchable = self._case.see(sight, self.immersion)
+        settled_s = self.immersion.settled_s
+        since_s = sight.frame.monotonic_s - settled_s if watchable and settled_s is not None else None
+        if self._clip:
+            self._clip.frame(sight, since_settled_s=since_s)
+        if since_s is not None:
+            for judge in self._judges():
+                judge.push(sight.view, since_s)
+
+    def _completed(self, now_s: float) -> list[Case]:
+        case = self._case
+        assert case is not None
+        if self._immersions is None:
+            return []
+        if case.decided_s is not None:
+            return [self._close(case.decided_s)]
+        if case.left_s is not None and now_s - case.left_s >= LATE_LAMP_S:
+            return [self._close(case.left_s)]
+        return []
+
+    def _unwatched_decision(self, sight: Sight) -> list[Case]:
+        """A lamp without an open case: an immersion nobody watched, or a second decision on one that is closed."""
+        since_s = sight.signal.since_s
+        if not sight.signal.fresh or since_s is None:
+            return []
+        case = self._new_case(since_s)
+        case.see(sight, Immersion("empty"))
+        words = "a lamp was lit without an immersion that was watched: see that the unit is in the picture"
+        return [self._record(case, since_s, not_tested(words), clip=None, composites=0, second=None)]
+
+    def _close(self, ended_s: float) -> Case:
+        case, clip, champion = self._case, self._clip, self._champion
+        assert case is not None
+        self._case = self._clip = None
+        self._eyes.anchor_anew()
+        verdict = self._word(champion, case)
+        second = self._challenger and ChallengerVerdict.of(self._challenger.bundle.ref, self._word(self._challenger, case))
+        return self._record(case, ended_s, verdict, clip=clip, composites=champion.composites, second=second)
+
+    def _word(self, judge: Judge, case: OpenCase) -> Verdict:
+        murky_below = judge.bundle.manifest.thresholds.murky_below
+        return judge.verdict(case.watched(judge.composites, murky_below=murky_below))
+
+    def _record(
+        self,
+        case: OpenCase,
+        ended_s: float,
+        verdict: Verdict,
+        *,
+        clip: ClipSink | None,
+        composites: int,
+        second: ChallengerVerdict | None,
+    ) -> Case:
+        decided_by: DecidedBy = "none" if case.decision == "none" else "human"
+        outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
+        sampling = self._sampling
+        sampled = compare.sampled(outcome, verdict.score, audit_floor=sampling.audit_floor, draw=sampling.draw())
+        said = Judgement(
+            verdict=verdict,
+            bundle=self._champion.bundle.ref,
+            composites=composites,
+            decided_by=decided_by,
+            outcome=outcome,
+            sampled=sampled,
+            clip=self._keep(clip, verdict) if sampled.reason != "none" else None,
+            challenger=second,
+        )
+        if clip and sampled.reason == "none":
+            clip.discard()
+        murky_below = self._champion.bundle.manifest.thresholds.murky_below
+        watched = case.watched(composites, murky_below=murky_below)
+        return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
+
+    def _keep(self, clip: ClipSink | None, verdict: Verdict) -> ClipRef | None:
+        return clip.finish(self._champion, verdict) if clip else None
+
+    def _judges(self) -> list[Judge]:
+        return [judge for judge in (self._champion, self._challenger) if judge]
