@@ -1,0 +1,126 @@
+"""The front door: one table from command to function, imported when called; the one place that joins packages."""
+
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    "demo": ("benchmarks.demo:demo", "the whole system on this machine, with a twin station"),
+    "inspect": ("tankwatch:inspect", "inspect a recording or a live source"),
+    "replay": ("edge_agent.replay:replay", "judge a stored clip again"),
+    "evaluate": ("models.evaluate:evaluate", "inspect labelled recordings and report"),
+    "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
+    "twin": ("calibration.record:twin", "record | view: the simulated station"),
+    "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | user | dataset: the cloud's processes"),
+    "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
+    "bundle": ("models.registry:bundle", "show | verify: what a bundle holds"),
+    "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
+    "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
+    "drill": ("tankwatch:drill", "fault exercises with a ledger"),
+    "check": ("benchmarks.quality:check", "format, lint, types, layers"),
+    "test": ("benchmarks.quality:test", "the tests"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command. A TankwatchError becomes one line on stderr and status 1."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        print(f"tankwatch: there is no command '{name}'; ./tankwatch --help lists them", file=sys.stderr)
+        return 2
+    from edge_agent.errors import TankwatchError
+
+    try:
+        return _function(COMMANDS[name][0])(rest) or 0
+    except TankwatchError as error:
+        print(f"tankwatch {name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def usage() -> str:
+    """All commands, a line each."""
+    rows = "\n".join(f"  {name:10} {words}" for name, (_, words) in COMMANDS.items())
+    return f"usage: ./tankwatch COMMAND ...\n\n{rows}\n\n./tankwatch COMMAND --help says more."
+
+
+def inspect(argv: list[str]) -> int:
+    """`inspect`, with the twin as one more source."""
+    from edge_agent.inspection import inspect as run
+
+    return run(argv, openers=_openers())
+
+
+def agent(argv: list[str]) -> int:
+    """The device's processes."""
+    return _sub("agent", argv, {"inspect": "tankwatch:agent_inspect", "uplink": "edge_agent.uplink:uplink"})
+
+
+def agent_inspect(argv: list[str]) -> int:
+    """`agent inspect`, with the twin as one more camera."""
+    from edge_agent.agent import agent_inspect as run
+
+    return run(argv, openers=_openers())
+
+
+def cloud(argv: list[str]) -> int:
+    """The cloud's processes."""
+    table = {
+        "ingest": "cloud_sync.ingest:ingest",
+        "web": "cloud_sync.web:web",
+        "user": "cloud_sync.accounts:user",
+        "dataset": "cloud_sync.dataset:dataset",
+    }
+    return _sub("cloud", argv, table)
+
+
+def train(argv: list[str]) -> int:
+    """`train`: the shipped recipe trains on the twin's scenes, which models may not import itself."""
+    from calibration import scenes_for_training
+    from models.train import train as run
+
+    return run(argv, scenes_for_training)
+
+
+def bench(argv: list[str]) -> int:
+    """Benchmarks by name."""
+    names = ("pipeline", "start", "twin", "ingest")
+    return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
+
+
+def drill(argv: list[str]) -> int:
+    """Fault exercises by name."""
+    return _sub("drill", argv, {"kill": "benchmarks.drill_kill:run"})
+
+
+def _openers():
+    from calibration.twin import open_twin
+
+    return {"twin:": open_twin}
+
+
+def _sub(command: str, argv: list[str], table: dict[str, str]) -> int:
+    if argv and argv[0] in table:
+        return _function(table[argv[0]])(argv[1:])
+    asked_for_help = bool(argv) and argv[0] in ("-h", "--help")
+    words = f"usage: ./tankwatch {command} {{{','.join(table)}}} ..."
+    print(words, file=sys.stdout if asked_for_help else sys.stderr)
+    return 0 if asked_for_help else 2
+
+
+def _function(place: str):
+    module, name = place.split(":")
+    return globals()[name] if module == "tankwatch" else getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main(sys.argv[1:]))
