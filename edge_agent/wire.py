@@ -46,18 +46,7 @@ TopicKind = Literal[
     "command",
     "reply",
 ]
-Message = (
-    Status
-    | Case
-    | ClipManifest
-    | Metrics
-    | Alarm
-    | Disposition
-    | Receipt
-    | Desired
-    | Command
-    | Reply
-)
+Message = Status | Case | ClipManifest | Metrics | Alarm | Disposition | Receipt | Desired | Command | Reply
 MESSAGES: dict[str, type] = {
     "status": Status,
     "case": Case,
@@ -157,17 +146,11 @@ def parse_topic(topic: str, root: str = ROOT) -> Topic:
     """`tankwatch/v1/<site>/<station>/…` -> Topic. Raises LinkError for anything that is none of ours."""
     prefix, levels = topic[: len(root) + 1], topic[len(root) + 1 :].split("/")
     if prefix != root + "/" or len(levels) < 3:
-        raise LinkError(
-            f"topic {topic[:80]!r} is none of {root}/<site>/<station>/…: ignored"
-        )
+        raise LinkError(f"topic {topic[:80]!r} is none of {root}/<site>/<station>/…: ignored")
     site, station, *rest = levels
     kind = _kind(rest)
-    if kind is None or not (
-        re.fullmatch(SITE, site) and re.fullmatch(STATION_ID, station)
-    ):
-        raise LinkError(
-            f"topic {topic[:80]!r} is none that this version knows: ignored"
-        )
+    if kind is None or not (re.fullmatch(SITE, site) and re.fullmatch(STATION_ID, station)):
+        raise LinkError(f"topic {topic[:80]!r} is none that this version knows: ignored")
     return Topic(site, station, *kind)
 
 
@@ -203,9 +186,7 @@ def sha256_of(data: bytes) -> str:
 
 def schemas() -> dict[str, dict]:
     """JSON Schema (2020-12) of every message and of the records in them, by type name."""
-    _, components = msgspec.json.schema_components(
-        list(MESSAGES.values()), ref_template="#/components/schemas/{name}"
-    )
+    _, components = msgspec.json.schema_components(list(MESSAGES.values()), ref_template="#/components/schemas/{name}")
     for kind in MESSAGES.values():
         required = components[kind.__name__].setdefault("required", [])
         required.insert(0, "schema")
@@ -220,41 +201,26 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 def _kind(rest: list[str]) -> tuple[TopicKind, str | None, int | None] | None:
     match rest:
-        case [
-            "status"
-            | "case"
-            | "metrics"
-            | "disposition"
-            | "receipt"
-            | "desired" as kind
-        ]:
+        case ["status" | "case" | "metrics" | "disposition" | "receipt" | "desired" as kind]:
             return kind, None, None
-        case ["alarm" | "command" | "reply" as kind, id] if re.fullmatch(
-            IDENTIFIER, id
-        ):
+        case ["alarm" | "command" | "reply" as kind, id] if re.fullmatch(IDENTIFIER, id):
             return kind, id, None
         case ["clip", sha256, "manifest"] if re.fullmatch(SHA256, sha256):
             return "clip_manifest", sha256, None
-        case ["clip", sha256, part] if re.fullmatch(SHA256, sha256) and re.fullmatch(
-            r"0|[1-9][0-9]{0,5}", part
-        ):
+        case ["clip", sha256, part] if re.fullmatch(SHA256, sha256) and re.fullmatch(r"0|[1-9][0-9]{0,5}", part):
             return "clip_part", sha256, int(part)
     return None
 
 
 def _schema_name(kind: type[msgspec.Struct]) -> str:
-    (field,) = (
-        field for field in msgspec.structs.fields(kind) if field.name == "schema"
-    )
+    (field,) = (field for field in msgspec.structs.fields(kind) if field.name == "schema")
     return field.default
 
 
 def _check_size(payload: bytes, kind: type[msgspec.Struct]) -> None:
     limit = CASE_BYTES if kind is Case else MESSAGE_BYTES
     if len(payload) > limit:
-        raise LinkError(
-            f"{kind.__name__} message has {len(payload)} bytes, limit {limit}: refused"
-        )
+        raise LinkError(f"{kind.__name__} message has {len(payload)} bytes, limit {limit}: refused")
 
 
 def _check_identifiers(case: Case) -> None:
@@ -265,15 +231,7 @@ def _check_identifiers(case: Case) -> None:
         and re.fullmatch(SITE, case.site)
         and re.fullmatch(STATION_ID, case.station)
     )
-    if (
-        not fits
-        or case.sequence < 0
-        or (case.clip and not 0 < case.clip.bytes <= CLIP_BYTES)
-    ):
-        raise LinkError(
-            f"case {case.case_id[:80]!r} has a name or number outside the agreed limits: refused"
-        )
+    if not fits or case.sequence < 0 or (case.clip and not 0 < case.clip.bytes <= CLIP_BYTES):
+        raise LinkError(f"case {case.case_id[:80]!r} has a name or number outside the agreed limits: refused")
     if not all(re.fullmatch(SHA256, text) for text in hashes):
-        raise LinkError(
-            f"case {case.case_id[:80]!r} names a hash that is none: refused"
-        )
+        raise LinkError(f"case {case.case_id[:80]!r} names a hash that is none: refused")

@@ -43,9 +43,7 @@ EXAMPLES = {
         since="2026-11-20T12:00:00Z",
     ),
     "case": make_case(),
-    "clip_manifest": wire.ClipManifest(
-        sha256=HASH, bytes=300_000, parts=2, case_id="c-1"
-    ),
+    "clip_manifest": wire.ClipManifest(sha256=HASH, bytes=300_000, parts=2, case_id="c-1"),
     "metrics": wire.Metrics(
         at="2026-11-20T12:00:00Z",
         boot_id="b1",
@@ -66,9 +64,7 @@ EXAMPLES = {
         consequence="z",
         action="w",
     ),
-    "disposition": wire.Disposition(
-        case_id="c-1", disposition="wait", expires_at="2026-11-20T12:00:00Z"
-    ),
+    "disposition": wire.Disposition(case_id="c-1", disposition="wait", expires_at="2026-11-20T12:00:00Z"),
     "receipt": wire.Receipt(cases=(("c-1", HASH),), clips=(HASH,), parts=((HASH, 3),)),
     "desired": wire.Desired(counter=3, mode="shadow"),
     "command": wire.Command(id="1", order="send_clip", case_id="c-1"),
@@ -82,9 +78,7 @@ def test_every_message_comes_back_as_it_was_sent_and_fits_its_schema():
         payload = wire.encode(message)
         assert wire.decode(payload, wire.MESSAGES[kind]) == message
         name = type(message).__name__
-        jsonschema.validate(
-            json.loads(payload), components | {"$ref": f"#/components/schemas/{name}"}
-        )
+        jsonschema.validate(json.loads(payload), components | {"$ref": f"#/components/schemas/{name}"})
         assert next(iter(json.loads(payload))) == "schema"
     assert EXAMPLES.keys() == wire.MESSAGES.keys()
 

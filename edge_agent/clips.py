@@ -1,0 +1,360 @@
+"""Tank views and lamp crops of a case <-> one append-only file, `.twclip`.
+
+Magic, then records of kind (1 byte), length (u32), payload, CRC32 over all three: a header, frames as they come, near the
+end one piece of evidence, and an end record. Numbers are little-endian. A reader trusts no length and no picture.
+What is stored is the rectified grey tank view, never the whole picture.
+"""
+
+import hashlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import cv2
+import msgspec
+import numpy as np
+
+from edge_agent import durable
+from edge_agent.errors import StoreError
+from edge_agent.messages import CLIP_BYTES
+from edge_agent.picture_size import picture_size
+from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingStatus, TankView
+
+MAGIC = b"TWCLIP1\n"
+SUFFIX = ".twclip"
+MAX_FRAMES = 20_000
+MAX_SIDE_PX = 4096
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+_FRAMINGS: tuple[FramingStatus, ...] = ("ok", "shifted", "lost", "unchecked")
+_RECORD = struct.Struct("<cI")
+_CRC = struct.Struct("<I")
+_FRAME = struct.Struct("<QddB9dB")
+_LENGTH = struct.Struct("<I")
+
+
+class ClipHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clip is of; with the bundle and the profile that it names, it replays."""
+
+    schema: Literal["tankwatch/clip/1"] = "tankwatch/clip/1"
+    case_id: str
+    station: str
+    view_size_px: tuple[int, int]
+    """Tank view, width and height."""
+    px_per_mm: float | None = None
+    lamps: tuple[str, ...] = ()
+    """What each lamp crop means when lit, in the order of the crops."""
+    codec: Literal["jpeg", "png"] = "jpeg"
+    """`png` is lossless, for gold clips."""
+    bundle: BundleRef | None = None
+    profile_sha256: str | None = None
+
+
+class ClipEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The strongest evidence of a case, in numbers; its pictures are beside it."""
+
+    monotonic_s: float
+    spacing_s: float
+    score: float
+    bubbles: tuple[tuple[float, float, float, float, float], ...]
+    """x_px, y_px (tank view), score, vx_px_s, vy_px_s, strongest first."""
+    origin_px: tuple[float, float] | None = None
+    """Where the bubbles rise from, tank view."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipFrame:
+    """One stored frame. `lamp_crops`: (h, w, 3) uint8 BGR each, in the header's order."""
+
+    view: TankView
+    taken_at: float
+    framing: FramingStatus
+    lamp_crops: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvidencePictures:
+    """`composite`: (h, w, 3) uint8, R, G, B = oldest, middle, newest. `heat`: (h/4, w/4) float32, 0..1 in steps of 1/255."""
+
+    numbers: ClipEvidence
+    composite: np.ndarray
+    heat: np.ndarray
+    composite_png: bytes
+    heat_png: bytes
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """What was watched of a clip, so that it replays: capture times (monotonic) and the words where nothing was shown."""
+
+    settled_s: float | None = None
+    """When the unit came to rest; None = it never did."""
+    spans_s: tuple[tuple[float, float], ...] = ()
+    """First and last usable frame of each stretch in which the unit was seen at rest."""
+    usable_s: float = 0.0
+    not_tested: str = ""
+    """The reason for `not_tested`; empty where the nets decided."""
+
+
+class _End(msgspec.Struct, frozen=True):
+    frames: int
+    watch: Watch = Watch()
+
+
+class ClipWriter:
+    """Writes one clip; after a StoreError (disk full) the file is gone and the writer is closed."""
+
+    def __init__(self, path: Path, header: ClipHeader, quality: int = 90) -> None:
+        self.path = path
+        self.frames = 0
+        self._size = header.view_size_px
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+        suffix, option = (
+            (".png", cv2.IMWRITE_PNG_COMPRESSION) if header.codec == "png" else (".jpg", cv2.IMWRITE_JPEG_QUALITY)
+        )
+        self._encoding = (suffix, [option, 1 if header.codec == "png" else quality])
+        try:
+            self._file: io.FileIO | None = io.FileIO(path, "xb")
+        except OSError as error:
+            raise durable.failure(path, error) from error
+        self._write(MAGIC)
+        self._record(b"H", msgspec.json.encode(header))
+
+    def frame(
+        self,
+        view: TankView,
+        taken_at: float,
+        lamp_crops: Sequence[np.ndarray] = (),
+        *,
+        framing: FramingStatus = "unchecked",
+    ) -> None:
+        """One more tank view, of the header's size, with its capture time and the lamps beside it."""
+        height, width = view.grey.shape
+        if (width, height) != self._size:
+            raise ValueError(f"tank view is {width}x{height}, the clip's header says {self._size}")
+        parts = [
+            _FRAME.pack(
+                view.sequence,
+                view.monotonic_s,
+                taken_at,
+                _FRAMINGS.index(framing),
+                *view.homography.ravel(),
+                len(lamp_crops),
+            )
+        ]
+        for picture in (view.grey, *lamp_crops):
+            data = _encoded(picture, *self._encoding)
+            parts += [_LENGTH.pack(len(data)), data]
+        self._record(b"F", b"".join(parts))
+        self.frames += 1
+
+    def evidence(self, composite: Composite, evidence: Evidence, origin_px: tuple[float, float] | None) -> None:
+        """The strongest evidence; the last one written counts."""
+        numbers = ClipEvidence(
+            monotonic_s=composite.monotonic_s,
+            spacing_s=composite.spacing_s,
+            score=float(evidence.score),
+            bubbles=tuple(tuple(map(float, row)) for row in evidence.bubbles),
+            origin_px=None if origin_px is None else (float(origin_px[0]), float(origin_px[1])),
+        )
+        heat = np.rint(np.clip(evidence.heat, 0, 1) * 255).astype(np.uint8)
+        pictures = (composite.image[:, :, ::-1], heat)
+        blobs = [msgspec.json.encode(numbers)] + [_encoded(picture, ".png", []) for picture in pictures]
+        self._record(b"E", b"".join(_LENGTH.pack(len(blob)) + blob for blob in blobs))
+
+    def close(self, watch: Watch = Watch()) -> ClipRef:  # noqa: B008 - frozen
+        """The clip is whole and on the disk."""
+        self._record(b"Z", msgspec.json.encode(_End(self.frames, watch)))
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.discard()
+            raise durable.failure(self.path, error) from error
+        self._file.close()
+        self._file = None
+        return ClipRef(self._hash.hexdigest(), self._bytes)
+
+    def discard(self) -> None:
+        """The clip is not wanted: nothing is left of it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        durable.remove(self.path)
+
+    def _record(self, kind: bytes, payload: bytes) -> None:
+        head = _RECORD.pack(kind, len(payload))
+        self._write(head + payload + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))))
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            raise StoreError(f"clip {self.path} was closed after an earlier fault: begin a new one")
+        self._hash.update(data)
+        self._bytes += len(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.discard()
+            raise durable.failure(self.path, error) from error
+
+
+class Clip:
+    """A stored clip; pictures are decoded as they are asked for. `whole` is False where the file breaks off."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        self._source = source
+        self._frames: list[tuple[int, int]] = []
+        self._evidence: tuple[int, int] | None = None
+        self.whole = False
+        self.watch = Watch()
+        with self._open() as file:
+            self.header = self._scan(file)
+
+    @property
+    def frame_count(self) -> int:
+        return len(self._frames)
+
+    def frames(self) -> Iterator[ClipFrame]:
+        """Every whole frame in order. Raises StoreError at a picture that is none."""
+        with self._open() as file:
+            for at, length in self._frames:
+                file.seek(at)
+                yield self._frame(file.read(length))
+
+    def views(self) -> Iterator[TankView]:
+        """The tank views alone."""
+        return (frame.view for frame in self.frames())
+
+    def evidence(self) -> EvidencePictures | None:
+        """The strongest evidence; None where the clip has none. Raises StoreError where it is damaged."""
+        if self._evidence is None:
+            return None
+        with self._open() as file:
+            file.seek(self._evidence[0])
+            blobs = _blobs(file.read(self._evidence[1]), 3)
+        numbers, composite = _json(blobs[0], ClipEvidence), _decoded(blobs[1], cv2.IMREAD_COLOR)[:, :, ::-1]
+        heat = _decoded(blobs[2], cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        return EvidencePictures(numbers, composite, heat, blobs[1], blobs[2])
+
+    def _open(self) -> BinaryIO:
+        if isinstance(self._source, bytes):
+            return io.BytesIO(self._source)
+        try:
+            return open(self._source, "rb")
+        except OSError as error:
+            raise StoreError(f"clip {self._source} cannot be read ({error.strerror}): check the name") from error
+
+    def _scan(self, file: BinaryIO) -> ClipHeader:
+        size = file.seek(0, io.SEEK_END)
+        if size > CLIP_BYTES:
+            raise StoreError(f"clip has {size} bytes, limit {CLIP_BYTES}: refused")
+        file.seek(0)
+        if file.read(len(MAGIC)) != MAGIC:
+            raise StoreError(f"{self._name} is no clip: give a {SUFFIX} file")
+        header: ClipHeader | None = None
+        for kind, at, payload in _records(file, size):
+            if header is None:
+                header = _header(kind, payload)
+            elif kind == b"F":
+                self._frames.append((at, len(payload)))
+            elif kind == b"E":
+                self._evidence = (at, len(payload))
+            elif kind == b"Z":
+                end = _json(payload, _End)
+                self.whole, self.watch = end.frames == len(self._frames), end.watch
+                break
+            else:
+                raise StoreError(f"{self._name} holds a record of unknown kind {kind!r}: made by a newer version?")
+            if len(self._frames) > MAX_FRAMES:
+                raise StoreError(f"{self._name} has more than {MAX_FRAMES} frames: refused")
+        if header is None:
+            raise StoreError(f"{self._name} breaks off in its header: nothing can be shown")
+        return header
+
+    @property
+    def _name(self) -> str:
+        return "clip" if isinstance(self._source, bytes) else f"clip {self._source}"
+
+    def _frame(self, payload: bytes) -> ClipFrame:
+        if len(payload) < _FRAME.size:
+            raise StoreError(f"{self._name} has a frame of {len(payload)} bytes: damaged")
+        sequence, monotonic_s, taken_at, framing, *matrix, lamps = _FRAME.unpack_from(payload)
+        if framing >= len(_FRAMINGS) or lamps > len(self.header.lamps):
+            raise StoreError(f"{self._name} has a frame that does not fit its header: damaged")
+        pictures = _blobs(payload[_FRAME.size :], 1 + lamps)
+        grey = _decoded(pictures[0], cv2.IMREAD_GRAYSCALE, self.header.view_size_px)
+        view = TankView(grey, sequence, monotonic_s, np.array(matrix, np.float64).reshape(3, 3))
+        crops = tuple(_decoded(picture, cv2.IMREAD_COLOR) for picture in pictures[1:])
+        return ClipFrame(view, taken_at, _FRAMINGS[framing], crops)
+
+
+def read(source: Path | bytes) -> Clip:
+    """A file or its bytes -> Clip. Raises StoreError for what is no clip, over the limits, or hostile."""
+    return Clip(source)
+
+
+def _records(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, bytes]]:
+    """Kind, place of the payload and payload of each whole record; ends where the file breaks off or a checksum fails."""
+    at = len(MAGIC)
+    while at + _RECORD.size + _CRC.size <= size:
+        head = file.read(_RECORD.size)
+        kind, length = _RECORD.unpack(head)
+        if length > MAX_RECORD_BYTES:
+            raise StoreError(f"clip has a record of {length} bytes, limit {MAX_RECORD_BYTES}: refused")
+        payload, check = file.read(length), file.read(_CRC.size)
+        if len(check) < _CRC.size or _CRC.unpack(check)[0] != zlib.crc32(payload, zlib.crc32(head)):
+            return
+        yield kind, at + _RECORD.size, payload
+        at += _RECORD.size + length + _CRC.size
+
+
+def _header(kind: bytes, payload: bytes) -> ClipHeader:
+    header = _json(payload, ClipHeader)
+    if kind != b"H" or not all(0 < side <= MAX_SIDE_PX for side in header.view_size_px):
+        raise StoreError(f"clip's header is unusable (view {header.view_size_px}, limit {MAX_SIDE_PX} px): refused")
+    return header
+
+
+def _json(payload: bytes, kind: type):
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StoreError(f"clip holds a damaged record: {error}") from error
+
+
+def _blobs(payload: bytes, count: int) -> list[bytes]:
+    blobs, at = [], 0
+    for _ in range(count):
+        if at + _LENGTH.size > len(payload):
+            raise StoreError("clip holds a record that is too short: damaged")
+        (length,) = _LENGTH.unpack_from(payload, at)
+        blobs.append(payload[at + _LENGTH.size : at + _LENGTH.size + length])
+        at += _LENGTH.size + length
+    if at != len(payload):
+        raise StoreError("clip holds a record whose lengths do not add up: damaged")
+    return blobs
+
+
+def _encoded(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, np.ascontiguousarray(picture), options)
+    if not done:
+        raise ValueError(f"picture of shape {picture.shape} and type {picture.dtype} cannot be encoded as {suffix}")
+    return data.tobytes()
+
+
+def _decoded(data: bytes, flag: int, wanted_px: tuple[int, int] | None = None) -> np.ndarray:
+    size = picture_size(data)
+    if size is None or not all(0 < side <= MAX_SIDE_PX for side in size) or (wanted_px and size != tuple(wanted_px)):
+        raise StoreError(f"clip holds a picture of {size} px, wanted {wanted_px or 'at most 4096 a side'}: refused")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise StoreError(f"clip holds a picture that cannot be decoded: {error}") from error
+    if picture is None or picture.shape[1::-1] != size:
+        raise StoreError("clip holds a picture that cannot be decoded: damaged")
+    return picture

@@ -1,0 +1,60 @@
+"""Bytes -> a file that survives a power cut: temporary file in the same folder, fsync, replace, fsync of the folder."""
+
+import os
+import shutil
+from pathlib import Path
+
+from edge_agent.errors import StoreError
+
+TEMPORARY = ".tmp"
+"""Ending of a file that is not whole yet; whatever carries it at start is left over from an interruption."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """`path` holds `data` or what it held before, at every moment. Raises StoreError (disk full, not writable)."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise failure(path, error) from error
+
+
+def move(source: Path, target: Path) -> None:
+    """A file whose bytes are already synced gets its final name for good. Raises StoreError."""
+    try:
+        os.replace(source, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise failure(target, error) from error
+
+
+def remove(path: Path) -> None:
+    """`path` is gone; it may have been gone before. Raises StoreError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Names in `folder` are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def failure(path: Path, error: OSError) -> StoreError:
+    """What a person can do about an OSError on `path`."""
+    folder = path if path.is_dir() else path.parent
+    free = f"{shutil.disk_usage(folder).free / 1e6:.0f} MB free" if folder.is_dir() else "folder is missing"
+    return StoreError(
+        f"{path} cannot be written ({error.strerror or error}; {free}): free space or check who owns {folder}"
+    )
