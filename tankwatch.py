@@ -102,9 +102,7 @@ def drill(argv: list[str]) -> int:
 
 
 def _openers():
-    from calibration.twin import open_twin
-
-    return {"twin:": open_twin}
+    return {"twin:": lambda spec: _function("calibration.twin:open_twin")(spec)}
 
 
 def _sub(command: str, argv: list[str], table: dict[str, str]) -> int:

@@ -89,11 +89,6 @@ class Eyes:
             clarity=self._clarity(view, frame.monotonic_s),
         )
 
-    def lamp_crops(self, frame: Frame) -> list[np.ndarray]:
-        """The lamps' part of the picture, BGR, in the profile's order."""
-        lamps = self._profile.lamps if self._profile else ()
-        return [frame.image[y : y + h, x : x + w] for x, y, w, h in (lamp.rect_px for lamp in lamps)]
-
     def anchor_anew(self) -> None:
         """The next frame becomes the one that shake is measured against: light and pose change over the hours."""
         self._anchored_s = None
