@@ -64,6 +64,10 @@ def make_inspector(
     """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree."""
     manifest = champion.manifest
     source, size = _framing_source(first, profile, manifest.preprocessing)
+
+    def judge(bundle: Bundle) -> Judge:
+        return Judge(bundle, profile.px_per_mm if profile else None, size, strict=profile is not None)
+
     lamps = LampReader(champion.nets["lamps"], profile.lamps, manifest.thresholds) if profile and profile.lamps else None
     eyes = Eyes(
         profile,
@@ -76,9 +80,10 @@ def make_inspector(
     return Inspector(
         identity,
         eyes,
-        Judge(champion, profile, size),
+        judge(champion),
         sampling=sampling,
-        challenger=Judge(challenger, profile, size) if challenger else None,
+        profile=profile,
+        challenger=judge(challenger) if challenger else None,
         immersions=None if single else ImmersionWatch(profile.empty_grey() if profile else None),
         open_clip=open_clip,
     )

@@ -3,6 +3,8 @@
 The champion and the challenger are two judges that see the same views; neither knows of the other.
 """
 
+import numpy as np
+
 from edge_agent.bundle import Bundle
 from edge_agent.composite import Compositor
 from edge_agent.infer import Aggregator, Detector
@@ -15,19 +17,23 @@ from edge_agent.verdict import Finding, Watched, decide
 class Judge:
     """Holds the bundle's sessions for the whole run, and the account of the case that is open."""
 
-    def __init__(self, bundle: Bundle, profile: StationProfile | None, view_size_px: tuple[int, int]) -> None:
+    def __init__(
+        self, bundle: Bundle, px_per_mm: float | None, view_size_px: tuple[int, int], *, strict: bool = True
+    ) -> None:
+        """`strict`: composites keep the bundle's spacing; a recording of unknown make is taken as it is."""
         self.bundle = bundle
-        self._profile = profile
+        self._px_per_mm = px_per_mm
         self._view_size_px = view_size_px
+        self._strict = strict
         self._detector = Detector(bundle.nets["detector"], bundle.manifest.thresholds)
         self._aggregator = Aggregator(bundle.nets["aggregator"])
         self.restart()
 
     def restart(self) -> None:
         """Forgets the last case."""
-        manifest, scale = self.bundle.manifest, self._profile.px_per_mm if self._profile else None
-        self._compositor = Compositor(manifest.preprocessing, strict=self._profile is not None)
-        self._account = Account(scale, self._view_size_px, manifest.thresholds)
+        manifest = self.bundle.manifest
+        self._compositor = Compositor(manifest.preprocessing, strict=self._strict)
+        self._account = Account(self._px_per_mm, self._view_size_px, manifest.thresholds)
         self.composites = 0
         self.strongest: tuple[Composite, Evidence] | None = None
 
@@ -44,16 +50,20 @@ class Judge:
         if self.strongest is None or (late and evidence.score >= self.strongest[1].score):
             self.strongest = (composite, evidence)
 
-    def verdict(self, watched: Watched) -> Verdict:
-        """The word on all that was pushed since the last restart."""
+    def verdict(self, watched: Watched, profile: StationProfile | None) -> Verdict:
+        """The word on all that was pushed since the last restart, under the station's requirements."""
         manifest = self.bundle.manifest
         return decide(
             watched,
             self._finding() if self.composites else None,
-            self._profile,
+            profile,
             thresholds=manifest.thresholds,
             sensitivity=manifest.sensitivity,
         )
+
+    def features(self) -> np.ndarray:
+        """(F,) float32: what the aggregator scores; training collects them."""
+        return self._account.features()
 
     def _finding(self) -> Finding:
         origin = self._account.best_origin()

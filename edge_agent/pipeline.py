@@ -13,6 +13,7 @@ from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, ImmersionWatch
 from edge_agent.judge import Judge
 from edge_agent.records import Case, ChallengerVerdict, ClipRef, DecidedBy, Frame, Verdict
+from edge_agent.station import StationProfile
 from edge_agent.verdict import not_tested
 
 LATE_LAMP_S = 1.5
@@ -45,12 +46,14 @@ class Inspector:
         champion: Judge,
         *,
         sampling: Sampling,
+        profile: StationProfile | None = None,
         challenger: Judge | None = None,
         immersions: ImmersionWatch | None = None,
         open_clip: Callable[[str], ClipSink] | None = None,
     ) -> None:
         self._identity, self._eyes, self._champion, self._challenger = identity, eyes, champion, challenger
         self._sampling, self._immersions, self._open_clip = sampling, immersions, open_clip
+        self._profile = profile
         self._case: OpenCase | None = None
         self._clip: ClipSink | None = None
         self._opened_s: float | None = None
@@ -152,7 +155,7 @@ class Inspector:
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below
-        return judge.verdict(case.watched(judge.composites, murky_below=murky_below))
+        return judge.verdict(case.watched(judge.composites, murky_below=murky_below), self._profile)
 
     def _record(
         self,
