@@ -1,0 +1,40 @@
+"""Lamps become decisions only when they are steadily lit."""
+
+from edge_agent.decision import DecisionWatch
+
+
+def follow(readings, fps=20):
+    watch = DecisionWatch(0.5)
+    return [watch.step(reading, n / fps) for n, reading in enumerate(readings)]
+
+
+OFF, OK, LEAK, BOTH = {"ok": 0.1, "leak": 0.1}, {"ok": 0.9, "leak": 0.1}, {"ok": 0.0, "leak": 0.95}, {"ok": 0.9, "leak": 0.9}
+
+
+def test_a_steady_lamp_is_a_decision_from_when_it_was_first_seen_lit():
+    signals = follow([OFF] * 10 + [LEAK] * 10)
+    assert signals[-1].decision == "leak"
+    assert signals[-1].since_s == 0.5
+    assert sum(signal.fresh for signal in signals) == 1
+
+
+def test_a_single_flash_is_no_decision():
+    assert all(signal.decision == "none" for signal in follow([OFF] * 10 + [OK] + [OFF] * 10))
+
+
+def test_a_lamp_that_beats_with_the_frame_rate_is_lit():
+    signals = follow([OFF] * 10 + [OK, OFF, OK, OK] * 10)
+    assert all(signal.decision == "ok" for signal in signals[20:])
+    assert sum(signal.fresh for signal in signals) == 1
+
+
+def test_two_lamps_at_once_are_no_decision():
+    assert all(signal.decision == "none" for signal in follow([OFF] * 10 + [BOTH] * 20))
+
+
+def test_a_lamp_that_goes_out_ends_the_decision():
+    assert follow([OFF] * 5 + [OK] * 20 + [OFF] * 20)[-1].decision == "none"
+
+
+def test_a_station_without_lamps_never_decides():
+    assert all(signal.decision == "none" for signal in follow([{}] * 20))

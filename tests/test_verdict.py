@@ -1,0 +1,79 @@
+"""A verdict only applies limits; `not_tested` says why."""
+
+import pytest
+
+from edge_agent.bundle import Sensitivity, Thresholds
+from edge_agent.records import FramingSummary, WaterSummary
+from edge_agent.station import MarkerReference, StationProfile
+from edge_agent.verdict import Finding, Watched, decide
+from edge_agent.visibility import smallest_leak_std_cm3_s
+
+SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+THRESHOLDS = Thresholds(
+    ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.4
+)
+
+
+def profile(**changes):
+    settings = {
+        "station": "TANK1",
+        "frame_size_px": (640, 480),
+        "tank_px": SQUARE,
+        "view_size_px": (560, 420),
+        "px_per_mm": 2.0,
+        "markers": (MarkerReference("TL", SQUARE),),
+        "required_hold_s": 5.0,
+    }
+    return StationProfile(**(settings | changes))
+
+
+def watched(usable_s=8.0, framing="ok", water="clear", fault=""):
+    return Watched(usable_s, 80, FramingSummary(framing), WaterSummary(water, 0.3 if water == "murky" else 0.9), fault)
+
+
+def judged(score=0.5, station=None, **how):
+    finding = None if score is None else Finding(score, (10, 20), "bubbles rise from one point")
+    return decide(watched(**how), finding, station, thresholds=THRESHOLDS, sensitivity=Sensitivity())
+
+
+@pytest.mark.parametrize(("score", "word"), [(0.1, "ok"), (0.2, "uncertain"), (0.5, "uncertain"), (0.8, "uncertain"), (0.9, "leak")])
+def test_two_limits_make_three_answers(score, word):
+    assert judged(score, profile()).verdict == word
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"usable_s": 2.1}, "2.1 s, 5.0 s are needed"),
+        ({"water": "murky"}, "murky"),
+        ({"fault": "the picture is black"}, "black"),
+        ({"usable_s": 1.0, "framing": "shifted"}, "camera has moved"),
+        ({"usable_s": 1.0, "framing": "lost"}, "markers were covered"),
+    ],
+)
+def test_a_unit_that_could_not_be_watched_is_not_tested_and_never_ok(how, words):
+    verdict = judged(0.01, profile(), **how)
+    assert (verdict.verdict, verdict.score) == ("not_tested", None)
+    assert words in verdict.reason
+
+
+def test_without_a_profile_only_blindness_is_a_reason_for_not_tested():
+    assert judged(0.01, None, usable_s=0.3, water="murky", framing="unchecked").verdict == "ok"
+    assert judged(0.01, None, fault="the picture is black").verdict == "not_tested"
+
+
+def test_without_a_composite_there_is_no_verdict():
+    assert judged(None, None).verdict == "not_tested"
+
+
+def test_a_leak_smaller_than_required_that_could_not_be_seen_is_not_tested():
+    assert judged(0.01, profile(required_sensitivity_std_cm3_s=1e-9)).verdict == "not_tested"
+    assert judged(0.01, profile(required_sensitivity_std_cm3_s=1.0)).verdict == "ok"
+
+
+def test_the_smallest_leak_follows_the_formula_of_three_bubbles_of_two_millimetres():
+    sensitivity = Sensitivity(smallest_bubble_px=4.0, recall=1.0, bubbles_needed=1)
+    # field.md: for 2 mm bubbles T = 10 s gives 1.3e-3, 30 s gives 4.2e-4 std cm3/s
+    assert smallest_leak_std_cm3_s(2.0, 10.0, sensitivity) == pytest.approx(1.3e-3, rel=0.05)
+    assert smallest_leak_std_cm3_s(2.0, 30.0, sensitivity) == pytest.approx(4.2e-4, rel=0.05)
+    assert smallest_leak_std_cm3_s(None, 10.0, sensitivity) is None
