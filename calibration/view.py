@@ -1,0 +1,218 @@
+"""One moment of a scene -> the grey picture that the camera takes, and the place of everything in it.
+
+The still part (room, tank, unit at rest, water) is composed once an immersion; a frame warps it by the camera's
+shake, ripples it under the surface, adds all bubbles in a few vectorised steps, and the camera's noise.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from calibration import bubbles, stamps
+from calibration.paint import Sprite, paint_stage, paint_unit
+from calibration.scene import Hand, Scene, StationLook
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """`grey` (h, w) uint8; `bubbles` (n, 7) float32 and `tank_px` (4, 2) as in FrameTruth; `motion` (2, 3) set-up -> now."""
+
+    grey: np.ndarray
+    bubbles: np.ndarray
+    tank_px: np.ndarray
+    motion: np.ndarray
+
+
+class Viewer:
+    """A station's camera. `begin` a scene, then `shoot` at rising times."""
+
+    def __init__(self, look: StationLook, seed: int) -> None:
+        self._look = look
+        self._stage = paint_stage(look)
+        self._looks = stamps.paint_looks(look.seed)
+        self._rng = np.random.default_rng([seed, look.seed, 71])
+        self._pool = _noise_pool(self._rng, look)
+        self._wobble = _Wobble(look)
+        self._y_of_row = self._tank_mm_of_rows()
+
+    def to_px(self, point_mm: tuple[float, float]) -> tuple[float, float]:
+        """Tank mm -> camera pixels of the unmoved camera."""
+        x, y = cv2.perspectiveTransform(np.array([[point_mm]], np.float64), self._stage.mm_to_px)[0, 0]
+        return float(x), float(y)
+
+    def begin(self, scene: Scene, *, already_in: bool) -> None:
+        """Compose what stands still during `scene`."""
+        look, stage = self._look, self._stage
+        veil = 1 - np.exp(-scene.haze)
+        self._scene, self._clear = scene, float(np.exp(-scene.haze))
+        self._wet_s = -0.3 if already_in else -0.6 * scene.lower_s
+        hazed = stage.room * (1 - stage.water * veil) + look.veil_level * veil * stage.water
+        self._empty = (hazed * (1 - stage.markers_alpha) + stage.markers).astype(np.float32)
+        self._sprite = paint_unit(scene.unit, look, stage.mm_to_px) if scene.unit else None
+        self._seen = ((1 - stage.water * veil) * (1 - stage.markers_alpha)).astype(np.float32)
+        self._full = self._with_unit(self._sprite) if self._sprite else self._empty
+        self._movers = bubbles.movers_of(scene, look, already_in=already_in)
+        self._noise_gain = np.sqrt(0.25 + 0.75 * np.clip(self._full, 0, 255) / 110).astype(np.float32)
+
+    def shoot(self, now_s: float, since_rest_s: float, knocked: tuple[float, float]) -> Shot:
+        """The picture at `now_s`; `knocked`: lasting shift in px and rotation in degrees of the camera."""
+        lift = float(bubbles.lift_mm(self._scene, since_rest_s))
+        picture, shell = self._still(lift)
+        motion = self._motion(now_s, since_rest_s, knocked)
+        if np.abs(motion - _STILL).max() > 1e-3:
+            size = self._look.frame_size_px
+            picture = cv2.warpAffine(picture, motion, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        else:
+            picture = picture.copy()
+        picture = self._rippled(picture, since_rest_s, now_s)
+        moved = self._draw_movers(picture, since_rest_s, lift, motion, shell)
+        self._draw_hands(picture, since_rest_s)
+        tank = self._look.tank_px @ motion[:, :2].T + motion[:, 2]
+        return Shot(self._exposed(picture, now_s), moved, tank, motion)
+
+    def _still(self, lift_mm: float) -> tuple[np.ndarray, np.ndarray | None]:
+        """The still picture with the unit `lift_mm` above its rest, and the shell's alpha."""
+        if self._sprite is None or self._scene.unit is None:
+            return self._empty, None
+        if lift_mm <= 0:
+            return self._full, self._sprite.shell
+        if lift_mm >= 1.07 * self._scene.unit.bottom_mm:
+            return self._empty, None
+        at = self._scene.unit.centre_mm, self._scene.unit.bottom_mm
+        rest, now = np.array(self.to_px(at)), np.array(self.to_px((at[0], at[1] - lift_mm)))
+        shift = np.array([[1, 0, now[0] - rest[0]], [0, 1, now[1] - rest[1]]])
+        size = self._look.frame_size_px
+        layers = (cv2.warpAffine(layer, shift, size) for layer in (self._sprite.light, self._sprite.alpha, self._sprite.shell))
+        moved = Sprite(*layers)
+        return self._with_unit(moved), moved.shell
+
+    def _with_unit(self, sprite: Sprite) -> np.ndarray:
+        return self._empty + self._seen * (sprite.light - sprite.alpha * self._stage.room)
+
+    def _motion(self, now_s: float, since_rest_s: float, knocked: tuple[float, float]) -> np.ndarray:
+        """(2, 3) set-up picture -> this picture."""
+        scene = self._scene
+        x, y = self._wobble.at(now_s)
+        after = since_rest_s - scene.knock_s
+        if scene.knock_px and after > 0:
+            swing = scene.knock_px * np.exp(-after / 0.25) * np.cos(2 * np.pi * 6 * after)
+            x, y = x + swing, y + 0.5 * swing
+        width, height = self._look.frame_size_px
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), -knocked[1], 1.0)
+        return turn + np.array([[0, 0, x + knocked[0]], [0, 0, y]])
+
+    def _tank_mm_of_rows(self) -> np.ndarray:
+        """Tank y in mm of each picture row at the tank's middle, (h,)."""
+        width, height = self._look.frame_size_px
+        middle = np.stack([np.full(height, width / 2), np.arange(height)], -1)[None].astype(np.float64)
+        return cv2.perspectiveTransform(middle, np.linalg.inv(self._stage.mm_to_px))[0, :, 1]
+
+    def _rippled(self, picture: np.ndarray, since_rest_s: float, now_s: float) -> np.ndarray:
+        """Waves bend what is seen just under the surface; they die away after the unit broke it."""
+        look = self._look
+        depth = self._y_of_row - look.surface_mm
+        rows = np.flatnonzero((depth > -4) & (depth < 45))
+        if rows.size == 0 or look.ripple_mm <= 0:
+            return picture
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        since = max(since_rest_s - self._wet_s, 0.0)
+        calm = 0.12 + np.exp(-since / 1.6) * (since_rest_s > self._wet_s)
+        raised = since_rest_s - self._scene.hold_s - self._scene.lamp_delay_s
+        calm = calm + (np.clip(raised, 0, 1) if raised > 0 else 0.0)
+        reach = look.ripple_mm * look.px_per_mm * calm * np.exp(-np.abs(depth[top:bottom]) / 14)
+        columns = np.arange(picture.shape[1], dtype=np.float32)
+        wave = 2 * np.pi / (22 * look.px_per_mm)
+        free = 1 - self._stage.markers_alpha[top:bottom]
+        x = (reach[:, None] * np.sin(columns * wave + 7.1 * now_s)).astype(np.float32) * free + columns
+        y = (0.7 * reach[:, None] * np.cos(columns * wave * 0.73 - 5.3 * now_s)).astype(np.float32) * free
+        y += np.arange(top, bottom, dtype=np.float32)[:, None]
+        picture[top:bottom] = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return picture
+
+    def _draw_movers(
+        self, picture: np.ndarray, since_rest_s: float, lift_mm: float, motion: np.ndarray, shell: np.ndarray | None
+    ) -> np.ndarray:
+        """Draws all that moves in the water; rows as in FrameTruth."""
+        look, movers = self._look, self._movers
+        moment = bubbles.at(movers, since_rest_s, lift_mm, look.surface_mm, look.tank_mm[1] * 0.965)
+        rows = moment.rows
+        if rows.size == 0:
+            return np.zeros((0, 7), np.float32)
+        here = np.stack([moment.x_mm, moment.y_mm], -1)
+        soon = here + np.stack([moment.vx_mm_s, moment.vy_mm_s], -1) * 1e-3
+        turn = np.vstack([motion, [0, 0, 1]]) @ self._stage.mm_to_px
+        x, y = _projected(turn, here)
+        soon_x, soon_y = _projected(turn, soon)
+        speed_x, speed_y = (soon_x - x) * 1e3, (soon_y - y) * 1e3
+        diameter = movers.diameter_mm[rows] * look.px_per_mm
+        tilt = np.sign(np.where(np.abs(speed_x) > 0.25 * np.abs(speed_y), speed_x, 0)).astype(np.int64)
+        stretch = 1 / np.sqrt(movers.aspect[rows])
+        blobs = stamps.Blobs(
+            x, y, diameter * stretch, diameter / stretch, speed_x * look.exposure_s, speed_y * look.exposure_s,
+            (movers.strength[rows] * self._clear).astype(np.float32),
+            stamps.look_index(movers.kind[rows], movers.look[rows], tilt), movers.behind[rows],
+        )  # fmt: skip
+        front = 1.1 * look.front_light * look.back_level
+        contrast = stamps.draw(picture, blobs, self._looks, front, look.blur_px, shell)
+        return np.stack([x, y, speed_x, speed_y, diameter, contrast, movers.kind[rows]], -1).astype(np.float32)
+
+    def _draw_hands(self, picture: np.ndarray, since_rest_s: float) -> None:
+        since_start = since_rest_s + self._scene.gap_s + self._scene.lower_s
+        for hand in self._scene.hands:
+            if hand.from_s < since_start < hand.until_s:
+                _draw_arm(picture, hand, (since_start - hand.from_s) / (hand.until_s - hand.from_s))
+
+    def _exposed(self, picture: np.ndarray, now_s: float) -> np.ndarray:
+        """Flicker, lens and noise -> (h, w) uint8."""
+        look = self._look
+        gain = 1 + look.flicker * np.sin(2 * np.pi * look.flicker_hz * now_s)
+        height, width = picture.shape
+        y, x = int(self._rng.integers(height)), int(self._rng.integers(width))
+        noise = cv2.multiply(self._pool[y : y + height, x : x + width], self._noise_gain)
+        return cv2.add(cv2.multiply(picture, self._stage.lens, scale=gain), noise, dtype=cv2.CV_8U)
+
+
+_STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+
+
+class _Wobble:
+    """Shake of the bench and slow drift of the mount, as sums of sines by the station's seed."""
+
+    def __init__(self, look: StationLook) -> None:
+        rng = np.random.default_rng([look.seed, 72])
+        self._hz = np.concatenate([rng.uniform(1.5, 12.0, 6), rng.uniform(0.004, 0.02, 2)])
+        self._phase = rng.uniform(0, 2 * np.pi, (2, 8))
+        self._size = np.concatenate([np.full(6, look.shake_px / np.sqrt(3)), np.full(2, look.drift_px / 2)])
+
+    def at(self, now_s: float) -> tuple[float, float]:
+        """Shift in px; about `shake_px` rms a direction while the bench shakes."""
+        waves = self._size * np.sin(2 * np.pi * self._hz * now_s + self._phase)
+        return float(waves[0].sum()), float(waves[1].sum())
+
+
+def _noise_pool(rng: np.random.Generator, look: StationLook) -> np.ndarray:
+    """(2h, 2w) float32 grey levels; frames read it at random offsets."""
+    width, height = look.frame_size_px
+    return rng.standard_normal((2 * height, 2 * width), np.float32) * np.float32(look.noise_levels)
+
+
+def _projected(turn: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) mm -> x and y in px."""
+    x, y, w = turn @ np.vstack([points.T, np.ones(len(points))])
+    return x / w, y / w
+
+
+def _draw_arm(picture: np.ndarray, hand: Hand, share: float) -> None:
+    """A sleeve and a glove that come in from one side and go again."""
+    height, width = picture.shape
+    reach = hand.reach * np.sin(np.pi * share)
+    start = (-80 if hand.side < 0 else width + 80, int(height * 0.95))
+    end = (int(width * (reach if hand.side < 0 else 1 - reach)), int(height * (0.95 - 0.5 * reach)))
+    mask = np.zeros((height // 2, width // 2), np.uint8)
+    ends = [(x // 2, y // 2) for x, y in (start, end)]
+    cv2.line(mask, ends[0], ends[1], 255, int(0.06 * width))
+    cv2.circle(mask, ends[1], int(0.045 * width), 200, -1)
+    alpha = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 3), (width, height)).astype(np.float32) / 255
+    picture *= 1 - alpha
+    picture += 62 * alpha
