@@ -5,6 +5,7 @@ stations may lag behind the cloud. Sending is left to `uplink`, receiving in the
 A case's hash is that of its payload as the outbox stores and publishes it; nobody encodes it a second time.
 """
 
+import functools
 import hashlib
 import re
 from typing import Literal, TypeVar
@@ -212,6 +213,7 @@ def _kind(rest: list[str]) -> tuple[TopicKind, str | None, int | None] | None:
     return None
 
 
+@functools.cache
 def _schema_name(kind: type[msgspec.Struct]) -> str:
     (field,) = (field for field in msgspec.structs.fields(kind) if field.name == "schema")
     return field.default
