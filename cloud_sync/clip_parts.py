@@ -1,0 +1,165 @@
+"""Clip manifests and parts as they arrive -> whole clips in the store, and where each unfinished one should resume.
+
+Parts are taken in order only: the next part's number and the file say all there is to know, also after a power cut.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync.store import ClipStore
+from cloud_sync.tables import clips
+from edge_agent.messages import ClipManifest
+from edge_agent.wire import Topic
+
+log = logging.getLogger(__name__)
+
+
+class ClipRow(msgspec.Struct, frozen=True):
+    """A clip as the database knows it."""
+
+    sha256: str
+    state: str
+    case_id: str
+    bytes: int
+    parts: int
+    part_bytes: int
+    next_part: int
+    stored_at: float | None
+
+
+class ClipMessage(msgspec.Struct, frozen=True):
+    """A manifest, or a part with its bytes; `place` is its position in the batch."""
+
+    place: int
+    topic: Topic
+    manifest: ClipManifest | None
+    data: bytes = b""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a batch's clip messages."""
+
+    stored: tuple[str, ...]
+    """Clips that are whole."""
+    wanted: tuple[tuple[str, int], ...]
+    """Unfinished clips and the part to go on with."""
+    refused: tuple[tuple[int, str], ...]
+    """Place in the batch, reason."""
+
+
+class ClipParts:
+    """Takes clips in; the caller commits."""
+
+    def __init__(self, store: ClipStore, *, max_bytes: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+
+    def take(self, connection: sa.Connection, messages: Sequence[ClipMessage], now: float) -> Taken:
+        """Writes parts, finishes clips, updates their rows. Raises StoreError (disk full): nothing is acknowledged then."""
+        before = _rows(connection, {str(message.topic.id) for message in messages})
+        rows = dict(before)
+        refused = []
+        for message in messages:
+            sha256 = str(message.topic.id)
+            row, reason = self._step(rows.get(sha256), message, now)
+            if reason:
+                refused.append((message.place, reason))
+            if row is not None:
+                rows[sha256] = row
+        changed = [row for sha256, row in rows.items() if row != before.get(sha256)]
+        self._sync(changed)
+        _save(connection, changed, before)
+        touched = {str(message.topic.id): None for message in messages}
+        return Taken(
+            stored=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "stored"),
+            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _stored(rows.get(sha256))),
+            refused=tuple(refused),
+        )
+
+    def _step(self, row: ClipRow | None, message: ClipMessage, now: float) -> tuple[ClipRow | None, str | None]:
+        if _stored(row):
+            return row, None
+        if message.manifest is not None:
+            reason = self._unfit(message.topic, message.manifest)
+            return (row, reason) if reason else (self._announced(row, message.manifest, now), None)
+        if row is None:
+            log.info("part clip=%s came before its manifest: asked for again", message.topic.id)
+            return None, None
+        return self._part(row, message, now)
+
+    def _unfit(self, topic: Topic, manifest: ClipManifest) -> str | None:
+        if manifest.sha256 != topic.id:
+            return f"manifest of clip {manifest.sha256} came on the topic of {topic.id}"
+        if manifest.bytes > self._max_bytes:
+            return f"clip has {manifest.bytes} bytes, limit {self._max_bytes}: raise max_clip_mb or record shorter"
+        if manifest.parts != -(-manifest.bytes // manifest.part_bytes):
+            return f"clip of {manifest.bytes} bytes cannot have {manifest.parts} parts of {manifest.part_bytes}"
+        return None
+
+    def _announced(self, row: ClipRow | None, manifest: ClipManifest, now: float) -> ClipRow:
+        state = "stored" if self._store.holds(manifest.sha256) else "partial"
+        new = ClipRow(
+            sha256=manifest.sha256,
+            state=state,
+            case_id=manifest.case_id,
+            bytes=manifest.bytes,
+            parts=manifest.parts,
+            part_bytes=manifest.part_bytes,
+            next_part=manifest.parts if state == "stored" else 0,
+            stored_at=now if state == "stored" else None,
+        )
+        same = row is not None and msgspec.structs.replace(row, next_part=0) == new
+        return row if row is not None and same else new
+
+    def _part(self, row: ClipRow, message: ClipMessage, now: float) -> tuple[ClipRow, str | None]:
+        if self._store.holds(row.sha256):
+            return _finished(row, now), None
+        number, size = message.topic.part, len(message.data)
+        if number != row.next_part:
+            return row, None
+        wanted = min(row.part_bytes, row.bytes - number * row.part_bytes)
+        if size != wanted:
+            return row, f"part {number} has {size} bytes, the manifest says {wanted}"
+        self._store.write_part(row.sha256, number * row.part_bytes, message.data)
+        row = msgspec.structs.replace(row, next_part=number + 1)
+        if row.next_part < row.parts:
+            return row, None
+        if self._store.finish(row.sha256):
+            return _finished(row, now), None
+        return msgspec.structs.replace(row, next_part=0), f"clip {row.sha256} arrived with other bytes: thrown away"
+
+    def _sync(self, rows: Sequence[ClipRow]) -> None:
+        """A row must never promise more than the disk has."""
+        for row in rows:
+            if row.state == "partial" and row.next_part > 0:
+                self._store.sync_part(row.sha256)
+
+
+def _stored(row: ClipRow | None) -> bool:
+    return row is not None and row.state == "stored"
+
+
+def _next_part(row: ClipRow | None) -> int:
+    return 0 if row is None else row.next_part
+
+
+def _finished(row: ClipRow, now: float) -> ClipRow:
+    return msgspec.structs.replace(row, state="stored", next_part=row.parts, stored_at=now)
+
+
+def _rows(connection: sa.Connection, hashes: set[str]) -> dict[str, ClipRow]:
+    found = connection.execute(sa.select(clips).where(clips.c.sha256.in_(hashes)))
+    return {row.sha256: ClipRow(**row._mapping) for row in found}
+
+
+def _save(connection: sa.Connection, changed: Sequence[ClipRow], before: dict[str, ClipRow]) -> None:
+    new = [msgspec.structs.asdict(row) for row in changed if row.sha256 not in before]
+    if new:
+        connection.execute(sa.insert(clips), new)
+    for row in changed:
+        if row.sha256 in before:
+            values = msgspec.structs.asdict(row)
+            connection.execute(sa.update(clips).where(clips.c.sha256 == row.sha256).values(values))

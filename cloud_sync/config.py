@@ -1,0 +1,105 @@
+"""cloud.toml <-> CloudConfig: where the cloud keeps things, which broker it listens to and where its pages are.
+
+Every cloud process reads the same file. Secrets are in the environment; the file only names the variables.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from edge_agent.errors import ConfigError
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The MQTT broker. A client id that changes loses what waits for it; two clients with one id throw each other off."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    client_id: str = "tankwatch-ingest"
+    username: str | None = None
+    password_env: str | None = None
+    """Name of the environment variable with the password."""
+    ca: str | None = None
+    """CA certificate file; set = TLS."""
+    cert: str | None = None
+    key: str | None = None
+
+
+class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The experts' pages."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    secret_env: str | None = None
+    """Name of the environment variable with the sessions' key; None = a key file in data_dir."""
+    https: bool = False
+    """Pages are reached through https: cookies are sent there only."""
+
+
+class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One cloud."""
+
+    data_dir: str
+    """Clips, partial clips, and the database where none is named; relative to this file's folder."""
+    database: str | None = None
+    """SQLAlchemy URL; None = SQLite in data_dir."""
+    broker: BrokerConfig = BrokerConfig()
+    web: WebConfig = WebConfig()
+    batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+    """Messages with one commit."""
+    max_clip_mb: Positive = 256
+    """A larger clip is refused."""
+    clip_overdue_h: Positive = 24
+    """A clip that has not arrived by then is shown as 'never arrived'."""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data_dir)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.folder / 'cloud.db'}"
+
+
+def load(path: Path) -> CloudConfig:
+    """cloud.toml -> CloudConfig with an absolute data_dir. Raises ConfigError naming the file and the line's fault."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"config {path} cannot be read ({error.strerror}): name a cloud.toml with --config"
+        ) from error
+    try:
+        config = msgspec.toml.decode(data, type=CloudConfig)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path} is not usable: {error}: mend that line") from error
+    return msgspec.structs.replace(config, data_dir=str(path.resolve().parent / config.data_dir))
+
+
+def dump(config: CloudConfig) -> bytes:
+    """CloudConfig -> TOML; `load` gives it back."""
+    return msgspec.toml.encode(_without_none(msgspec.to_builtins(config)))
+
+
+def secret(variable: str | None) -> str | None:
+    """The value of a named environment variable; None where none is named. Raises ConfigError where it is not set."""
+    if variable is None:
+        return None
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigError(
+            f"environment variable {variable} is not set, but the config names it: set it or take the line out"
+        )
+    return value
+
+
+def _without_none(value: object) -> object:
+    """TOML has no null: what is not set is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,144 @@
+"""A batch of messages from the stations -> rows with one commit -> receipts for what the database now holds.
+
+Every message may come twice and in any batch. What cannot be taken becomes a dead letter with its reason. Whatever fails
+for want of disk or database is raised before anything is acknowledged, and the batch may simply be handled again.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from cloud_sync import dead_letters, gaps
+from cloud_sync.case_row import case_row
+from cloud_sync.clip_parts import ClipMessage, ClipParts
+from cloud_sync.dead_letters import Message
+from cloud_sync.store import ClipStore
+from cloud_sync.tables import cases, stations
+from edge_agent import wire
+from edge_agent.errors import LinkError
+from edge_agent.messages import ClipManifest, Receipt, Status
+
+log = logging.getLogger(__name__)
+Station = tuple[str, str]
+"""Site and station."""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch taken apart; numbers are places in the batch."""
+
+    cases: list[tuple[int, dict]] = field(default_factory=list)
+    clips: list[ClipMessage] = field(default_factory=list)
+    statuses: dict[Station, bytes] = field(default_factory=dict)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Held:
+    """What the database holds of one station's messages."""
+
+    cases: dict[str, str] = field(default_factory=dict)
+    clips: list[str] = field(default_factory=list)
+    parts: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Intake:
+    """Where messages become rows; knows nothing of the connection that brought them."""
+
+    def __init__(self, engine: Engine, store: ClipStore, *, max_clip_bytes: int, root: str = wire.ROOT) -> None:
+        self._engine = engine
+        self._root = root
+        self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes)
+
+    def handle(self, batch: Sequence[Message], now: float) -> list[Message]:
+        """One commit for the batch; gives the receipts to publish. Raises StoreError or SQLAlchemy's DatabaseError."""
+        taken = _sort(batch, self._root, now)
+        held: dict[Station, _Held] = defaultdict(_Held)
+        with self._engine.begin() as connection:
+            self._take_cases(connection, taken, held, now)
+            self._take_clips(connection, taken, held, now)
+            _take_statuses(connection, taken.statuses, now)
+            dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
+        return [_receipt(station, what, self._root) for station, what in held.items()]
+
+    def bury(self, message: Message, reason: str, now: float) -> None:
+        """Sets a message aside that nothing else can be done with."""
+        with self._engine.begin() as connection:
+            dead_letters.bury(connection, [(message, reason)], now)
+
+    def _take_cases(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+        if not taken.cases:
+            return
+        wanted = {row["case_id"] for _, row in taken.cases}
+        known = dict(
+            connection.execute(sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))).tuples().all()
+        )
+        new: dict[Station, list[dict]] = defaultdict(list)
+        for place, row in taken.cases:
+            station, case_id = (row["site"], row["station"]), row["case_id"]
+            if case_id not in known:
+                known[case_id] = row["sha256"]
+                new[station].append(row)
+            elif known[case_id] != row["sha256"]:
+                taken.refused.append((place, f"case {case_id} is held with other content: the first one stays"))
+            held[station].cases[case_id] = known[case_id]
+        for station, rows in new.items():
+            highest = gaps.highest_of(connection, *station)
+            connection.execute(sa.insert(cases), rows)
+            gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
+        log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
+
+    def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+        if not taken.clips:
+            return
+        done = self._clip_parts.take(connection, taken.clips, now)
+        taken.refused.extend(done.refused)
+        senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
+        for sha256 in done.stored:
+            held[senders[sha256]].clips.append(sha256)
+            log.info("clip stored=%s", sha256)
+        for sha256, part in done.wanted:
+            held[senders[sha256]].parts.append((sha256, part))
+
+
+def _sort(batch: Sequence[Message], root: str, now: float) -> _Sorted:
+    taken = _Sorted()
+    for place, message in enumerate(batch):
+        try:
+            _sort_one(taken, place, message, root, now)
+        except LinkError as error:
+            taken.refused.append((place, str(error)))
+    return taken
+
+
+def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: float) -> None:
+    topic = wire.parse_topic(message.topic, root)
+    match topic.kind:
+        case "case":
+            taken.cases.append((place, case_row(topic, message.payload, now)))
+        case "clip_manifest":
+            manifest = wire.decode(message.payload, ClipManifest)
+            taken.clips.append(ClipMessage(place, topic, manifest))
+        case "clip_part":
+            taken.clips.append(ClipMessage(place, topic, None, message.payload))
+        case "status":
+            wire.decode(message.payload, Status)
+            taken.statuses[topic.site, topic.station] = message.payload
+
+
+def _take_statuses(connection: sa.Connection, statuses: dict[Station, bytes], now: float) -> None:
+    for (site, station), payload in statuses.items():
+        values = {"status": payload.decode(), "seen_at": now}
+        mine = (stations.c.site == site) & (stations.c.station == station)
+        if connection.execute(sa.update(stations).where(mine).values(values)).rowcount == 0:
+            connection.execute(sa.insert(stations).values(site=site, station=station, **values))
+
+
+def _receipt(station: Station, held: _Held, root: str) -> Message:
+    receipt = Receipt(cases=tuple(held.cases.items()), clips=tuple(held.clips), parts=tuple(held.parts))
+    return Message(wire.Topics(*station, root=root).receipt, wire.encode(receipt))
