@@ -57,7 +57,11 @@ def camera_motion(faults: tuple[Impairment, ...]) -> tuple[float, float]:
 
 
 def impaired(
-    image: np.ndarray, last: np.ndarray | None, faults: tuple[Impairment, ...], tank_px: np.ndarray, rng: np.random.Generator
+    image: np.ndarray,
+    last: np.ndarray | None,
+    faults: tuple[Impairment, ...],
+    tank_px: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """`image` (h, w, 3) uint8 as the faulty camera gives it; `last` is the picture before."""
     for fault in faults:

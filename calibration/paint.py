@@ -11,7 +11,7 @@ import numpy as np
 import segno
 
 from calibration.scene import StationLook, Unit
-from edge_agent.records import CORNERS
+from edge_agent.records import CORNERS, Corner
 
 _OVER = 2
 QUIET_MODULES = 2
@@ -74,9 +74,22 @@ def paint_unit(unit: Unit, look: StationLook, mm_to_px: np.ndarray) -> Sprite:
     alpha = np.maximum.reduce([shell, *(mask for mask, _ in parts)])
     tilt = cv2.getRotationMatrix2D((unit.centre_mm * scale, unit.bottom_mm * scale + extra), unit.tilt_deg, 1.0)
     tilt = np.vstack([tilt, [0, 0, 1]])
-    place = _down() @ np.diag([_OVER, _OVER, 1.0]) @ mm_to_px @ np.diag([1 / scale, 1 / scale, 1]) @ _shift(0, -extra) @ tilt
+    place = (
+        _down()
+        @ np.diag([_OVER, _OVER, 1.0])
+        @ mm_to_px
+        @ np.diag([1 / scale, 1 / scale, 1])
+        @ _shift(0, -extra)
+        @ tilt
+    )
     layers = (_warped(layer, place, look, (0, 0)) for layer in (light * alpha, alpha, shell))
     return Sprite(*(cv2.GaussianBlur(layer, (0, 0), look.blur_px) for layer in layers))
+
+
+def marker_squares(look: StationLook) -> list[tuple[Corner, np.ndarray]]:
+    """Each code's corner and its own TL, TR, BR, BL in tank mm, (4, 2) float64."""
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * look.marker_mm
+    return [(corner, square + (x, y)) for corner, x, y in _marker_places(look)]
 
 
 def _mm_to_px(look: StationLook) -> np.ndarray:
@@ -133,7 +146,12 @@ def _paint_room(rng: np.random.Generator, look: StationLook, to_px: np.ndarray) 
     floor = _filled(look, to_px, np.array([[0, mm_h * 0.965], [mm_w, mm_h * 0.965], [mm_w, mm_h], [0, mm_h]]))
     room = room * (1 - 0.6 * floor)
     thick = rng.uniform(0.6, 2.2)
-    line = [[0, look.surface_mm - thick], [mm_w, look.surface_mm - thick], [mm_w, look.surface_mm], [0, look.surface_mm]]
+    line = [
+        [0, look.surface_mm - thick],
+        [mm_w, look.surface_mm - thick],
+        [mm_w, look.surface_mm],
+        [0, look.surface_mm],
+    ]
     surface = _filled(look, to_px, np.array(line))
     return (room * (1 - surface) + look.back_level * rng.choice([0.35, 1.5]) * surface).astype(np.float32)
 
@@ -154,7 +172,13 @@ def _clutter(rng: np.random.Generator, look: StationLook, wall: np.ndarray) -> n
         vertical = rng.random() < 0.5
         end = start * (1, 0) + (0, size[1]) if vertical else start * (0, 1) + (size[0], 0)
         end = end + rng.normal(0, 0.03, 2) * size
-        _line(fine, start * ((1, 0) if vertical else (0, 1)), end, float(rng.choice([4.0, 250.0])), int(rng.integers(2, 15)))
+        _line(
+            fine,
+            start * ((1, 0) if vertical else (0, 1)),
+            end,
+            float(rng.choice([4.0, 250.0])),
+            int(rng.integers(2, 15)),
+        )
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -163,9 +187,7 @@ def _line(picture: np.ndarray, start: np.ndarray, end: np.ndarray, tone: float, 
     cv2.line(picture, ends[0], ends[1], tone, thickness)
 
 
-def _paint_markers(
-    rng: np.random.Generator, look: StationLook, to_px: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _paint_markers(rng: np.random.Generator, look: StationLook, to_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Four printed codes whose outer corners are the tank view's corners, on white paper that reaches a little further."""
     light = np.zeros(look.frame_size_px[::-1], np.float32)
     alpha = np.zeros_like(light)
@@ -185,7 +207,7 @@ def _paint_markers(
     return light, alpha
 
 
-def _marker_places(look: StationLook) -> list[tuple[str, float, float]]:
+def _marker_places(look: StationLook) -> list[tuple[Corner, float, float]]:
     """Corner, left and top in mm of each code."""
     far_x, far_y = look.tank_mm[0] - look.marker_mm, look.tank_mm[1] - look.marker_mm
     places = ((0.0, 0.0), (far_x, 0.0), (far_x, far_y), (0.0, far_y))
@@ -209,9 +231,13 @@ def _unit_masks(
     rng: np.random.Generator, unit: Unit, scale: float, width: int, height: int, extra: int
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, float]]]:
     """The shell's alpha and (alpha, tone) of what is mounted on it, on the fine canvas (`extra` rows above the tank)."""
+
     def box(left: float, top: float, right: float, bottom: float, tone: float) -> tuple[np.ndarray, float]:
         mask = np.zeros((height, width), np.uint8)
-        corners = [(int(round(left * scale)), int(round(top * scale)) + extra), (int(round(right * scale)), int(round(bottom * scale)) + extra)]
+        corners = [
+            (int(round(left * scale)), int(round(top * scale)) + extra),
+            (int(round(right * scale)), int(round(bottom * scale)) + extra),
+        ]
         cv2.rectangle(mask, *corners, 255, -1)
         return cv2.GaussianBlur(mask, (0, 0), 1.0).astype(np.float32) / 255, tone
 
@@ -224,7 +250,15 @@ def _unit_masks(
     round_ = (np.abs((x - unit.centre_mm) / half) ** power + np.abs((y - middle) / semi) ** power) ** (1 / power)
     shell = np.clip((1 - round_) * half * scale + 0.5, 0, 1).astype(np.float32)
     seam = unit.seam_mm()
-    parts = [box(unit.centre_mm - half * 1.02, seam - 1.6, unit.centre_mm + half * 1.02, seam + 1.6, level * rng.uniform(1.1, 1.7))]
+    parts = [
+        box(
+            unit.centre_mm - half * 1.02,
+            seam - 1.6,
+            unit.centre_mm + half * 1.02,
+            seam + 1.6,
+            level * rng.uniform(1.1, 1.7),
+        )
+    ]
     for share, length, side in unit.stubs:
         at = unit.bottom_mm - share * unit.height_mm
         inner, outer = unit.centre_mm + side * half * 0.9, unit.centre_mm + side * (half + length)
@@ -235,9 +269,13 @@ def _unit_masks(
     if rng.random() < 0.6:
         label_x = unit.centre_mm + half * rng.uniform(-0.5, 0.1)
         label_y = unit.top_mm + unit.height_mm * rng.uniform(0.2, 0.4)
-        parts.append(box(label_x, label_y, label_x + half * 0.45, label_y + unit.height_mm * 0.14, rng.uniform(120, 240)))
+        parts.append(
+            box(label_x, label_y, label_x + half * 0.45, label_y + unit.height_mm * 0.14, rng.uniform(120, 240))
+        )
     grip = half * rng.uniform(0.25, 0.5)
-    parts.append(box(unit.centre_mm - grip, unit.top_mm - 9, unit.centre_mm + grip, unit.top_mm + 4, rng.uniform(20, 90)))
+    parts.append(
+        box(unit.centre_mm - grip, unit.top_mm - 9, unit.centre_mm + grip, unit.top_mm + 4, rng.uniform(20, 90))
+    )
     rod = rng.uniform(4, 10)
     parts.append(box(unit.centre_mm - rod, -60, unit.centre_mm + rod, unit.top_mm - 6, rng.uniform(30, 150)))
     return shell, parts

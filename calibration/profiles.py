@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from edge_agent.errors import StationError
+
 
 class Range(NamedTuple):
     """A closed range, drawn evenly, or evenly in its logarithm."""
@@ -120,3 +122,10 @@ PROFILES: dict[str, SceneProfile] = {
     "murky": replace(_REFERENCE, haze=Range(4.0, 6.0)),
     "empty": replace(_REFERENCE, has_unit=False, leak_share=0.0),
 }
+
+
+def profile_named(name: str) -> SceneProfile:
+    """The distributions called `name`; StationError names the known ones."""
+    if name not in PROFILES:
+        raise StationError(f"twin profile {name!r} is not known: use one of {' '.join(sorted(PROFILES))}")
+    return PROFILES[name]

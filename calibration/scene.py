@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibration.profiles import PROFILES, Range, SceneProfile
-from edge_agent.errors import StationError
+from calibration.profiles import Range, SceneProfile, profile_named
 from edge_agent.records import DecisionWord
 
 Box = tuple[int, int, int, int]
@@ -160,13 +159,6 @@ class Scene:
     def silent(self) -> bool:
         """True for a leak that lets go too few bubbles to be known for one."""
         return self.leaky and self.bubbles_released < SILENT_BELOW
-
-
-def profile_named(name: str) -> SceneProfile:
-    """The distributions called `name`; StationError names the known ones."""
-    if name not in PROFILES:
-        raise StationError(f"twin profile {name!r} is not known: use one of {' '.join(sorted(PROFILES))}")
-    return PROFILES[name]
 
 
 def draw_station(

@@ -72,7 +72,9 @@ def draw(
 
     `hidden`: (h, w) float32, 1 where the unit covers what is behind it.
     """
-    reach = 1.1 * blobs.width_px / 2 + np.maximum(np.abs(blobs.blur_x_px), np.abs(blobs.blur_y_px)) / 2 + 2 * blur_px + 0.5
+    reach = (
+        1.1 * blobs.width_px / 2 + np.maximum(np.abs(blobs.blur_x_px), np.abs(blobs.blur_y_px)) / 2 + 2 * blur_px + 0.5
+    )
     contrast = np.zeros(blobs.x_px.size, np.float32)
     smaller = 0.0
     for half, samples in _SIZES:

@@ -4,66 +4,29 @@ What happens is drawn in calibration/scene.py, what moves in calibration/bubbles
 calibration/view.py; here it becomes a stream in time, with lamps, faults and truths.
 """
 
+import base64
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 
-from calibration import bubbles, faults
+from calibration import faults
 from calibration.faults import Impairment
 from calibration.lamplight import LampPainter
-from calibration.scene import Scene, StationLook
+from calibration.paint import marker_squares
+from calibration.profiles import profile_named
+from calibration.scene import Scene, StationLook, at_pose, draw_scene, draw_station
+from calibration.truth import CaseTruth, FrameTruth, case_truth, length_s, lit_lamps, phase_at
+from calibration.twin_spec import read_spec
 from calibration.view import Shot, Viewer
-from edge_agent.records import DecisionWord, Frame, Phase
+from edge_agent.errors import StationError
+from edge_agent.records import Frame
+from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
 
 _EPOCH = 1_790_000_000.0
 """Recordings carry a fixed date, so that the same arguments give the same bytes."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameTruth:
-    """What one frame shows.
-
-    `bubbles`: (n, 7) float32 rows of x_px, y_px (camera), vx_px_s, vy_px_s, diameter_px, contrast (grey levels), kind
-    (0 leak, 1 trapped air, 2 attached, 3 bead, 4 speck). `tank_px`: (4, 2) float64, true outer corners in this frame.
-    """
-
-    case_index: int | None
-    phase: Phase
-    bubbles: np.ndarray
-    tank_px: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class CaseTruth:
-    """What truly happened to one unit; times in seconds since the first frame."""
-
-    index: int
-    label: str
-    entered_s: float
-    settled_s: float
-    decided_s: float | None
-    left_s: float | None
-    decision: DecisionWord
-    leak_origin_px: tuple[float, float] | None
-    leak_rate: float | None
-    leak_diameter_mm: float | None
-    leak_diameter_px: float | None
-    leak_spot: str | None
-    bubbles_released: int
-    silent: bool
-    haze: float
-    front_light: float
-    noise_levels: float
-    scene_seed: int
-    station_seed: int
-    profile: str
-
-    def as_json(self) -> dict[str, object]:
-        """Flat, ready for a JSON line."""
-        return asdict(self)
 
 
 class Twin:
@@ -111,12 +74,12 @@ class Twin:
     def _immersion(self, scene: Scene) -> Iterator[tuple[Frame, FrameTruth]]:
         starts_s = self._sequence / self.fps
         rest_s = starts_s + (0.0 if self._single else scene.gap_s + scene.lower_s)
-        truth = self._case_truth(scene, rest_s)
+        truth = case_truth(self.look, scene, self._case_count, rest_s, self._viewer.to_px, single=self._single)
         if truth is not None:
             self.cases.append(truth)
             self._case_count += 1
         self._viewer.begin(scene, already_in=self._single)
-        until_s = rest_s + _length_s(scene, self._single)
+        until_s = rest_s + length_s(scene, self._single)
         while self._sequence / self.fps < until_s - 1e-9:
             now_s = self._sequence / self.fps
             active = faults.active(self._impairments, now_s)
@@ -132,7 +95,7 @@ class Twin:
         image = faults.impaired(image, self._last, active, shot.tank_px, self._rng)
         self._last = image
         frame = Frame(image, self._sequence, now_s, self._started_at + now_s)
-        phase = _phase(case, scene, now_s, rest_s)
+        phase = phase_at(case, scene, now_s, rest_s)
         return frame, FrameTruth(case.index if case and phase != "empty" else None, phase, shot.bubbles, shot.tank_px)
 
     def _finished(self, shot: Shot, scene: Scene, now_s: float, since_rest_s: float) -> np.ndarray:
@@ -140,41 +103,12 @@ class Twin:
         image = cv2.merge([shot.grey, shot.grey, shot.grey])
         if self._colour:
             image = cv2.convertScaleAbs(cv2.multiply(image, (*self.look.tint, 1.0), dtype=cv2.CV_32F))
-        self._lamps.paint(image, shot.motion, _lit(scene, since_rest_s), now_s)
+        self._lamps.paint(image, shot.motion, lit_lamps(scene, since_rest_s), now_s)
         if self.look.jpeg_quality is not None:
             image = cv2.imdecode(
                 cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.look.jpeg_quality])[1], cv2.IMREAD_COLOR
             )
         return image
-
-    def _case_truth(self, scene: Scene, rest_s: float) -> CaseTruth | None:
-        if scene.unit is None and not self._single:
-            return None
-        leak = scene.leaks[0] if scene.leaks else None
-        entered_s, left_s = _in_water_s(scene, self.look.surface_mm)
-        testable = scene.testable and scene.unit is not None
-        return CaseTruth(
-            index=self._case_count,
-            label=("leak" if scene.leaky else "ok") if testable else "not_testable",
-            entered_s=rest_s if self._single else rest_s + entered_s,
-            settled_s=rest_s,
-            decided_s=rest_s + scene.hold_s if scene.decision != "none" else None,
-            left_s=None if self._single else rest_s + left_s,
-            decision=scene.decision,
-            leak_origin_px=self._viewer.to_px(leak.origin_mm) if leak else None,
-            leak_rate=leak.rate_s if leak else None,
-            leak_diameter_mm=leak.diameter_mm if leak else None,
-            leak_diameter_px=leak.diameter_mm * self.look.px_per_mm if leak else None,
-            leak_spot=leak.spot if leak else None,
-            bubbles_released=scene.bubbles_released,
-            silent=scene.silent,
-            haze=scene.haze,
-            front_light=self.look.front_light,
-            noise_levels=self.look.noise_levels,
-            scene_seed=scene.seed,
-            station_seed=self.look.seed,
-            profile=scene.profile,
-        )
 
 
 class TwinCamera:
@@ -221,38 +155,80 @@ class TwinCamera:
             self._pace(ahead_s)
 
 
-def _length_s(scene: Scene, single: bool) -> float:
-    """From rest to the scene's end."""
-    lamp_s = scene.hold_s + (scene.lamp_on_s if scene.decision != "none" else 0.0)
-    if single:
-        return scene.hold_s + (1.0 if scene.decision != "none" else 0.0)
-    return max(scene.hold_s + scene.lamp_delay_s + scene.raise_s, lamp_s) + 0.1
+def scene_seed(seed: int, number: int) -> int:
+    """Seed of immersion `number` of the run `seed`; no two runs share one."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _in_water_s(scene: Scene, surface_mm: float) -> tuple[float, float]:
-    """When the lowest point touches the water and when it leaves it, after rest."""
-    if scene.unit is None:
-        return 0.0, scene.hold_s
-    raised_s = scene.hold_s + scene.lamp_delay_s
-    depth = scene.unit.bottom_mm + bubbles.FEET_MM - surface_mm
-    down, up = np.linspace(-scene.lower_s, 0, 2001), np.linspace(raised_s, raised_s + scene.raise_s, 2001)
-    entered = down[np.argmax(bubbles.lift_mm(scene, down) <= depth)]
-    return float(entered), float(up[np.argmax(bubbles.lift_mm(scene, up) >= depth)])
+def draw_scenes(
+    seed: int, look: StationLook, profile: str, count: int | None, *, first: int = 0, leak_share: float | None = None
+) -> Iterator[Scene]:
+    """Immersions `first`, `first + 1`, ... of the run `seed`, `count` of them or without end."""
+    for number in itertools.count(first) if count is None else range(first, first + count):
+        one = scene_seed(seed, number)
+        leaky = None if leak_share is None else bool(np.random.default_rng([one, 24]).random() < leak_share)
+        yield draw_scene(one, look, profile, leaky=leaky, inspector_error_rate=error_rate(seed, profile, number))
 
 
-def _lit(scene: Scene, since_rest_s: float) -> tuple[str, ...]:
-    """Lamps that shine now."""
-    shines = scene.hold_s <= since_rest_s < scene.hold_s + scene.lamp_on_s
-    if not shines or scene.decision == "none":
-        return ()
-    return ("ok", "leak") if scene.both_lamps else (scene.decision,)
+def error_rate(seed: int, profile: str, number: int) -> float:
+    """How likely the inspector errs at case `number`: in the demo one case of each four for certain, else by chance."""
+    share = profile_named(profile).inspector_error
+    if profile != "demo":
+        return share
+    block = round(1 / share)
+    wrong = np.random.default_rng([seed, 25, number // block]).integers(block if number >= block else block - 1)
+    return float(number % block == wrong)
 
 
-def _phase(case: CaseTruth | None, scene: Scene, now_s: float, rest_s: float) -> Phase:
-    if case is None or scene.unit is None or now_s < case.entered_s or (case.left_s is not None and now_s >= case.left_s):
-        return "empty"
-    if now_s < rest_s:
-        return "entering"
-    if now_s < rest_s + scene.hold_s:
-        return "watching"
-    return "decided" if now_s < rest_s + scene.hold_s + scene.lamp_delay_s or case.left_s is None else "leaving"
+def profile_of(look: StationLook) -> StationProfile:
+    """The station profile that a perfect set-up would have written."""
+    view = Viewer(look, 0)
+    widths = np.linalg.norm(look.tank_px[[1, 2]] - look.tank_px[[0, 3]], axis=1)
+    heights = np.linalg.norm(look.tank_px[[3, 2]] - look.tank_px[[0, 1]], axis=1)
+    size = int(round(float(widths.mean()))), int(round(float(heights.mean())))
+    empty = view.empty_tank(size)
+    return StationProfile(
+        station=look.station_id,
+        frame_size_px=look.frame_size_px,
+        tank_px=_points(look.tank_px),
+        view_size_px=size,
+        px_per_mm=size[0] / look.tank_mm[0],
+        markers=tuple(
+            MarkerReference(corner, _points(np.array([view.to_px(point) for point in square])))
+            for corner, square in marker_squares(look)
+        ),
+        marker_size_mm=look.marker_mm,
+        lamps=tuple(Lamp(name, box) for name, box in look.lamps.items()),
+        camera=CameraSettings(exposure_ms=look.exposure_s * 1e3, brightness=float(empty.mean())),
+        empty_view=base64.b64encode(cv2.resize(empty, (32, 24), interpolation=cv2.INTER_AREA).tobytes()).decode(),
+    )
+
+
+def open_twin(spec: str) -> TwinCamera:
+    """`twin:key=value,...` -> a camera. StationError names a key or value that is not known, and the known keys."""
+    options = read_spec(spec)
+    size = options.size
+    look = draw_station(options.seed, options.profile, size, options.station)
+    cases = options.cases if options.cases is not None else (None if options.live else 12)
+    poses = max(options.poses, 1)
+    if cases is None and poses > 1:
+        raise StationError(f"twin: poses={poses} needs cases=N: say how many immersions the poses share")
+    started_at = time.time() if options.live else _EPOCH
+
+    def twin_at(pose: int) -> Callable[[int, int], Twin]:
+        posed = at_pose(look, pose)
+        first = 0 if cases is None else cases * pose // poses
+        count = None if cases is None else cases * (pose + 1) // poses - first
+        return lambda sequence, begun: Twin(
+            posed,
+            draw_scenes(options.seed, posed, options.profile, count, first=first),
+            fps=options.fps, seed=options.seed, single=options.single, colour=options.colour,
+            impairments=options.faults, started_at=started_at, first_sequence=sequence, first_case=begun,
+        )  # fmt: skip
+
+    return TwinCamera(*(twin_at(pose) for pose in range(poses)), live=options.live)
+
+
+def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:
+    first, second, third, fourth = ((float(x), float(y)) for x, y in corners)
+    return first, second, third, fourth

@@ -41,6 +41,17 @@ class Viewer:
         x, y = cv2.perspectiveTransform(np.array([[point_mm]], np.float64), self._stage.mm_to_px)[0, 0]
         return float(x), float(y)
 
+    def empty_tank(self, size_px: tuple[int, int]) -> np.ndarray:
+        """The tank without unit, seen straight on, (h, w) uint8."""
+        look, stage = self._look, self._stage
+        veil = 1 - np.exp(-look.haze)
+        hazed = stage.room * (1 - stage.water * veil) + look.veil_level * veil * stage.water
+        picture = (hazed * (1 - stage.markers_alpha) + stage.markers) * stage.lens
+        width, height = size_px
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        turn = cv2.getPerspectiveTransform(look.tank_px.astype(np.float32), corners)
+        return cv2.warpPerspective(np.clip(picture, 0, 255).astype(np.uint8), turn, size_px)
+
     def begin(self, scene: Scene, *, already_in: bool) -> None:
         """Compose what stands still during `scene`."""
         look, stage = self._look, self._stage
@@ -83,7 +94,9 @@ class Viewer:
         rest, now = np.array(self.to_px(at)), np.array(self.to_px((at[0], at[1] - lift_mm)))
         shift = np.array([[1, 0, now[0] - rest[0]], [0, 1, now[1] - rest[1]]])
         size = self._look.frame_size_px
-        layers = (cv2.warpAffine(layer, shift, size) for layer in (self._sprite.light, self._sprite.alpha, self._sprite.shell))
+        layers = (
+            cv2.warpAffine(layer, shift, size) for layer in (self._sprite.light, self._sprite.alpha, self._sprite.shell)
+        )
         moved = Sprite(*layers)
         return self._with_unit(moved), moved.shell
 

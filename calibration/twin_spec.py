@@ -1,0 +1,103 @@
+"""`twin:seed=7,cases=12,...` -> what to simulate; the one place where a person's words about the twin become values."""
+
+from dataclasses import dataclass
+
+from calibration import faults
+from calibration.faults import Impairment
+from calibration.profiles import profile_named
+from edge_agent.errors import StationError
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSpec:
+    """Options of a twin station; `cases` None = 12 in a recording, endless where live."""
+
+    seed: int = 0
+    cases: int | None = None
+    profile: str = "reference"
+    fps: float = 20.0
+    size: tuple[int, int] = (640, 480)
+    station: str = "TANK1"
+    live: bool = False
+    poses: int = 1
+    single: bool = False
+    colour: bool = False
+    faults: tuple[Impairment, ...] = ()
+
+
+KEYS = ("seed", "cases", "profile", "fps", "size", "station", "live", "poses", "single", "colour", "fault")
+
+
+def read_spec(spec: str) -> TwinSpec:
+    """Raises StationError naming the key, its fault and the known keys. Several faults: `fault=freeze@12+noise@20`."""
+    text = spec.removeprefix("twin:")
+    values: dict[str, object] = {}
+    for pair in filter(None, text.split(",")):
+        key, equals, value = pair.partition("=")
+        if key not in KEYS or not equals:
+            raise StationError(f"twin option {pair!r} is not known: write key=value with the keys {' '.join(KEYS)}")
+        values["faults" if key == "fault" else key] = _value(key, value)
+    return TwinSpec(**values)  # type: ignore[arg-type]
+
+
+def _value(key: str, text: str) -> object:
+    try:
+        return _READERS[key](text)
+    except ValueError:
+        raise StationError(f"twin option {key}={text} is not usable: {_SHAPES[key]}") from None
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 240:
+        raise ValueError
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = (int(side) for side in text.split("x"))
+    if not (320 <= width <= 3840 and 240 <= height <= 2160):
+        raise ValueError
+    return width, height
+
+
+def _station(text: str) -> str:
+    if not (1 <= len(text) <= 16 and all(letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-" for letter in text)):
+        raise ValueError
+    return text
+
+
+def _switch(text: str) -> bool:
+    return {"0": False, "1": True}[text] if text in "01" and text else _refuse()
+
+
+def _refuse() -> bool:
+    raise ValueError
+
+
+def _profile(text: str) -> str:
+    profile_named(text)
+    return text
+
+
+def _faults(text: str) -> tuple[Impairment, ...]:
+    return tuple(faults.parse(one) for one in text.split("+"))
+
+
+_READERS = {
+    "seed": _whole, "cases": _whole, "profile": _profile, "fps": _rate, "size": _size, "station": _station,
+    "live": _switch, "poses": _whole, "single": _switch, "colour": _switch, "fault": _faults,
+}  # fmt: skip
+_WHOLE = "write a whole number from 0"
+_SHAPES = {
+    "seed": _WHOLE, "cases": _WHOLE, "poses": _WHOLE, "fps": "write a number from 1 to 240",
+    "size": "write WIDTHxHEIGHT from 320x240 to 3840x2160", "station": "write 1 to 16 of A-Z 0-9 -",
+    "live": "write 0 or 1", "single": "write 0 or 1", "colour": "write 0 or 1",
+}  # fmt: skip
