@@ -1,12 +1,22 @@
-"""bundle.zip <-> Bundle: everything a verdict depends on, in one file with one version and one hash.
+"""A bundle's file <-> Bundle: everything a verdict depends on, in one file with one version and one hash.
 
-A bundle is a stored (uncompressed) zip of `manifest.json` and `nets/<name>.onnx`; it is opened only through the
-checks below, before any runtime sees a byte of it.
+A bundle is a stored (uncompressed) zip of `manifest.json`, `nets/<name>.onnx` and, for retraining, the features that
+the aggregator was fitted to. It is opened only through the checks below, before any runtime sees a byte of it.
 """
 
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from edge_agent import durable
+from edge_agent.errors import ModelError
+from edge_agent.onnxcheck import check_onnx
+from edge_agent.records import BundleRef
 
 NetName = Literal["detector", "aggregator", "lamps", "water"]
 NET_NAMES: tuple[NetName, ...] = ("detector", "aggregator", "lamps", "water")
@@ -76,3 +86,140 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     lineage: Lineage
     card: str
     """The model card, Markdown."""
+    features: str | None = None
+    """sha256 of the features that the aggregator was fitted to; None where the bundle does not carry them."""
+
+
+MANIFEST = "manifest.json"
+FEATURES = "lineage/features.npy"
+LARGEST_FILE = 24 << 20
+LARGEST_MEMBER = {MANIFEST: 256 << 10, FEATURES: 8 << 20}
+LARGEST_NET = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """An opened bundle. `nets`: the checked bytes of each ONNX net; `features`: a .npy file's bytes, or None."""
+
+    manifest: BundleManifest
+    sha256: str
+    """Of the whole file."""
+    nets: dict[NetName, bytes] = field(repr=False)
+    features: bytes | None = field(default=None, repr=False)
+
+    @property
+    def ref(self) -> BundleRef:
+        return BundleRef(version=self.manifest.version, sha256=self.sha256)
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """The bundle in `path`. Raises ModelError with the fact, the limit and the cure; no net has been run by then."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise ModelError(
+                f"bundle {path} has {size} bytes, limit {LARGEST_FILE}: it is not one of ours, fetch it again"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"bundle {path} cannot be read ({error.strerror}): give an existing bundle file") from error
+    return parse_bundle(data, str(path))
+
+
+def parse_bundle(data: bytes, name: str = "bundle") -> Bundle:
+    """Bytes of a bundle file -> Bundle, after all checks."""
+    members = _members(data, name)
+    manifest = _manifest(members, name)
+    nets: dict[NetName, bytes] = {}
+    for net in NET_NAMES:
+        content = members[f"nets/{net}.onnx"]
+        _same_hash(content, manifest.nets.get(net), f"net {net} of bundle {name}")
+        check_onnx(content, f"net {net} of bundle {name}")
+        nets[net] = content
+    features = members.get(FEATURES)
+    if features is not None or manifest.features is not None:
+        _same_hash(features or b"", manifest.features, f"{FEATURES} of bundle {name}")
+    return Bundle(manifest=manifest, sha256=hashlib.sha256(data).hexdigest(), nets=nets, features=features)
+
+
+def write_bundle(
+    path: Path | str, manifest: BundleManifest, nets: dict[NetName, bytes], features: bytes | None = None
+) -> Bundle:
+    """Writes the file in one step, the same bytes for the same content, and opens it again.
+
+    The hashes in `manifest` are filled in from `nets` and `features`.
+    """
+    path = Path(path)
+    filled = msgspec.structs.replace(
+        manifest,
+        nets={net: hashlib.sha256(nets[net]).hexdigest() for net in NET_NAMES},
+        features=None if features is None else hashlib.sha256(features).hexdigest(),
+    )
+    members = {MANIFEST: msgspec.json.format(msgspec.json.encode(filled), indent=1)}
+    members |= {f"nets/{net}.onnx": nets[net] for net in NET_NAMES}
+    if features is not None:
+        members[FEATURES] = features
+    data = _zipped(members)
+    bundle = parse_bundle(data, str(path))
+    durable.write(path, data)
+    return bundle
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for member, content in members.items():
+            # A fixed date: the same content has the same hash.
+            archive.writestr(zipfile.ZipInfo(member, date_time=(1980, 1, 1, 0, 0, 0)), content)
+    return out.getvalue()
+
+
+def _members(data: bytes, name: str) -> dict[str, bytes]:
+    """Member name -> bytes, for the names that a bundle may have and no others."""
+    known = {MANIFEST, FEATURES, *(f"nets/{net}.onnx" for net in NET_NAMES)}
+    members: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for info in archive.infolist():
+                _acceptable(info, known - members.keys(), name)
+                members[info.filename] = archive.read(info)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelError(f"bundle {name} is no whole zip file ({error}): fetch it again") from error
+    missing = sorted(known - {FEATURES} - members.keys())
+    if missing:
+        raise ModelError(f"bundle {name} lacks {', '.join(missing)}: fetch it again")
+    return members
+
+
+def _acceptable(info: zipfile.ZipInfo, expected: set[str], name: str) -> None:
+    if info.filename not in expected:
+        raise ModelError(
+            f"bundle {name} holds an unknown or repeated member {info.filename[:80]!r}: it is not one of ours"
+        )
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 0x1:
+        raise ModelError(
+            f"bundle {name}: member {info.filename} is compressed or encrypted, only stored members are read: pack it anew"
+        )
+    limit = LARGEST_MEMBER.get(info.filename, LARGEST_NET)
+    if info.file_size > limit:
+        raise ModelError(
+            f"bundle {name}: member {info.filename} has {info.file_size} bytes, limit {limit}: it is not one of ours"
+        )
+
+
+def _manifest(members: dict[str, bytes], name: str) -> BundleManifest:
+    try:
+        return msgspec.json.decode(members[MANIFEST], type=BundleManifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(
+            f"bundle {name}: its manifest is not usable ({error}): use a bundle made for this version"
+        ) from error
+
+
+def _same_hash(content: bytes, wanted: str | None, what: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != wanted:
+        raise ModelError(
+            f"{what} has hash {found[:12]}, the manifest says {str(wanted)[:12]}: it was altered, fetch it again"
+        )

@@ -91,6 +91,8 @@ class Evidence:
     heat: np.ndarray
     bubbles: np.ndarray
     score: float
+    stir: float = 0.0
+    """Mean of the detector's map of what moves and is no rising bubble, 0..1."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

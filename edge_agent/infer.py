@@ -1,0 +1,125 @@
+"""Checked net bytes -> answers: composites to evidence, a case's features to its score.
+
+One session each, one thread, no spinning (spinning threads cost four times the work at 15 frames/s). All
+preprocessing of pixels is inside the nets, so that training and the device cannot differ.
+"""
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from edge_agent.bundle import Thresholds
+from edge_agent.errors import ModelError
+from edge_agent.records import Composite, Evidence
+
+STRIDE = 4
+"""Tank view pixels per cell of the detector's maps."""
+MOST_BUBBLES = 64
+"""Strongest peaks kept of one composite."""
+SMALLEST_VIEW_PX = 32
+
+
+class Net:
+    """A running ONNX net. `data` must have passed `onnxcheck`; opened bundles have."""
+
+    def __init__(self, data: bytes, name: str, input_rank: int) -> None:
+        self._name = name
+        try:
+            self._session = onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise ModelError(f"the {name} net cannot be loaded ({_first_line(error)}): use another bundle") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape or ()) != input_rank:
+            raise ModelError(
+                f"the {name} net takes {len(inputs)} inputs and gives {len(outputs)} outputs, "
+                f"one input of rank {input_rank} and one output are needed: use a bundle made for this version"
+            )
+        self._input = inputs[0].name
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Raises ModelError where the net does not take `batch` or does not give finite numbers."""
+        try:
+            answer = self._session.run(None, {self._input: batch})[0]
+        except Exception as error:  # onnxruntime's errors share no base class
+            shape = "x".join(map(str, batch.shape))
+            raise ModelError(
+                f"the {self._name} net refuses {shape} ({_first_line(error)}): use another bundle"
+            ) from error
+        if not np.isfinite(answer).all():
+            raise ModelError(f"the {self._name} net gives numbers that are not finite: use another bundle")
+        return answer
+
+
+class Detector:
+    """Looks for rising bubbles on composites."""
+
+    def __init__(self, data: bytes, thresholds: Thresholds) -> None:
+        self._net = Net(data, "detector", 4)
+        self._bubble_above = thresholds.bubble_above
+        self._planes: np.ndarray | None = None
+
+    def look(self, composite: Composite) -> Evidence:
+        """Evidence at the time of the composite's middle frame; positions are those in the middle frame."""
+        maps = self._net(self._batch(composite.image))[0]
+        if maps.shape[0] != 6:
+            raise ModelError(
+                f"the detector net gives {maps.shape[0]} maps, 6 are needed: use a bundle made for this version"
+            )
+        bubbles = _bubbles(maps, self._bubble_above, composite.spacing_s)
+        return Evidence(
+            monotonic_s=composite.monotonic_s - composite.spacing_s,
+            heat=maps[0],
+            bubbles=bubbles,
+            score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
+            stir=float(maps[1].mean()),
+        )
+
+    def _batch(self, image: np.ndarray) -> np.ndarray:
+        """(h, w, 3) -> (1, 3, h', w'), cut to whole cells; the array is used again by the next call."""
+        height, width = (size // STRIDE * STRIDE for size in image.shape[:2])
+        if min(height, width) < SMALLEST_VIEW_PX:
+            raise ModelError(
+                f"a tank view of {width}x{height} px is too small, {SMALLEST_VIEW_PX} px are needed: use a larger picture"
+            )
+        if self._planes is None or self._planes.shape[2:] != (height, width):
+            self._planes = np.empty((1, 3, height, width), np.uint8)
+        for channel in range(3):
+            cv2.extractChannel(image[:height, :width], channel, self._planes[0, channel])
+        return self._planes
+
+
+class Aggregator:
+    """A case's features -> its calibrated leak probability at equal odds."""
+
+    def __init__(self, data: bytes) -> None:
+        self._net = Net(data, "aggregator", 2)
+
+    def score(self, features: np.ndarray) -> float:
+        """`features`: (F,) float32 of `origins.Account.features`."""
+        return float(np.clip(self._net(features.astype(np.float32)[None]).ravel()[0], 0.0, 1.0))
+
+
+def _bubbles(maps: np.ndarray, above: float, spacing_s: float) -> np.ndarray:
+    """(6, h, w) heat, other, dx, dy, vx, vy (cells and pixels per spacing) -> (n, 5) rows as Evidence has them."""
+    heat = maps[0]
+    peaks = (heat >= above) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
+    rows, columns = np.nonzero(peaks)
+    strongest = np.argsort(-heat[rows, columns], kind="stable")[:MOST_BUBBLES]
+    rows, columns = rows[strongest], columns[strongest]
+    score, _, dx, dy, vx, vy = maps[:, rows, columns]
+    x_px, y_px = (columns + 0.5 + dx) * STRIDE, (rows + 0.5 + dy) * STRIDE
+    return np.stack([x_px, y_px, score, vx / spacing_s, vy / spacing_s], axis=1).astype(np.float32)
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
