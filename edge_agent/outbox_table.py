@@ -1,0 +1,177 @@
+"""The outbox's tables and every SQL statement on them. What the rows mean is `outbox`'s matter."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge_agent import wire
+from edge_agent.spool import Stored
+
+VERSION = 1
+_URGENCY = {"disagreement": 0, "unsure": 1, "not_tested": 2, "challenge": 3, "audit": 4, "none": 5}
+_TABLES = """
+CREATE TABLE cases (
+    case_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL, payload BLOB NOT NULL,
+    ended_at TEXT NOT NULL, put_at REAL NOT NULL, receipted_at REAL
+) WITHOUT ROWID;
+CREATE INDEX cases_waiting ON cases (sequence) WHERE receipted_at IS NULL;
+CREATE INDEX cases_receipted ON cases (receipted_at) WHERE receipted_at IS NOT NULL;
+CREATE INDEX cases_sequence ON cases (sequence);
+CREATE TABLE clips (
+    sha256 TEXT PRIMARY KEY, case_id TEXT NOT NULL, urgency INTEGER NOT NULL, put_at REAL NOT NULL,
+    next_part INTEGER NOT NULL DEFAULT 0, usable INTEGER NOT NULL DEFAULT 1, receipted_at REAL
+) WITHOUT ROWID;
+CREATE INDEX clips_waiting ON clips (urgency, put_at) WHERE receipted_at IS NULL AND usable = 1;
+CREATE INDEX clips_case ON clips (case_id);
+CREATE TABLE orders (
+    id TEXT PRIMARY KEY, at REAL NOT NULL, reply BLOB NOT NULL, trigger_waits INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def connect(database: Path) -> sqlite3.Connection:
+    """Opens or makes the database. Raises sqlite3.DatabaseError where it is damaged or of another version."""
+    rows = sqlite3.connect(database, timeout=10, check_same_thread=False)
+    try:
+        rows.execute("PRAGMA journal_mode=WAL")
+        # NORMAL lost a third of the acknowledged rows in simulated power cuts, FULL none.
+        rows.execute("PRAGMA synchronous=FULL")
+        (fault,) = rows.execute("PRAGMA quick_check(1)").fetchone()
+        if fault != "ok":
+            raise sqlite3.DatabaseError(fault)
+        rows.execute("BEGIN IMMEDIATE")
+        (version,) = rows.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _TABLES.split(";\n"):
+                rows.execute(statement)
+            rows.execute(f"PRAGMA user_version={VERSION}")
+        elif version != VERSION:
+            raise sqlite3.DatabaseError(f"version {version}, wanted {VERSION}")
+        rows.execute("COMMIT")
+    except sqlite3.Error:
+        rows.close()
+        raise
+    return rows
+
+
+def add(rows: sqlite3.Connection, stored: Stored, now: float) -> None:
+    """A case waits, and its clip with it; nothing changes where it is known."""
+    case = stored.case
+    rows.execute(
+        "INSERT OR IGNORE INTO cases VALUES (?, ?, ?, ?, ?, ?, NULL)",
+        (case.case_id, case.sequence, wire.sha256_of(stored.payload), stored.payload, case.ended_at, now),
+    )
+    if case.clip:
+        urgency = _URGENCY[case.sampled.reason]
+        rows.execute(
+            "INSERT OR IGNORE INTO clips (sha256, case_id, urgency, put_at) VALUES (?, ?, ?, ?)",
+            (case.clip.sha256, case.case_id, urgency, now),
+        )
+
+
+def waiting_cases(rows: sqlite3.Connection, limit: int) -> list[tuple[str, int, str, bytes]]:
+    return rows.execute(
+        "SELECT case_id, sequence, sha256, payload FROM cases WHERE receipted_at IS NULL ORDER BY sequence LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
+def waiting_clips(rows: sqlite3.Connection, limit: int) -> list[tuple[str, str, int]]:
+    return rows.execute(
+        "SELECT clips.sha256, clips.case_id, next_part FROM clips JOIN cases USING (case_id) "
+        "WHERE clips.receipted_at IS NULL AND usable = 1 AND cases.receipted_at IS NOT NULL "
+        "ORDER BY urgency, clips.put_at LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
+def receipted(rows: sqlite3.Connection, cases: Iterable[tuple[str, str]], clips: Iterable[str], now: float) -> int:
+    count = 0
+    for case_id, sha256 in cases:
+        count += rows.execute(
+            "UPDATE cases SET receipted_at = ? WHERE case_id = ? AND sha256 = ? AND receipted_at IS NULL",
+            (now, case_id, sha256),
+        ).rowcount
+    for sha256 in clips:
+        count += rows.execute(
+            "UPDATE clips SET receipted_at = ? WHERE sha256 = ? AND receipted_at IS NULL", (now, sha256)
+        ).rowcount
+    return count
+
+
+def resume_at(rows: sqlite3.Connection, parts: Iterable[tuple[str, int]]) -> None:
+    rows.executemany("UPDATE clips SET next_part = ? WHERE sha256 = ?", [(part, sha256) for sha256, part in parts])
+
+
+def clip_unusable(rows: sqlite3.Connection, sha256: str) -> None:
+    rows.execute("UPDATE clips SET usable = 0 WHERE sha256 = ?", (sha256,))
+
+
+def send_again(rows: sqlite3.Connection, since: str | None, case_id: str | None) -> int:
+    wanted = "SELECT case_id FROM cases WHERE case_id = ?1 OR ended_at >= ?2"
+    names = (case_id, since)
+    rows.execute(f"UPDATE clips SET receipted_at = NULL, next_part = 0 WHERE case_id IN ({wanted})", names)
+    return rows.execute(f"UPDATE cases SET receipted_at = NULL WHERE case_id IN ({wanted})", names).rowcount
+
+
+def backlog(rows: sqlite3.Connection) -> tuple[int, int, float | None]:
+    return rows.execute(
+        "SELECT (SELECT count(*) FROM cases WHERE receipted_at IS NULL), "
+        "(SELECT count(*) FROM clips WHERE receipted_at IS NULL AND usable = 1), "
+        "(SELECT min(put_at) FROM cases WHERE receipted_at IS NULL)"
+    ).fetchone()
+
+
+def expired(rows: sqlite3.Connection, before: float) -> list[tuple[str, str | None]]:
+    """Case id and clip of what was receipted before `before`, the newest record and waiting clips left out."""
+    return rows.execute(
+        "SELECT cases.case_id, clips.sha256 FROM cases LEFT JOIN clips USING (case_id) "
+        "WHERE cases.receipted_at < ? AND cases.sequence < (SELECT max(sequence) FROM cases) "
+        "AND (clips.sha256 IS NULL OR clips.usable = 0 OR clips.receipted_at IS NOT NULL)",
+        (before,),
+    ).fetchall()
+
+
+def receipted_clips(rows: sqlite3.Connection) -> list[str]:
+    """Clips that the cloud holds too, oldest first."""
+    found = rows.execute("SELECT sha256 FROM clips WHERE receipted_at IS NOT NULL AND usable = 1 ORDER BY put_at")
+    return [sha256 for (sha256,) in found.fetchall()]
+
+
+def forget(rows: sqlite3.Connection, case_id: str) -> None:
+    rows.execute("DELETE FROM clips WHERE case_id = ?", (case_id,))
+    rows.execute("DELETE FROM cases WHERE case_id = ?", (case_id,))
+
+
+def forget_clip(rows: sqlite3.Connection, sha256: str) -> None:
+    rows.execute("UPDATE clips SET usable = 0 WHERE sha256 = ?", (sha256,))
+
+
+def case_ids(rows: sqlite3.Connection) -> set[str]:
+    return {case_id for (case_id,) in rows.execute("SELECT case_id FROM cases")}
+
+
+def clip_hashes(rows: sqlite3.Connection) -> set[str]:
+    return {sha256 for (sha256,) in rows.execute("SELECT sha256 FROM clips")}
+
+
+def last_sequence(rows: sqlite3.Connection) -> int:
+    return rows.execute("SELECT coalesce(max(sequence), 0) FROM cases").fetchone()[0]
+
+
+def answer(rows: sqlite3.Connection, id: str) -> bytes | None:
+    """The reply to an order that was carried out before."""
+    found = rows.execute("SELECT reply FROM orders WHERE id = ?", (id,)).fetchone()
+    return found[0] if found else None
+
+
+def keep_answer(rows: sqlite3.Connection, id: str, reply: bytes, now: float, trigger: bool) -> None:
+    rows.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)", (id, now, reply, trigger))
+    rows.execute("DELETE FROM orders WHERE at < ?", (now - 7 * 86_400,))
+
+
+def take_trigger(rows: sqlite3.Connection, after: float) -> bool:
+    fresh = rows.execute("SELECT count(*) FROM orders WHERE trigger_waits = 1 AND at >= ?", (after,)).fetchone()[0]
+    if fresh:
+        rows.execute("UPDATE orders SET trigger_waits = 0 WHERE trigger_waits = 1")
+    return fresh > 0

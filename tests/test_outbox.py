@@ -1,0 +1,304 @@
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from benchmarks.made_cases import make_case, write_clip
+from edge_agent import durable, wire
+from edge_agent.errors import StoreError
+from edge_agent.outbox import RECORD_DAYS, Outbox, PendingCases
+from edge_agent.records import Case
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens outboxes over one folder; all are closed at the end."""
+    boxes = []
+
+    def start(how=Outbox.open, clock=lambda: 1000.0):
+        boxes.append(how(tmp_path / "outbox.db", tmp_path / "spool", clock))
+        return boxes[-1]
+
+    yield start
+    for box in boxes:
+        box.close()
+
+
+def put_with_clip(box: Outbox, number: int) -> Case:
+    case = make_case(number)
+    draft = box.spool.draft(case.case_id)
+    return box.put(msgspec.structs.replace(case, clip=write_clip(draft, case)), draft)
+
+
+def receipt_all(box: Outbox) -> int:
+    count = box.receipted(cases=[(w.case_id, w.sha256) for w in box.waiting_cases(1000)])
+    return count + box.receipted(clips=[w.sha256 for w in box.waiting_clips(1000)])
+
+
+def test_cases_wait_in_order_with_a_gapless_sequence(opened):
+    box = opened()
+    for number in range(1, 6):
+        box.put(make_case(number))
+    waiting = box.waiting_cases(10)
+    assert [w.sequence for w in waiting] == [1, 2, 3, 4, 5]
+    assert (
+        wire.decode(waiting[2].payload, Case).sequence == 3 and wire.sha256_of(waiting[2].payload) == waiting[2].sha256
+    )
+    assert [w.sequence for w in box.waiting_cases(2, frozenset({waiting[0].case_id}))] == [2, 3]
+
+
+def test_putting_a_case_twice_stores_it_once(opened):
+    box = opened()
+    first = box.put(make_case(1))
+    assert box.put(make_case(1)) == first and len(box.waiting_cases(10)) == 1
+    assert box.put(make_case(2)).sequence == 2
+
+
+def test_only_a_receipt_for_the_very_bytes_ends_the_waiting(opened):
+    box = opened()
+    box.put(make_case(1))
+    waiting = box.waiting_cases(1)[0]
+    assert box.receipted(cases=[(waiting.case_id, "0" * 64), ("other", waiting.sha256)], clips=["1" * 64]) == 0
+    assert box.waiting_cases(1) == [waiting]
+    assert box.receipted(cases=[(waiting.case_id, waiting.sha256)]) == 1
+    assert box.receipted(cases=[(waiting.case_id, waiting.sha256)]) == 0
+    assert box.waiting_cases(1) == [] and box.spool.case(waiting.case_id) is not None
+
+
+def test_clips_wait_until_their_case_is_receipted_and_disagreements_go_first(opened):
+    box = opened()
+    for number in (1, 3):
+        put_with_clip(box, number)
+    assert box.waiting_clips(10) == []
+    box.receipted(cases=[(w.case_id, w.sha256) for w in box.waiting_cases(10)])
+    clips = box.waiting_clips(10)
+    assert [clip.case_id for clip in clips] == [make_case(3).case_id, make_case(1).case_id]
+    assert all(wire.sha256_of(clip.path.read_bytes()) == clip.sha256 for clip in clips)
+    box.resume_at([(clips[0].sha256, 7)])
+    assert box.waiting_clips(1)[0].next_part == 7
+    assert box.receipted(clips=[clip.sha256 for clip in clips]) == 2 and box.waiting_clips(10) == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "truncated", "page", "other version"])
+def test_a_damaged_database_is_set_aside_and_made_again_from_the_spool(opened, tmp_path, damage):
+    box = opened()
+    for number in range(1, 41):
+        box.put(make_case(number, reason="x" * 2000))
+    box.close()
+    _damage(tmp_path / "outbox.db", damage)
+    again = opened()
+    assert [w.sequence for w in again.waiting_cases(100)] == list(range(1, 41))
+    assert again.put(make_case(41)).sequence == 41
+    aside = list(tmp_path.glob("outbox.db.damaged-*"))
+    assert bool(aside) == (damage != "missing") and any("spool" in note for note in again.notes)
+
+
+def _damage(database, damage):
+    for ending in ("-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+    match damage:
+        case "missing":
+            database.unlink()
+        case "garbage":
+            database.write_bytes(os.urandom(8192))
+        case "truncated":
+            os.truncate(database, database.stat().st_size // 2)
+        case "page":
+            with open(database, "r+b") as file:
+                file.seek(4096 * 2)
+                file.write(b"\xaa" * 4096)
+        case "other version":
+            rows = sqlite3.connect(database)
+            rows.execute("PRAGMA user_version=99")
+            rows.commit()
+            rows.close()
+
+
+def test_a_database_removed_under_a_running_agent_is_made_again(opened, tmp_path):
+    box = opened()
+    box.put(make_case(1))
+    for path in tmp_path.glob("outbox.db*"):
+        path.unlink()
+    assert box.put(make_case(2)).sequence == 2
+    assert [w.sequence for w in box.waiting_cases(10)] == [1, 2]
+
+
+def test_the_sender_sees_what_is_put_after_the_database_was_replaced(opened, tmp_path):
+    box, sender = opened(), opened(Outbox.attach)
+    box.put(make_case(1))
+    for path in tmp_path.glob("outbox.db*"):
+        path.unlink()
+    box.put(make_case(2))
+    assert [w.sequence for w in sender.waiting_cases(10)] == [1, 2]
+
+
+def test_a_sender_alone_makes_a_lost_database_again(opened, tmp_path):
+    box = opened()
+    box.put(make_case(1))
+    box.close()
+    (tmp_path / "outbox.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    assert len(opened(Outbox.attach).waiting_cases(10)) == 1
+
+
+def test_a_second_agent_on_one_outbox_is_refused_with_a_clear_line(opened):
+    opened()
+    opened(Outbox.attach)
+    with pytest.raises(StoreError, match="in use by another agent"):
+        opened()
+    with pytest.raises(StoreError, match="in use by another agent"):
+        opened(Outbox.attach)
+
+
+def test_what_was_not_finished_at_the_stop_is_removed_and_what_was_put_stays(opened, tmp_path):
+    box = opened()
+    kept = put_with_clip(box, 3)
+    case = make_case(6)
+    write_clip(box.spool.draft(case.case_id), case)
+    write_clip(tmp_path / "orphan", case)
+    (tmp_path / "orphan").rename(box.spool.clip_path("f" * 64))
+    (box.spool.folder / "half.json.tmp").write_bytes(b"{")
+    box.close()
+    again = opened()
+    assert {path.name for path in again.spool.folder.iterdir()} == {
+        again.spool.case_path(kept.case_id).name,
+        again.spool.clip_path(kept.clip.sha256).name,
+    }
+
+
+def test_an_interruption_between_file_and_row_loses_nothing(opened, tmp_path):
+    box = opened()
+    box.put(make_case(1))
+    box.spool.keep_case(make_case(2, sequence=2))
+    box.close()
+    again = opened()
+    assert [w.sequence for w in again.waiting_cases(10)] == [1, 2] and again.put(make_case(3)).sequence == 3
+
+
+def test_a_damaged_case_file_is_set_aside(opened, tmp_path):
+    box = opened()
+    box.put(make_case(1))
+    path = box.spool.case_path(make_case(1).case_id)
+    path.write_bytes(b"{}")
+    assert box.spool.case(make_case(1).case_id) is None
+    assert path.with_name(path.name + ".damaged").exists()
+    assert len(box.waiting_cases(10)) == 1
+
+
+def test_receipted_records_go_after_thirty_days_but_the_newest_stays_and_the_sequence_goes_on(opened, tmp_path):
+    now = [0.0]
+    box = opened(clock=lambda: now[0])
+    for number in (1, 2, 3):
+        put_with_clip(box, number)
+    receipt_all(box)
+    waiting = box.put(make_case(4))
+    assert box.retain(RECORD_DAYS * DAY - 1, 0) == 0
+    assert box.retain(RECORD_DAYS * DAY + 1, 0) == 3
+    assert list(box.spool.case_ids()) == [waiting.case_id] and list(box.spool.clip_hashes()) == []
+    box.receipted(cases=[(w.case_id, w.sha256) for w in box.waiting_cases(10)])
+    assert box.retain(100 * DAY, 0) == 0
+    box.close()
+    (tmp_path / "outbox.db").unlink()
+    assert opened().put(make_case(5)).sequence == 5
+
+
+def test_only_receipted_clips_make_room_when_space_is_short(opened):
+    box = opened()
+    put_with_clip(box, 3)
+    receipt_all(box)
+    waiting = put_with_clip(box, 6)
+    assert box.retain(1000.0, 1 << 60) == 1
+    assert list(box.spool.clip_hashes()) == [waiting.clip.sha256]
+    assert len(list(box.spool.case_ids())) == 2
+
+
+def test_the_cloud_can_ask_again(opened):
+    box = opened()
+    for number in (3, 6):
+        put_with_clip(box, number)
+    receipt_all(box)
+    assert box.send_again(case_id=make_case(3).case_id) == 1 and len(box.waiting_cases(10)) == 1
+    receipt_all(box)
+    assert box.send_again(since=make_case(4).ended_at) == 1
+    assert receipt_all(box) == 2
+
+
+def test_an_order_is_answered_once_and_a_trigger_taken_once(opened):
+    box = opened()
+    assert box.answer("o1") is None
+    box.keep_answer("o1", b"done", trigger=True)
+    assert box.answer("o1") == b"done"
+    assert box.take_trigger() and not box.take_trigger()
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+from benchmarks.made_cases import make_case
+from edge_agent.errors import StoreError
+from edge_agent.outbox import Outbox, PendingCases
+folder = Path(sys.argv[1])
+box = Outbox.open(folder / "outbox.db", folder / "spool")
+ballast = folder / "ballast"
+ballast.write_bytes(bytes(1 << 20))
+pending, number = PendingCases(box), 0
+while pending.fault is None:
+    number += 1
+    pending.put(make_case(number, reason="x" * 20_000))
+words = str(pending.fault)
+pending.put(make_case(number + 1))
+ballast.unlink()
+stored = [case.sequence for case in pending.retry()]
+assert pending.fault is None and pending.lost == 0 and len(pending) == 0
+assert stored == [number, number + 1], (stored, number)
+assert [w.sequence for w in box.waiting_cases(10_000)] == list(range(1, number + 2))
+print(words)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="mounting a small disk needs unshare")
+def test_a_full_disk_is_named_and_nothing_is_lost_once_there_is_room(tmp_path):
+    script = f"mount -t tmpfs -o size=4m none {tmp_path} && exec {sys.executable} - {tmp_path}"
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *user, "--mount", "sh", "-c", script],
+        input=FULL_DISK,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "permission denied" in done.stderr.lower() or "not permitted" in done.stderr.lower():
+        pytest.skip("this machine lets nobody mount a small disk")
+    assert done.returncode == 0, done.stderr
+    assert "free" in done.stdout
+
+
+def test_cases_that_the_disk_refuses_wait_in_memory_in_order(opened, monkeypatch):
+    box = opened()
+    monkeypatch.setattr(box, "put", _refuse)
+    pending = PendingCases(box, limit=3)
+    for number in range(1, 5):
+        assert pending.put(make_case(number)) == []
+    assert len(pending) == 3 and pending.lost == 1 and "full" in str(pending.fault)
+    monkeypatch.undo()
+    assert [case.case_id for case in pending.retry()] == [make_case(n).case_id for n in (2, 3, 4)]
+    assert pending.fault is None
+
+
+def _refuse(*_):
+    raise StoreError("disk is full")
+
+
+def test_a_durable_write_leaves_the_old_file_when_the_new_one_fails(tmp_path):
+    path = tmp_path / "folder" / "state.json"
+    path.parent.mkdir()
+    durable.write(path, b"old")
+    with pytest.raises(StoreError, match="free"):
+        durable.write(tmp_path / "missing" / "state.json", b"new")
+    assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
