@@ -20,7 +20,10 @@ class ImmersionLimits:
     """Limits in shares of the thumbnail's cells, grey levels and seconds."""
 
     cell_level: float = 7.0
-    """A cell that differs by more from the empty tank is taken by something."""
+    """A cell that differs by more from the empty tank is taken by something; less where the water is murky."""
+    cell_level_least: float = 1.8
+    cell_level_per_contrast: float = 0.7
+    """Haze weakens the unit as it weakens the tank's own contrast (spread of the empty tank's cells)."""
     touch_share: float = 0.008
     """Share of taken cells from which a unit has touched the water (found by looking back)."""
     unit_share: float = 0.05
@@ -60,6 +63,7 @@ class ImmersionWatch:
     def __init__(self, empty: np.ndarray | None, limits: ImmersionLimits | None = None) -> None:
         self._limits = limits or ImmersionLimits()
         self._empty = None if empty is None else empty.astype(np.float32)
+        self._cell_level = self._limits.cell_level if self._empty is None else self._level_for(self._empty)
         self._learned: list[np.ndarray] = []
         self._first_s: float | None = None
         self._past: deque[tuple[float, np.ndarray]] = deque()
@@ -115,7 +119,13 @@ class ImmersionWatch:
         assert self._empty is not None
         # Light flickers and ages as a whole: compare at equal medians.
         gain = float(np.clip(np.median(self._empty) / max(float(np.median(thumb)), 1.0), 0.8, 1.25))
-        return float((np.abs(thumb * gain - self._empty) > self._limits.cell_level).mean())
+        return float((np.abs(thumb * gain - self._empty) > self._cell_level).mean())
+
+    def _level_for(self, empty: np.ndarray) -> float:
+        # The median deviation leaves the markers out: they are on the glass, before the haze.
+        contrast = float(np.median(np.abs(empty - np.median(empty))))
+        limits = self._limits
+        return float(np.clip(limits.cell_level_per_contrast * contrast, limits.cell_level_least, limits.cell_level))
 
     def _moved(self, thumb: np.ndarray, now_s: float) -> bool:
         lag_s = self._limits.move_lag_s
@@ -126,7 +136,8 @@ class ImmersionWatch:
             self._past.popleft()
         then = self._past[0][1]
         gain = float(np.clip(np.median(then) / max(float(np.median(thumb)), 1.0), 0.9, 1.11))
-        return float((np.abs(thumb * gain - then) > self._limits.move_level).mean()) > self._limits.move_share
+        level = self._limits.move_level * self._cell_level / self._limits.cell_level
+        return float((np.abs(thumb * gain - then) > level).mean()) > self._limits.move_share
 
     def _knows_empty(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
         if self._empty is not None:
@@ -135,6 +146,7 @@ class ImmersionWatch:
         self._learned.append(thumb)
         if now_s - self._first_s >= 0.5 and not moving:
             self._empty = np.median(self._learned[-15:], axis=0).astype(np.float32)
+            self._cell_level = self._level_for(self._empty)
         return self._empty is not None
 
     def _adapt(self, thumb: np.ndarray, now_s: float, share: float) -> None:
@@ -143,3 +155,4 @@ class ImmersionWatch:
         assert self._empty is not None
         weight = min(max(now_s - self._last_s, 0.0) / self._limits.adapt_s, 0.2)
         self._empty += weight * (thumb - self._empty)
+        self._cell_level = self._level_for(self._empty)
