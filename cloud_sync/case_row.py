@@ -16,7 +16,9 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
     """Raises LinkError where the payload is no case, or one of another station."""
     case = wire.decode(payload, Case)
     if (case.site, case.station) != (topic.site, topic.station):
-        raise LinkError(f"case of {case.site}/{case.station} came on the topic of {topic.site}/{topic.station}: refused")
+        raise LinkError(
+            f"case of {case.site}/{case.station} came on the topic of {topic.site}/{topic.station}: refused"
+        )
     if max(case.sequence, abs(case.bundle.version)) > LARGEST_NUMBER:
         raise LinkError(f"case {case.case_id} has a number over {LARGEST_NUMBER}: refused")
     if case.profile_sha256 is not None and not re.fullmatch(SHA256, case.profile_sha256):

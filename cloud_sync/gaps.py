@@ -44,7 +44,9 @@ def highest_of(connection: sa.Connection, site: str, station: str, start: int = 
     return start - 1 if highest is None else highest
 
 
-def note(connection: sa.Connection, station: tuple[str, str], highest: int, arrived: Iterable[int], *, now: float) -> None:
+def note(
+    connection: sa.Connection, station: tuple[str, str], highest: int, arrived: Iterable[int], *, now: float
+) -> None:
     """Remembers new gaps and closes those that are filled; `highest` is what was held before."""
     numbers = set(arrived)
     for gap in opened(highest, numbers):

@@ -4,6 +4,7 @@ Every message may come twice and in any batch. What cannot be taken becomes a de
 for want of disk or database is raised before anything is acknowledged, and the batch may simply be handled again.
 """
 
+import functools
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +27,14 @@ from edge_agent.messages import ClipManifest, Receipt, Status
 log = logging.getLogger(__name__)
 Station = tuple[str, str]
 """Site and station."""
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """What a batch led to."""
+
+    receipts: tuple[Message, ...]
+    clips: tuple[str, ...]
+    """Hashes of clips that the store now holds."""
 
 
 @dataclass(slots=True)
@@ -55,8 +64,8 @@ class Intake:
         self._root = root
         self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes)
 
-    def handle(self, batch: Sequence[Message], now: float) -> list[Message]:
-        """One commit for the batch; gives the receipts to publish. Raises StoreError or SQLAlchemy's DatabaseError."""
+    def handle(self, batch: Sequence[Message], now: float) -> Handled:
+        """One commit for the batch; gives the receipts to publish after it. Raises StoreError or SQLAlchemy's DatabaseError."""
         taken = _sort(batch, self._root, now)
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:
@@ -64,7 +73,8 @@ class Intake:
             self._take_clips(connection, taken, held, now)
             _take_statuses(connection, taken.statuses, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
-        return [_receipt(station, what, self._root) for station, what in held.items()]
+        receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
+        return Handled(receipts, tuple(sha256 for what in held.values() for sha256 in what.clips))
 
     def bury(self, message: Message, reason: str, now: float) -> None:
         """Sets a message aside that nothing else can be done with."""
@@ -76,7 +86,9 @@ class Intake:
             return
         wanted = {row["case_id"] for _, row in taken.cases}
         known = dict(
-            connection.execute(sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))).tuples().all()
+            connection.execute(sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted)))
+            .tuples()
+            .all()
         )
         new: dict[Station, list[dict]] = defaultdict(list)
         for place, row in taken.cases:
@@ -117,7 +129,7 @@ def _sort(batch: Sequence[Message], root: str, now: float) -> _Sorted:
 
 
 def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: float) -> None:
-    topic = wire.parse_topic(message.topic, root)
+    topic = _parse_topic(message.topic, root)
     match topic.kind:
         case "case":
             taken.cases.append((place, case_row(topic, message.payload, now)))
@@ -129,6 +141,12 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
         case "status":
             wire.decode(message.payload, Status)
             taken.statuses[topic.site, topic.station] = message.payload
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse_topic(topic: str, root: str) -> wire.Topic:
+    """A station says the same topic all day."""
+    return wire.parse_topic(topic, root)
 
 
 def _take_statuses(connection: sa.Connection, statuses: dict[Station, bytes], now: float) -> None:

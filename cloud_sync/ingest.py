@@ -1,0 +1,215 @@
+"""`cloud ingest`: the process between the broker and the database. One loop: receive, commit, send receipts, acknowledge.
+
+What becomes of a message is `intake`'s matter. A message is acknowledged only after its commit, so whatever happens here,
+the broker or the station sends it again.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import sqlalchemy as sa
+
+from cloud_sync import config as cloud_config
+from cloud_sync import db
+from cloud_sync.config import BrokerConfig, CloudConfig
+from cloud_sync.dead_letters import Message
+from cloud_sync.intake import Intake
+from cloud_sync.store import ClipStore
+from cloud_sync.video import Transcoder
+from edge_agent import wire
+from edge_agent.errors import LinkError, StoreError
+
+log = logging.getLogger(__name__)
+IDLE_S = 0.2
+"""How long a quiet connection is listened to before the loop looks up."""
+LULL_S = 0.002
+"""A pause this long ends a batch: whoever waits for a receipt should not wait for strangers."""
+BATCH_BYTES = 32 * 1024 * 1024
+BACK_OFF_S = (1.0, 30.0)
+TRY_AGAIN = (StoreError, sa.exc.OperationalError, sa.exc.InterfaceError)
+"""The disk or the database is at fault: the same batch will do later."""
+
+
+def ingest(argv: list[str]) -> int:
+    """`tankwatch cloud ingest --config cloud.toml`"""
+    parser = argparse.ArgumentParser(prog="tankwatch cloud ingest", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")
+    config = cloud_config.load(parser.parse_args(argv).config)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(config, stop)
+    return 0
+
+
+def run(config: CloudConfig, stop: threading.Event) -> None:
+    """Ingests until `stop` is set; an absent broker is waited for. Raises ConfigError, StoreError or LinkError at start."""
+    store = ClipStore(config.folder)
+    intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
+    transcoder = Transcoder(store)
+    listener = Listener(config, intake, on_clip=transcoder.add)
+    try:
+        listener.listen(stop.is_set, stop.wait)
+    finally:
+        listener.close()
+        transcoder.close()
+
+
+class Listener:
+    """One MQTT connection and the messages that wait for their commit."""
+
+    def __init__(self, config: CloudConfig, intake: Intake, on_clip: Callable[[str], None] = lambda _: None) -> None:
+        self._broker, self._batch = config.broker, config.batch
+        self._intake, self._on_clip = intake, on_clip
+        self._waiting: list[tuple[int, int, Message]] = []
+        """MQTT's number, its quality of service, the message."""
+        self._bytes = 0
+        self._client = _client(config.broker)
+        self._client.on_message = self._received
+        self._client.on_connect = self._connected
+        self._client.on_disconnect = self._disconnected
+        self._client.on_subscribe = _subscribed
+
+    def listen(self, stopped: Callable[[], bool], wait: Callable[[float], object]) -> None:
+        """Until `stopped`; `wait(seconds)` returns early when stopped."""
+        back_off = BACK_OFF_S[0]
+        while not stopped():
+            if self._client.socket() is None and not self._connect():
+                wait(back_off)
+                back_off = min(2 * back_off, BACK_OFF_S[1])
+                continue
+            if self._client.loop(IDLE_S) is mqtt.MQTT_ERR_SUCCESS:
+                back_off = BACK_OFF_S[0] if self._client.is_connected() else back_off
+            self._gather()
+            if self._waiting and not self._step():
+                wait(BACK_OFF_S[0])
+            elif self._client.socket() is None:
+                wait(back_off)
+
+    def close(self) -> None:
+        """Says goodbye; what waits unacknowledged stays with the broker."""
+        self._client.disconnect()
+
+    def _connect(self) -> bool:
+        try:
+            self._client.connect(self._broker.host, self._broker.port, keepalive=30)
+            return True
+        except OSError as error:
+            log.warning("broker %s:%d is not there (%s): trying again", self._broker.host, self._broker.port, error)
+            return False
+
+    def _gather(self) -> None:
+        """More of what is already on its way, up to one batch."""
+        count = 0
+        while count < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
+            count = len(self._waiting)
+            self._client.loop(LULL_S)
+
+    def _step(self) -> bool:
+        """Commit, receipts, acknowledgements. False: disk or database would not; everything waits."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        try:
+            self._handle([message for _, _, message in waiting])
+        except TRY_AGAIN as error:
+            log.error("nothing is taken in now: %s: trying again", error)
+            if self._client.is_connected():
+                self._waiting = waiting
+                self._bytes = sum(len(message.payload) for _, _, message in waiting)
+            return False
+        for number, qos, _ in waiting:
+            if qos:
+                self._client.ack(number, qos)
+        return True
+
+    def _handle(self, batch: list[Message]) -> None:
+        try:
+            self._take(batch)
+        except TRY_AGAIN:
+            raise
+        except Exception as error:
+            # The outermost edge: one message that trips over a bug of ours must not stop all the others for good.
+            log.exception("a batch of %d cannot be handled", len(batch))
+            if len(batch) == 1:
+                self._intake.bury(batch[0], f"our fault: {type(error).__name__}: {error}", db.now())
+                return
+            for message in batch:
+                self._handle([message])
+
+    def _take(self, batch: list[Message]) -> None:
+        handled = self._intake.handle(batch, db.now())
+        for receipt in handled.receipts:
+            sent = self._client.publish(receipt.topic, receipt.payload, qos=1)
+            if sent.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
+                log.warning("receipt topic=%s rc=%d: the station will ask again", receipt.topic, sent.rc)
+        for sha256 in handled.clips:
+            self._on_clip(sha256)
+
+    def _received(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "(not UTF-8)"
+        self._waiting.append((message.mid, message.qos, Message(topic, bytes(message.payload))))
+        self._bytes += len(message.payload)
+
+    def _connected(
+        self, client: mqtt.Client, _data: object, _flags: object, reason: object, _properties: object
+    ) -> None:
+        if getattr(reason, "is_failure", False):
+            log.error(
+                "broker %s:%d refuses us (%s): check username, password_env and certificates",
+                *_address(self._broker),
+                reason,
+            )
+            return
+        log.info("connected broker=%s:%d", *_address(self._broker))
+        client.subscribe([(topic, 1) for topic in SUBSCRIPTIONS])
+
+    def _disconnected(
+        self, _client: mqtt.Client, _data: object, _flags: object, reason: object, _properties: object
+    ) -> None:
+        """The broker sends again what is not acknowledged, under new numbers."""
+        self._waiting, self._bytes = [], 0
+        log.warning("disconnected reason=%s", reason)
+
+
+SUBSCRIPTIONS = tuple(f"{wire.ROOT}/+/+/{name}" for name in ("status", "case", "clip/+/+"))
+
+
+def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:
+    if any(reason.is_failure for reason in reasons):
+        log.error("the broker does not let us subscribe: give this user read access to %s/#", wire.ROOT)
+
+
+def _address(broker: BrokerConfig) -> tuple[str, int]:
+    return broker.host, broker.port
+
+
+def _client(broker: BrokerConfig) -> mqtt.Client:
+    client = mqtt.Client(
+        mqtt.CallbackAPIVersion.VERSION2,
+        client_id=broker.client_id,
+        clean_session=False,
+        manual_ack=True,
+        reconnect_on_failure=False,
+    )
+    client.max_inflight_messages_set(1000)
+    if broker.username is not None:
+        client.username_pw_set(broker.username, cloud_config.secret(broker.password_env))
+    if broker.ca is not None:
+        try:
+            client.tls_set(ca_certs=broker.ca, certfile=broker.cert, keyfile=broker.key)
+        except (OSError, ValueError) as error:
+            raise LinkError(f"TLS files of the broker are not usable ({error}): check ca, cert and key") from error
+    return client
+
+
+if __name__ == "__main__":
+    sys.exit(ingest(sys.argv[1:]))
