@@ -190,4 +190,4 @@ def _framing_source(
             f"the camera gives {width}x{height}, the profile of {profile.station} was made at "
             f"{profile.frame_size_px[0]}x{profile.frame_size_px[1]}: set the camera's size back or run 'calibrate fit'"
         )
-    return framing.FramingWatch(profile, codes.read), profile.view_size_px
+    return framing.FramingWatch(profile, codes.MarkerReader(profile)), profile.view_size_px
