@@ -108,10 +108,11 @@ def at(movers: Movers, now_s: float, unit_lift_mm: float, surface_mm: float, flo
 
 def _table(count: int, **columns: object) -> dict[str, np.ndarray]:
     """Columns of one kind of object; those not named have the plain value."""
-    plain: dict[str, object] = dict(
-        born_s=-FOREVER_S, ends_s=FOREVER_S, x_mm=0, y_mm=0, vx_mm_s=0, vy_mm_s=0, inertia_s=0, sway_mm=0, sway_hz=0,
-        phase=0, diameter_mm=1, aspect=1, strength=1, look=0, kind=SPECK, behind=0, borne=0,
-    )  # fmt: skip
+    plain: dict[str, object] = {
+        "born_s": -FOREVER_S, "ends_s": FOREVER_S, "x_mm": 0, "y_mm": 0, "vx_mm_s": 0, "vy_mm_s": 0, "inertia_s": 0,
+        "sway_mm": 0, "sway_hz": 0, "phase": 0, "diameter_mm": 1, "aspect": 1, "strength": 1, "look": 0, "kind": SPECK,
+        "behind": 0, "borne": 0,
+    }  # fmt: skip
     types = {"look": np.int64, "kind": np.int64}
     return {
         name: np.ascontiguousarray(np.broadcast_to(np.asarray(value, types.get(name, np.float64)), (count,)))
@@ -204,9 +205,10 @@ def _beads(rng: np.random.Generator, scene: Scene, look: StationLook, unit: Unit
     edge = unit.centre_mm + side * unit.width_mm / 2
     lasts = np.maximum((edge - x) * side, 0) / speed
     drop = rng.uniform(150, 600, count)
-    style = dict(diameter_mm=size, look=rng.integers(0, LOOKS, count), kind=BEAD, strength=rng.uniform(0.5, 1, count))
+    looks, strength = rng.integers(0, LOOKS, count), rng.uniform(0.5, 1, count)
+    style = {"diameter_mm": size, "look": looks, "kind": np.full(count, BEAD), "strength": strength}
     sitting = _table(count, **style, x_mm=x, y_mm=y, ends_s=np.where(rolls, starts, FOREVER_S), borne=1.0)
-    gone = {name: value[rolls] if isinstance(value, np.ndarray) else value for name, value in style.items()}
+    gone = {name: value[rolls] for name, value in style.items()}
     rolling = _table(
         int(rolls.sum()), **gone, x_mm=x[rolls], y_mm=y[rolls], vx_mm_s=(side * speed)[rolls],
         born_s=starts[rolls], ends_s=(starts + lasts)[rolls],

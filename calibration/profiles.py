@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from edge_agent.errors import StationError
 
 
@@ -18,45 +20,80 @@ class Range(NamedTuple):
 class SceneProfile:
     """Ranges and shares of one profile. Sources: docs/twin.md."""
 
-    leak_share: float = 0.5
-    leak_rate: Range = Range(1, 30, log=True)
+    leak_share: float
+    leak_rate: Range
     """Bubbles per second."""
-    leak_px: Range = Range(2.0, 10.0, log=True)
+    leak_px: Range
     """Diameter in pixels of a 640 pixel wide picture."""
-    odd_share: float = 0.1
-    hidden_share: float = 0.04
-    hold_s: Range = Range(10, 10)
-    gap_s: Range = Range(1.0, 2.5)
-    lamp_on_max_s: float = 3.0
-    trapped_share: float = 0.75
-    late_rate: Range = Range(0.0, 0.2)
-    attached_share: float = 0.6
-    bead_share: float = 0.6
-    askew_share: float = 0.05
-    specks: Range = Range(0, 30)
-    micro_bubbles: Range = Range(0, 25)
-    px_per_mm: Range = Range(1.2, 2.2)
-    front_light: Range = Range(0.1, 1.0)
-    back_level: Range = Range(60, 190)
-    flicker: Range = Range(0.001, 0.02)
-    noise_levels: Range = Range(0.8, 3.0)
-    exposure_s: Range = Range(1 / 500, 1 / 80, log=True)
-    haze: Range = Range(0.05, 0.5)
-    ripple_mm: Range = Range(0.05, 1.2)
-    shake_px: Range = Range(0.0, 0.35)
-    drift_px: Range = Range(0.0, 0.4)
-    dirt: Range = Range(0.0, 0.15)
-    jpeg_share: float = 0.0
-    hand_share: float = 0.0
-    knock_share: float = 0.0
-    knock_px: Range = Range(1.0, 4.0)
-    undecided_share: float = 0.0
-    both_lamps_share: float = 0.0
-    inspector_error: float = 0.0
-    has_unit: bool = True
+    odd_share: float
+    hidden_share: float
+    hold_s: Range
+    gap_s: Range
+    lamp_on_max_s: float
+    trapped_share: float
+    late_rate: Range
+    attached_share: float
+    bead_share: float
+    askew_share: float
+    specks: Range
+    micro_bubbles: Range
+    px_per_mm: Range
+    front_light: Range
+    back_level: Range
+    flicker: Range
+    noise_levels: Range
+    exposure_s: Range
+    haze: Range
+    ripple_mm: Range
+    shake_px: Range
+    drift_px: Range
+    dirt: Range
+    jpeg_share: float
+    hand_share: float
+    knock_share: float
+    knock_px: Range
+    undecided_share: float
+    both_lamps_share: float
+    inspector_error: float
+    has_unit: bool
 
 
-_REFERENCE = SceneProfile()
+_REFERENCE = SceneProfile(
+    leak_share=0.5,
+    leak_rate=Range(1, 30, log=True),
+    leak_px=Range(2.0, 10.0, log=True),
+    odd_share=0.1,
+    hidden_share=0.04,
+    hold_s=Range(10, 10),
+    gap_s=Range(1.0, 2.5),
+    lamp_on_max_s=3.0,
+    trapped_share=0.75,
+    late_rate=Range(0.0, 0.2),
+    attached_share=0.6,
+    bead_share=0.6,
+    askew_share=0.05,
+    specks=Range(0, 30),
+    micro_bubbles=Range(0, 25),
+    px_per_mm=Range(1.2, 2.2),
+    front_light=Range(0.1, 1.0),
+    back_level=Range(60, 190),
+    flicker=Range(0.001, 0.02),
+    noise_levels=Range(0.8, 3.0),
+    exposure_s=Range(1 / 500, 1 / 80, log=True),
+    haze=Range(0.05, 0.5),
+    ripple_mm=Range(0.05, 1.2),
+    shake_px=Range(0.0, 0.35),
+    drift_px=Range(0.0, 0.4),
+    dirt=Range(0.0, 0.15),
+    jpeg_share=0.0,
+    hand_share=0.0,
+    knock_share=0.0,
+    knock_px=Range(1.0, 4.0),
+    undecided_share=0.0,
+    both_lamps_share=0.0,
+    inspector_error=0.0,
+    has_unit=True,
+)
 PROFILES: dict[str, SceneProfile] = {
     "reference": _REFERENCE,
     "plant": replace(
@@ -129,3 +166,10 @@ def profile_named(name: str) -> SceneProfile:
     if name not in PROFILES:
         raise StationError(f"twin profile {name!r} is not known: use one of {' '.join(sorted(PROFILES))}")
     return PROFILES[name]
+
+
+def draw(rng: np.random.Generator, spread: Range) -> float:
+    """One value; log-uniform where the range says so."""
+    if spread.log:
+        return float(np.exp(rng.uniform(np.log(spread.low), np.log(spread.high))))
+    return float(rng.uniform(spread.low, spread.high))

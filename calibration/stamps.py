@@ -93,7 +93,7 @@ def _draw_group(
     """One size of stamp: gathers looks for (n, k, k, samples) points, means over samples, scatters to the picture."""
     height, width = picture.shape
     within_x, within_y, when = _points(samples, blur_px)
-    left, top = np.round(blobs.x_px[rows]).astype(np.int64) - half, np.round(blobs.y_px[rows]).astype(np.int64) - half
+    left, top = (np.round(blobs.x_px[rows]).astype(np.int64) - half, np.round(blobs.y_px[rows]).astype(np.int64) - half)
     steps = np.arange(2 * half + 1)
     columns, lines = left[:, None] + steps, top[:, None] + steps
     u = _cells(columns, blobs.x_px[rows], blobs.blur_x_px[rows], blobs.width_px[rows], within_x, when)
@@ -181,7 +181,7 @@ def _bead(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarray
 
 def _speck(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarray]:
     """Dirt: a ragged dark or light spot."""
-    x, y, r = _grid(tilt)
+    _, _, r = _grid(tilt)
     ragged = cv2.GaussianBlur(rng.normal(0, 1, (_SIDE, _SIDE)), (0, 0), 7)
     body = 1 - _ramp(r + ragged / ragged.std() * 0.12, 0.7, 1.0)
     return -rng.uniform(0.2, 0.6) * body, rng.uniform(0.05, 0.5) * body

@@ -131,6 +131,6 @@ def _in_water_s(scene: Scene, surface_mm: float) -> tuple[float, float]:
         return 0.0, scene.hold_s
     raised_s = scene.hold_s + scene.lamp_delay_s
     depth = scene.unit.bottom_mm + bubbles.FEET_MM - surface_mm
-    down, up = np.linspace(-scene.lower_s, 0, 2001), np.linspace(raised_s, raised_s + scene.raise_s, 2001)
+    down, up = (np.linspace(-scene.lower_s, 0, 2001), np.linspace(raised_s, raised_s + scene.raise_s, 2001))
     entered = down[np.argmax(bubbles.lift_mm(scene, down) <= depth)]
     return float(entered), float(up[np.argmax(bubbles.lift_mm(scene, up) >= depth)])

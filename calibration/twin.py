@@ -58,6 +58,7 @@ class Twin:
         self._sequence, self._case_count = first_sequence, first_case
         self._viewer = Viewer(look, seed)
         self._lamps = LampPainter(look)
+        self._tints = [np.round(np.arange(256) * share).astype(np.uint8) for share in look.tint]
         self._rng = np.random.default_rng([seed, look.seed, 61])
         self._last: np.ndarray | None = None
 
@@ -102,13 +103,9 @@ class Twin:
         """Grey picture -> BGR with colour cast and lamps, through the camera's codec."""
         image = cv2.merge([shot.grey, shot.grey, shot.grey])
         if self._colour:
-            image = cv2.convertScaleAbs(cv2.multiply(image, (*self.look.tint, 1.0), dtype=cv2.CV_32F))
+            image = cv2.merge([cv2.LUT(shot.grey, table) for table in self._tints])
         self._lamps.paint(image, shot.motion, lit_lamps(scene, since_rest_s), now_s)
-        if self.look.jpeg_quality is not None:
-            image = cv2.imdecode(
-                cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.look.jpeg_quality])[1], cv2.IMREAD_COLOR
-            )
-        return image
+        return image if self.look.jpeg_quality is None else _compressed(image, self.look.jpeg_quality)
 
 
 class TwinCamera:
@@ -185,7 +182,7 @@ def profile_of(look: StationLook) -> StationProfile:
     view = Viewer(look, 0)
     widths = np.linalg.norm(look.tank_px[[1, 2]] - look.tank_px[[0, 3]], axis=1)
     heights = np.linalg.norm(look.tank_px[[3, 2]] - look.tank_px[[0, 1]], axis=1)
-    size = int(round(float(widths.mean()))), int(round(float(heights.mean())))
+    size = round(float(widths.mean())), round(float(heights.mean()))
     empty = view.empty_tank(size)
     return StationProfile(
         station=look.station_id,
@@ -227,6 +224,11 @@ def open_twin(spec: str) -> TwinCamera:
         )  # fmt: skip
 
     return TwinCamera(*(twin_at(pose) for pose in range(poses)), live=options.live)
+
+
+def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    """What a camera that sends JPEGs delivers."""
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

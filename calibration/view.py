@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from calibration import bubbles, stamps
-from calibration.paint import Sprite, paint_stage, paint_unit
+from calibration.paint import paint_stage
 from calibration.scene import Hand, Scene, StationLook
+from calibration.shell import Sprite, paint_unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ class Viewer:
         if lift_mm >= 1.07 * self._scene.unit.bottom_mm:
             return self._empty, None
         at = self._scene.unit.centre_mm, self._scene.unit.bottom_mm
-        rest, now = np.array(self.to_px(at)), np.array(self.to_px((at[0], at[1] - lift_mm)))
+        rest, now = (np.array(self.to_px(at)), np.array(self.to_px((at[0], at[1] - lift_mm))))
         shift = np.array([[1, 0, now[0] - rest[0]], [0, 1, now[1] - rest[1]]])
         size = self._look.frame_size_px
         layers = (
