@@ -1,0 +1,261 @@
+"""`doctor`: this machine and its device.toml -> one Finding a matter, each with how to mend it.
+
+It looks and changes nothing. A finding is `ok`, `warning` (works, but someone should look) or `fault`.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import paho.mqtt.client as mqtt
+
+from edge_agent import certificates, codes, config, station
+from edge_agent.bundle import open_bundle
+from edge_agent.camera import open_camera
+from edge_agent.config import DeviceConfig
+from edge_agent.errors import TankwatchError
+
+PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "zxing-cpp", "pyzbar", "paho-mqtt", "msgspec")
+ONNXRUNTIME_FROM = (1, 24, 1)
+"""Older ones hand out files outside the model's folder to a crafted model."""
+PATIENCE_S = 10.0
+EXPIRY_WARNING_DAYS = 30
+FREE_WARNING_MB = 1024
+TIMESYNC = Path("/run/systemd/timesync")
+
+Look = Callable[[], "Finding"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was looked at, how it stands, and the cure where it is not well."""
+
+    what: str
+    status: Literal["ok", "warning", "fault"]
+    words: str
+    cure: str = ""
+
+
+def doctor(argv: list[str]) -> int:
+    """The command. Ends with 1 where there is a fault."""
+    parser = argparse.ArgumentParser(prog="tankwatch doctor", description="What is installed and reachable.")
+    parser.add_argument("--config", type=Path, help="the device's device.toml")
+    parser.add_argument("--source", help="a camera or recording to look at instead of the config's")
+    parser.add_argument("--json", action="store_true", help="one JSON object a finding")
+    options = parser.parse_args(argv)
+    findings = []
+    for finding in examine(options.config, options.source):
+        findings.append(finding)
+        print(msgspec.json.encode(finding).decode() if options.json else line(finding), flush=True)
+    faults = sum(finding.status == "fault" for finding in findings)
+    print(f"{len(findings)} things looked at, {faults} at fault", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def line(finding: Finding) -> str:
+    """A finding as a person reads it."""
+    cure = f": {finding.cure}" if finding.cure else ""
+    return f"{finding.status:8} {finding.what:12} {finding.words}{cure}"
+
+
+def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
+    """All findings, one after another; those that need a device.toml only where one is named."""
+    yield python()
+    yield from packages()
+    yield zbar()
+    yield clock(datetime.now(UTC), _newest_file(Path(__file__).parent))
+    device = None
+    if config_path is not None:
+        try:
+            device = config.load(config_path)
+            yield Finding("config", "ok", str(config_path))
+        except TankwatchError as error:
+            yield Finding("config", "fault", str(error))
+    yield disk(device.folder if device else Path.cwd(), device.keep_free_mb if device else FREE_WARNING_MB)
+    source = source or (device.camera if device else None)
+    if source:
+        yield _asked("camera", lambda: camera(source))
+    if device:
+        yield _asked("station", lambda: profile(device))
+        yield _asked("bundle", lambda: bundle(device))
+        yield from keys(device)
+        yield _asked("broker", lambda: broker(device))
+
+
+def python() -> Finding:
+    """The interpreter."""
+    return Finding("python", "ok", sys.version.split()[0])
+
+
+def packages() -> Iterator[Finding]:
+    """Versions of what the device runs on, and the two combinations known to be harmful."""
+    for name in PACKAGES:
+        found = _version(name)
+        if found is None:
+            yield Finding(name, "fault", "is not installed", "remove .venv, the next ./tankwatch makes it anew")
+        elif name == "onnxruntime" and _numbers(found) < ONNXRUNTIME_FROM:
+            yield Finding(name, "fault", f"{found} lets a crafted model read files", "install 1.24.1 or later")
+        else:
+            yield Finding(name, "ok", found)
+    if _version("opencv-python") and _version("opencv-python-headless"):
+        cure = "uninstall both, then install opencv-python-headless again"
+        yield Finding("opencv", "fault", "opencv-python and opencv-python-headless overwrite each other", cure)
+
+
+def zbar() -> Finding:
+    """The second QR reader's system library."""
+    fault = codes.pyzbar_fault()
+    return Finding("zbar", "warning", fault) if fault else Finding("zbar", "ok", "both QR readers work")
+
+
+def clock(now: datetime, software_from: datetime) -> Finding:
+    """A clock before the software's own date is wrong; one that nobody keeps right soon will be."""
+    if now < software_from:
+        words = f"says {now:%Y-%m-%d %H:%M} UTC, but this software is from {software_from:%Y-%m-%d}"
+        return Finding("clock", "fault", words, "set it, or let systemd-timesyncd or chrony do so")
+    if TIMESYNC.is_dir() and not (TIMESYNC / "synchronized").exists():
+        return Finding(
+            "clock", "warning", "is not synchronised", "give systemd-timesyncd a time server that it reaches"
+        )
+    return Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def disk(folder: Path, wanted_mb: int) -> Finding:
+    """Room for the outbox and the clips."""
+    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free_mb = shutil.disk_usage(standing).free // 2**20
+    words = f"{free_mb} MB free at {standing}"
+    if not os.access(standing, os.W_OK):
+        return Finding(
+            "disk", "fault", f"{standing} cannot be written by this user", "give it to the user of the service"
+        )
+    if free_mb < wanted_mb:
+        return Finding("disk", "warning", f"{words}, wanted {wanted_mb} MB", "make room or lower keep_free_mb")
+    return Finding("disk", "ok", words)
+
+
+def camera(source: str) -> Finding:
+    """Three frames of the source."""
+    if source.startswith("twin:"):
+        return Finding("camera", "ok", f"{source} is simulated, there is nothing to open")
+    opened = open_camera(source)
+    try:
+        frames = list(islice(opened.frames(), 3))
+    finally:
+        opened.close()
+    if not frames:
+        return Finding("camera", "fault", f"{source} gives no picture", "look at its cable, power and address")
+    height, width = frames[-1].image.shape[:2]
+    return Finding("camera", "ok", f"{source} gives {width}x{height} pictures")
+
+
+def profile(device: DeviceConfig) -> Finding:
+    """The station's calibration."""
+    loaded, _ = station.load(Path(device.station))
+    return Finding("station", "ok", f"{loaded.station}, {len(loaded.markers)} markers, {len(loaded.lamps)} lamps")
+
+
+def bundle(device: DeviceConfig) -> Finding:
+    """The champion, through the same checks as when it runs."""
+    if device.bundle is None:
+        return Finding("bundle", "ok", "the shipped one")
+    opened = open_bundle(device.bundle)
+    return Finding("bundle", "ok", f"{opened.manifest.name}, version {opened.manifest.version}")
+
+
+def keys(device: DeviceConfig) -> Iterator[Finding]:
+    """Certificates and their expiry, the private key's rights."""
+    for what, path in (("ca", device.broker.ca), ("certificate", device.broker.cert)):
+        if path:
+            yield _asked(what, lambda path=path, what=what: certificate(what, Path(path), datetime.now(UTC)))
+    if device.broker.key:
+        yield _asked("key", lambda: _key(Path(device.broker.key or "")))
+
+
+def certificate(what: str, path: Path, now: datetime) -> Finding:
+    """How long a certificate is still good."""
+    ends = certificates.expires_at(path.read_text(errors="replace"), str(path))
+    left = (ends - now).days
+    words = f"{path} ends on {ends:%Y-%m-%d}, in {left} days"
+    if ends <= now:
+        return Finding(what, "fault", f"{path} ended on {ends:%Y-%m-%d}", "put a new one there")
+    if left < EXPIRY_WARNING_DAYS:
+        return Finding(what, "warning", words, "renew it in time")
+    return Finding(what, "ok", words)
+
+
+def broker(device: DeviceConfig) -> Finding:
+    """Connects as the uplink does, under another client id so that it is not thrown off."""
+    wanted = device.broker
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"tankwatch-doctor-{os.getpid()}")
+    if wanted.username:
+        client.username_pw_set(wanted.username, config.secret(wanted.password_env))
+    if wanted.ca:
+        client.tls_set(wanted.ca, wanted.cert, wanted.key)
+    answers: list[mqtt.ReasonCode] = []
+    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
+    client.connect_timeout = PATIENCE_S / 2
+    client.connect(wanted.host, wanted.port)
+    until = time.monotonic() + PATIENCE_S / 2
+    while not answers and time.monotonic() < until:
+        client.loop(timeout=0.1)
+    client.disconnect()
+    place = f"{wanted.host}:{wanted.port}"
+    if not answers:
+        return Finding("broker", "fault", f"{place} takes the connection but does not answer", "is it an MQTT broker?")
+    if answers[0].is_failure:
+        cure = "look at username, password_env and the broker's access list"
+        return Finding("broker", "fault", f"{place} refuses: {answers[0]}", cure)
+    return Finding("broker", "ok", f"{place} answers")
+
+
+def _key(path: Path) -> Finding:
+    path.read_bytes()
+    if path.stat().st_mode & 0o077:
+        return Finding("key", "warning", f"{path} can be read by others", f"chmod 600 {path}")
+    return Finding("key", "ok", f"{path} is readable by this user alone")
+
+
+def _asked(what: str, look: Look) -> Finding:
+    """The look's finding; what hinders it is the finding otherwise, and so is no answer (a dead camera may hang)."""
+    found: list[Finding] = []
+
+    def ask() -> None:
+        try:
+            found.append(look())
+        except TankwatchError as error:
+            found.append(Finding(what, "fault", str(error)))
+        except (OSError, ValueError) as error:
+            found.append(Finding(what, "fault", f"{error}", "look at its address, its file and its rights"))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    return (
+        found[0] if found else Finding(what, "fault", f"no answer in {PATIENCE_S:.0f} s", "look at its cable and power")
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(found: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
+
+
+def _newest_file(folder: Path) -> datetime:
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
+    return datetime.fromtimestamp(newest, UTC)

@@ -1,0 +1,45 @@
+"""What every test may ask for: the folder of real recordings, quiet threads, and whether this is a full run."""
+
+import os
+import sys
+from pathlib import Path
+
+# Before numpy, torch and OpenCV are loaded: two workers with two cores need one thread each.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import pytest
+
+REAL_DATA = "TANKWATCH_REAL_DATA"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also the tests that take minutes or install packages")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --full the long tests are not part of the run, rather than skipped in it."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_opencv_thread() -> None:
+    """OpenCV takes its number of threads from its own call alone."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings; a test that needs it is skipped, with this reason, where there is none."""
+    named = os.environ.get(REAL_DATA)
+    if not named or not Path(named).is_dir():
+        pytest.skip(f"real data are absent: {REAL_DATA} names no folder")
+    return Path(named)
