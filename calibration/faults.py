@@ -1,4 +1,4 @@
-"""Camera faults that the twin can show from a given time on: frozen, black or noisy pictures, moved cameras, lost frames."""
+"""Camera faults that the twin shows from a given time on: frozen, black, noisy or moved pictures, lost frames."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,10 @@ FAULTS = tuple(_AMOUNTS)
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
-    """`amount`: seconds for `stall`, grey levels for `noise`, number of the corner for `covered`, px for `shift`, degrees for `rotate`."""
+    """`amount`: seconds for `stall`, grey levels for `noise`, px for `shift`, degrees for `rotate`.
+
+    For `covered` it is the corner's number: 0 TL, 1 TR, 2 BR, 3 BL.
+    """
 
     name: str
     from_s: float

@@ -19,7 +19,7 @@ QUIET_MODULES = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """A station without unit and haze. `water`: alpha of what is under water; `markers_alpha`: of the glued-on codes."""
+    """A station without unit and haze. `water`: alpha of what is under water; `markers_alpha`: of the codes."""
 
     room: np.ndarray
     water: np.ndarray
@@ -121,7 +121,7 @@ def _line(picture: np.ndarray, start: np.ndarray, end: np.ndarray, tone: float, 
 
 
 def _paint_markers(rng: np.random.Generator, look: StationLook, to_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Four printed codes whose outer corners are the tank view's corners, on white paper that reaches a little further."""
+    """Four printed codes whose outer corners are the tank view's corners, on white paper."""
     light = np.zeros(look.frame_size_px[::-1], np.float32)
     alpha = np.zeros_like(light)
     white = min(max(look.back_level * 1.25, 95), 235)

@@ -1,4 +1,4 @@
-"""The twin's distributions as data: what a profile's stations and immersions are drawn from (docs/twin.md explains them)."""
+"""The twin's distributions as data: what stations and immersions are drawn from (docs/twin.md explains them)."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Unit -> Sprite: a hermetic shell with weld, stubs, feet and label, hanging from its gripper, as the camera sees it."""
+"""Unit -> Sprite: a hermetic shell with weld, stubs, feet and label at its gripper, as the camera sees it."""
 
 from dataclasses import dataclass
 

@@ -149,7 +149,7 @@ def _ramp(value: np.ndarray, start: float, end: float) -> np.ndarray:
 
 
 def _bubble(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Air in water: dark where back light is bent away, a bright crescent and glints where front light is thrown back."""
+    """Air in water: dark where back light is bent away, a crescent and glints where front light is thrown back."""
     x, y, r = _grid(tilt)
     body = 1 - _ramp(r, 0.94, 1.03)
     lean = rng.uniform(-0.25, 0.25, 2)

@@ -63,7 +63,7 @@ def case_truth(
     *,
     single: bool,
 ) -> CaseTruth | None:
-    """The truth of a scene whose unit comes to rest at `rest_s`; None where no unit comes (but for single recordings)."""
+    """The truth of a scene whose unit rests at `rest_s`; None where no unit comes (but for single recordings)."""
     if scene.unit is None and not single:
         return None
     leak = scene.leaks[0] if scene.leaks else None

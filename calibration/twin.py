@@ -228,7 +228,9 @@ def open_twin(spec: str) -> TwinCamera:
 
 def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
     """What a camera that sends JPEGs delivers."""
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    return cv2.imdecode(  # type: ignore[return-value]
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+    )
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

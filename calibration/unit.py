@@ -39,7 +39,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leak:
-    """One place that lets air out. `births_s`: (n,) float64, seconds after the unit came to rest (negative = before)."""
+    """One place that lets air out. `births_s`: (n,) float64, seconds after the unit came to rest."""
 
     spot: LeakSpot
     origin_mm: tuple[float, float]

@@ -17,7 +17,7 @@ from calibration.shell import Sprite, paint_unit
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """`grey` (h, w) uint8; `bubbles` (n, 7) float32 and `tank_px` (4, 2) as in FrameTruth; `motion` (2, 3) set-up -> now."""
+    """`grey` (h, w) uint8; `bubbles` and `tank_px` as in FrameTruth; `motion` (2, 3) set-up -> now."""
 
     grey: np.ndarray
     bubbles: np.ndarray

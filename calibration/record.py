@@ -1,0 +1,291 @@
+"""`tankwatch twin record` and `twin view`: recordings of the simulated station with manifest, profiles and truths.
+
+A recording is finished when its truth file stands beside it; whatever is not finished is made again, so an interrupted
+run goes on where it stopped.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from calibration.profiles import PROFILES
+from calibration.scene import StationLook, at_pose, draw_station
+from calibration.truth import CaseTruth, FrameTruth
+from calibration.twin import Twin, draw_scenes, open_twin, profile_of, scene_seed
+from calibration.twin_spec import read_spec
+from edge_agent import durable, station
+from edge_agent.errors import ConfigError, StationError, StoreError
+from edge_agent.records import Frame
+
+_RUN_FILE = "recording.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to record; saved beside the recordings, so that a folder never mixes two runs."""
+
+    cases: int
+    seed: int
+    profile: str
+    fps: float
+    size: tuple[int, int]
+    station_id: str
+    lossless: bool
+    leaky_share: float | None
+    stations: int | None
+    """Recordings share this many stations; None = each has its own."""
+    continuous: bool
+    poses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One file of a plan: cases `first` .. `first + count` at station `station_number`, camera pose `pose`."""
+
+    name: str
+    station_file: str
+    station_number: int
+    pose: int
+    first: int
+    count: int
+
+
+def twin(argv: list[str]) -> int:
+    """`tankwatch twin record|view`."""
+    options = _parser().parse_args(argv)
+    if options.action == "view":
+        return _view(options.spec, Path(options.out))
+    spec = read_spec(f"size={options.size},fps={options.fps:g},profile={options.profile},station={options.station}")
+    plan = Plan(
+        options.cases, options.seed, spec.profile, spec.fps, spec.size, spec.station, options.lossless,
+        options.leaky_share, options.stations, options.continuous, options.poses,
+    )  # fmt: skip
+    folder = Path(options.out)
+    record(plan, folder, jobs=options.jobs)
+    print(f"{plan.cases} cases in {folder}: {folder / 'manifest.jsonl'}", file=sys.stderr)
+    return 0
+
+
+def record(plan: Plan, folder: Path, *, jobs: int = 1) -> None:
+    """Makes what is missing of `plan` in `folder`. Raises ConfigError where the folder holds another run, StoreError."""
+    _claim(plan, folder)
+    takes = takes_of(plan)
+    missing = [take for take in takes if not _truth_file(folder, take).exists()]
+    bar = tqdm(total=len(takes), initial=len(takes) - len(missing), desc="recording", unit="file", file=sys.stderr)
+    with bar:
+        for _ in _each(plan, folder, missing, jobs):
+            bar.update()
+    _write_manifest(plan, folder, takes)
+
+
+def takes_of(plan: Plan) -> list[Take]:
+    """The files of a plan."""
+    if plan.continuous:
+        ends = [plan.cases * pose // plan.poses for pose in range(plan.poses + 1)]
+        return [
+            Take(f"run{tail}", f"station{tail}.toml", 0, pose, ends[pose], ends[pose + 1] - ends[pose])
+            for pose, tail in enumerate(["", *range(1, plan.poses)])
+        ]
+    stations = plan.stations or plan.cases
+    return [
+        Take(f"case{number:04d}", _station_file(number % stations, stations), number % stations, 0, number, 1)
+        for number in range(plan.cases)
+    ]
+
+
+def _station_file(number: int, stations: int) -> str:
+    return "station.toml" if stations == 1 else f"station{number:04d}.toml"
+
+
+def _each(plan: Plan, folder: Path, takes: list[Take], jobs: int) -> Iterator[None]:
+    """Films all takes, here or in `jobs` processes."""
+    if jobs <= 1:
+        for take in takes:
+            film(plan, folder, take)
+            yield
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(film, [plan] * len(takes), [folder] * len(takes), takes)
+
+
+def film(plan: Plan, folder: Path, take: Take) -> None:
+    """One recording, its station profile, and at last its truth, which marks it as finished."""
+    cv2.setNumThreads(1)
+    look = look_of(plan, take)
+    scenes = draw_scenes(plan.seed, look, plan.profile, take.count, first=take.first, leak_share=plan.leaky_share)
+    run = Twin(look, scenes, fps=plan.fps, seed=plan.seed, single=not plan.continuous, first_case=take.first)
+    durable.write(folder / take.station_file, station.dump(profile_of(look)))
+    _write_video(_video_file(folder, take), run.frames(), plan)
+    lines = "".join(json.dumps(case.as_json()) + "\n" for case in run.cases)
+    durable.write(_truth_file(folder, take), lines.encode())
+
+
+def look_of(plan: Plan, take: Take) -> StationLook:
+    """The station of a take; no two runs share one."""
+    seed = scene_seed(plan.seed, 1_000_000 + take.station_number)
+    return at_pose(draw_station(seed, plan.profile, plan.size, plan.station_id), take.pose)
+
+
+def _write_video(path: Path, shots: Iterator[tuple[Frame, FrameTruth]], plan: Plan) -> None:
+    """Frames -> `path` (MJPG or FFV1 in Matroska), whole or not at all."""
+    half = path.with_name(f"half-{path.name}")
+    code = "FFV1" if plan.lossless else "MJPG"
+    writer = cv2.VideoWriter(str(half), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), plan.fps, plan.size)
+    if not writer.isOpened():
+        raise StoreError(f"{half} cannot be written: free space or check who owns {half.parent}")
+    try:
+        for frame, _ in shots:
+            writer.write(frame.image)
+    finally:
+        writer.release()
+    durable.move(half, path)
+
+
+def _write_manifest(plan: Plan, folder: Path, takes: list[Take]) -> None:
+    truths = [(take, _read_truths(_truth_file(folder, take))) for take in takes]
+    if plan.continuous:
+        lines = [{"video": f"{take.name}.mkv", **case} for take, cases in truths for case in cases]
+        durable.write(folder / "truth.jsonl", _json_lines(lines))
+        rows = [
+            {"video": f"{take.name}.mkv", "station": take.station_file, "first_case": take.first, "cases": take.count}
+            for take in takes
+        ]
+        durable.write(folder / "recordings.jsonl", _json_lines(rows))
+        return
+    rows = [_manifest_row(take, cases[0]) for take, cases in truths]
+    durable.write(folder / "manifest.jsonl", _json_lines(rows))
+
+
+def _manifest_row(take: Take, case: dict[str, object]) -> dict[str, object]:
+    """A line in the form that `evaluate` and `train` read; further keys are slices."""
+    judged = {"label": case["label"], "decision": case["decision"]}
+    slices = {
+        "rate": case["leak_rate"], "diameter_px": case["leak_diameter_px"], "diameter_mm": case["leak_diameter_mm"],
+        "spot": case["leak_spot"], "bubbles_released": case["bubbles_released"], "silent": case["silent"],
+        "haze": case["haze"], "front_light": case["front_light"], "noise": case["noise_levels"],
+        "leak_origin_px": case["leak_origin_px"], "profile": case["profile"], "seed": case["scene_seed"],
+        "source": "twin",
+    }  # fmt: skip
+    return {"video": f"{take.name}.mkv", **judged, "station": take.station_file, **slices}
+
+
+def _json_lines(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _read_truths(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _video_file(folder: Path, take: Take) -> Path:
+    return folder / f"{take.name}.mkv"
+
+
+def _truth_file(folder: Path, take: Take) -> Path:
+    return folder / f"{take.name}.truth.jsonl"
+
+
+def _claim(plan: Plan, folder: Path) -> None:
+    """The folder belongs to this plan from now on; a longer run of the same plan may go on in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be made ({error.strerror}): choose another --out") from error
+    run_file = folder / _RUN_FILE
+    wanted = json.loads(json.dumps(asdict(plan)))
+    if run_file.exists():
+        known = json.loads(run_file.read_text())
+        grows = {"cases"} if plan.stations is not None and not plan.continuous else set()
+        other = [key for key in wanted if key not in grows and known.get(key) != wanted[key]]
+        if other:
+            raise ConfigError(
+                f"{folder} holds another run ({other[0]} was {known.get(other[0])}, not {wanted[other[0]]}): "
+                "choose another --out"
+            )
+    durable.write(run_file, json.dumps(wanted).encode())
+
+
+def _view(spec: str, out: Path) -> int:
+    """Four moments of one immersion and a temporal composite, as one picture; the truth in words on stderr."""
+    camera = open_twin(spec)
+    sheet, truth = contact_sheet(camera.frames, lambda: camera.truths, lambda: camera.cases)
+    written, data = cv2.imencode(out.suffix or ".png", sheet)
+    if not written:
+        raise StationError(f"{out} is no picture's name: end it with .png or .jpg")
+    durable.write(out, data.tobytes())
+    print(f"{out}: {truth}", file=sys.stderr)
+    return 0
+
+
+def contact_sheet(
+    frames: Callable[[], Iterator[Frame]],
+    truths: Callable[[], list[FrameTruth]],
+    cases: Callable[[], list[CaseTruth]],
+) -> tuple[np.ndarray, CaseTruth | None]:
+    """The first immersion while empty, entering, watched, decided: (2h, 2w, 3) uint8; the watched one as composite."""
+    kept: dict[str, list[np.ndarray]] = {}
+    for frame in frames():
+        phase = truths()[0].phase
+        if phase == "leaving":
+            break
+        kept.setdefault(phase, []).append(frame.image)
+    last = [images[len(images) // 2] for images in kept.values()][:3]
+    watched = kept.get("watching", next(iter(kept.values())))
+    middle = len(watched) // 2
+    composite = cv2.merge([image[:, :, 0] for image in watched[max(middle - 2, 0) : middle + 1][::-1][:3]])
+    pictures = [*last, *[np.zeros_like(watched[0])] * (3 - len(last)), composite]
+    return np.vstack([np.hstack(pictures[:2]), np.hstack(pictures[2:])]), next(iter(cases()), None)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tankwatch twin", description="The simulated station.")
+    actions = parser.add_subparsers(dest="action", required=True)
+    make = actions.add_parser("record", help="recordings with known truth and a manifest")
+    make.add_argument("--cases", type=_at_least_one, required=True, help="how many immersions")
+    make.add_argument("--seed", type=_seed, required=True, help="another seed: other stations, units and leaks")
+    make.add_argument("--out", required=True, metavar="DIR")
+    make.add_argument("--profile", default="reference", help=" ".join(sorted(PROFILES)))
+    make.add_argument("--fps", type=float, default=20.0)
+    make.add_argument("--size", default="640x480", metavar="WxH")
+    make.add_argument("--station", default="TANK1", metavar="ID")
+    make.add_argument("--stations", type=_at_least_one, metavar="K", help="share K stations (default: one a recording)")
+    make.add_argument("--leaky-share", type=_share, metavar="X", help="0..1 instead of the profile's share")
+    make.add_argument("--lossless", action="store_true", help="FFV1 instead of MJPG")
+    make.add_argument("--continuous", action="store_true", help="one long recording, with truth.jsonl")
+    make.add_argument(
+        "--poses", type=_at_least_one, default=1, metavar="K", help="of a continuous run: one file a pose"
+    )
+    make.add_argument("--jobs", type=_at_least_one, default=1, help="processes")
+    look = actions.add_parser("view", help="a picture of one immersion")
+    look.add_argument("spec", nargs="?", default="twin:profile=demo,cases=1", help="twin:seed=7,profile=demo,...")
+    look.add_argument("--out", default="twin.png", metavar="FILE.png")
+    return parser
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a whole number from 1")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("write a whole number from 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("write a number from 0 to 1")
+    return value
