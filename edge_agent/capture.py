@@ -1,0 +1,307 @@
+"""A live source -> frames, captured in a thread of its own; its health is judged from outside the thread.
+
+`read()` may return stale pictures or never return after a camera is pulled, so nothing here waits for it: a thread
+that is stuck is left behind and another one takes its place.
+"""
+
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edge_agent.errors import StationError
+from edge_agent.records import Frame
+
+KEPT_FRAMES = 4
+"""Waiting for the consumer; older ones are dropped and counted."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""Between attempts to connect; doubled each time."""
+STALL_S = 5.0
+"""A read that takes longer is stuck."""
+FROZEN_S = 2.0
+BLACK_LEVEL, WHITE_LEVEL = 10.0, 247.0
+CONNECT_MS = 5000
+GLANCE_STEP_PX = 16
+
+HealthStatus = Literal["ok", "waiting", "stalled", "frozen", "black", "white"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureHealth:
+    """How a live camera is doing."""
+
+    status: HealthStatus
+    words: str
+    """Fact, limit and cure; empty while all is well."""
+    frame_age_s: float | None
+    """Since the newest frame came; None before the first."""
+    fps: float | None
+    captured: int
+    dropped: int
+    """Frames that the consumer was too slow for."""
+    reconnects: int
+    time_jumps: int
+    """Frames whose capture time did not rise; they are left out."""
+
+
+class LiveCapture:
+    """A live Camera. `connect` opens the source and yields its frames; it raises StationError where that fails."""
+
+    live = True
+    frame_count: int | None = None
+
+    def __init__(
+        self,
+        connect: Callable[[], Iterator[Frame]],
+        *,
+        name: str = "camera",
+        now: Callable[[], float] = time.monotonic,
+        patience_s: float | None = None,
+        stall_s: float = STALL_S,
+        first_pause_s: float = FIRST_PAUSE_S,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """`now` must be the clock that stamps the frames' `monotonic_s`. `say` hears each trouble in one line."""
+        self.notes: list[str] = []
+        self._connect, self._name, self._now, self._say = connect, name, now, say
+        self._patience_s, self._stall_s, self._first_pause_s = patience_s, stall_s, first_pause_s
+        self._changed = threading.Condition()
+        self._waiting: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self._closed = threading.Event()
+        self._worker = 0
+        """Number of the thread that may deliver; those with a lower one have been left behind."""
+        self._reading_since_s: float | None = None
+        self._stuck_after_s = stall_s
+        self._trouble = ""
+        self._pictures = _Pictures()
+        self._captured = self._dropped = self._reconnects = self._next_sequence = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """The newest frames as they come, until `close`. StationError if none comes within the patience."""
+        began_s = self._now()
+        self._start()
+        while not self._closed.is_set():
+            frame = self.next(timeout_s=0.25)
+            if frame is not None:
+                yield frame
+            elif self._captured == 0 and self._patience_s is not None and self._now() - began_s > self._patience_s:
+                self.close()
+                trouble = self._trouble or "check that it is on"
+                raise StationError(f"{self._name} has given no picture for {self._patience_s:g} s: {trouble}")
+
+    def next(self, timeout_s: float) -> Frame | None:
+        """The oldest frame that waits, or None after `timeout_s` without one."""
+        with self._changed:
+            if not self._waiting and not self._closed.is_set():
+                self._changed.wait(timeout_s)
+            if self._waiting:
+                return self._waiting.popleft()
+            stuck = self._is_stuck()
+        if stuck:
+            self._replace_thread()
+        return None
+
+    def close(self) -> None:
+        """Ends the iteration; a thread that is stuck in the driver ends when it wakes, and holds nobody up."""
+        self._closed.set()
+        with self._changed:
+            self._worker += 1
+            self._changed.notify_all()
+
+    def health(self) -> CaptureHealth:
+        """May be asked from any thread, at any time."""
+        with self._changed:
+            status, words = self._judged(self._now())
+            age_s = None if self._pictures.came_s is None else self._now() - self._pictures.came_s
+            return CaptureHealth(
+                status=status,
+                words=words,
+                frame_age_s=age_s,
+                fps=self._pictures.fps,
+                captured=self._captured,
+                dropped=self._dropped,
+                reconnects=self._reconnects,
+                time_jumps=self._pictures.time_jumps,
+            )
+
+    def _judged(self, now_s: float) -> tuple[HealthStatus, str]:
+        seen = self._pictures
+        if self._is_stuck() or (seen.came_s is not None and now_s - seen.came_s > self._stall_s and not self._trouble):
+            return "stalled", f"{self._name} has given no picture for over {self._stall_s:g} s: check cable and power"
+        if seen.came_s is None or self._trouble:
+            return "waiting", self._trouble or f"{self._name} has not given a picture yet"
+        if seen.level < BLACK_LEVEL:
+            return (
+                "black",
+                f"the picture is black (level {seen.level:.0f}, limit {BLACK_LEVEL:.0f}): check light and lens",
+            )
+        if seen.level > WHITE_LEVEL:
+            return (
+                "white",
+                f"the picture is white (level {seen.level:.0f}, limit {WHITE_LEVEL:.0f}): lower the exposure",
+            )
+        if seen.came_s - seen.changed_s > FROZEN_S:
+            still_s = seen.came_s - seen.changed_s
+            return (
+                "frozen",
+                f"the picture has not changed for {still_s:.1f} s (limit {FROZEN_S:g} s): restart the camera",
+            )
+        return "ok", ""
+
+    def _is_stuck(self) -> bool:
+        since_s = self._reading_since_s
+        return since_s is not None and self._now() - since_s > self._stuck_after_s
+
+    def _start(self) -> None:
+        with self._changed:
+            self._worker += 1
+            self._reading_since_s = self._now()
+            number = self._worker
+        threading.Thread(target=self._run, args=(number,), name=f"capture-{number}", daemon=True).start()
+
+    def _replace_thread(self) -> None:
+        self._tell(f"{self._name} has been stuck for over {self._stuck_after_s:g} s: a new connection is made")
+        # Each thread left behind holds memory: the next one is given twice the time.
+        self._stuck_after_s = min(2 * self._stuck_after_s, max(LONGEST_PAUSE_S, self._stall_s))
+        self._reconnects += 1
+        self._start()
+
+    def _run(self, number: int) -> None:
+        """The thread: connect, deliver, and after a fault connect again."""
+        pause_s = self._first_pause_s
+        while self._may_deliver(number):
+            before = self._captured
+            trouble = self._deliver_all(number)
+            if not self._may_deliver(number):
+                return
+            with self._changed:
+                self._reading_since_s = None
+                self._trouble = trouble
+                self._reconnects += 1
+            if self._captured > before:
+                pause_s = self._first_pause_s
+            self._tell(f"{trouble}; next attempt in {pause_s:g} s")
+            self._closed.wait(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _deliver_all(self, number: int) -> str:
+        """Delivers one connection's frames; returns what ended it."""
+        with self._changed:
+            self._reading_since_s, base = self._now(), self._next_sequence
+        frames = self._connect()
+        try:
+            for frame in frames:
+                if not self._deliver(number, replace(frame, sequence=base + frame.sequence)):
+                    return "closed"
+        except (StationError, OSError, cv2.error) as error:
+            return str(error).strip()
+        finally:
+            getattr(frames, "close", _nothing)()
+        return f"{self._name} has ended its stream"
+
+    def _deliver(self, number: int, frame: Frame) -> bool:
+        with self._changed:
+            if number != self._worker:
+                return False
+            now_s = self._now()
+            self._reading_since_s, self._trouble, self._stuck_after_s = now_s, "", self._stall_s
+            self._next_sequence = frame.sequence + 1
+            if self._pictures.see(frame, now_s):
+                self._captured += 1
+                self._dropped += len(self._waiting) == KEPT_FRAMES
+                self._waiting.append(frame)
+                self._changed.notify_all()
+        return True
+
+    def _may_deliver(self, number: int) -> bool:
+        with self._changed:
+            return number == self._worker and not self._closed.is_set()
+
+    def _tell(self, words: str) -> None:
+        self.notes = [*self.notes[-19:], words]
+        if self._say:
+            self._say(words)
+
+
+class _Pictures:
+    """What the newest pictures were like."""
+
+    def __init__(self) -> None:
+        self.came_s: float | None = None
+        self.changed_s = 0.0
+        self.level = 0.0
+        self.time_jumps = 0
+        self._taken_s = float("-inf")
+        self._glance: np.ndarray | None = None
+        self._taken: deque[float] = deque(maxlen=30)
+
+    @property
+    def fps(self) -> float | None:
+        if len(self._taken) < 2 or self._taken[-1] <= self._taken[0]:
+            return None
+        return (len(self._taken) - 1) / (self._taken[-1] - self._taken[0])
+
+    def see(self, frame: Frame, now_s: float) -> bool:
+        """False where the frame was not taken after the one before it."""
+        if frame.monotonic_s <= self._taken_s:
+            self.time_jumps += 1
+            self._taken_s = frame.monotonic_s
+            self._taken.clear()
+            return False
+        self._taken_s = frame.monotonic_s
+        self._taken.append(frame.monotonic_s)
+        glance = frame.image[::GLANCE_STEP_PX, ::GLANCE_STEP_PX].copy()
+        # A sensor's noise changes every picture: only the very same one is frozen.
+        if self._glance is None or not np.array_equal(glance, self._glance):
+            self.changed_s = now_s
+        self._glance, self.came_s, self.level = glance, now_s, float(glance.mean())
+        return True
+
+
+def is_live(source: str) -> bool:
+    """Whether `source` names a camera: rtsp://, rtsps://, http(s):// or /dev/videoN."""
+    return bool(re.match(r"(rtsps?|https?)://|/dev/video\d+$", source))
+
+
+def without_password(source: str) -> str:
+    """`source` as it may be shown and logged."""
+    return re.sub(r"//[^/@]*@", "//", source)
+
+
+def device_frames(
+    source: str, now: Callable[[], float] = time.monotonic, utc: Callable[[], float] = time.time
+) -> Iterator[Frame]:
+    """Connects to a camera and yields its frames; StationError where it cannot be opened or stops."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    name = without_password(source)
+    if source.startswith("/dev/"):
+        capture = cv2.VideoCapture(source, cv2.CAP_V4L2)
+    else:
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, CONNECT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, CONNECT_MS]
+        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+    try:
+        if not capture.isOpened():
+            raise StationError(f"camera {name} cannot be opened: check power, cable, address and password")
+        for sequence in count():
+            # The time is taken before the picture is decoded: nearest to the exposure.
+            if not capture.grab():
+                raise StationError(f"camera {name} has stopped giving pictures: check power and cable")
+            monotonic_s, taken_at = now(), utc()
+            decoded, image = capture.retrieve()
+            if decoded:
+                yield Frame(image, sequence, monotonic_s, taken_at)
+    finally:
+        capture.release()
+
+
+def _nothing() -> None:
+    """A plain iterator has nothing to close."""
