@@ -54,7 +54,8 @@ class Immersion:
 def thumbnail(view_grey: np.ndarray) -> np.ndarray:
     """(h, w) uint8 tank view -> (24, 32) float32 of cell means."""
     # Area averaging of the whole view costs most of the budget; every second row and column says the same.
-    return cv2.resize(view_grey[::2, ::2], THUMB_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+    # In float, for whole grey levels are too coarse where the water is murky.
+    return cv2.resize(view_grey[::2, ::2].astype(np.float32), THUMB_SIZE, interpolation=cv2.INTER_AREA)
 
 
 class ImmersionWatch:
@@ -117,9 +118,7 @@ class ImmersionWatch:
 
     def _taken_share(self, thumb: np.ndarray) -> float:
         assert self._empty is not None
-        # Light flickers and ages as a whole: compare at equal medians.
-        gain = float(np.clip(np.median(self._empty) / max(float(np.median(thumb)), 1.0), 0.8, 1.25))
-        return float((np.abs(thumb * gain - self._empty) > self._cell_level).mean())
+        return float((_difference(thumb, self._empty) > self._cell_level).mean())
 
     def _level_for(self, empty: np.ndarray) -> float:
         # The median deviation leaves the markers out: they are on the glass, before the haze.
@@ -135,9 +134,8 @@ class ImmersionWatch:
         while len(self._past) > 1 and now_s - self._past[1][0] >= lag_s:
             self._past.popleft()
         then = self._past[0][1]
-        gain = float(np.clip(np.median(then) / max(float(np.median(thumb)), 1.0), 0.9, 1.11))
         level = self._limits.move_level * self._cell_level / self._limits.cell_level
-        return float((np.abs(thumb * gain - then) > level).mean()) > self._limits.move_share
+        return float((_difference(thumb, then) > level).mean()) > self._limits.move_share
 
     def _knows_empty(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
         if self._empty is not None:
@@ -156,3 +154,9 @@ class ImmersionWatch:
         weight = min(max(now_s - self._last_s, 0.0) / self._limits.adapt_s, 0.2)
         self._empty += weight * (thumb - self._empty)
         self._cell_level = self._level_for(self._empty)
+
+
+def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Grey levels by which cells differ, at equal light: it flickers and ages as a whole, a unit takes a part."""
+    gain = float(np.clip(np.median((other + 1.0) / (thumb + 1.0)), 0.7, 1.4))
+    return np.abs(thumb * gain - other)
