@@ -37,11 +37,11 @@ def without(gap: Gap, number: int) -> list[Gap]:
     return [half for half in halves if half.first <= half.last]
 
 
-def highest_of(connection: sa.Connection, site: str, station: str, start: int = 0) -> int:
-    """The highest number held; one less than `start` where the station is new."""
+def highest_of(connection: sa.Connection, site: str, station: str) -> int:
+    """The highest number held; 0 where the station is new: it counts from 1."""
     mine = (cases.c.site == site) & (cases.c.station == station)
     highest = connection.scalar(sa.select(sa.func.max(cases.c.sequence)).where(mine))
-    return start - 1 if highest is None else highest
+    return highest or 0
 
 
 def note(

@@ -92,6 +92,7 @@ class Listener:
                 wait(BACK_OFF_S[0])
             elif self._client.socket() is None:
                 wait(back_off)
+                back_off = min(2 * back_off, BACK_OFF_S[1])
 
     def close(self) -> None:
         """Says goodbye; what waits unacknowledged stays with the broker."""

@@ -85,11 +85,8 @@ class Intake:
         if not taken.cases:
             return
         wanted = {row["case_id"] for _, row in taken.cases}
-        known = dict(
-            connection.execute(sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted)))
-            .tuples()
-            .all()
-        )
+        held_before = sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))
+        known = {row.case_id: row.sha256 for row in connection.execute(held_before)}
         new: dict[Station, list[dict]] = defaultdict(list)
         for place, row in taken.cases:
             station, case_id = (row["site"], row["station"]), row["case_id"]

@@ -1,0 +1,254 @@
+"""From messages to rows: whatever comes, in whatever order and however often, is held once or set aside with its reason."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cloud_sync import gaps as gap_rules
+from cloud_sync.config import CloudConfig
+from cloud_sync.db import open_database
+from cloud_sync.dead_letters import Message
+from cloud_sync.intake import Handled, Intake
+from cloud_sync.store import ClipStore
+from cloud_sync.tables import cases, clips, dead_letters, gaps, stations
+from edge_agent import wire
+from edge_agent.errors import StoreError
+from edge_agent.messages import Receipt, Status
+
+NOW = 1_800_000_000.0
+
+
+def _huge_number() -> bytes:
+    return wire.encode(msgspec.structs.replace(a_case(), sequence=2**40))
+
+
+class Cloud:
+    """A database, a store and the intake between them."""
+
+    def __init__(self, folder: Path, max_clip_bytes: int = 10_000_000) -> None:
+        self.folder = folder
+        self.store = ClipStore(folder)
+        self.engine = open_database(CloudConfig(data_dir=str(folder)))
+        self.intake = Intake(self.engine, self.store, max_clip_bytes=max_clip_bytes)
+
+    def handle(self, *messages: Message) -> Receipt:
+        """The one receipt of a batch from our station; an empty one where there was none."""
+        handled = self.intake.handle(messages, NOW)
+        return _receipt(handled)
+
+    def rows(self, table: sa.Table) -> list:
+        with self.engine.connect() as connection:
+            return list(connection.execute(sa.select(table)))
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    return Cloud(tmp_path / "cloud")
+
+
+def test_a_case_is_held_and_receipted_with_the_hash_of_its_bytes(cloud: Cloud) -> None:
+    message = case_message(a_case())
+    receipt = cloud.handle(message)
+    assert receipt.cases == ((a_case().case_id, wire.sha256_of(message.payload)),)
+    (row,) = cloud.rows(cases)
+    assert (row.payload, row.verdict, row.outcome, row.sampled_for) == (message.payload, "leak", "machine_leak", "disagreement")
+
+
+def test_a_case_that_comes_again_is_receipted_again_and_held_once(cloud: Cloud) -> None:
+    message = case_message(a_case())
+    first = cloud.handle(message, message)
+    assert cloud.handle(message) == first
+    assert len(cloud.rows(cases)) == 1
+
+
+def test_other_content_under_the_same_case_id_is_set_aside_and_the_first_stays(cloud: Cloud) -> None:
+    first, other = case_message(a_case()), case_message(a_case(decision="leak"))
+    cloud.handle(first)
+    receipt = cloud.handle(other)
+    assert receipt.cases == ((a_case().case_id, wire.sha256_of(first.payload)),)
+    assert [row.payload for row in cloud.rows(cases)] == [first.payload]
+    (letter,) = cloud.rows(dead_letters)
+    assert "held with other content" in letter.reason
+    assert letter.payload == other.payload
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        (TOPICS.case, b"{", "not a tankwatch/case/1 message"),
+        (TOPICS.case, b"\xff\xfe", "not a tankwatch/case/1 message"),
+        (TOPICS.case, b"", "not a tankwatch/case/1 message"),
+        (TOPICS.case, b"[" * 50_000, "not a tankwatch/case/1 message"),
+        (TOPICS.case, b"x" * 70_000, "limit 65536"),
+        (TOPICS.case, b'{"schema": "tankwatch/case/9"}', "tankwatch/case/9"),
+        (wire.Topics("plant", "TANK2").case, wire.encode(a_case()), "came on the topic of plant/TANK2"),
+        (TOPICS.case, _huge_number(), "number over"),
+        (TOPICS.case, wire.encode(a_case(started_at="yesterday")), "no ISO 8601 time"),
+        (TOPICS.case, wire.encode(a_case(profile_sha256="../x")), "no hash"),
+        (TOPICS.case, wire.encode(a_case(case_id="../../etc/passwd")), "outside the agreed limits"),
+        ("tankwatch/v1/plant/TANK1/nonsense", b"{}", "none that this version knows"),
+        ("elsewhere", b"{}", "none of tankwatch/v1"),
+        (TOPICS.status, b"{}", "not a tankwatch/status/1 message"),
+        (TOPICS.clip_manifest("a" * 64), b"{}", "not a tankwatch/clip-manifest/1 message"),
+    ],
+)
+def test_what_cannot_be_taken_is_set_aside_with_the_reason(cloud: Cloud, topic: str, payload: bytes, reason: str) -> None:
+    good = case_message(a_case(7))
+    receipt = cloud.handle(Message(topic, payload), good)
+    assert receipt.cases == ((a_case(7).case_id, wire.sha256_of(good.payload)),)
+    (letter,) = cloud.rows(dead_letters)
+    assert reason in letter.reason
+    assert letter.bytes == len(payload)
+
+
+def test_the_same_bad_message_a_hundred_times_is_one_row(cloud: Cloud) -> None:
+    for _ in range(100):
+        cloud.handle(Message(TOPICS.case, b"{"))
+    assert [row.count for row in cloud.rows(dead_letters)] == [100]
+
+
+def test_unknown_fields_of_a_newer_station_do_no_harm(cloud: Cloud) -> None:
+    payload = wire.encode(a_case())[:-1] + b',"new_field":{"deep":[1]}}'
+    assert cloud.handle(Message(TOPICS.case, payload)).cases == ((a_case().case_id, wire.sha256_of(payload)),)
+
+
+def test_missing_numbers_are_noticed_and_closed_when_they_arrive_late(cloud: Cloud) -> None:
+    cloud.handle(case_message(a_case(1)), case_message(a_case(5)))
+    assert [(row.first, row.last, row.closed_at) for row in cloud.rows(gaps)] == [(2, 4, None)]
+    cloud.handle(case_message(a_case(3)))
+    assert _open_gaps(cloud) == [(2, 2), (4, 4)]
+    cloud.handle(case_message(a_case(4)), case_message(a_case(2)), case_message(a_case(6)))
+    assert _open_gaps(cloud) == []
+
+
+def test_a_station_whose_first_cases_never_came_has_a_gap(cloud: Cloud) -> None:
+    cloud.handle(case_message(a_case(4)))
+    assert _open_gaps(cloud) == [(1, 3)]
+
+
+@settings(max_examples=60)
+@given(st.permutations(range(1, 9)), st.integers(1, 8))
+def test_gaps_are_what_has_not_arrived_in_any_order_and_batches(order: list[int], size: int) -> None:
+    highest, missing = 0, set()
+    for at in range(0, len(order), size):
+        batch = order[at : at + size]
+        for gap in gap_rules.opened(highest, batch):
+            missing |= set(range(gap.first, gap.last + 1))
+        missing -= set(batch)
+        highest = max(highest, *batch)
+        assert missing == set(range(1, highest)) - set(order[: at + size])
+
+
+def test_a_clip_is_put_together_and_receipted_when_whole(cloud: Cloud, tmp_path: Path) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
+    assert cloud.handle(manifest, *parts[:3]).parts == ((ref.sha256, 3),)
+    assert cloud.handle(*parts[3:]).clips == (ref.sha256,)
+    assert cloud.store.clip(ref.sha256).read_bytes() == (tmp_path / "one.twclip").read_bytes()
+    assert cloud.handle(manifest).clips == (ref.sha256,), "a manifest that comes again is answered with the receipt"
+
+
+def test_parts_out_of_order_are_asked_for_again(cloud: Cloud, tmp_path: Path) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
+    assert cloud.handle(parts[0]).parts == ((ref.sha256, 0),), "a part before its manifest"
+    assert cloud.handle(manifest, parts[0], parts[2], parts[0]).parts == ((ref.sha256, 1),)
+    assert cloud.rows(dead_letters) == []
+
+
+def test_a_clip_with_other_bytes_than_its_hash_is_thrown_away(cloud: Cloud, tmp_path: Path) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
+    wrong = Message(parts[1].topic, bytes(len(parts[1].payload)))
+    receipt = cloud.handle(manifest, parts[0], wrong, *parts[2:])
+    assert (receipt.clips, receipt.parts) == ((), ((ref.sha256, 0),))
+    assert "other bytes" in cloud.rows(dead_letters)[0].reason
+    assert cloud.handle(manifest, *parts).clips == (ref.sha256,)
+
+
+def test_manifests_that_promise_nonsense_are_set_aside(cloud: Cloud, tmp_path: Path) -> None:
+    a_clip(tmp_path / "one.twclip")
+    manifest, *_ = clip_messages(tmp_path / "one.twclip", "case-1")
+    said = msgspec.json.decode(manifest.payload)
+    for change in ({"bytes": 400_000_000}, {"parts": 7}, {"sha256": "d" * 64}):
+        cloud.handle(Message(manifest.topic, msgspec.json.encode(said | change)))
+    assert len(cloud.rows(dead_letters)) == 3
+    assert cloud.rows(clips) == []
+
+
+def test_a_part_of_the_wrong_size_is_set_aside(cloud: Cloud, tmp_path: Path) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
+    assert cloud.handle(manifest, Message(parts[0].topic, b"short")).parts == ((ref.sha256, 0),)
+    assert "part 0 has 5 bytes" in cloud.rows(dead_letters)[0].reason
+
+
+def test_a_disk_fault_acknowledges_nothing_and_the_batch_does_later(cloud: Cloud, tmp_path: Path, monkeypatch) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    batch = [case_message(a_case()), *clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)]
+    partial = cloud.folder / "partial"
+    partial.rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="cannot be written"):
+        cloud.handle(*batch)
+    assert cloud.rows(cases) == []
+    (tmp_path / "away").rename(partial)
+    assert cloud.handle(*batch).clips == (ref.sha256,)
+
+
+def test_a_fault_after_the_clip_got_its_name_and_before_the_commit_costs_nothing(cloud: Cloud, tmp_path: Path) -> None:
+    ref = a_clip(tmp_path / "one.twclip")
+    manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
+    cloud.handle(manifest, *parts[:-1])
+    with cloud.engine.begin() as connection:
+        connection.execute(sa.text("CREATE TRIGGER fault BEFORE UPDATE ON clips BEGIN SELECT RAISE(ABORT, 'fault'); END"))
+    with pytest.raises(sa.exc.DatabaseError):
+        cloud.handle(parts[-1])
+    with cloud.engine.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER fault"))
+    assert cloud.handle(parts[-1]).clips == (ref.sha256,)
+    assert [row.state for row in cloud.rows(clips)] == ["stored"]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32))
+def test_any_shuffling_and_repetition_of_batches_ends_with_everything_held_once(tmp_path_factory, seed: int) -> None:
+    folder = tmp_path_factory.mktemp("shuffled")
+    cloud, draw = Cloud(folder / "cloud"), random.Random(seed)
+    ref = a_clip(folder / "one.twclip", frames=3)
+    messages = [case_message(a_case(number)) for number in range(1, 7)]
+    messages += clip_messages(folder / "one.twclip", a_case(1).case_id, part_bytes=3000)
+    held: set[str] = set()
+    for _ in range(60):
+        receipt = cloud.handle(*draw.choices(messages, k=draw.randint(1, 8)))
+        held |= {case_id for case_id, _ in receipt.cases} | set(receipt.clips)
+    receipt = cloud.handle(*messages)
+    held |= {case_id for case_id, _ in receipt.cases} | set(receipt.clips)
+    assert held == {a_case(number).case_id for number in range(1, 7)} | {ref.sha256}
+    assert sorted(row.sequence for row in cloud.rows(cases)) == [1, 2, 3, 4, 5, 6]
+    assert _open_gaps(cloud) == []
+
+
+def test_the_latest_status_of_a_station_is_kept(cloud: Cloud) -> None:
+    for word in ("online", "offline"):
+        status = Status(status=word, software="1.0", since="2026-11-20T14:00:00Z")
+        cloud.handle(Message(TOPICS.status, wire.encode(status)))
+    (row,) = cloud.rows(stations)
+    assert (row.station, msgspec.json.decode(row.status)["status"]) == (STATION, "offline")
+
+
+def _receipt(handled: Handled) -> Receipt:
+    if not handled.receipts:
+        return Receipt()
+    (message,) = handled.receipts
+    assert message.topic == TOPICS.receipt
+    return wire.decode(message.payload, Receipt)
+
+
+def _open_gaps(cloud: Cloud) -> list[tuple[int, int]]:
+    return sorted((row.first, row.last) for row in cloud.rows(gaps) if row.closed_at is None)

@@ -1,0 +1,163 @@
+"""The ingest process and a real broker: receipts come back, and neither the broker's absence nor bad input ends it."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+import sqlalchemy as sa
+from cloud_fakes import TOPICS, a_case, a_clip, case_message, clip_messages
+
+from cloud_sync import db, ingest
+from cloud_sync.broker import EmbeddedBroker
+from cloud_sync.config import BrokerConfig, CloudConfig
+from cloud_sync.dead_letters import Message
+from cloud_sync.intake import Intake
+from cloud_sync.store import ClipStore
+from cloud_sync.tables import cases, dead_letters
+from edge_agent import wire
+from edge_agent.errors import ConfigError
+from edge_agent.messages import Receipt
+
+WAIT_S = 20
+
+
+class Station:
+    """A station's connection: sends messages, collects receipts."""
+
+    def __init__(self, port: int) -> None:
+        self.receipts: queue.Queue[Receipt] = queue.Queue()
+        ready = threading.Event()
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="station")
+        self.client.on_connect = lambda client, *_: client.subscribe(TOPICS.receipt, 1)
+        self.client.on_subscribe = lambda *_: ready.set()
+        self.client.on_message = lambda _c, _d, message: self.receipts.put(wire.decode(message.payload, Receipt))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert ready.wait(WAIT_S)
+
+    def send(self, *messages: Message) -> None:
+        for message in messages:
+            self.client.publish(message.topic, message.payload, qos=1)
+
+    def held(self, wanted: set[str]) -> bool:
+        """Waits until receipts have named all of `wanted`; what takes too long raises queue.Empty."""
+        while wanted:
+            receipt = self.receipts.get(timeout=WAIT_S)
+            wanted = wanted - {case_id for case_id, _ in receipt.cases} - set(receipt.clips)
+        return True
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker(0, tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.fixture
+def config(tmp_path: Path, broker: EmbeddedBroker) -> CloudConfig:
+    return CloudConfig(data_dir=str(tmp_path / "cloud"), broker=BrokerConfig(port=broker.port))
+
+
+@pytest.fixture
+def running(config: CloudConfig, monkeypatch) -> Iterator[threading.Event]:
+    """`cloud ingest` in a thread; ends with the test."""
+    monkeypatch.setattr(ingest, "BACK_OFF_S", (0.05, 0.2))
+    stop = threading.Event()
+    thread = threading.Thread(target=ingest.run, args=(config, stop))
+    thread.start()
+    yield stop
+    stop.set()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+
+
+def _wait_for_subscription(broker: EmbeddedBroker, station: Station) -> None:
+    """Messages said before the first subscription are nobody's: say a status until ingest answers a case."""
+    while True:
+        station.send(case_message(a_case(1)))
+        try:
+            station.receipts.get(timeout=0.3)
+            return
+        except queue.Empty:
+            continue
+
+
+def test_cases_and_clips_are_receipted_over_the_broker(config, broker, running, tmp_path: Path) -> None:
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    ref = a_clip(tmp_path / "one.twclip", frames=5)
+    station.send(*(case_message(a_case(number)) for number in range(1, 101)))
+    station.send(*clip_messages(tmp_path / "one.twclip", a_case(1).case_id))
+    assert station.held({a_case(number).case_id for number in range(1, 101)} | {ref.sha256})
+    assert ClipStore(config.folder).holds(ref.sha256)
+    station.close()
+
+
+def test_bad_messages_do_not_stop_the_good_ones(config, broker, running) -> None:
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    station.send(Message(TOPICS.case, b"\x00\xff"), Message(TOPICS.case, b"x" * 250_000), case_message(a_case(2)))
+    assert station.held({a_case(2).case_id})
+    with db.open_database(config).connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(dead_letters)) == 2
+    station.close()
+
+
+def test_ingest_comes_back_after_the_broker_was_killed(config, broker, running) -> None:
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    station.close()
+    broker.kill()
+    broker.start()
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    station.send(case_message(a_case(9)))
+    assert station.held({a_case(9).case_id})
+    station.close()
+
+
+def test_a_bug_in_one_message_sets_that_one_aside_and_takes_the_others(config, monkeypatch) -> None:
+    intake = Intake(db.open_database(config), ClipStore(config.folder), max_clip_bytes=1_000_000)
+    handle = intake.handle
+
+    def buggy(batch, now):
+        if any(b"000003" in message.payload for message in batch):
+            raise ZeroDivisionError("a bug")
+        return handle(batch, now)
+
+    monkeypatch.setattr(intake, "handle", buggy)
+    listener = ingest.Listener(config, intake)
+    listener._handle([case_message(a_case(number)) for number in range(1, 6)])
+    with db.open_database(config).connect() as connection:
+        assert sorted(connection.scalars(sa.select(cases.c.sequence))) == [1, 2, 4, 5]
+        assert connection.scalars(sa.select(dead_letters.c.reason)).all() == ["our fault: ZeroDivisionError: a bug"]
+
+
+def test_a_password_that_is_not_in_the_environment_is_one_clear_line(config) -> None:
+    config = CloudConfig(data_dir=config.data_dir, broker=BrokerConfig(username="cloud", password_env="TANKWATCH_NO_SUCH"))
+    with pytest.raises(ConfigError, match="TANKWATCH_NO_SUCH is not set"):
+        ingest.run(config, threading.Event())
+
+
+def test_a_refused_password_is_said_and_tried_again(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("TANKWATCH_TEST_PASSWORD", "wrong")
+    monkeypatch.setattr(ingest, "BACK_OFF_S", (0.02, 0.1))
+    stop = threading.Event()
+    with EmbeddedBroker(0, tmp_path / "broker", {"cloud": "right"}) as broker:
+        settings = BrokerConfig(port=broker.port, username="cloud", password_env="TANKWATCH_TEST_PASSWORD")
+        refused = threading.Event()
+        monkeypatch.setattr(ingest.log, "error", lambda *_: refused.set())
+        arguments = (CloudConfig(data_dir=str(tmp_path / "cloud"), broker=settings), stop)
+        thread = threading.Thread(target=ingest.run, args=arguments)
+        thread.start()
+        assert refused.wait(WAIT_S)
+        stop.set()
+        thread.join(WAIT_S)
+    assert not thread.is_alive()
