@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_agent.clips import SUFFIX, ClipHeader, ClipWriter, Watch
+from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.eyes import Sight
 from edge_agent.judge import Judge
 from edge_agent.records import BundleRef, ClipRef, Verdict
-from edge_agent.station import Lamp, StationProfile
+from edge_agent.station import Lamp, StationProfile, scale_of
 
 
 class Film:
@@ -57,25 +57,25 @@ class Film:
 
 
 def film_in(
-    folder: Path,
+    draft: Callable[[str], Path],
     view_size_px: tuple[int, int],
     profile: StationProfile,
     *,
     bundle: BundleRef,
     profile_sha256: str | None,
 ) -> Callable[[str], Film]:
-    """Gives a function case id -> Film that writes into `folder`."""
+    """Gives a function case id -> Film. `draft`: where the clip of an open case is written."""
 
     def start(case_id: str) -> Film:
         header = ClipHeader(
             case_id=case_id,
             station=profile.station,
             view_size_px=view_size_px,
-            px_per_mm=profile.px_per_mm,
+            px_per_mm=scale_of(profile, view_size_px),
             lamps=tuple(lamp.means for lamp in profile.lamps),
             bundle=bundle,
             profile_sha256=profile_sha256,
         )
-        return Film(folder / f"{case_id}{SUFFIX}.tmp", header, profile.lamps)
+        return Film(draft(case_id), header, profile.lamps)
 
     return start

@@ -63,10 +63,10 @@ def make_inspector(
 ) -> Inspector:
     """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree."""
     manifest = champion.manifest
-    source, size = _framing_source(first, profile, manifest.preprocessing)
+    source, size, scale = _framing_source(first, profile, manifest.preprocessing)
 
     def judge(bundle: Bundle) -> Judge:
-        return Judge(bundle, profile.px_per_mm if profile else None, size, strict=profile is not None)
+        return Judge(bundle, scale, size, strict=profile is not None)
 
     lamps = LampReader(champion.nets["lamps"], profile.lamps, manifest.thresholds) if profile and profile.lamps else None
     eyes = Eyes(
@@ -175,19 +175,23 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple[tuple[int, int], float | None]:
+    """Size of the tank view that the nets see, and its pixels per mm: the profile's, but no larger than the bundle's."""
+    (width, height), (widest, highest) = profile.view_size_px, preprocessing.max_view_px
+    ratio = min(1.0, widest / width, highest / height)
+    size = (width, height) if ratio == 1.0 else (int(width * ratio) // 4 * 4, int(height * ratio) // 4 * 4)
+    return size, station.scale_of(profile, size)
+
+
 def _framing_source(
     first: Frame, profile: StationProfile | None, preprocessing: Preprocessing
-) -> tuple[FramingSource, tuple[int, int]]:
+) -> tuple[FramingSource, tuple[int, int], float | None]:
+    if profile is not None:
+        size, scale = working_view(profile, preprocessing)
+        return framing.FramingWatch(profile, codes.MarkerReader(profile), size), size, scale
     height, width = first.image.shape[:2]
-    if profile is None:
-        quad = framing.without_station(codes.read(first.image))
-        if quad is None:
-            quad = np.float64([[0, 0], [width, 0], [width, height], [0, height]])
-        size = framing.view_size_for(quad, preprocessing.max_view_px)
-        return FixedFraming(framing.homography(quad, size)), size
-    if (width, height) != profile.frame_size_px:
-        raise StationError(
-            f"the camera gives {width}x{height}, the profile of {profile.station} was made at "
-            f"{profile.frame_size_px[0]}x{profile.frame_size_px[1]}: set the camera's size back or run 'calibrate fit'"
-        )
-    return framing.FramingWatch(profile, codes.MarkerReader(profile)), profile.view_size_px
+    quad = framing.without_station(codes.read(first.image))
+    if quad is None:
+        quad = np.float64([[0, 0], [width, 0], [width, height], [0, height]])
+    size = framing.view_size_for(quad, preprocessing.max_view_px)
+    return FixedFraming(framing.homography(quad, size)), size, None

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from edge_agent import compare
@@ -22,6 +23,8 @@ LATE_LAMP_S = 1.5
 
 class ClipSink(Protocol):
     """Where the pictures of the open case go."""
+
+    path: Path
 
     def frame(self, sight: Sight, *, since_settled_s: float | None) -> None: ...
     def finish(self, judge: Judge, verdict: Verdict) -> ClipRef: ...
@@ -59,6 +62,7 @@ class Inspector:
         self._opened_s: float | None = None
         self._first_s: float | None = None
         self._count = 0
+        self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
         self.sight: Sight | None = None
         """The last frame as it was seen, for screens and metrics."""
@@ -84,6 +88,10 @@ class Inspector:
         if self._case is None or self.sight is None:
             return []
         return [self._close(self._case.decided_s or self._case.left_s or self.sight.frame.monotonic_s)]
+
+    def clip_path(self, case: Case) -> Path | None:
+        """Where the clip of a case that `step` has just given lies."""
+        return self._clip_paths.pop(case.case_id, None)
 
     def _follow(self, sight: Sight) -> Immersion:
         if self._immersions is None:
@@ -178,7 +186,7 @@ class Inspector:
             decided_by=decided_by,
             outcome=outcome,
             sampled=sampled,
-            clip=self._keep(clip, verdict) if sampled.reason != "none" else None,
+            clip=self._keep(case, clip, verdict) if clip and sampled.reason != "none" else None,
             challenger=second,
         )
         if clip and sampled.reason == "none":
@@ -187,8 +195,9 @@ class Inspector:
         watched = case.watched(composites, murky_below=murky_below)
         return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
 
-    def _keep(self, clip: ClipSink | None, verdict: Verdict) -> ClipRef | None:
-        return clip.finish(self._champion, verdict) if clip else None
+    def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef:
+        self._clip_paths[case.case_id] = clip.path
+        return clip.finish(self._champion, verdict)
 
     def _judges(self) -> list[Judge]:
         return [judge for judge in (self._champion, self._challenger) if judge]

@@ -75,6 +75,11 @@ class StationProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return np.frombuffer(base64.b64decode(self.empty_view), np.uint8).reshape(24, 32)
 
 
+def scale_of(profile: StationProfile, view_size_px: tuple[int, int]) -> float | None:
+    """Pixels per mm in a tank view of this size, which may be smaller than the profile's."""
+    return None if profile.px_per_mm is None else profile.px_per_mm * view_size_px[0] / profile.view_size_px[0]
+
+
 def load(path: Path) -> tuple[StationProfile, str]:
     """The profile in `path` and the hash of its bytes. Raises StationError naming the file and the fault."""
     try:
