@@ -9,7 +9,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import pytest
+import pytest  # noqa: E402
 
 REAL_DATA = "TANKWATCH_REAL_DATA"
 
