@@ -1,0 +1,146 @@
+"""device.toml <-> DeviceConfig: one station's device, read by `agent inspect` and `agent uplink` alike.
+
+Unknown keys are errors that name them. Paths may be relative to the file's folder. Secrets stay in the environment; the
+file only names the variables.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from edge_agent.errors import ConfigError
+from edge_agent.records import Mode
+from edge_agent.wire import SITE
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The MQTT broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    client_id: str | None = None
+    """Two clients with one id throw each other off; with certificates it is the certificate's name.
+    None = `<site>-<station>`."""
+    username: str | None = None
+    password_env: str | None = None
+    """Name of the environment variable with the password."""
+    ca: str | None = None
+    """CA certificate file; set = TLS."""
+    cert: str | None = None
+    key: str | None = None
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
+    inflight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    """Messages under way that the broker has not acknowledged."""
+
+
+class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The random blind audit of agreements."""
+
+    floor: Share = 0.02
+    """Smallest sampling probability; it rises with the doubt in the score and is never 0."""
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One device."""
+
+    site: Annotated[str, msgspec.Meta(pattern=SITE)]
+    station: str
+    """Path of the station profile (station.toml)."""
+    camera: str
+    """/dev/videoN, rtsp://…, a recording, or twin:…"""
+    bundle: str | None = None
+    """Path of the champion; None = the shipped one."""
+    challenger: str | None = None
+    """Path of a bundle that runs beside it and is only logged."""
+    mode: Mode = "shadow"
+    data_dir: str = "/var/lib/tankwatch"
+    """outbox.db, spool/ and the device's state."""
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
+    """Receipted clips go when less is free."""
+    seed: int | None = None
+    """Of the audit's draw; None = from the system's random source."""
+    audit: AuditConfig = AuditConfig()
+    broker: BrokerConfig = BrokerConfig()
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data_dir)
+
+    @property
+    def outbox_path(self) -> Path:
+        return self.folder / "outbox.db"
+
+    @property
+    def spool_path(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def state_path(self) -> Path:
+        """What `agent inspect` says of itself, for `uplink` and `panel`."""
+        return self.folder / "state.json"
+
+    @property
+    def desired_path(self) -> Path:
+        """The newest `desired` message, as it came."""
+        return self.folder / "desired.json"
+
+
+def load(path: Path) -> DeviceConfig:
+    """device.toml -> DeviceConfig with absolute paths. Raises ConfigError naming the file and the fault."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"config {path} cannot be read ({error.strerror}): give a device.toml") from error
+    return _absolute(parse(data, str(path)), path.resolve().parent)
+
+
+def parse(data: bytes, name: str = "device.toml") -> DeviceConfig:
+    """Bytes of a TOML file -> DeviceConfig. Raises ConfigError naming the key."""
+    try:
+        return msgspec.toml.decode(data, type=DeviceConfig)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {name} is not usable: {error}: mend that line") from error
+
+
+def dump(config: DeviceConfig) -> bytes:
+    """DeviceConfig -> TOML; `parse` gives it back."""
+    return msgspec.toml.encode(_without_none(msgspec.to_builtins(config)))
+
+
+def secret(variable: str | None) -> str | None:
+    """The value of a named environment variable; None where none is named. Raises ConfigError where it is not set."""
+    if variable is None:
+        return None
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigError(f"environment variable {variable} is not set, but the config names it: set it")
+    return value
+
+
+def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
+    def resolve(name: str | None) -> str | None:
+        return None if name is None else str(folder / name)
+
+    broker = msgspec.structs.replace(
+        config.broker, ca=resolve(config.broker.ca), cert=resolve(config.broker.cert), key=resolve(config.broker.key)
+    )
+    return msgspec.structs.replace(
+        config,
+        station=resolve(config.station),
+        bundle=resolve(config.bundle),
+        challenger=resolve(config.challenger),
+        data_dir=resolve(config.data_dir),
+        broker=broker,
+    )
+
+
+def _without_none(value: object) -> object:
+    """TOML has no null: what is not set is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

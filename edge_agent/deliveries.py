@@ -1,0 +1,160 @@
+"""What waits in the outbox -> the next messages to publish; cases first, then clips, again and again until receipted.
+
+Time comes in, messages come out; the outbox is the only thing that is touched. A broker's acknowledgement counts for
+nothing here: only a receipt from the cloud ends a delivery.
+"""
+
+from dataclasses import dataclass, field
+
+from edge_agent import wire
+from edge_agent.errors import StoreError
+from edge_agent.messages import PART_BYTES, ClipManifest, Receipt
+from edge_agent.outbox import Outbox, WaitingCase, WaitingClip
+
+FIRST_RETRY_S = 10.0
+LONGEST_RETRY_S = 300.0
+LONGEST_CLIP_RETRY_S = 3600.0
+"""A clip that the cloud will not take is megabytes each time."""
+UNRECEIPTED_CASES = 100
+"""So many cases are under way without a receipt: a broker's queue (1,000 by default) is never flooded."""
+UNRECEIPTED_CLIPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """One message to publish with QoS 1."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(slots=True)
+class _Attempt:
+    due_s: float
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class _ClipRun:
+    """The clip whose parts are going out."""
+
+    clip: WaitingClip
+    parts: int
+    next_part: int
+    asking_until_s: float | None
+    """Until then the cloud may say where to resume; None = parts go out."""
+
+
+@dataclass(slots=True)
+class Deliveries:
+    """Everything under way without a receipt."""
+
+    outbox: Outbox
+    topics: wire.Topics
+    resent: int = 0
+    notes: list[str] = field(default_factory=list)
+    """Faults that a person should hear of, for the log."""
+    _cases: dict[str, tuple[WaitingCase, _Attempt]] = field(default_factory=dict)
+    _clips: dict[str, _Attempt] = field(default_factory=dict)
+    _run: _ClipRun | None = None
+
+    def next(self, now_s: float, budget: int) -> list[Publish]:
+        """At most `budget` messages. `now_s`: monotonic."""
+        out = self._next_cases(now_s, budget)
+        while len(out) < budget and (message := self._next_part(now_s) if self._run else self._announce(now_s)):
+            out.append(message)
+        return out
+
+    def receipt(self, receipt: Receipt) -> int:
+        """What the cloud holds goes; where it asks to resume is kept. How many had been waiting."""
+        count = self.outbox.receipted(receipt.cases, receipt.clips)
+        for case_id, sha256 in receipt.cases:
+            if case_id in self._cases and self._cases[case_id][0].sha256 == sha256:
+                del self._cases[case_id]
+        for sha256 in receipt.clips:
+            self._clips.pop(sha256, None)
+            if self._run and self._run.clip.sha256 == sha256:
+                self._run = None
+        if receipt.parts:
+            self.outbox.resume_at(receipt.parts)
+            self._resume(dict(receipt.parts))
+        return count
+
+    def reconnected(self, now_s: float) -> None:
+        """What went out before may be lost with the broker: it is due soon, and a clip asks where to go on."""
+        for attempt in [attempt for _, attempt in self._cases.values()] + list(self._clips.values()):
+            attempt.due_s = min(attempt.due_s, now_s + FIRST_RETRY_S)
+        if self._run:
+            self._clips[self._run.clip.sha256] = _Attempt(now_s, tries=1)
+            self._run = None
+
+    def _next_cases(self, now_s: float, budget: int) -> list[Publish]:
+        due = [pair for pair in self._cases.values() if pair[1].due_s <= now_s][:budget]
+        self.resent += len(due)
+        room = min(budget - len(due), UNRECEIPTED_CASES - len(self._cases))
+        fresh = self.outbox.waiting_cases(room, frozenset(self._cases)) if room > 0 else []
+        for _, attempt in due:
+            _again(attempt, now_s, LONGEST_RETRY_S)
+        for case in fresh:
+            self._cases[case.case_id] = (case, _Attempt(now_s + FIRST_RETRY_S, tries=1))
+        return [Publish(self.topics.case, case.payload) for case in [case for case, _ in due] + fresh]
+
+    def _announce(self, now_s: float) -> Publish | None:
+        """The manifest of the next clip: one that is due again, or a new one."""
+        under_way = frozenset(sha256 for sha256, attempt in self._clips.items() if attempt.due_s > now_s)
+        waiting = self.outbox.waiting_clips(1, under_way) if len(under_way) < UNRECEIPTED_CLIPS else []
+        size = self._whole(waiting[0]) if waiting else 0
+        if not size:
+            return None
+        clip, parts = waiting[0], -(-size // PART_BYTES)
+        attempt = self._clips.setdefault(clip.sha256, _Attempt(now_s))
+        asks = attempt.tries > 0 or clip.next_part > 0
+        self.resent += asks
+        _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
+        self._run = _ClipRun(clip, parts, 0, now_s + FIRST_RETRY_S if asks else None)
+        manifest = ClipManifest(sha256=clip.sha256, bytes=size, parts=parts, case_id=clip.case_id)
+        return Publish(self.topics.clip_manifest(clip.sha256), wire.encode(manifest))
+
+    def _next_part(self, now_s: float) -> Publish | None:
+        """The next part of the announced clip; None while the cloud may still say where to resume."""
+        run = self._run
+        assert run is not None
+        if run.asking_until_s is not None:
+            if now_s < run.asking_until_s:
+                return None
+            run.asking_until_s, run.next_part = None, min(run.clip.next_part, run.parts - 1)
+        with open(run.clip.path, "rb") as file:
+            file.seek(run.next_part * PART_BYTES)
+            message = Publish(self.topics.clip_part(run.clip.sha256, run.next_part), file.read(PART_BYTES))
+        run.next_part += 1
+        if run.next_part == run.parts:
+            attempt = self._clips[run.clip.sha256]
+            attempt.due_s = max(attempt.due_s, now_s + FIRST_RETRY_S)
+            self._run = None
+        return message
+
+    def _whole(self, clip: WaitingClip) -> int:
+        """The clip's size; 0 where the file is gone or holds other bytes: then nobody waits for it any more."""
+        try:
+            data = clip.path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        except OSError as error:
+            raise StoreError(f"clip {clip.path} cannot be read ({error.strerror}): check the disk") from error
+        if data and wire.sha256_of(data) == clip.sha256:
+            return len(data)
+        self.outbox.clip_unusable(clip.sha256)
+        self.notes.append(f"clip of case {clip.case_id} is {'damaged' if data else 'gone'}: the case stays without it")
+        return 0
+
+    def _resume(self, parts: dict[str, int]) -> None:
+        """The answer to a manifest. While parts go out it is only progress: a lost part shows in an overdue receipt."""
+        run = self._run
+        if run and run.asking_until_s is not None and run.clip.sha256 in parts:
+            run.asking_until_s, run.next_part = None, min(parts[run.clip.sha256], run.parts - 1)
+
+
+def _again(attempt: _Attempt, now_s: float, longest_s: float) -> None:
+    attempt.due_s = now_s + min(FIRST_RETRY_S * 2**attempt.tries, longest_s)
+    attempt.tries += 1

@@ -1,0 +1,26 @@
+"""Command -> Reply: what the cloud may order of a device. `uplink_state` sees to it that it happens once."""
+
+from edge_agent.messages import Command, Reply
+from edge_agent.outbox import Outbox
+from edge_agent.state import DeviceState
+
+
+def carry_out(command: Command, outbox: Outbox, seen: DeviceState | None, utc: str) -> Reply:
+    """Does what is ordered and says so. A trigger waits in the outbox for `agent inspect`."""
+    if command.expires_at is not None and command.expires_at < utc:
+        return Reply(id=command.id, done=False, text=f"expired at {command.expires_at}: send it again")
+    match command.order:
+        case "send_clip" if command.case_id:
+            count = outbox.send_again(case_id=command.case_id)
+            words = "the case waits again with its clip" if count else f"there is no case {command.case_id} any more"
+            return Reply(id=command.id, done=count > 0, text=words)
+        case "resend_since" if command.since:
+            count = outbox.send_again(since=command.since)
+            return Reply(id=command.id, done=True, text=f"{count} cases wait again with their clips")
+        case "trigger":
+            return Reply(id=command.id, done=True, text="handed to the inspection")
+        case "self_test":
+            backlog, camera = outbox.backlog(), seen.input.camera if seen else "unknown"
+            words = f"{backlog.cases} cases and {backlog.clips} clips wait; camera {camera}"
+            return Reply(id=command.id, done=True, text=words)
+    return Reply(id=command.id, done=False, text=f"{command.order} needs another field: see the schema")

@@ -1,0 +1,116 @@
+"""`agent uplink`: the outbox goes out over MQTT, receipts come in. One loop: receive, step, send.
+
+It shares nothing with the inspection but the outbox, the spool and state.json, so no network trouble can reach a frame.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from edge_agent import config as device_config
+from edge_agent import station, wire
+from edge_agent.config import DeviceConfig
+from edge_agent.errors import StoreError
+from edge_agent.link import Link
+from edge_agent.outbox import Outbox
+from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
+
+STEP_S = 0.05
+RETAIN_S = 3600.0
+FIRST_RETAIN_S = 60.0
+log = logging.getLogger(__name__)
+
+
+def uplink(argv: list[str]) -> int:
+    """`tankwatch agent uplink --config device.toml`; ends at SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser("tankwatch agent uplink", description="Sends the outbox over MQTT.")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
+    options = parser.parse_args(argv)
+    config = device_config.load(options.config)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    run(config, lambda: stopped)
+    return 0
+
+
+def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
+    """Sends until `stopped` says so. Raises ConfigError, StationError or StoreError where it cannot begin."""
+    profile, _ = station.load(Path(config.station))
+    outbox = Outbox.attach(config.outbox_path, config.spool_path)
+    try:
+        device = _device(config, profile.station, outbox.spool.install_id())
+        uplink_state = UplinkState(device, outbox, _now())
+        link = Link(
+            config.broker,
+            config.broker.client_id or f"{config.site}-{profile.station}",
+            subscriptions=uplink_state.subscriptions,
+            will=lambda: uplink_state.will(_now()),
+        )
+        _loop(uplink_state, link, outbox, config.keep_free_mb * 1_000_000, stopped)
+    finally:
+        outbox.close()
+
+
+def _loop(state: UplinkState, link: Link, outbox: Outbox, keep_free_bytes: int, stopped: Callable[[], bool]) -> None:
+    retain_at_s = time.monotonic() + FIRST_RETAIN_S
+    while not stopped():
+        for action in state.step(link.receive(STEP_S), _now()):
+            if isinstance(action, Reconnect):
+                link.drop(action.reason)
+            else:
+                link.send(action)
+        _say(outbox.notes)
+        _say(state.deliveries.notes)
+        if time.monotonic() >= retain_at_s:
+            retain_at_s = time.monotonic() + RETAIN_S
+            _retain(outbox, keep_free_bytes)
+    link.close(state.farewell(_now()))
+
+
+def _retain(outbox: Outbox, keep_free_bytes: int) -> None:
+    try:
+        removed = outbox.retain(time.time(), keep_free_bytes)
+        log.info("retained removed_files=%d", removed)
+    except StoreError as error:
+        log.error("retention failed fault=%s", error)
+
+
+def _say(notes: list[str]) -> None:
+    while notes:
+        log.warning("%s", notes.pop(0))
+
+
+def _device(config: DeviceConfig, station_id: str, install_id: str) -> Device:
+    return Device(
+        topics=wire.Topics(config.site, station_id),
+        version=_version(),
+        boot_id=install_id,
+        state_path=config.state_path,
+        desired_path=config.desired_path,
+        inflight=config.broker.inflight,
+        keep_free_bytes=config.keep_free_mb * 1_000_000,
+    )
+
+
+def _version() -> str:
+    """The project runs from its tree: there it is not an installed package."""
+    try:
+        return metadata.version("tankwatch")
+    except metadata.PackageNotFoundError:
+        return "tree"
+
+
+def _now() -> Now:
+    return Now(time.monotonic(), time.time())

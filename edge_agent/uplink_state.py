@@ -1,0 +1,265 @@
+"""Events from the broker and the time -> what to publish next. No network, no waiting: `uplink` is the shell around it.
+
+Deliveries of cases and clips are `deliveries`' matter; here are status, alarms, metrics, orders and the wanted state.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge_agent import delivery_alarms, durable, orders, state, wire
+from edge_agent.deliveries import Deliveries, Publish
+from edge_agent.errors import StoreError, TankwatchError
+from edge_agent.messages import (
+    Alarm,
+    Command,
+    Desired,
+    InputMetrics,
+    Metrics,
+    OutputMetrics,
+    Receipt,
+    SoftwareMetrics,
+    Status,
+)
+from edge_agent.outbox import Outbox
+from edge_agent.state import DeviceState
+
+METRICS_S = 10.0
+BROKER_SILENT_S = 60.0
+"""A broker that acknowledges nothing for so long is dropped and connected again."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One moment on two clocks: `monotonic_s` for waits, `utc_s` (seconds since 1970) for what people read."""
+
+    monotonic_s: float
+    utc_s: float
+
+    @property
+    def utc(self) -> str:
+        return datetime.fromtimestamp(self.utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker has accepted the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker has one more of the published messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message from one of the device's subscriptions."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """The connection is of no use: drop it."""
+
+    reason: str
+
+
+Event = Connected | Disconnected | Acknowledged | Received
+Action = Publish | Reconnect
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What the uplink is told once. `inflight`: messages at the broker without acknowledgement, at most."""
+
+    topics: wire.Topics
+    version: str
+    boot_id: str
+    state_path: Path
+    desired_path: Path
+    inflight: int = 20
+    keep_free_bytes: int = 1 << 30
+
+
+class UplinkState:
+    """One device's side of the conversation. `step` may be called at any pace."""
+
+    def __init__(self, device: Device, outbox: Outbox, started: Now) -> None:
+        self.device, self._outbox = device, outbox
+        self._topics = device.topics
+        self.deliveries = Deliveries(outbox, device.topics)
+        self._started, self._since = started, started.utc
+        self._connected = False
+        self._unacknowledged, self._last_sign_s = 0, started.monotonic_s
+        self._metrics_due_s = started.monotonic_s
+        self._retained: dict[str, bytes] = {}
+        """What this run has published with retain, by topic: only changes go out again."""
+        self._answers: list[Publish] = []
+        self._said_disposition = None
+        self._own_alarms: tuple[Alarm, ...] = ()
+        self._fault = ""
+        """Why the outbox cannot be used at the moment."""
+        self._sent = self._receipted = self._connects = 0
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The device's own alarms too: those that a former run left at the broker have to be ended."""
+        topics = self._topics
+        return (topics.receipt, topics.desired, topics.commands, topics.alarm("+"))
+
+    def will(self, now: Now) -> Publish:
+        """What the broker says for the device when it falls silent."""
+        return self._status("offline", None, now.utc)
+
+    def farewell(self, now: Now) -> Publish:
+        """The last word before a wanted stop."""
+        return self._status("offline", state.read(self.device.state_path), now.utc)
+
+    def step(self, events: list[Event], now: Now) -> list[Action]:
+        """What has happened -> what to do."""
+        for event in events:
+            self._take(event, now)
+        if not self._connected:
+            return []
+        if self._unacknowledged and now.monotonic_s - self._last_sign_s > BROKER_SILENT_S:
+            return [Reconnect(f"the broker acknowledged nothing for {BROKER_SILENT_S:.0f} s")]
+        free = self.device.inflight - self._unacknowledged
+        if free <= 0:
+            return []
+        out = self._news(now) + self._answers
+        self._answers = []
+        out += self._from_outbox(now, max(0, free - len(out)))
+        if not self._unacknowledged:
+            self._last_sign_s = now.monotonic_s
+        self._unacknowledged += len(out)
+        self._sent += len(out)
+        return list(out)
+
+    def _take(self, event: Event, now: Now) -> None:
+        match event:
+            case Connected():
+                self._connected, self._since = True, now.utc
+                self._last_sign_s = self._metrics_due_s = now.monotonic_s
+                self._connects += 1
+                self._retained.clear()
+                self.deliveries.reconnected(now.monotonic_s)
+            case Disconnected():
+                self._connected = False
+            case Acknowledged():
+                self._unacknowledged = max(0, self._unacknowledged - 1)
+                self._last_sign_s = now.monotonic_s
+            case Received(topic, payload):
+                try:
+                    self._hear(topic, payload, now)
+                except TankwatchError as error:
+                    # Also a receipt that the disk did not take: the case goes again, and so does the receipt.
+                    log.warning("ignored topic=%s reason=%s", topic[:200], error)
+
+    def _hear(self, topic: str, payload: bytes, now: Now) -> None:
+        kind = wire.parse_topic(topic, self._topics.root)
+        match kind.kind:
+            case "receipt":
+                self._receipted += self.deliveries.receipt(wire.decode(payload, Receipt))
+            case "command":
+                self._obey(wire.decode(payload, Command), now)
+            case "desired":
+                self._wish(payload)
+            case "alarm" if payload and topic not in self._alarms(state.read(self.device.state_path)):
+                self._retained[topic] = payload
+
+    def _news(self, now: Now) -> list[Publish]:
+        """Status, alarms and disposition, as far as they are new."""
+        device_state = state.read(self.device.state_path)
+        wanted = {self._topics.status: self._status("online", device_state, self._since).payload}
+        wanted |= self._alarms(device_state)
+        for topic in self._retained.keys() - wanted.keys():
+            wanted[topic] = b""
+        out = [Publish(topic, data, retain=True) for topic, data in wanted.items() if self._retained.get(topic) != data]
+        self._retained = {topic: data for topic, data in wanted.items() if data}
+        if device_state and device_state.disposition != self._said_disposition:
+            self._said_disposition = device_state.disposition
+            if device_state.disposition:
+                out.append(Publish(self._topics.disposition, wire.encode(device_state.disposition)))
+        return out
+
+    def _from_outbox(self, now: Now, budget: int) -> list[Publish]:
+        """Metrics, cases and clips; nothing while the outbox cannot be used, which is logged once."""
+        out = []
+        try:
+            if now.monotonic_s >= self._metrics_due_s:
+                self._metrics_due_s = now.monotonic_s + METRICS_S
+                out.append(Publish(self._topics.metrics, wire.encode(self._metrics(now))))
+            out += self.deliveries.next(now.monotonic_s, budget - len(out))
+            self._fault = ""
+        except StoreError as error:
+            if str(error) != self._fault:
+                self._fault = str(error)
+                log.error("outbox fault=%s", error)
+        return out
+
+    def _status(self, word: str, device_state: DeviceState | None, since: str) -> Publish:
+        status = Status(
+            status=word,
+            mode=device_state.mode if device_state else None,
+            bundle=device_state.bundle if device_state else None,
+            challenger=device_state.challenger if device_state else None,
+            software=self.device.version,
+            since=since,
+        )
+        return Publish(self._topics.status, wire.encode(status), retain=True)
+
+    def _alarms(self, device_state: DeviceState | None) -> dict[str, bytes]:
+        active = [*(device_state.alarms if device_state else ()), *self._own_alarms]
+        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in active}
+
+    def _metrics(self, now: Now) -> Metrics:
+        backlog, free = self._outbox.backlog(), self._outbox.spool.free_bytes()
+        self._own_alarms = delivery_alarms.active(
+            backlog, free, keep_free_bytes=self.device.keep_free_bytes, utc=now.utc, before=self._own_alarms
+        )
+        software = SoftwareMetrics(
+            version=self.device.version,
+            uptime_s=round(now.monotonic_s - self._started.monotonic_s, 1),
+            disk_free_mb=round(free / 1e6, 1),
+            waiting_cases=backlog.cases,
+            waiting_clips=backlog.clips,
+            oldest_waiting_s=backlog.oldest_s,
+            sent=self._sent,
+            receipted=self._receipted,
+            resent=self.deliveries.resent,
+            reconnects=self._connects - 1,
+        )
+        seen = state.read(self.device.state_path)
+        return Metrics(
+            at=now.utc,
+            boot_id=seen.boot_id if seen else self.device.boot_id,
+            software=software,
+            input=seen.input if seen else InputMetrics(),
+            output=seen.output if seen else OutputMetrics(),
+        )
+
+    def _obey(self, command: Command, now: Now) -> None:
+        known = self._outbox.answer(command.id)
+        if known is None:
+            reply = orders.carry_out(command, self._outbox, state.read(self.device.state_path), now.utc)
+            known = wire.encode(reply)
+            trigger = command.order == "trigger" and reply.done
+            self._outbox.keep_answer(command.id, known, trigger=trigger)
+            log.info("order id=%s order=%s done=%s text=%s", command.id, command.order, reply.done, reply.text)
+        self._answers.append(Publish(self._topics.reply(command.id), known))
+
+    def _wish(self, payload: bytes) -> None:
+        """The highest counter wins, also after a restart; what becomes of it is decided beside the frames."""
+        wish, kept = wire.decode(payload, Desired), state.desired(self.device.desired_path)
+        if kept is None or wish.counter > kept.counter:
+            durable.write(self.device.desired_path, payload)
+            log.info("desired counter=%d mode=%s", wish.counter, wish.mode)

@@ -1,0 +1,305 @@
+import msgspec
+import pytest
+
+from benchmarks.made_cases import BUNDLE, make_case, write_clip
+from edge_agent import deliveries, state, wire
+from edge_agent.deliveries import Publish
+from edge_agent.errors import StoreError
+from edge_agent.messages import PART_BYTES, Alarm, ClipManifest, Command, Desired, Metrics, Receipt, Reply, Status
+from edge_agent.outbox import Outbox
+from edge_agent.records import Case
+from edge_agent.uplink_state import Acknowledged, Connected, Device, Disconnected, Now, Received, Reconnect, UplinkState
+
+TOPICS = wire.Topics("plant", "TANK1")
+ALARM = Alarm(id="camera", priority="high", text="camera lost", since="x", cause="c", consequence="d", action="e")
+
+
+class Conversation:
+    """An uplink and a broker that acknowledges everything at once, unless told otherwise."""
+
+    def __init__(self, folder):
+        self.outbox = Outbox.open(folder / "outbox.db", folder / "spool")
+        device = Device(TOPICS, "1.0", "boot", folder / "state.json", folder / "desired.json", keep_free_bytes=0)
+        self.folder, self.device, self.now_s = folder, device, 100.0
+        self.uplink = UplinkState(device, self.outbox, self.now())
+        self.acknowledge = True
+
+    def now(self):
+        return Now(self.now_s, 1_790_000_000.0 + self.now_s)
+
+    def step(self, *events, after_s=0.0):
+        self.now_s += after_s
+        out = self.uplink.step(list(events), self.now())
+        if self.acknowledge and out:
+            self.uplink.step([Acknowledged()] * len(out), self.now()) and pytest.fail("nothing more was expected")
+        return out
+
+    def drain(self, *events, after_s=0.0):
+        """Steps until there is nothing more to say, with a broker that acknowledges all."""
+        self.now_s += after_s
+        out = news = self.uplink.step(list(events), self.now())
+        while news:
+            news = self.uplink.step([Acknowledged()] * len(news), self.now())
+            out = out + news
+        return out
+
+    def put(self, number, clip=False, frames=3):
+        case = make_case(number)
+        if not clip:
+            return self.outbox.put(case)
+        draft = self.outbox.spool.draft(case.case_id)
+        ref = write_clip(draft, case, frames=frames, view_px=(640, 480) if frames > 3 else (160, 120))
+        return self.outbox.put(msgspec.structs.replace(case, clip=ref), draft)
+
+    def receipt(self, **fields):
+        return Received(TOPICS.receipt, wire.encode(Receipt(**fields)))
+
+
+@pytest.fixture
+def talk(tmp_path):
+    conversation = Conversation(tmp_path)
+    yield conversation
+    conversation.outbox.close()
+
+
+def cases_in(out):
+    return [wire.decode(message.payload, Case).sequence for message in out if message.topic == TOPICS.case]
+
+
+def parts_in(out):
+    topics = [wire.parse_topic(message.topic) for message in out]
+    return [topic.part for topic in topics if topic.kind == "clip_part"]
+
+
+def receipts_for(out):
+    return tuple(
+        (wire.decode(message.payload, Case).case_id, wire.sha256_of(message.payload))
+        for message in out
+        if message.topic == TOPICS.case
+    )
+
+
+def test_nothing_is_said_without_a_connection_and_everything_after_it(talk):
+    talk.put(1)
+    assert talk.step() == []
+    out = talk.drain(Connected())
+    assert cases_in(out) == [1]
+    status = wire.decode(out[0].payload, Status)
+    assert out[0].topic == TOPICS.status and out[0].retain and status.status == "online"
+    assert wire.decode(talk.uplink.will(talk.now()).payload, Status).status == "offline"
+
+
+def test_a_case_is_sent_again_until_its_receipt_comes_later_each_time(talk):
+    talk.put(1)
+    payloads = [m.payload for m in talk.drain(Connected()) if m.topic == TOPICS.case]
+    times = []
+    for _ in range(1500):
+        talk.now_s += 1
+        if sent := [m.payload for m in talk.drain() if m.topic == TOPICS.case]:
+            times.append(talk.now_s - 100)
+            payloads += sent
+    assert times[:5] == [10, 30, 70, 150, 310] and times[-1] - times[-2] == deliveries.LONGEST_RETRY_S
+    assert set(payloads) == {payloads[0]}
+    talk.step(talk.receipt(cases=(("TANK1-other", "0" * 64), (make_case(1).case_id, "0" * 64))))
+    assert len(talk.outbox.waiting_cases(5)) == 1
+    talk.step(talk.receipt(cases=((make_case(1).case_id, wire.sha256_of(payloads[0])),)))
+    assert talk.outbox.waiting_cases(5) == []
+    assert cases_in(talk.drain(after_s=10_000)) == []
+
+
+def test_no_more_is_under_way_than_the_window(talk):
+    for number in range(1, 200):
+        talk.put(number)
+    talk.acknowledge = False
+    first = talk.step(Connected())
+    assert len(first) == 20 and talk.step() == []
+    assert len(talk.step(Acknowledged(), Acknowledged(), Acknowledged())) == 3
+
+
+def test_no_more_than_a_hundred_cases_go_out_without_a_receipt(talk):
+    for number in range(1, 131):
+        talk.put(number)
+    out = talk.drain(Connected())
+    assert cases_in(out) == list(range(1, 101))
+    assert cases_in(talk.drain(talk.receipt(cases=receipts_for(out)))) == list(range(101, 131))
+
+
+def test_a_clip_follows_its_case_and_goes_in_parts_behind_its_manifest(talk):
+    case = talk.put(3, clip=True, frames=20)
+    out = talk.drain(Connected())
+    assert parts_in(out) == []
+    out = talk.drain(talk.receipt(cases=receipts_for(out)))
+    manifest = wire.decode(out[0].payload, ClipManifest)
+    data = b"".join(message.payload for message in out[1:])
+    assert (manifest.sha256, manifest.bytes, manifest.case_id) == (case.clip.sha256, case.clip.bytes, case.case_id)
+    assert parts_in(out) == list(range(manifest.parts)) and manifest.parts > 3
+    assert wire.sha256_of(data) == case.clip.sha256 and max(len(m.payload) for m in out[1:]) == PART_BYTES
+    talk.step(talk.receipt(clips=(case.clip.sha256,)))
+    assert talk.outbox.waiting_clips(5) == [] and parts_in(talk.drain(after_s=10_000)) == []
+
+
+def test_a_clip_resumes_where_the_cloud_asks_after_the_connection_broke(talk):
+    case = talk.put(3, clip=True, frames=20)
+    out = talk.drain(Connected())
+    talk.acknowledge = False
+    first = talk.step(talk.receipt(cases=receipts_for(out)))
+    total = wire.decode(first[0].payload, ClipManifest).parts
+    talk.step(Disconnected())
+    again = talk.step(*[Acknowledged()] * len(first), Connected(), after_s=60)
+    assert [m.topic for m in again if m.topic == TOPICS.clip_manifest(case.clip.sha256)] and parts_in(again) == []
+    assert parts_in(talk.drain(talk.receipt(parts=((case.clip.sha256, 2),)))) == list(range(2, total))
+
+
+def test_an_overdue_clip_asks_first_and_goes_on_from_the_kept_hint_when_nobody_answers(talk):
+    case = talk.put(3, clip=True, frames=20)
+    out = talk.drain(Connected())
+    total = max(parts_in(talk.drain(talk.receipt(cases=receipts_for(out))))) + 1
+    talk.drain(talk.receipt(parts=((case.clip.sha256, 3),)))
+    out = talk.drain(after_s=30)
+    assert TOPICS.clip_manifest(case.clip.sha256) in [m.topic for m in out] and parts_in(out) == []
+    assert parts_in(talk.drain(after_s=11)) == list(range(3, total))
+
+
+def test_progress_reports_do_not_turn_a_running_clip_back(talk):
+    case = talk.put(3, clip=True, frames=60)
+    talk.acknowledge = False
+    out = talk.step(Connected())
+    first = talk.step(*[Acknowledged()] * len(out), talk.receipt(cases=receipts_for(out)))
+    sent = parts_in(first)
+    more = talk.step(*[Acknowledged()] * len(first), talk.receipt(parts=((case.clip.sha256, 2),)))
+    assert parts_in(more)[0] == sent[-1] + 1
+
+
+def test_cases_overtake_the_parts_of_a_clip(talk):
+    talk.put(3, clip=True, frames=60)
+    talk.acknowledge = False
+    out = talk.step(Connected())
+    first = talk.step(*[Acknowledged()] * len(out), talk.receipt(cases=receipts_for(out)))
+    talk.put(4)
+    assert cases_in(talk.step(*[Acknowledged()] * len(first))) == [2]
+
+
+def test_a_clip_whose_file_is_gone_or_damaged_is_not_waited_for(talk):
+    gone, damaged = talk.put(3, clip=True), talk.put(6, clip=True)
+    talk.outbox.spool.clip_path(gone.clip.sha256).unlink()
+    talk.outbox.spool.clip_path(damaged.clip.sha256).write_bytes(b"other bytes")
+    out = talk.drain(Connected())
+    for _ in range(4):
+        out = talk.drain(talk.receipt(cases=receipts_for(out)), after_s=1)
+        assert parts_in(out) == []
+    assert talk.outbox.backlog().clips == 0 and len(talk.uplink.deliveries.notes) == 2
+
+
+def test_a_broker_that_acknowledges_nothing_is_left(talk):
+    talk.put(1)
+    talk.acknowledge = False
+    talk.step(Connected())
+    assert not any(isinstance(action, Reconnect) for action in talk.step(after_s=30))
+    assert isinstance(talk.step(after_s=31)[0], Reconnect)
+
+
+def test_metrics_go_out_every_ten_seconds(talk):
+    talk.put(1)
+    times = []
+    talk.drain(Connected())
+    for _ in range(60):
+        talk.now_s += 0.5
+        for message in talk.drain():
+            if message.topic == TOPICS.metrics:
+                times.append(talk.now_s)
+                metrics = wire.decode(message.payload, Metrics)
+    assert len(times) == 3 and metrics.software.waiting_cases == 1 and metrics.software.resent == 2
+
+
+def device_state(**fields):
+    return state.DeviceState(at="x", boot_id="boot-1", mode="shadow", bundle=BUNDLE, **fields)
+
+
+def test_alarms_are_retained_while_they_hold_and_emptied_when_they_end(talk):
+    state.write(talk.device.state_path, device_state(alarms=(ALARM,)))
+    assert Publish(TOPICS.alarm("camera"), wire.encode(ALARM), retain=True) in talk.drain(Connected())
+    assert talk.drain() == []
+    state.write(talk.device.state_path, device_state())
+    assert talk.drain() == [Publish(TOPICS.alarm("camera"), b"", retain=True)]
+    assert talk.drain() == []
+
+
+def test_an_alarm_that_a_former_run_left_at_the_broker_is_ended(talk):
+    talk.drain(Connected())
+    left_over = Received(TOPICS.alarm("camera"), wire.encode(ALARM))
+    assert talk.drain(left_over) == [Publish(TOPICS.alarm("camera"), b"", retain=True)]
+    assert talk.drain(Received(TOPICS.alarm("camera"), b"")) == []
+
+
+def test_the_status_follows_the_device(talk):
+    talk.drain(Connected())
+    state.write(talk.device.state_path, device_state())
+    (message,) = talk.drain()
+    status = wire.decode(message.payload, Status)
+    assert message.retain and status.mode == "shadow" and status.bundle == BUNDLE
+    later = talk.drain(Disconnected(), Connected(), after_s=5)
+    assert later[0].topic == TOPICS.status
+
+
+def test_missing_receipts_raise_an_alarm_that_ends_with_them(talk):
+    talk.outbox._clock = lambda: 0.0
+    talk.put(1)
+    out = talk.drain(Connected())
+    talk.outbox._clock = lambda: 4000.0
+    talk.drain(after_s=10)
+    assert "no-receipts" in [alarm.id for alarm in talk.uplink._own_alarms]
+    talk.drain(talk.receipt(cases=receipts_for(out)), after_s=1)
+    ended = talk.drain(after_s=10) + talk.drain(after_s=1)
+    assert Publish(TOPICS.alarm("no-receipts"), b"", retain=True) in ended
+
+
+def order(talk, **fields):
+    command = Command(**fields)
+    out = talk.drain(Received(TOPICS.command(command.id), wire.encode(command)))
+    (reply,) = [wire.decode(m.payload, Reply) for m in out if m.topic == TOPICS.reply(command.id)]
+    return reply
+
+
+def test_an_order_is_carried_out_once_and_answered_each_time(talk):
+    talk.drain(Connected())
+    talk.put(1)
+    out = talk.drain()
+    talk.drain(talk.receipt(cases=receipts_for(out)))
+    reply = order(talk, id="1", order="send_clip", case_id=make_case(1).case_id)
+    assert reply.done and len(talk.outbox.waiting_cases(5)) == 1
+    talk.drain(talk.receipt(cases=receipts_for(out)))
+    assert order(talk, id="1", order="send_clip", case_id=make_case(1).case_id) == reply
+    assert talk.outbox.waiting_cases(5) == []
+    assert order(talk, id="2", order="trigger").done and talk.outbox.take_trigger()
+    assert not order(talk, id="3", order="trigger", expires_at="2020-01-01T00:00:00Z").done
+    assert not talk.outbox.take_trigger()
+    assert not order(talk, id="4", order="send_clip").done
+    assert order(talk, id="5", order="resend_since", since="2000-01-01T00:00:00Z").text.startswith("1 case")
+    assert "camera unknown" in order(talk, id="6", order="self_test").text
+
+
+def test_only_a_higher_counter_changes_what_is_desired(talk):
+    talk.drain(Connected())
+    for counter, mode in ((5, "shadow"), (4, "assist"), (5, "full"), (6, "human_only")):
+        talk.drain(Received(TOPICS.desired, wire.encode(Desired(counter=counter, mode=mode))))
+    assert state.desired(talk.device.desired_path) == Desired(counter=6, mode="human_only")
+
+
+@pytest.mark.parametrize("topic", [TOPICS.receipt, TOPICS.desired, TOPICS.command("1"), "foreign/topic", ""])
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"{}", b"x" * 300_000])
+def test_nonsense_from_the_broker_is_ignored(talk, topic, payload):
+    talk.drain(Connected())
+    assert talk.drain(Received(topic, payload)) == []
+
+
+def test_a_broken_outbox_stops_deliveries_but_not_the_conversation(talk, monkeypatch):
+    talk.put(1)
+    monkeypatch.setattr(talk.outbox, "waiting_cases", _broken)
+    out = talk.drain(Connected())
+    assert out[0].topic == TOPICS.status and cases_in(out) == []
+    monkeypatch.undo()
+    assert cases_in(talk.drain()) == [1]
+
+
+def _broken(*_):
+    raise StoreError("disk I/O error")
