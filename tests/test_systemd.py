@@ -1,0 +1,45 @@
+"""The units as systemd itself reads them, and the commands that they start."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tankwatch
+
+ROOT = Path(__file__).resolve().parent.parent
+UNITS = sorted((ROOT / "systemd").glob("*.service"))
+MOST_EXPOSED = "20"
+"""In tenths, of 100; a service without hardening has 96."""
+
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is absent")
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_finds_no_fault_in_the_unit(unit, tmp_path):
+    here = tmp_path / unit.name
+    here.write_text(unit.read_text().replace("/opt/tankwatch/tankwatch", str(ROOT / "tankwatch")))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_unit_gives_up_what_it_does_not_need(unit):
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager", unit]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_unit_starts_a_command_that_exists(unit):
+    started = re.search(
+        r"^ExecStart=/opt/tankwatch/tankwatch (\w+) (\w+) --config /etc/tankwatch/", unit.read_text(), re.M
+    )
+    assert started is not None
+    command, part = started.groups()
+    assert command in tankwatch.COMMANDS
+    assert f'"{part}":' in (ROOT / "tankwatch.py").read_text()
