@@ -15,7 +15,7 @@ _CHANNELS: dict[str, tuple[str, str, bool, str]] = {
     "case": (_TOPICS.case, "device", False, "One case. `sequence` has no gaps, `case_id` is unique for ever."),
     "clip_manifest": (_TOPICS.clip_manifest("{sha256}"), "device", False, "Announces a clip before its parts."),
     "clip_part": (
-        _TOPICS.clip_part("{sha256}", "{part}"),
+        _TOPICS.clip_manifest("{sha256}").replace("manifest", "{part}"),
         "device",
         False,
         "Part n of a clip, from 0, binary.",

@@ -158,7 +158,7 @@ class ClipWriter:
             monotonic_s=composite.monotonic_s,
             spacing_s=composite.spacing_s,
             score=float(evidence.score),
-            bubbles=tuple(tuple(map(float, row)) for row in evidence.bubbles),
+            bubbles=tuple((x, y, score, vx, vy) for x, y, score, vx, vy in evidence.bubbles.tolist()),
             origin_px=None if origin_px is None else (float(origin_px[0]), float(origin_px[1])),
         )
         heat = np.rint(np.clip(evidence.heat, 0, 1) * 255).astype(np.uint8)
@@ -169,12 +169,13 @@ class ClipWriter:
     def close(self, watch: Watch = Watch()) -> ClipRef:  # noqa: B008 - frozen
         """The clip is whole and on the disk."""
         self._record(b"Z", msgspec.json.encode(_End(self.frames, watch)))
+        file = self._open_file()
         try:
-            os.fsync(self._file.fileno())
+            os.fsync(file.fileno())
         except OSError as error:
             self.discard()
             raise durable.failure(self.path, error) from error
-        self._file.close()
+        file.close()
         self._file = None
         return ClipRef(self._hash.hexdigest(), self._bytes)
 
@@ -189,15 +190,18 @@ class ClipWriter:
         head = _RECORD.pack(kind, len(payload))
         self._write(head + payload + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))))
 
-    def _write(self, data: bytes) -> None:
+    def _open_file(self) -> io.FileIO:
         if self._file is None:
             raise StoreError(f"clip {self.path} was closed after an earlier fault: begin a new one")
+        return self._file
+
+    def _write(self, data: bytes) -> None:
+        file, rest = self._open_file(), memoryview(data)
         self._hash.update(data)
         self._bytes += len(data)
-        rest = memoryview(data)
         try:
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[file.write(rest) :]
         except OSError as error:
             self.discard()
             raise durable.failure(self.path, error) from error

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from edge_agent import delivery_alarms, durable, orders, state, wire
 from edge_agent.deliveries import Deliveries, Publish
@@ -15,6 +16,7 @@ from edge_agent.messages import (
     Alarm,
     Command,
     Desired,
+    Disposition,
     InputMetrics,
     Metrics,
     OutputMetrics,
@@ -104,7 +106,7 @@ class UplinkState:
         self._retained: dict[str, bytes] = {}
         """What this run has published with retain, by topic: only changes go out again."""
         self._answers: list[Publish] = []
-        self._said_disposition = None
+        self._said_disposition: Disposition | None = None
         self._own_alarms: tuple[Alarm, ...] = ()
         self._fault = ""
         """Why the outbox cannot be used at the moment."""
@@ -206,7 +208,7 @@ class UplinkState:
                 log.error("outbox fault=%s", error)
         return out
 
-    def _status(self, word: str, device_state: DeviceState | None, since: str) -> Publish:
+    def _status(self, word: Literal["online", "offline"], device_state: DeviceState | None, since: str) -> Publish:
         status = Status(
             status=word,
             mode=device_state.mode if device_state else None,
