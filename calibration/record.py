@@ -75,7 +75,7 @@ def twin(argv: list[str]) -> int:
 
 
 def record(plan: Plan, folder: Path, *, jobs: int = 1) -> None:
-    """Makes what is missing of `plan` in `folder`. Raises ConfigError where the folder holds another run, StoreError."""
+    """Makes what is missing of `plan` in `folder`. ConfigError where the folder holds another run; StoreError."""
     _claim(plan, folder)
     takes = takes_of(plan)
     missing = [take for take in takes if not _truth_file(folder, take).exists()]

@@ -11,9 +11,15 @@ import numpy as np
 
 from calibration.bubbles import LOOKS
 
-_SIDE = 64
-"""Resolution of a look; a look spans -1.25..1.25 radii."""
-_SPAN = 1.25
+_SIDE = 48
+"""Resolution of a look."""
+_SOFT = np.array([0.0, 0.12, 0.2, 0.3, 0.45, 0.9])
+"""Each look is kept at several softnesses (Gaussian, in radii): part of the lens's blur is done before sampling."""
+_SPANS = 1.2 + 2.6 * _SOFT
+"""A softened look spans -span..span radii."""
+_SOFTEST_PX = 0.4
+_FINE = 144
+"""Resolution at which looks are painted, over the widest span."""
 _TILTS = 3
 _SIZES = ((4, 30), (9, 16), (28, 8))
 """Half size of a stamp in pixels and samples a pixel: small bubbles decide, so they get the most."""
@@ -23,7 +29,7 @@ _SIZES = ((4, 30), (9, 16), (28, 8))
 class Looks:
     """`back`: share of the background's light that a look adds (or takes, negative); `front`: share of the front light.
 
-    Both (4 * LOOKS * 3 * 64 * 64,) float32: bubbles, then beads, then specks, each at three tilts.
+    Both flat float32 of (6 softnesses, 3 * LOOKS, 3 tilts, 48, 48): bubbles, then beads, then specks.
     """
 
     back: np.ndarray
@@ -55,14 +61,26 @@ def paint_looks(seed: int) -> Looks:
     """A station's looks: which optics its bubbles show depends on its lamps, so they are drawn by station."""
     rng = np.random.default_rng([seed, 41])
     painters = [_bubble] * LOOKS + [_bead] * LOOKS + [_speck] * LOOKS
-    backs, fronts = [], []
-    for paint in painters:
-        state = rng.integers(2**31)
-        for tilt in (-0.35, 0.0, 0.35):
-            back, front = paint(np.random.default_rng(state), tilt)
-            backs.append(back)
-            fronts.append(front)
-    return Looks(np.concatenate(backs, None).astype(np.float32), np.concatenate(fronts, None).astype(np.float32))
+    states = rng.integers(2**31, size=len(painters))
+    sharp = [
+        paint(np.random.default_rng(state), tilt)
+        for paint, state in zip(painters, states, strict=True)
+        for tilt in (-0.35, 0.0, 0.35)
+    ]
+    back, front = (np.stack(layers).astype(np.float32) for layers in zip(*sharp, strict=True))
+    return Looks(_softened(back).reshape(-1), _softened(front).reshape(-1))
+
+
+def _softened(looks: np.ndarray) -> np.ndarray:
+    """(n, 144, 144) sharp looks over the widest span -> (6, n, 48, 48), each softness over its own span."""
+    layers = []
+    for soft, span in zip(_SOFT, _SPANS, strict=True):
+        cut = round((1 - span / _SPANS[-1]) * _FINE / 2)
+        kept = (look[cut : _FINE - cut, cut : _FINE - cut] for look in looks)
+        small = [cv2.resize(look, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for look in kept]
+        cells = float(soft * _SIDE / (2 * span))
+        layers.append(np.stack([cv2.GaussianBlur(look, (0, 0), cells) if soft else look for look in small]))
+    return np.stack(layers)
 
 
 def draw(
@@ -92,13 +110,15 @@ def _draw_group(
 ) -> np.ndarray:  # fmt: skip
     """One size of stamp: gathers looks for (n, k, k, samples) points, means over samples, scatters to the picture."""
     height, width = picture.shape
-    within_x, within_y, when = _points(samples, blur_px)
+    within_x, within_y, when = _points(samples)
     left, top = (np.round(blobs.x_px[rows]).astype(np.int64) - half, np.round(blobs.y_px[rows]).astype(np.int64) - half)
     steps = np.arange(2 * half + 1)
     columns, lines = left[:, None] + steps, top[:, None] + steps
-    u = _cells(columns, blobs.x_px[rows], blobs.blur_x_px[rows], blobs.width_px[rows], within_x, when)
-    v = _cells(lines, blobs.y_px[rows], blobs.blur_y_px[rows], blobs.height_px[rows], within_y, when)
-    cells = (v * _SIDE)[:, :, None, :] + u[:, None, :, :] + (blobs.look[rows] * _SIDE * _SIDE)[:, None, None, None]
+    soft = _softness(blobs.width_px[rows])
+    u = _cells(columns, blobs.x_px[rows], blobs.blur_x_px[rows], blobs.width_px[rows], soft, blur_px, within_x, when)
+    v = _cells(lines, blobs.y_px[rows], blobs.blur_y_px[rows], blobs.height_px[rows], soft, blur_px, within_y, when)
+    first = (soft * 3 * LOOKS * _TILTS + blobs.look[rows]) * _SIDE * _SIDE
+    cells = (v * _SIDE)[:, :, None, :] + u[:, None, :, :] + first[:, None, None, None]
     inside = ((columns >= 0) & (columns < width))[:, None, :] & ((lines >= 0) & (lines < height))[:, :, None]
     at = np.clip(lines, 0, height - 1)[:, :, None] * width + np.clip(columns, 0, width - 1)[:, None, :]
     flat = picture.reshape(-1)
@@ -111,23 +131,31 @@ def _draw_group(
     return np.abs(change).max((1, 2))
 
 
+def _softness(width_px: np.ndarray) -> np.ndarray:
+    """The softest look whose blur is still less than pixel and lens blur a bubble of `width_px` anyway."""
+    radius = np.maximum(width_px, 0.2) / 2
+    return np.searchsorted(_SOFT, _SOFTEST_PX / radius, side="right") - 1
+
+
 def _cells(
-    places: np.ndarray, centre: np.ndarray, blur: np.ndarray, size: np.ndarray, within: np.ndarray, when: np.ndarray
-) -> np.ndarray:
+    places: np.ndarray, centre: np.ndarray, blur: np.ndarray, size: np.ndarray, soft: np.ndarray, lens_px: float,
+    within: np.ndarray, when: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """(n, k) pixel places -> (n, k, samples) int64 cells of a look along one axis."""
-    offset = within + blur[:, None] * when + centre[:, None]
-    scale = (_SIDE / (2 * _SPAN) / (np.maximum(size, 0.2) / 2))[:, None, None]
+    radius = np.maximum(size, 0.2) / 2
+    spread = np.sqrt(np.maximum(1 / 12 + lens_px**2 - (_SOFT[soft] * radius) ** 2, 0.01))
+    offset = within * spread[:, None] + blur[:, None] * when + centre[:, None]
+    scale = (_SIDE / (2 * _SPANS[soft]) / radius)[:, None, None]
     cells = (places[:, :, None] - offset[:, None, :]) * scale + _SIDE / 2
     return np.clip(cells, 0, _SIDE - 1).astype(np.int64)
 
 
-def _points(samples: int, blur_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Low-discrepancy points (R3 sequence): x and y over pixel and lens blur together, time over the exposure."""
+def _points(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Low-discrepancy points (R3 sequence): x and y of mean 0 and deviation 1, time over the exposure, -0.5..0.5."""
     ratio = 1.22074408460575947536
     steps = (0.5 + np.outer(np.arange(1, samples + 1), ratio ** -np.arange(1.0, 4.0))) % 1.0
-    spread = np.sqrt(1 / 12 + blur_px**2)
-    x, y = (_normal(steps[:, axis]) * spread for axis in (0, 1))
-    return x - x.mean(), y - y.mean(), steps[:, 2] - steps[:, 2].mean()
+    x, y = (_normal(steps[:, axis]) for axis in (0, 1))
+    return (x - x.mean()) / x.std(), (y - y.mean()) / y.std(), steps[:, 2] - steps[:, 2].mean()
 
 
 def _normal(share: np.ndarray) -> np.ndarray:
@@ -137,7 +165,7 @@ def _normal(share: np.ndarray) -> np.ndarray:
 
 def _grid(tilt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coordinates of a look's cells in radii, and the distance from the centre, tilted."""
-    steps = ((np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1) * _SPAN
+    steps = ((np.arange(_FINE) + 0.5) / _FINE * 2 - 1) * _SPANS[-1]
     x, y = np.meshgrid(steps, steps)
     sheared = y + tilt * x
     return x, y, np.sqrt(x * x * (1 - 0.2 * abs(tilt)) + sheared * sheared)
@@ -182,6 +210,6 @@ def _bead(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarray
 def _speck(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarray]:
     """Dirt: a ragged dark or light spot."""
     _, _, r = _grid(tilt)
-    ragged = cv2.GaussianBlur(rng.normal(0, 1, (_SIDE, _SIDE)), (0, 0), 7)
+    ragged = cv2.GaussianBlur(rng.normal(0, 1, (_FINE, _FINE)), (0, 0), 7)
     body = 1 - _ramp(r + ragged / ragged.std() * 0.12, 0.7, 1.0)
     return -rng.uniform(0.2, 0.6) * body, rng.uniform(0.05, 0.5) * body
