@@ -21,12 +21,17 @@ MARKER_MODULES = 21
 """Side of a version 1 code, which the station's markers are."""
 NEAR_SIZES = 0.33
 """How far beside its place a marker is looked for first, in its own sizes; the quiet zone needs 0.19."""
+ROUGH_PX = 1.5
+"""How far a reader's corners are from the truth: below this the place at set-up is the better start."""
 LARGEST_HARD_PX = 4_000_000
+_WITH_FINDER = np.array([0, 1, 3])
+"""The corners that have a finder pattern; the fourth is the reader's guess."""
+_QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """A code that was read. `corners_px`: (4, 2) float32, the code's own TL, TR, BR, BL; pixel centres are whole numbers."""
+    """A code that was read. `corners_px`: (4, 2) float32, the code's own TL, TR, BR, BL; (0, 0) is a pixel's centre."""
 
     payload: str
     corners_px: np.ndarray
@@ -53,7 +58,7 @@ def read(image: np.ndarray, expected: Collection[str] | None = None) -> list[Cod
 
 
 def read_hard(image: np.ndarray) -> list[Code]:
-    """As `read`, and if that finds nothing tries the picture in other sizes, smoothed, flattened and thresholded (slow)."""
+    """As `read`, and if that finds nothing tries other sizes, smoothed, flattened and thresholded (slow)."""
     codes = read(image)
     if codes:
         return codes
@@ -70,7 +75,8 @@ class MarkerReader:
 
     def __init__(self, profile: StationProfile) -> None:
         self._station = profile.station
-        self._references = {marker.corner: np.array(marker.corners_px, np.float32) for marker in profile.markers}
+        self._references = {m.corner: np.array(m.corners_px, np.float32) for m in profile.markers}
+        self._boxes = {corner: _box_around(points) for corner, points in self._references.items()}
 
     def __call__(self, image: np.ndarray) -> list[Marker]:
         """The markers in `image`, (H, W) or (H, W, 3) uint8 BGR, with refined corners; each corner at most once."""
@@ -84,17 +90,12 @@ class MarkerReader:
 
     def _near(self, grey: np.ndarray, corner: Corner) -> np.ndarray | None:
         """Rough corners of the marker where it was at set-up or a third of its size beside it."""
-        reference, payload = self._references[corner], f"{self._station}:{corner}"
-        margin = NEAR_SIZES * MARKER_MODULES * float(module_px(reference, MARKER_MODULES))
-        left, top = np.maximum(reference.min(axis=0) - margin, 0).astype(int)
-        right, bottom = (reference.max(axis=0) + margin).astype(int) + 1
-        for code in _by_zxing(grey[top:bottom, left:right]):
-            if code.payload == payload:
-                moved = np.median(
-                    code.corners_px + np.array([left, top], np.float32) - reference,
-                    axis=0,
-                )
-                return reference + moved
+        left, top, right, bottom = self._boxes[corner]
+        for barcode in zxingcpp.read_barcodes(grey[top:bottom, left:right], formats=_QR):
+            if barcode.text == f"{self._station}:{corner}":
+                rough = _corners_of(barcode) + np.array([left, top], np.float32)
+                moved = np.abs((rough - self._references[corner])[_WITH_FINDER].mean(axis=0)).max()
+                return self._references[corner] if moved <= ROUGH_PX else _sharp(grey, rough, MARKER_MODULES)
         return None
 
     def _refined(self, grey: np.ndarray, found: dict[Corner, np.ndarray]) -> list[Marker]:
@@ -130,13 +131,26 @@ def _by_zxing(grey: np.ndarray) -> list[Code]:
     return [_of_zxing(barcode) for barcode in barcodes if barcode.valid]
 
 
-def _of_zxing(barcode: Any) -> Code:
+def _of_zxing(barcode: zxingcpp.Barcode) -> Code:
+    extra = barcode.extra
+    version = str(extra.get("Version", "")) if isinstance(extra, dict) else ""
+    modules = 17 + 4 * int(version) if version.isdigit() else None
+    return Code(barcode.text, _corners_of(barcode), "zxing", modules)
+
+
+def _corners_of(barcode: zxingcpp.Barcode) -> np.ndarray:
     at = barcode.position
     points = [(p.x, p.y) for p in (at.top_left, at.top_right, at.bottom_right, at.bottom_left)]
-    version = str(barcode.extra.get("Version", ""))
-    modules = 17 + 4 * int(version) if version.isdigit() else None
     # zxing-cpp counts from pixels' edges: measured bias +0.5 px.
-    return Code(barcode.text, np.array(points, np.float32) - np.float32(0.5), "zxing", modules)
+    return np.array(points, np.float32) - np.float32(0.5)
+
+
+def _box_around(reference: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of where a marker with these corners is looked for first."""
+    margin = NEAR_SIZES * MARKER_MODULES * float(module_px(reference, MARKER_MODULES))
+    left, top = (int(low) for low in np.maximum(reference.min(axis=0) - margin, 0))
+    right, bottom = (int(high) + 1 for high in reference.max(axis=0) + margin)
+    return left, top, right, bottom
 
 
 def _by_pyzbar(grey: np.ndarray) -> list[Code]:
@@ -149,12 +163,11 @@ def _by_pyzbar(grey: np.ndarray) -> list[Code]:
     return [_of_pyzbar(symbol) for symbol in found if len(symbol.polygon) == 4]
 
 
-_QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _TOP_LEFT_LIES = {"UP": (-1, -1), "RIGHT": (1, -1), "DOWN": (1, 1), "LEFT": (-1, 1)}
 
 
 def _of_pyzbar(symbol: Any) -> Code:
-    """zbar's own order of corners is lost in pyzbar (a convex hull, counter-clockwise); its orientation brings it back."""
+    """pyzbar loses zbar's order of corners (a convex hull, counter-clockwise); the orientation brings it back."""
     points = np.array([(p.x, p.y) for p in symbol.polygon], np.float32)[::-1]
     towards = np.array(_TOP_LEFT_LIES.get(symbol.orientation, (-1, -1)), np.float32)
     first = int(np.argmax((points - points.mean(axis=0)) @ towards))
@@ -177,9 +190,15 @@ def _same(code: Code, other: Code) -> bool:
 
 
 def _refined(grey: np.ndarray, code: Code) -> Code:
-    """With corners found again on the picture's edges, where those are clear."""
-    corners = refine(grey, code.corners_px[None], code.modules)[0] if code.modules else None
-    return code if corners is None else replace(code, corners_px=corners)
+    return code if code.modules is None else replace(code, corners_px=_sharp(grey, code.corners_px, code.modules))
+
+
+def _sharp(grey: np.ndarray, given: np.ndarray, modules: int) -> np.ndarray:
+    """Corners (4, 2) found again on the picture's edges; as given where those are not clear."""
+    # The corner without a finder pattern is a guess of the reader's: the other three tell it nearly as well.
+    square = np.stack([given[0], given[1], given[1] + given[3] - given[0], given[3]])
+    found = refine(grey, np.stack([given, square]), modules)
+    return next((corners for corners in found if corners is not None), given)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -17,8 +17,11 @@ LEAST_CONTRAST = 12.0
 FARTHEST_MODULES = 2.5
 """zxing-cpp guesses the corner that has no finder pattern: up to two modules wrong in 1 of 200."""
 LARGEST_RESIDUAL_PX = 0.6
+OUTSIDE_MODULES = 0.6
+QUIET_SHARE = 0.97
 ROUNDS = 4
-SETTLED_PX = 0.05
+SETTLED_PX = 0.3
+"""The next round would move the corners by a small part of this round's move."""
 
 
 def refine(grey: np.ndarray, corners_px: np.ndarray, modules: int) -> list[np.ndarray | None]:
@@ -33,6 +36,7 @@ def refine(grey: np.ndarray, corners_px: np.ndarray, modules: int) -> list[np.nd
             break
     moved = np.linalg.norm(now - corners_px, axis=2).max(axis=1)
     trusted &= moved <= FARTHEST_MODULES * module_px(corners_px, modules)
+    trusted &= _framed(grey, now, modules)
     return [quad.astype(np.float32) if good else None for quad, good in zip(now, trusted, strict=True)]
 
 
@@ -70,10 +74,7 @@ def _edges(
     reach = max(1.5, REACH_MODULES * float(np.linalg.norm(sides, axis=1).mean()) / modules)
     across = np.arange(-reach, reach + STEP_PX / 2, STEP_PX)
     places = starts[:, None] + sides[:, None] * along[:, None]
-    at = (places[:, :, None] + outwards[:, None, None] * across[:, None]).astype(np.float32)
-    flat = at.reshape(len(starts), -1, 2)
-    seen = cv2.remap(grey, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    samples = seen.reshape(at.shape[:3]).astype(np.float32)
+    samples = _sample(grey, places[:, :, None] + outwards[:, None, None] * across[:, None])
     slopes = np.maximum(np.diff(samples, axis=2), 0)
     rise = samples[:, :, -3:].sum(axis=2) - samples[:, :, :3].sum(axis=2)
     contrast = np.sort(rise, axis=1)[:, -LEAST_POINTS, None]
@@ -100,6 +101,27 @@ def _lines(along: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> tuple
         residuals = offsets - level[:, None] - slope[:, None] * centred[None]
     rms = np.sqrt((robust * residuals**2).sum(axis=1) / total)
     return level - slope / 2, level + slope / 2, rms
+
+
+def _framed(grey: np.ndarray, quads: np.ndarray, modules: int) -> np.ndarray:
+    """(m,) whether all four sides have nothing dark just outside: a side that cuts through the code is none."""
+    starts = quads.reshape(-1, 2)
+    sides = np.roll(quads, -1, axis=1).reshape(-1, 2) - starts
+    a_module = np.stack([sides[:, 1], -sides[:, 0]], axis=1) / modules
+    along = (np.arange(modules) + 0.5) / modules
+    places = starts[:, None] + sides[:, None] * along[:, None]
+    across = np.array([-0.5, OUTSIDE_MODULES])
+    seen = _sample(grey, places[:, None] + a_module[:, None, None] * across[:, None, None])
+    inside, outside = seen[:, 0], seen[:, 1]
+    middle = (np.median(outside, axis=1) + inside.min(axis=1)) / 2
+    return (outside > middle[:, None]).reshape(len(quads), -1).mean(axis=1) >= QUIET_SHARE
+
+
+def _sample(grey: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """`grey` at (s, ..., 2) x, y, between pixels too; (s, ...) float32."""
+    flat = at.astype(np.float32).reshape(len(at), -1, 2)
+    seen = cv2.remap(grey, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return seen.reshape(at.shape[:-1]).astype(np.float32)
 
 
 def _crossings(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
