@@ -54,7 +54,7 @@ class StationProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The tank view's corners TL, TR, BR, BL in camera pixels: the outer corners of the four markers."""
     view_size_px: tuple[int, int]
     """Rectified tank view, width and height."""
-    px_per_mm: float | None
+    px_per_mm: float | None = None
     """Scale of the tank view; None = unknown."""
     markers: tuple[MarkerReference, ...]
     marker_size_mm: float | None = None
