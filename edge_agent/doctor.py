@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ import paho.mqtt.client as mqtt
 from edge_agent import certificates, codes, config, station
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import open_camera
+from edge_agent.capture import without_password
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
 
@@ -147,15 +149,16 @@ def camera(source: str) -> Finding:
     """Three frames of the source."""
     if source.startswith("twin:"):
         return Finding("camera", "ok", f"{source} is simulated, there is nothing to open")
-    opened = open_camera(source)
+    name = without_password(source)
+    opened = open_camera(source, patience_s=0.8 * PATIENCE_S)
     try:
         frames = list(islice(opened.frames(), 3))
     finally:
         opened.close()
     if not frames:
-        return Finding("camera", "fault", f"{source} gives no picture", "look at its cable, power and address")
+        return Finding("camera", "fault", f"{name} gives no picture", "look at its cable, power and address")
     height, width = frames[-1].image.shape[:2]
-    return Finding("camera", "ok", f"{source} gives {width}x{height} pictures")
+    return Finding("camera", "ok", f"{name} gives {width}x{height} pictures")
 
 
 def profile(device: DeviceConfig) -> Finding:
@@ -176,7 +179,7 @@ def keys(device: DeviceConfig) -> Iterator[Finding]:
     """Certificates and their expiry, the private key's rights."""
     for what, path in (("ca", device.broker.ca), ("certificate", device.broker.cert)):
         if path:
-            yield _asked(what, lambda path=path, what=what: certificate(what, Path(path), datetime.now(UTC)))
+            yield _asked(what, partial(certificate, what, Path(path), datetime.now(UTC)))
     if device.broker.key:
         yield _asked("key", lambda: _key(Path(device.broker.key or "")))
 
