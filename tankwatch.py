@@ -102,7 +102,12 @@ def drill(argv: list[str]) -> int:
 
 
 def _openers():
-    return {"twin:": lambda spec: _function("calibration.twin:open_twin")(spec)}
+    from pathlib import Path
+
+    return {
+        "twin:": lambda spec: _function("calibration.twin:open_twin")(spec),
+        ".twclip": lambda name: _function("edge_agent.replay:ClipCamera")(Path(name)),
+    }
 
 
 def _sub(command: str, argv: list[str], table: dict[str, str]) -> int:

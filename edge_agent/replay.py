@@ -2,17 +2,42 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from edge_agent import clips
 from edge_agent.bundle import Bundle, open_bundle
-from edge_agent.clips import Clip
+from edge_agent.clips import Clip, Watch
 from edge_agent.inspection import shipped_bundle
 from edge_agent.judge import Judge
-from edge_agent.records import FramingSummary, Verdict, WaterSummary
+from edge_agent.records import Frame, FramingSummary, Verdict, WaterSummary
 from edge_agent.verdict import Watched, not_tested
+
+
+class ClipCamera:
+    """A stored clip as a recording: the tank views of the stretches in which the unit was watched."""
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self._clip = clips.read(path)
+        self.frame_count: int | None = self._clip.frame_count
+        self.notes: list[str] = [] if self._clip.whole else [f"{path} breaks off: judged as far as it goes"]
+
+    def frames(self) -> Iterator[Frame]:
+        """Grey frames; times count from the first."""
+        first_s: float | None = None
+        for frame in self._clip.frames():
+            view = frame.view
+            if not _watched(self._clip.watch, view.monotonic_s):
+                continue
+            first_s = view.monotonic_s if first_s is None else first_s
+            yield Frame(view.grey, view.sequence, view.monotonic_s - first_s, frame.taken_at)
+
+    def close(self) -> None:
+        """Nothing stays open between frames."""
 
 
 def judge_again(clip: Clip, bundle: Bundle) -> Verdict:
@@ -30,7 +55,7 @@ def push_views(judge: Judge, clip: Clip) -> None:
     """Shows the judge every view that was usable on the device."""
     watch = clip.watch
     for view in clip.views():
-        if watch.settled_s is not None and any(begin <= view.monotonic_s <= end for begin, end in watch.spans_s):
+        if watch.settled_s is not None and _watched(watch, view.monotonic_s):
             judge.push(view, view.monotonic_s - watch.settled_s)
 
 
@@ -57,3 +82,7 @@ def replay(argv: list[str]) -> int:
     words = f"{clip.header.case_id}: {verdict.verdict}{score}  {verdict.reason}"
     print(msgspec.json.encode({"case_id": clip.header.case_id, **msgspec.to_builtins(verdict)}).decode() if options.json else words)
     return 0
+
+
+def _watched(watch: Watch, at_s: float) -> bool:
+    return any(begin <= at_s <= end for begin, end in watch.spans_s)
