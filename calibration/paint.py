@@ -116,8 +116,14 @@ def _clutter(rng: np.random.Generator, look: StationLook, wall: np.ndarray) -> n
 
 
 def _line(picture: np.ndarray, start: np.ndarray, end: np.ndarray, tone: float, thickness: int) -> None:
-    ends = [tuple(int(v) for v in np.round(point)) for point in (start, end)]
-    cv2.line(picture, ends[0], ends[1], tone, thickness)
+    """A bar with smooth edges, drawn in place."""
+    mask = np.zeros(picture.shape, np.uint8)
+    ends = [tuple(int(v) for v in np.round(point * 16)) for point in (start, end)]
+    cv2.line(mask, ends[0], ends[1], 255, thickness, cv2.LINE_AA, 4)
+    x, y, width, height = cv2.boundingRect(mask)
+    alpha = mask[y : y + height, x : x + width].astype(np.float32) / 255
+    patch = picture[y : y + height, x : x + width]
+    patch += (tone - patch) * alpha
 
 
 def _paint_markers(rng: np.random.Generator, look: StationLook, to_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

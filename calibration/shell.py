@@ -112,7 +112,9 @@ def _mounted(rng: np.random.Generator, unit: Unit) -> list[tuple[Box, float]]:
         parts.append(((min(root, tip), at - 3, max(root, tip), at + 3), rng.uniform(40, 190)))
     for side in (-1, 1):
         foot = centre + side * half * 0.7
-        parts.append(((foot - 0.2 * half, unit.bottom_mm - 3, foot + 0.2 * half, unit.bottom_mm + 5), tone * 0.6))
+        leg = centre + side * half * 0.62
+        parts.append(((leg - 3, unit.bottom_mm - 0.22 * unit.height_mm, leg + 3, unit.bottom_mm + 4), tone * 0.5))
+        parts.append(((foot - 0.2 * half, unit.bottom_mm - 1, foot + 0.2 * half, unit.bottom_mm + 5), tone * 0.6))
     if rng.random() < 0.6:
         left, top = centre + half * rng.uniform(-0.5, 0.1), unit.top_mm + unit.height_mm * rng.uniform(0.2, 0.4)
         parts.append(((left, top, left + 0.45 * half, top + 0.14 * unit.height_mm), rng.uniform(120, 240)))

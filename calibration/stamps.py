@@ -21,7 +21,7 @@ _SOFTEST_PX = 0.4
 _FINE = 144
 """Resolution at which looks are painted, over the widest span."""
 _TILTS = 3
-_SIZES = ((4, 30), (9, 16), (28, 8))
+_SIZES = ((4, 48), (9, 24), (28, 12))
 """Half size of a stamp in pixels and samples a pixel: small bubbles decide, so they get the most."""
 
 
@@ -182,9 +182,9 @@ def _bubble(rng: np.random.Generator, tilt: float) -> tuple[np.ndarray, np.ndarr
     body = 1 - _ramp(r, 0.94, 1.03)
     lean = rng.uniform(-0.25, 0.25, 2)
     off = np.sqrt((x - lean[0]) ** 2 + (y - lean[1]) ** 2)
-    inner = rng.uniform(0.25, 0.7)
+    inner = rng.uniform(0.2, 0.65)
     rim = _ramp(off, inner - 0.12, inner + 0.3)
-    depth = rng.uniform(0.55, 0.95)
+    depth = rng.uniform(0.65, 1.0)
     core = rng.uniform(-0.05, 0.35) * np.exp(-(off**2) / 0.12)
     back = body * (core - depth * rim)
     side = rng.uniform(0, 2 * np.pi)
