@@ -52,6 +52,8 @@ class Twin:
         self.look = look
         self.fps = fps
         self.cases: list[CaseTruth] = []
+        self.missed: Callable[[float], bool] = lambda _: True
+        """Called with the time of each picture that a fault swallows; False ends the run."""
         self._scenes = scenes
         self._seed, self._single, self._colour = seed, single, colour
         self._impairments, self._started_at = impairments, started_at
@@ -61,6 +63,7 @@ class Twin:
         self._tints = [np.round(np.arange(256) * share).astype(np.uint8) for share in look.tint]
         self._rng = np.random.default_rng([seed, look.seed, 61])
         self._last: np.ndarray | None = None
+        self._ended = False
 
     @property
     def next_sequence(self) -> int:
@@ -71,6 +74,8 @@ class Twin:
         """All scenes, one after the other, at `fps`; deterministic by the constructor's arguments."""
         for scene in self._scenes:
             yield from self._immersion(scene)
+            if self._ended:
+                return
 
     def _immersion(self, scene: Scene) -> Iterator[tuple[Frame, FrameTruth]]:
         starts_s = self._sequence / self.fps
@@ -86,6 +91,9 @@ class Twin:
             active = faults.active(self._impairments, now_s)
             if faults.is_captured(active, self._sequence, now_s):
                 yield self._take(scene, truth, now_s, rest_s, active)
+            elif not self.missed(now_s):
+                self._ended = True
+                return
             self._sequence += 1
 
     def _take(
@@ -131,6 +139,8 @@ class TwinCamera:
         began_s, sequence = self._clock(), 0
         for made in self._twins:
             twin = made if isinstance(made, Twin) else made(sequence, len(self.cases))
+            if self.live:
+                twin.missed = lambda now_s: self._wait(began_s + now_s)
             known = 0
             for frame, truth in twin.frames():
                 if self._closed:
@@ -146,10 +156,12 @@ class TwinCamera:
     def close(self) -> None:
         self._closed = True
 
-    def _wait(self, due_s: float) -> None:
+    def _wait(self, due_s: float) -> bool:
+        """Sleeps until `due_s`; False once the camera was closed."""
         ahead_s = due_s - self._clock()
         if ahead_s > 0:
             self._pace(ahead_s)
+        return not self._closed
 
 
 def scene_seed(seed: int, number: int) -> int:

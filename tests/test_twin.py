@@ -225,6 +225,20 @@ def test_a_live_camera_keeps_pace_with_its_clock():
     assert abs(now[0] - 100.0 - 39 / 20) < 1e-6
 
 
+def test_a_stalled_live_camera_waits_and_ends_when_closed():
+    now, look = [0.0], draw_station(1, "demo")
+
+    def pace(wait):
+        now[0] += wait
+        if now[0] > 3:
+            camera.close()
+
+    twin = Twin(look, [draw_scene(1, look, "demo")], fps=20, impairments=(Impairment("stall", 1.0, 1e9),))
+    camera = TwinCamera(twin, live=True, pace=pace, clock=lambda: now[0])
+    assert len(list(camera.frames())) == 20
+    assert 3 < now[0] < 3.2
+
+
 def test_poses_of_one_run_follow_each_other_without_a_gap():
     camera = open_twin("twin:seed=5,cases=2,poses=2,profile=demo,fps=15")
     corners, sequences = [], []
