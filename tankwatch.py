@@ -92,7 +92,7 @@ def train(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    names = ("pipeline", "start", "twin", "ingest")
+    names = ("pipeline", "start", "twin", "verdict", "ingest")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
