@@ -1,7 +1,7 @@
 """Tank views and lamp crops of a case <-> one append-only file, `.twclip`.
 
-Magic, then records of kind (1 byte), length (u32), payload, CRC32 over all three: a header, frames as they come, near the
-end one piece of evidence, and an end record. Numbers are little-endian. A reader trusts no length and no picture.
+Magic, then records of kind (1 byte), length (u32), payload, CRC32 over all three: a header, frames as they come, near
+the end one piece of evidence, and an end record. Numbers are little-endian. A reader trusts no length and no picture.
 What is stored is the rectified grey tank view, never the whole picture.
 """
 
@@ -78,7 +78,7 @@ class ClipFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvidencePictures:
-    """`composite`: (h, w, 3) uint8, R, G, B = oldest, middle, newest. `heat`: (h/4, w/4) float32, 0..1 in steps of 1/255."""
+    """`composite`: (h, w, 3) uint8, R, G, B = oldest, middle, newest. `heat`: (h/4, w/4) float32, 0..1 by 1/255."""
 
     numbers: ClipEvidence
     composite: np.ndarray
@@ -88,7 +88,7 @@ class EvidencePictures:
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """What was watched of a clip, so that it replays: capture times (monotonic) and the words where nothing was shown."""
+    """What was watched of a clip, so that it replays: capture times (monotonic), and words where nothing was shown."""
 
     settled_s: float | None = None
     """When the unit came to rest; None = it never did."""
@@ -303,7 +303,7 @@ def read(source: Path | bytes) -> Clip:
 
 
 def _records(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, bytes]]:
-    """Kind, place of the payload and payload of each whole record; ends where the file breaks off or a checksum fails."""
+    """Kind, place of the payload and payload of each whole record; ends at the first that is broken."""
     at = len(MAGIC)
     while at + _RECORD.size + _CRC.size <= size:
         head = file.read(_RECORD.size)

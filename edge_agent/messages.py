@@ -1,6 +1,6 @@
 """The messages on the wire beside `records.Case`: what device and cloud tell each other, field by field.
 
-Field names are the names on the wire; `docs/asyncapi.yaml` is generated from them. Their bytes and topics are in `wire`.
+Field names are the names on the wire; docs/asyncapi.yaml is generated from them. Their bytes and topics are in `wire`.
 """
 
 from typing import Annotated, Literal

@@ -1,7 +1,7 @@
 """Cases on their way to the cloud: rows in SQLite (WAL, synchronous FULL) over the files of the spool.
 
-`put` hands out the gapless sequence and returns when a power cut can no longer take the case. Only a receipt that names the
-very bytes ends the waiting. The database is a view of the spool: damaged or missing, it is set aside and made again.
+`put` hands out the gapless sequence and returns when a power cut can no longer take the case. Only a receipt that names
+the very bytes ends the waiting. The database is a view of the spool: damaged or missing, it is made again.
 One process puts (`Outbox.open`), one sends (`Outbox.attach`); a second of either is refused.
 """
 
@@ -58,7 +58,7 @@ class Backlog:
 
 
 class Outbox:
-    """The outbox of one device. Every method may be called from any thread; all raise StoreError for the disk's faults."""
+    """The outbox of one device. Any thread may call any method; all raise StoreError for the disk's faults."""
 
     def __init__(self, database: Path, spool: Spool, role: str, clock: Callable[[], float]) -> None:
         self.spool = spool
@@ -89,6 +89,8 @@ class Outbox:
                 if case.clip and clip and not self.spool.keep_clip(clip, case.clip.sha256):
                     self.notes.append(f"clip of case {case.case_id} is gone: the case goes without it")
                 stored = self._keep(msgspec.structs.replace(case, sequence=self._sequence + 1))
+            elif clip:
+                durable.remove(clip)
             with self._transaction() as rows:
                 outbox_table.add(rows, stored, self._clock())
             return stored.case
@@ -133,7 +135,7 @@ class Outbox:
         return Backlog(cases, clips, None if oldest is None else max(0.0, self._clock() - oldest))
 
     def retain(self, now: float, free_bytes: int) -> int:
-        """Receipted records older than 30 days go, receipted clips where less than `free_bytes` are free. Files removed.
+        """Receipted records older than 30 days go, receipted clips where less than `free_bytes` are free. How many.
 
         The newest record always stays: the sequence continues from it when the database has to be made again.
         """

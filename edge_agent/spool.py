@@ -1,4 +1,4 @@
-"""The folder that outlives every database: `<case_id>.json` as published, `<sha256>.twclip`, and drafts ending in `.tmp`.
+"""The folder that outlives every database: `<case_id>.json` as published, `<sha256>.twclip`, drafts (`.tmp`).
 
 A case's file is durable before the outbox has its row, so that the rows can be made again from the files.
 """

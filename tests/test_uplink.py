@@ -1,0 +1,205 @@
+"""The uplink over a real connection; Mosquitto where it is installed, otherwise amqtt."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import paho.mqtt.client as mqtt
+import pytest
+
+from benchmarks.drill_kill import make_configs
+from benchmarks.made_cases import SITE, STATION, make_case, write_clip
+from cloud_sync.broker import EmbeddedBroker
+from edge_agent import config as device_config
+from edge_agent import uplink, wire
+from edge_agent.errors import ConfigError
+from edge_agent.messages import ClipManifest, Receipt, Status
+from edge_agent.outbox import Outbox
+from edge_agent.records import Case
+
+TOPICS = wire.Topics(SITE, STATION)
+
+
+class Cloud:
+    """Stands for ingest: keeps what it hears and receipts cases and whole clips."""
+
+    def __init__(self, port, username=None, password=None):
+        self.heard: list[tuple[str, bytes]] = []
+        self.receipts = True
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="cloud", protocol=mqtt.MQTTv311)
+        if username:
+            self.client.username_pw_set(username, password)
+        self.client.on_message = self._hear
+        self.client.on_connect = lambda client, *_: client.subscribe("tankwatch/v1/#", qos=1)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def _hear(self, client, _userdata, message):
+        topic = wire.parse_topic(message.topic)
+        if topic.kind == "receipt":
+            return
+        self.heard.append((topic.kind, message.payload))
+        if topic.kind == "case" and self.receipts:
+            case = wire.decode(message.payload, Case)
+            self._receipt(cases=((case.case_id, wire.sha256_of(message.payload)),))
+        if topic.kind == "clip_part" and self.receipts:
+            parts = b"".join(payload for kind, payload in self.heard if kind == "clip_part")
+            self._receipt(clips=(wire.sha256_of(parts),))
+
+    def _receipt(self, **fields):
+        self.client.publish(TOPICS.receipt, wire.encode(Receipt(**fields)), qos=1)
+
+    def said(self, kind):
+        return [payload for heard, payload in self.heard if heard == kind]
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Starts uplinks in threads; all are stopped at the end."""
+    threads, stop = [], threading.Event()
+
+    def start(config):
+        threads.append(threading.Thread(target=uplink.run, args=(config, stop.is_set)))
+        threads[-1].start()
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def until(condition, within_s=20.0):
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
+
+
+def put(outbox, number, clip=False):
+    case = make_case(number)
+    draft = outbox.spool.draft(case.case_id)
+    if clip:
+        case = msgspec.structs.replace(case, clip=write_clip(draft, case))
+    return outbox.put(case, draft if clip else None)
+
+
+def test_cases_and_clips_arrive_and_leave_the_outbox_with_their_receipts(tmp_path, running):
+    with EmbeddedBroker(0, tmp_path / "broker") as broker:
+        device, _ = make_configs(tmp_path, broker.port)
+        outbox = Outbox.open(device.outbox_path, device.spool_path)
+        cloud = Cloud(broker.port)
+        for number in range(1, 51):
+            put(outbox, number)
+        stored = put(outbox, 51, clip=True)
+        running(device)
+        until(lambda: outbox.backlog().cases == 0 and outbox.backlog().clips == 0)
+        assert [wire.decode(payload, Case).sequence for payload in cloud.said("case")] == list(range(1, 52))
+        assert wire.decode(cloud.said("clip_manifest")[0], ClipManifest).sha256 == stored.clip.sha256
+        assert wire.sha256_of(b"".join(cloud.said("clip_part"))) == stored.clip.sha256
+        assert wire.decode(cloud.said("status")[0], Status).status == "online" and cloud.said("metrics")
+        cloud.close()
+        outbox.close()
+
+
+def test_it_waits_for_an_absent_broker_and_outlives_a_killed_one(tmp_path, running, caplog):
+    caplog.set_level(logging.INFO)
+    broker = EmbeddedBroker(0, tmp_path / "broker")
+    device, _ = make_configs(tmp_path, broker.port)
+    outbox = Outbox.open(device.outbox_path, device.spool_path)
+    put(outbox, 1)
+    running(device)
+    until(lambda: "cannot be reached" in caplog.text)
+    with broker:
+        cloud = Cloud(broker.port)
+        until(lambda: outbox.backlog().cases == 0)
+        broker.kill()
+        put(outbox, 2)
+        broker.start()
+        until(lambda: outbox.backlog().cases == 0)
+        cloud.close()
+    outbox.close()
+    assert caplog.text.count("cannot be reached") <= 2
+
+
+def test_a_wrong_password_is_said_in_one_line_and_tried_again(tmp_path, running, caplog, monkeypatch):
+    monkeypatch.setenv("TEST_BROKER_PASSWORD", "wrong")
+    with EmbeddedBroker(0, tmp_path / "broker", users={"tank": "right"}) as broker:
+        device, _ = make_configs(tmp_path, broker.port)
+        access = msgspec.structs.replace(device.broker, username="tank", password_env="TEST_BROKER_PASSWORD")
+        device = msgspec.structs.replace(device, broker=access)
+        running(device)
+        until(lambda: "refuses client" in caplog.text)
+        (line,) = [record.getMessage() for record in caplog.records if "refuses client" in record.getMessage()]
+        assert "broker.username" in line and "wrong" not in line
+
+
+def test_who_joins_late_sees_the_status_and_the_last_will_of_a_killed_device(tmp_path):
+    with EmbeddedBroker(0, tmp_path / "broker") as broker:
+        device, _ = make_configs(tmp_path, broker.port)
+        config = tmp_path / "device.toml"
+        config.write_bytes(device_config.dump(device))
+        root = Path(uplink.__file__).parent.parent
+        process = subprocess.Popen(
+            [sys.executable, "tankwatch.py", "agent", "uplink", "--config", str(config)],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: "connected broker" in process.stdout.readline())
+        cloud = Cloud(broker.port)
+        until(lambda: cloud.said("status"))
+        assert wire.decode(cloud.said("status")[0], Status).status == "online"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        until(lambda: len(cloud.said("status")) > 1)
+        assert wire.decode(cloud.said("status")[-1], Status).status == "offline"
+        cloud.close()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('site = "p"\nstation = "s"\ncamera = "c"\nsped = 3', "sped"),
+        ('site = "p"\nstation = "s"\ncamera = "c"\n[broker]\nprot = 3', "prot"),
+        ('site = "p"\nstation = "s"', "camera"),
+        ('site = "a/b"\nstation = "s"\ncamera = "c"', "site"),
+        ('site = "p"\nstation = "s"\ncamera = "c"\n[audit]\nfloor = 0', "floor"),
+        ("site = ", "device.toml"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_refused_and_the_key_named(tmp_path, text, word):
+    path = tmp_path / "device.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=word):
+        device_config.load(path)
+
+
+def test_a_config_comes_back_as_it_was_written_with_absolute_paths(tmp_path):
+    config = device_config.DeviceConfig(site="p", station="station.toml", camera="twin:", data_dir="data")
+    assert device_config.parse(device_config.dump(config)) == config
+    (tmp_path / "device.toml").write_bytes(device_config.dump(config))
+    loaded = device_config.load(tmp_path / "device.toml")
+    assert loaded.station == str(tmp_path / "station.toml") and loaded.outbox_path == tmp_path / "data" / "outbox.db"
+
+
+def test_missing_files_and_secrets_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_SECRET", raising=False)
+    with pytest.raises(ConfigError, match="NO_SUCH_SECRET"):
+        device_config.secret("NO_SUCH_SECRET")
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        device_config.load(tmp_path / "none.toml")
+    device, _ = make_configs(tmp_path, 1)
+    tls = msgspec.structs.replace(device.broker, ca=str(tmp_path / "no-ca.pem"))
+    with pytest.raises(ConfigError, match=r"broker\.ca"):
+        uplink.run(msgspec.structs.replace(device, broker=tls), lambda: True)
