@@ -21,6 +21,7 @@ from calibration.scene import Scene, StationLook, at_pose, draw_scene, draw_stat
 from calibration.truth import CaseTruth, FrameTruth, case_truth, length_s, lit_lamps, phase_at
 from calibration.twin_spec import read_spec
 from calibration.view import Shot, Viewer
+from edge_agent import framing, immersion
 from edge_agent.errors import StationError
 from edge_agent.records import Frame
 from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
@@ -192,10 +193,9 @@ def error_rate(seed: int, profile: str, number: int) -> float:
 def profile_of(look: StationLook) -> StationProfile:
     """The station profile that a perfect set-up would have written."""
     view = Viewer(look, 0)
-    widths = np.linalg.norm(look.tank_px[[1, 2]] - look.tank_px[[0, 3]], axis=1)
-    heights = np.linalg.norm(look.tank_px[[3, 2]] - look.tank_px[[0, 1]], axis=1)
-    size = round(float(widths.mean())), round(float(heights.mean()))
-    empty = view.empty_tank(size)
+    size = framing.view_size_for(look.tank_px, look.frame_size_px)
+    empty = framing.rectify(view.empty_station(), framing.homography(look.tank_px, size), size)
+    thumb = np.round(immersion.thumbnail(empty)).astype(np.uint8)
     return StationProfile(
         station=look.station_id,
         frame_size_px=look.frame_size_px,
@@ -209,7 +209,7 @@ def profile_of(look: StationLook) -> StationProfile:
         marker_size_mm=look.marker_mm,
         lamps=tuple(Lamp(name, box) for name, box in look.lamps.items()),
         camera=CameraSettings(exposure_ms=look.exposure_s * 1e3, brightness=float(empty.mean())),
-        empty_view=base64.b64encode(cv2.resize(empty, (32, 24), interpolation=cv2.INTER_AREA).tobytes()).decode(),
+        empty_view=base64.b64encode(thumb.tobytes()).decode(),
     )
 
 
@@ -240,9 +240,8 @@ def open_twin(spec: str) -> TwinCamera:
 
 def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
     """What a camera that sends JPEGs delivers."""
-    return cv2.imdecode(  # type: ignore[return-value]
-        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-    )
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

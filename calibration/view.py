@@ -42,16 +42,13 @@ class Viewer:
         x, y = cv2.perspectiveTransform(np.array([[point_mm]], np.float64), self._stage.mm_to_px)[0, 0]
         return float(x), float(y)
 
-    def empty_tank(self, size_px: tuple[int, int]) -> np.ndarray:
-        """The tank without unit, seen straight on, (h, w) uint8."""
+    def empty_station(self) -> np.ndarray:
+        """The picture without unit, noise or lamps, (h, w) uint8."""
         look, stage = self._look, self._stage
         veil = 1 - np.exp(-look.haze)
         hazed = stage.room * (1 - stage.water * veil) + look.veil_level * veil * stage.water
         picture = (hazed * (1 - stage.markers_alpha) + stage.markers) * stage.lens
-        width, height = size_px
-        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        turn = cv2.getPerspectiveTransform(look.tank_px.astype(np.float32), corners)
-        return cv2.warpPerspective(np.clip(picture, 0, 255).astype(np.uint8), turn, size_px)
+        return np.clip(picture, 0, 255).astype(np.uint8)
 
     def begin(self, scene: Scene, *, already_in: bool) -> None:
         """Compose what stands still during `scene`."""
