@@ -58,7 +58,7 @@ class EmbeddedBroker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
+                preexec_fn=_end_with_parent,
             )
         self._wait_until_ready()
 

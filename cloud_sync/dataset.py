@@ -212,7 +212,13 @@ def _last(connection: sa.Connection, name: str) -> Dataset | None:
 
 
 def _keep(
-    connection: sa.Connection, name: str, manifest: bytes, chosen: list[tuple[int, Example]], *, version: int, now: float
+    connection: sa.Connection,
+    name: str,
+    manifest: bytes,
+    chosen: list[tuple[int, Example]],
+    *,
+    version: int,
+    now: float,
 ) -> Dataset:
     values = {"name": name, "version": version, "sha256": sha256_of(manifest), "manifest": manifest, "created_at": now}
     key = connection.execute(sa.insert(datasets).values(values)).inserted_primary_key[0]

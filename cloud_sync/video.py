@@ -105,6 +105,16 @@ def ticks(times_s: Iterable[float]) -> Iterator[int]:
         yield tick
 
 
+def times_s(path: Path) -> list[float]:
+    """When each frame of a video begins, in seconds; nothing is decoded. Raises StoreError."""
+    try:
+        with av.open(str(path)) as container:
+            packets = container.demux(video=0)
+            return [float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None]
+    except av.error.FFmpegError as error:
+        raise StoreError(f"video {path} is damaged ({error}): remove it, and it is made again") from error
+
+
 def _timed(views: Iterable[TankView]) -> Iterator[tuple[int, np.ndarray]]:
     pictures: list[np.ndarray] = []
 
