@@ -1,0 +1,82 @@
+"""Seed -> one simulated immersion with everything that training may know of it.
+
+The form is what `models.data` asks for; `tankwatch.py` hands this module over, since models may not import the twin.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from calibration.scene import Scene, StationLook, draw_scene, draw_station
+from calibration.truth import lit_lamps
+from calibration.twin import Twin, profile_of
+from edge_agent.records import Frame
+from edge_agent.station import StationProfile
+
+Purpose = Literal["bubbles", "cases", "water"]
+FPS = (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0)
+PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
+    "bubbles": (("reference", "hard", "plant", "demo"), (0.5, 0.25, 0.1, 0.15)),
+    "cases": (("reference", "hard", "demo"), (0.7, 0.15, 0.15)),
+    "water": (("reference",), (1.0,)),
+}
+SHORTEST_HOLD_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What one frame shows: `bubbles` (n, 7) as in FrameTruth, `lit`: names of the lamps that shine."""
+
+    bubbles: np.ndarray
+    lit: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """One unit in the tank from the first frame, until after its lamp has lit."""
+
+    look: StationLook
+    scene: Scene
+    profile: StationProfile
+    fps: float
+    seed: int
+
+    @property
+    def leaky(self) -> bool:
+        return self.scene.leaky
+
+    @property
+    def silent(self) -> bool:
+        """A leak that lets go too few bubbles to be seen."""
+        return self.scene.silent
+
+    @property
+    def haze(self) -> float:
+        return self.scene.haze
+
+    @property
+    def hold_s(self) -> float:
+        return self.scene.hold_s
+
+    def frames(self) -> Iterator[tuple[Frame, Truth]]:
+        """Frames in order with their truths, in colour."""
+        twin = Twin(self.look, [self.scene], fps=self.fps, seed=self.seed, single=True, colour=True)
+        for frame, truth in twin.frames():
+            yield frame, Truth(truth.bubbles, lit_lamps(self.scene, frame.monotonic_s))
+
+
+def recording(seed: int, purpose: Purpose) -> Recording:
+    """A station and a scene of its own for each seed; half of the units leak."""
+    rng = np.random.default_rng([seed, 71])
+    names, shares = PROFILES[purpose]
+    profile = str(rng.choice(names, p=shares))
+    look = draw_station(seed, profile)
+    scene = draw_scene(seed, look, profile, leaky=bool(rng.random() < 0.5))
+    fps = float(rng.choice(FPS))
+    if purpose == "bubbles":
+        scene = replace(scene, hold_s=SHORTEST_HOLD_S)
+    if purpose == "water":
+        scene = replace(scene, hold_s=0.5, haze=float(np.exp(rng.uniform(np.log(0.03), np.log(6.0)))))
+    return Recording(look, scene, profile_of(look), fps, seed)

@@ -1,0 +1,183 @@
+"""Crops -> a fitted BubbleNet: targets, the changes that pictures go through, the loss and the loop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from models.data import BUBBLE, CROP_PX, OTHER, UNSURE, Crops
+from models.net import STRIDE, BubbleNet
+
+CELLS = CROP_PX // STRIDE
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BubbleRecipe:
+    """How the detector is fitted."""
+
+    epochs: int = 14
+    batch: int = 64
+    rate: float = 4e-3
+    """Peak learning rate, one cycle."""
+    decay: float = 1e-4
+    offset_weight: float = 1.0
+    velocity_weight: float = 0.08
+    """Of pixels per spacing, where offsets are parts of a cell."""
+    other_weight: float = 0.5
+
+
+def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
+    """A BubbleNet fitted to `crops`; `log` gets a line an epoch."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 91])
+    net = BubbleNet().to(memory_format=torch.channels_last)
+    steps = recipe.epochs * (len(crops.pictures) // recipe.batch)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps), pct_start=0.15)
+    began_s = time.monotonic()
+    for epoch in range(recipe.epochs):
+        losses = []
+        order = rng.permutation(len(crops.pictures))
+        for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
+            chosen = np.sort(order[first : first + recipe.batch])
+            pictures, rows = changed(crops.pictures[chosen], crops.rows[chosen], rng)
+            loss = _loss(net.raw(pictures), rows, recipe)
+            optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+            losses.append(loss.detach())
+        heat, other, offset, velocity = torch.stack(losses).mean(0).tolist()
+        log(
+            f"detector epoch={epoch + 1}/{recipe.epochs} heat={heat:.3f} other={other:.3f} offset={offset:.3f} "
+            f"velocity={velocity:.3f} seconds={time.monotonic() - began_s:.0f}"
+        )
+    return net.eval()
+
+
+def changed(pictures: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, 3, h, w) float32 pictures in grey levels and their rows, after mirroring, turning, zoom, light and shake."""
+    images, marks = torch.from_numpy(pictures).float(), torch.from_numpy(rows).clone()
+    images, marks = _mirrored(images, marks, rng)
+    images, marks = _turned(images, marks, rng)
+    images, marks = _zoomed(images, marks, rng)
+    return _lit(_shaken(images, rng), rng), marks
+
+
+def targets(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(n, k, 6) rows -> (n, 2, c, c) wanted heat and other, (n, c, c) share of doubt."""
+    cell = (rows[..., :2] / STRIDE - 0.5).round()
+    reach = (rows[..., 5] / (3.5 * STRIDE)).clamp(0.7, 2.5)
+    grid = torch.arange(CELLS, dtype=torch.float32)
+    along = [torch.exp(-((grid - cell[..., axis, None]) ** 2) / (2 * reach[..., None] ** 2)) for axis in (0, 1)]
+    blobs = along[1][..., :, None] * along[0][..., None, :]
+    maps = [(blobs * (rows[..., 4] == kind)[..., None, None]).amax(1) for kind in (BUBBLE, OTHER, UNSURE)]
+    return torch.stack(maps[:2], dim=1), maps[2]
+
+
+def _loss(maps: torch.Tensor, rows: torch.Tensor, recipe: BubbleRecipe) -> torch.Tensor:
+    """(4,): heat, other, offset, velocity."""
+    wanted, doubt = targets(rows)
+    found = (rows[..., 4] == BUBBLE).sum().clamp(min=1)
+    # Where something too faint to insist on lies, neither answer costs.
+    sure = (1 - doubt).clamp(min=0) ** 2
+    heat = _focal(maps[:, 0], wanted[:, 0], sure) / found
+    # Make-believe clips know what is no bubble, not what moves: their rows are empty, and so is their say in `other`.
+    says = ((rows[..., 4] > 0).any(1)).float()[:, None, None]
+    other = recipe.other_weight * _focal(maps[:, 1], wanted[:, 1], sure * says) / found
+    offset, velocity = _motion(maps, rows)
+    return torch.stack([heat, other, recipe.offset_weight * offset, recipe.velocity_weight * velocity])
+
+
+def _focal(logits: torch.Tensor, wanted: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
+    """Penalty-reduced focal loss of CenterNet (Zhou et al. 2019), summed."""
+    hit, miss = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    share = logits.sigmoid()
+    centre = (wanted > 0.999).float()
+    return -(sure * (centre * (1 - share) ** 2 * hit + (1 - centre) * (1 - wanted) ** 4 * share**2 * miss)).sum()
+
+
+def _motion(maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean error of offset (cells) and velocity (px per spacing) at the bubbles' cells."""
+    place = rows[..., :2] / STRIDE - 0.5
+    cell = place.round()
+    inside = (rows[..., 4] == BUBBLE) & ((cell >= 0) & (cell < CELLS)).all(-1)
+    which, row = inside.nonzero(as_tuple=True)
+    if not len(which):
+        return maps.sum() * 0, maps.sum() * 0
+    x, y = cell[which, row].long().T
+    said = maps[which, 2:, y, x]
+    offset = functional.l1_loss(said[:, :2], (place - cell)[which, row])
+    return offset, functional.smooth_l1_loss(said[:, 2:], rows[which, row, 2:4], beta=1.0)
+
+
+def _mirrored(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    flip = torch.from_numpy(rng.random(len(images)) < 0.5)
+    images = torch.where(flip[:, None, None, None], images.flip(3), images)
+    rows[flip, :, 0] = CROP_PX - rows[flip, :, 0]
+    rows[flip, :, 2] *= -1
+    return images, rows
+
+
+def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Upside down, backwards in time, or both: a bubble that goes down is something else, and it must be said."""
+    over, back = (torch.from_numpy(rng.random(len(images)) < 0.12) for _ in range(2))
+    images = torch.where(over[:, None, None, None], images.flip(2), images)
+    images = torch.where(back[:, None, None, None], images.flip(1), images)
+    rows[over, :, 1] = CROP_PX - rows[over, :, 1]
+    rows[over, :, 3] *= -1
+    rows[back, :, 2:4] *= -1
+    kind, rises = rows[..., 4], rows[..., 3] < 0
+    one = (over != back)[:, None]
+    falls = one & (kind == BUBBLE) & ~rises
+    climbs = (over | back)[:, None] & (kind == OTHER) & rises
+    rows[..., 4] = torch.where(falls, float(OTHER), torch.where(climbs, float(UNSURE), kind))
+    return images, rows
+
+
+def _zoomed(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """A sixth of the batches come closer: large bubbles, finer steps than the twin's."""
+    if rng.random() > 1 / 6:
+        return images, rows
+    part = int(rng.integers(48, 112))
+    left, top = (int(rng.integers(0, CROP_PX - part + 1)) for _ in range(2))
+    scale = CROP_PX / part
+    images = functional.interpolate(images[:, :, top : top + part, left : left + part], (CROP_PX, CROP_PX), mode="bilinear")
+    rows[..., :2] = (rows[..., :2] - torch.tensor([left, top])) * scale
+    rows[..., 2:4] *= scale
+    rows[..., 5] *= scale
+    outside = ((rows[..., :2] < -4) | (rows[..., :2] > CROP_PX + 4)).any(-1)
+    rows[..., 4][outside] = 0
+    return images, rows
+
+
+def _shaken(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """One of the three frames lies up to half a pixel beside the others."""
+    if rng.random() > 0.4:
+        return images
+    channel, axis = int(rng.choice([0, 2])), int(rng.choice([2, 3]))
+    share = torch.from_numpy(rng.uniform(-0.5, 0.5, (len(images), 1, 1))).float()
+    frame = images[:, channel]
+    beside = torch.where(share > 0, frame.roll(1, axis - 1), frame.roll(-1, axis - 1))
+    images[:, channel] = frame + share.abs() * (beside - frame)
+    return images
+
+
+def _lit(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Contrast, level, polarity, flicker between frames, noise."""
+    count = len(images)
+
+    def drawn(low: float, high: float, shape: tuple[int, ...] = (count, 1, 1, 1)) -> torch.Tensor:
+        return torch.from_numpy(rng.uniform(low, high, shape).astype(np.float32))
+
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = (images - mean) * torch.exp(drawn(-0.6, 0.6)) + mean + drawn(-25, 25)
+    images = torch.where(drawn(0, 1) < 0.3, 255 - images, images)
+    images = images * (1 + drawn(-0.025, 0.025, (count, 3, 1, 1)) * (drawn(0, 1) < 0.5))
+    images = images + torch.randn_like(images) * drawn(0, 2.5) * (drawn(0, 1) < 0.4)
+    return images.clamp(0, 255).contiguous(memory_format=torch.channels_last)

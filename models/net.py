@@ -1,0 +1,111 @@
+"""The four nets. What they see of the pixels (differences, gain, clipping) is part of them, so the device cannot differ."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+STRIDE = 4
+CLIP_LEVELS = 32.0
+"""Frame differences beyond this many grey levels say no more: a gain of 8 before clipping at 1."""
+MAPS = ("heat", "other", "dx", "dy", "vx", "vy")
+
+
+class BubbleNet(nn.Module):
+    """(n, 3, h, w) uint8 composites -> (n, 6, h/4, w/4): bubble, other moving thing, offset (cells), velocity (px per spacing).
+
+    Fully convolutional, stride 4. What it sees: newest minus middle and middle minus oldest, clipped, and the middle
+    frame itself through filters without a mean, so that neither light nor water level reaches the features.
+    """
+
+    def __init__(self, width: int = 32, neck: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 8, stride=STRIDE, padding=2)
+        self.near = nn.Conv2d(width, width, 3, padding=1)
+        self.wide = nn.Conv2d(width, neck, 3, padding=2, dilation=2)
+        self.far = nn.Conv2d(neck, width, 3, padding=4, dilation=4)
+        self.head = nn.Conv2d(width, len(MAPS), 1)
+        with torch.no_grad():
+            self.head.weight.mul_(0.3)
+            self.head.bias.zero_()
+            # Focal loss: nearly every cell is empty at first.
+            self.head.bias[:2] = -4.0
+
+    def raw(self, composites: torch.Tensor) -> torch.Tensor:
+        """The maps before the two probabilities are squashed."""
+        oldest, middle, newest = composites.float().split(1, dim=1)
+        moved = torch.cat([middle - oldest, newest - middle], dim=1).clamp(-CLIP_LEVELS, CLIP_LEVELS)
+        seen = torch.cat([moved, middle - 128.0], dim=1)
+        features = functional.relu(functional.conv2d(seen, self._stem_weight(), self.stem.bias, STRIDE, 2))
+        features = functional.relu(self.near(features))
+        features = functional.relu(self.wide(features))
+        features = functional.relu(self.far(features))
+        return self.head(features)
+
+    def forward(self, composites: torch.Tensor) -> torch.Tensor:
+        maps = self.raw(composites)
+        return torch.cat([maps[:, :2].sigmoid(), maps[:, 2:]], dim=1)
+
+    def _stem_weight(self) -> torch.Tensor:
+        weight = self.stem.weight / CLIP_LEVELS
+        still = weight[:, 2:] - weight[:, 2:].mean(dim=(2, 3), keepdim=True)
+        return torch.cat([weight[:, :2], still], dim=1)
+
+
+class CaseNet(nn.Module):
+    """(n, F) features of `origins.Account` -> (n, 1) leak probability at equal odds."""
+
+    def __init__(self, mean: torch.Tensor, spread: torch.Tensor, hidden: int = 16) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("spread", spread)
+        self.hidden = nn.Linear(len(mean), hidden)
+        self.out = nn.Linear(hidden, 1)
+        self.register_buffer("sharpness", torch.ones(1))
+        """Set by calibration after the fit: scores below 1 spread towards 0.5."""
+
+    def logit(self, features: torch.Tensor) -> torch.Tensor:
+        # Beyond four spreads a feature says no more; what was never seen in training must not run away.
+        standard = ((features - self.mean) / self.spread).clamp(-4.0, 4.0)
+        return self.out(torch.tanh(self.hidden(standard))) * self.sharpness
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.logit(features).sigmoid()
+
+
+class LampNet(nn.Module):
+    """(n, 3, 24, 24) uint8 BGR lamp crops -> (n, 1) probability that the lamp is lit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
+        self.third = nn.Linear(16 * 36, 16)
+        self.out = nn.Linear(16, 1)
+
+    def logit(self, crops: torch.Tensor) -> torch.Tensor:
+        features = functional.relu(self.first(crops.float() / 128.0 - 1.0))
+        features = functional.relu(self.second(features))
+        return self.out(functional.relu(self.third(features.flatten(1))))
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        return self.logit(crops).sigmoid()
+
+
+class WaterNet(nn.Module):
+    """(n, 1, 48, 64) uint8 small grey tank views -> (n, 1) clarity, the share of light that gets through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
+        self.third = nn.Conv2d(16, 16, 4, stride=2, padding=1)
+        self.out = nn.Linear(16 * 6 * 8, 1)
+
+    def logit(self, views: torch.Tensor) -> torch.Tensor:
+        features = functional.relu(self.first(views.float() / 64.0 - 2.0))
+        features = functional.relu(self.second(features))
+        features = functional.relu(self.third(features))
+        return self.out(features.flatten(1))
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        return self.logit(views).sigmoid()

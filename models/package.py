@@ -1,0 +1,142 @@
+"""Fitted nets, limits and lineage -> a bundle: exported, checked against the nets themselves, with its card."""
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+from edge_agent.bundle import Bundle, BundleManifest, Lineage, NetName, Sensitivity, Thresholds, write_bundle
+from edge_agent.errors import ModelError
+from edge_agent.infer import Aggregator
+from edge_agent.origins import FEATURES
+from models.cases import Features
+from models.data import PREPROCESSING
+from models.export import check_parity, onnx_bytes
+from models.net import BubbleNet, CaseNet, LampNet, WaterNet
+
+NAME = "tankwatch"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nets:
+    """The four nets that are fitted. `detector` may come from a parent, already exported."""
+
+    detector: BubbleNet | bytes
+    aggregator: CaseNet
+    lamps: LampNet | bytes
+    water: WaterNet | bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What goes into a bundle beside the nets. `examples`: (n, 3, h, w) uint8 composites for the parity check."""
+
+    version: int
+    thresholds: Thresholds
+    sensitivity: Sensitivity
+    lineage: Lineage
+    card: str
+    fitted: Features
+    examples: np.ndarray
+
+
+def pack(path: Path, nets: Nets, content: Content) -> Bundle:
+    """Writes the bundle. Raises ModelError where a net and its ONNX disagree."""
+    manifest = BundleManifest(
+        name=NAME,
+        version=content.version,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        nets={},
+        preprocessing=PREPROCESSING,
+        thresholds=content.thresholds,
+        sensitivity=content.sensitivity,
+        lineage=content.lineage,
+        card=content.card,
+    )
+    return write_bundle(path, manifest, exported(nets, content), features_bytes(content.fitted))
+
+
+def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:
+    """ONNX of each net, checked against the net on real inputs."""
+    rng = np.random.default_rng(0)
+    lamps, waters = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((5, 3, 24, 24), (5, 1, 48, 64)))
+    return {
+        "detector": detector_bytes(nets.detector, content.examples),
+        "aggregator": _exported(nets.aggregator, content.fitted.values[:64], {0: torch.export.Dim.DYNAMIC}),
+        "lamps": _exported(nets.lamps, lamps, {0: torch.export.Dim.DYNAMIC}),
+        "water": _exported(nets.water, waters, {0: torch.export.Dim.DYNAMIC}),
+    }
+
+
+def detector_bytes(net: BubbleNet | bytes, examples: np.ndarray) -> bytes:
+    """The detector takes composites of any height and width that are multiples of its stride."""
+    free = {2: 4 * torch.export.Dim("rows", min=8, max=1024), 3: 4 * torch.export.Dim("columns", min=8, max=1024)}
+    return _exported(net, examples, free, batch=1)
+
+
+def features_bytes(fitted: Features) -> bytes:
+    """A .npy file: a row each of the features, leaky, weight and case, for retraining on top."""
+    table = np.column_stack([fitted.values, fitted.leaky, fitted.weight, fitted.case]).astype(np.float32)
+    out = io.BytesIO()
+    np.save(out, table, allow_pickle=False)
+    return out.getvalue()
+
+
+def fitted_features(bundle: Bundle) -> Features:
+    """What `features_bytes` wrote. Raises ModelError where the bundle carries none."""
+    if bundle.features is None:
+        raise ModelError("the parent bundle carries no features to train on: take a bundle made by 'train --recipe'")
+    try:
+        table = np.load(io.BytesIO(bundle.features), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ModelError(f"the parent bundle's features cannot be read ({error}): take another parent") from error
+    if table.ndim != 2 or table.shape[1] != len(FEATURES) + 3:
+        raise ModelError(f"the parent bundle's features have shape {table.shape}, {len(FEATURES) + 3} columns are needed")
+    values, leaky, weight, case = np.split(table, [len(FEATURES), len(FEATURES) + 1, len(FEATURES) + 2], axis=1)
+    return Features(values.copy(), leaky[:, 0] > 0.5, weight[:, 0].copy(), case[:, 0].astype(int))
+
+
+def same_scores(bundle: Bundle, net: CaseNet, values: np.ndarray) -> float:
+    """The largest difference between the shipped aggregator and the fitted one, row by row as the device asks."""
+    shipped = Aggregator(bundle.nets["aggregator"])
+    with torch.no_grad():
+        fitted = net(torch.from_numpy(values)).squeeze(1).numpy()
+    return float(max(abs(shipped.score(row) - score) for row, score in zip(values, fitted, strict=True)))
+
+
+def card(lines: list[str]) -> str:
+    """The model card: what it is for, what it was measured on, what nobody knows."""
+    return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
+
+
+def lineage(recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None) -> Lineage:
+    """Where a bundle comes from."""
+    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code)
+
+
+def lowered(thresholds: Thresholds, ok_below: float, leak_above: float) -> Thresholds:
+    """The chosen pair put in."""
+    return msgspec.structs.replace(thresholds, ok_below=ok_below, leak_above=leak_above)
+
+
+def _exported(net: torch.nn.Module | bytes, examples: np.ndarray, free: dict, *, batch: int = 4) -> bytes:
+    if isinstance(net, bytes):
+        return net
+    data = onnx_bytes(net, examples[:batch], free_axes=free)
+    check_parity(net, data, [examples[first : first + batch] for first in range(0, len(examples), batch)])
+    return data
+
+
+_CARD = [
+    "## For",
+    "Rising air bubbles from a leaking unit in a lit water tank, seen from the side by one fixed camera, tank views up",
+    "to 640x480 px. Not for other liquids, moving cameras, or as a safety component.",
+    "",
+    "## Not known",
+    "It was trained on a simulated station alone. What it does at a real one has to be measured there: thresholds do",
+    "not carry over, some forty judged clips of the station are needed to set them.",
+]
