@@ -84,9 +84,10 @@ class Plant:
         self._write_device(broker.port)
         self._engine = open_database(cloud)
         self._stack.callback(self._engine.dispose)
-        logins = {name: secrets.token_urlsafe(6) for name in ("expert", "quality")}
-        for name, password in logins.items():
-            accounts.add_user(self._engine, name, password, role=name)
+        roles: tuple[accounts.Role, ...] = ("expert", "quality")
+        logins = {role: secrets.token_urlsafe(9) for role in roles}
+        for role, password in logins.items():
+            accounts.add_user(self._engine, role, password, role, now=time.time())
         self._process("cloud", "ingest", config="cloud.toml")
         self._process("cloud", "web", config="cloud.toml")
         self._process("agent", "uplink", config="device.toml")
@@ -105,7 +106,9 @@ class Plant:
         status = self._agent.wait()
         reader.join()
         if status != 0:
-            raise TankwatchError(f"the agent ended with {status}; its words are in {self._folder / 'agent-inspect.log'}")
+            raise TankwatchError(
+                f"the agent ended with {status}; its words are in {self._folder / 'agent-inspect.log'}"
+            )
         if not self._options.headless:
             _say("\nthe station has finished; the review page stays up until Ctrl-C")
             signal.pause()

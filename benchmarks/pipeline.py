@@ -60,7 +60,9 @@ def run(argv: list[str]) -> int:
 def measure(size: tuple[int, int], bundle: Bundle, folder: Path, runs: int) -> dict:
     """Medians over `runs` alternations, CPU-ms a frame."""
     profile, video = _recording(size, folder)
-    bare, plumbing, whole = [], [], []
+    bare: list[float] = []
+    plumbing: list[float] = []
+    whole: list[float] = []
     for turn in range(runs + 1):
         timed = (
             _timed(lambda: _bare(video, profile, bundle)),
@@ -105,9 +107,10 @@ def _timed(loop: Callable[[], int]) -> float:
 def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> int:
     size, _ = working_view(profile, bundle.manifest.preprocessing)
     matrix = framing.homography(profile.tank_px, size)
-    session = Detector(bundle.nets["detector"], bundle.manifest.thresholds)._net._session  # noqa: SLF001
+    session = Detector(bundle.nets["detector"], bundle.manifest.thresholds)._net._session
     name, width, height = session.get_inputs()[0].name, size[0] // 4 * 4, size[1] // 4 * 4
-    capture, views, count = cv2.VideoCapture(str(video)), [], 0
+    capture, count = cv2.VideoCapture(str(video)), 0
+    views: list[np.ndarray] = []
     batch = np.empty((1, 3, height, width), np.uint8)
     while True:
         read, image = capture.read()
@@ -150,7 +153,7 @@ def _whole(video: Path, profile: StationProfile, bundle: Bundle, folder: Path) -
         sampling=Sampling(0.02, random.Random(1).random),
         open_clip=film_in(outbox.spool.draft, size, profile, bundle=bundle.ref, profile_sha256=None),
     )
-    clock = _DetectorClock(inspector._champion._detector)  # noqa: SLF001
+    clock = _DetectorClock(inspector._champion._detector)
     began = time.process_time()
     for frame in frames:
         for case in inspector.step(frame):
@@ -164,8 +167,8 @@ class _DetectorClock:
     """Adds up the CPU time of the detector's session."""
 
     def __init__(self, detector: Detector) -> None:
-        self.spent_s, self._net = 0.0, detector._net  # noqa: SLF001
-        detector._net = self  # type: ignore[assignment]  # noqa: SLF001
+        self.spent_s, self._net = 0.0, detector._net
+        detector._net = self  # type: ignore[assignment]
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""`bench verdict`: one continuous twin recording at several camera poses, through the whole agent, held against the truth.
+"""`bench verdict`: a continuous twin recording at several camera poses, the whole agent held against the truth.
 
 Each pose is calibrated by `calibrate fit` from its own first seconds. Every fifth scene of the last quarter is murky. The
 scenes are the twin's `reference` (docs/twin.md); with the shipped bundle their seeds are unseen.
@@ -13,9 +13,9 @@ from itertools import islice
 
 import cv2
 import numpy as np
+from calibration.fit import fit
 from tqdm import tqdm
 
-from calibration.fit import fit
 from calibration.look import at_pose
 from calibration.scene import Scene, StationLook, draw_scene, draw_station
 from calibration.truth import CaseTruth
@@ -77,7 +77,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--cases", type=int, default=100, help="immersions in all (default 100)")
     parser.add_argument("--poses", type=int, default=4, help="camera poses (default 4)")
     parser.add_argument("--seed", type=int, default=9000)
-    parser.add_argument("--json", action="store_true", help="the figures as one JSON object, and one line a case before")
+    parser.add_argument(
+        "--json", action="store_true", help="the figures as one JSON object, and one line a case before"
+    )
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
     ledger = measure(options.cases, options.poses, options.seed, open_bundle(shipped_bundle()))
@@ -176,4 +178,3 @@ def _brief(case: Case | None) -> dict | None:
         return None
     keys = ("started_s", "ended_s", "usable_s", "verdict", "score", "reason", "decision", "leak_at_px")
     return {key: getattr(case, key) for key in keys} | {"clarity": case.water.clarity, "framing": case.framing.status}
-

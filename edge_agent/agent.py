@@ -74,7 +74,7 @@ def _inspector(device: DeviceConfig, first: Frame, report: SelfReport, outbox: O
     profile, profile_sha256 = station.load(Path(device.station))
     champion = open_bundle(device.bundle or shipped_bundle())
     challenger = _challenger(device.challenger)
-    report.bundle, report.challenger = champion.ref, challenger and challenger.ref
+    report.bundle, report.challenger = champion.ref, challenger.ref if challenger else None
     size, _ = working_view(profile, champion.manifest.preprocessing)
     return make_inspector(
         first,
@@ -135,7 +135,7 @@ def _report(device: DeviceConfig, report: SelfReport, stop: threading.Event) -> 
 def _write_report(device: DeviceConfig, report: SelfReport) -> None:
     try:
         state.write(device.state_path, report.state())
-    except Exception as error:  # outermost loop of the reporting thread: inspection goes on whatever happens here
+    except Exception as error:  # noqa: BLE001 - outermost in its thread; inspection goes on whatever happens here
         _warn(f"the device's state was not written: {error}")
 
 

@@ -14,6 +14,7 @@ from edge_agent.records import (
     ChallengerVerdict,
     ClipRef,
     DecidedBy,
+    DecisionWord,
     FramingStatus,
     FramingSummary,
     Mode,
@@ -61,7 +62,7 @@ class OpenCase:
         self.case_id = case_id
         self.entered_s = entered_s
         self.left_s: float | None = None
-        self.decision = "none"
+        self.decision: DecisionWord = "none"
         self.decided_s: float | None = None
         self.frames = 0
         self.usable_s = 0.0
@@ -69,6 +70,7 @@ class OpenCase:
         self._dropped = 0
         self._framing_s: dict[FramingStatus, float] = {}
         self._faults_s: dict[str, float] = {}
+        self._fault_words: dict[str, str] = {}
         self._corners: list[int] = []
         self._shifts: list[float] = []
         self._clarities: list[float] = []
@@ -79,7 +81,11 @@ class OpenCase:
         now_s, last, self._last = sight.frame.monotonic_s, self._last, sight
         self.frames += 1
         self.left_s = immersion.left_s
-        if sight.signal.decision != "none" and self.decision == "none" and (sight.signal.since_s or 0) >= self.entered_s:
+        if (
+            sight.signal.decision != "none"
+            and self.decision == "none"
+            and (sight.signal.since_s or 0) >= self.entered_s
+        ):
             self.decision, self.decided_s = sight.signal.decision, sight.signal.since_s
         if sight.framing.status != "unchecked":
             self._corners.append(sight.framing.corners_seen)
@@ -103,11 +109,11 @@ class OpenCase:
             composites=composites,
             framing=self._framing(),
             water=self._water(murky_below),
-            fault=worst if fault_s > self._rest_s / 2 else "",
+            fault=self._fault_words[worst] if fault_s > self._rest_s / 2 else "",
         )
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
-        """The Case. `first_s`: the source's first frame, from which its seconds count; sequence 0 until it is stored."""
+        """The Case, with sequence 0 until it is stored. `first_s`: the source's first frame, from which seconds count."""
         assert self._last is not None
         now = self._last.frame
         verdict = said.verdict
@@ -150,8 +156,9 @@ class OpenCase:
         self._rest_s += passed_s
         self._framing_s[status] = self._framing_s.get(status, 0.0) + passed_s
         if sight.fault:
-            kind = sight.fault.split(" (")[0].rsplit(" for ", 1)[0]
+            kind = sight.fault.split(" (")[0]
             self._faults_s[kind] = self._faults_s.get(kind, 0.0) + passed_s
+            self._fault_words[kind] = sight.fault
         if sight.clarity is not None:
             self._clarities.append(sight.clarity)
         if sight.usable:

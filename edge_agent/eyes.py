@@ -126,7 +126,7 @@ def lamp_mask(profile: StationProfile, homography: np.ndarray, view_size_px: tup
     for lamp in profile.lamps:
         x, y, w, h = lamp.rect_px
         x0, y0, x1, y1 = x - w / 4, y - h / 4, x + w * 1.25, y + h * 1.25
-        corners = np.float64([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
+        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
         cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, homography))), 1)
     return mask.astype(bool)
 

@@ -68,7 +68,9 @@ def make_inspector(
     def judge(bundle: Bundle) -> Judge:
         return Judge(bundle, scale, size, strict=profile is not None)
 
-    lamps = LampReader(champion.nets["lamps"], profile.lamps, manifest.thresholds) if profile and profile.lamps else None
+    lamps = (
+        LampReader(champion.nets["lamps"], profile.lamps, manifest.thresholds) if profile and profile.lamps else None
+    )
     eyes = Eyes(
         profile,
         source,
@@ -176,7 +178,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple[tuple[int, int], float | None]:
-    """Size of the tank view that the nets see, and its pixels per mm: the profile's, but no larger than the bundle's."""
+    """Size of the tank view that the nets see, and its pixels per mm: the profile's, within the bundle's limit."""
     (width, height), (widest, highest) = profile.view_size_px, preprocessing.max_view_px
     ratio = min(1.0, widest / width, highest / height)
     size = (width, height) if ratio == 1.0 else (int(width * ratio) // 4 * 4, int(height * ratio) // 4 * 4)
@@ -190,8 +192,7 @@ def _framing_source(
         size, scale = working_view(profile, preprocessing)
         return framing.FramingWatch(profile, codes.MarkerReader(profile), size), size, scale
     height, width = first.image.shape[:2]
-    quad = framing.without_station(codes.read(first.image))
-    if quad is None:
-        quad = np.float64([[0, 0], [width, 0], [width, height], [0, height]])
+    marked = framing.without_station(codes.read(first.image))
+    quad = np.array([[0, 0], [width, 0], [width, height], [0, height]]) if marked is None else marked
     size = framing.view_size_for(quad, preprocessing.max_view_px)
     return FixedFraming(framing.homography(quad, size)), size, None

@@ -24,8 +24,8 @@ LATE_LAMP_S = 1.5
 class ClipSink(Protocol):
     """Where the pictures of the open case go."""
 
-    path: Path
-
+    @property
+    def path(self) -> Path: ...
     def frame(self, sight: Sight, *, since_settled_s: float | None) -> None: ...
     def finish(self, judge: Judge, verdict: Verdict) -> ClipRef: ...
     def discard(self) -> None: ...
@@ -158,8 +158,13 @@ class Inspector:
         self._case = self._clip = None
         self._eyes.anchor_anew()
         verdict = self._word(champion, case)
-        second = self._challenger and ChallengerVerdict.of(self._challenger.bundle.ref, self._word(self._challenger, case))
+        second = self._second_opinion(case)
         return self._record(case, ended_s, verdict, clip=clip, composites=champion.composites, second=second)
+
+    def _second_opinion(self, case: OpenCase) -> ChallengerVerdict | None:
+        if self._challenger is None:
+            return None
+        return ChallengerVerdict.of(self._challenger.bundle.ref, self._word(self._challenger, case))
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below

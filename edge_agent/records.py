@@ -38,7 +38,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marker:
-    """One of the tank's codes in a frame. `corners_px`: (4, 2) float32, the code's own TL, TR, BR, BL in camera pixels."""
+    """One of the tank's codes in a frame. `corners_px`: (4, 2) float32, its own TL, TR, BR, BL in camera pixels."""
 
     corner: Corner
     corners_px: np.ndarray

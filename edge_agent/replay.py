@@ -80,7 +80,11 @@ def replay(argv: list[str]) -> int:
     verdict = judge_again(clip, bundle)
     score = "" if verdict.score is None else f" {verdict.score:.3f}"
     words = f"{clip.header.case_id}: {verdict.verdict}{score}  {verdict.reason}"
-    print(msgspec.json.encode({"case_id": clip.header.case_id, **msgspec.to_builtins(verdict)}).decode() if options.json else words)
+    print(
+        msgspec.json.encode({"case_id": clip.header.case_id, **msgspec.to_builtins(verdict)}).decode()
+        if options.json
+        else words
+    )
     return 0
 
 

@@ -4,12 +4,20 @@ from datetime import UTC, datetime
 
 from edge_agent.camera import Camera
 from edge_agent.eyes import Sight
-from edge_agent.messages import Alarm, AlarmPriority, InputMetrics, OutcomeCounts, OutputMetrics, VerdictCounts
+from edge_agent.messages import (
+    Alarm,
+    AlarmPriority,
+    CameraWord,
+    InputMetrics,
+    OutcomeCounts,
+    OutputMetrics,
+    VerdictCounts,
+)
 from edge_agent.outbox import PendingCases
 from edge_agent.records import BundleRef, Case, Mode
 from edge_agent.state import DeviceState
 
-CAMERA_WORDS = {"ok": "ok", "waiting": "lost"}
+CAMERA_WORDS: dict[str, CameraWord] = {"ok": "ok", "waiting": "lost"}
 
 
 class SelfReport:
@@ -82,7 +90,12 @@ class SelfReport:
             ("camera", "high", camera_words, "units are not tested"),
             ("picture", "high", sight.fault if sight else "", "units are not tested"),
             ("framing", "high", framing, "units are not tested"),
-            ("water", "medium", "the water is murky: change the water" if self._murky else "", "small leaks are hidden"),
+            (
+                "water",
+                "medium",
+                "the water is murky: change the water" if self._murky else "",
+                "small leaks are hidden",
+            ),
             ("disk", "high", str(self._pending.fault or ""), "cases wait in memory and are lost at a power cut"),
         ]
         active = [(id, priority, words, effect) for id, priority, words, effect in troubles if words]

@@ -34,7 +34,9 @@ class Stabiliser:
             return
         self._xs, self._ys = columns.astype(np.float32), rows.astype(np.float32)
         values = smooth[rows, columns].astype(np.float32)
-        jacobian = np.stack([gx[rows, columns], gy[rows, columns], values - values.mean(), np.ones_like(values)], axis=1)
+        jacobian = np.stack(
+            [gx[rows, columns], gy[rows, columns], values - values.mean(), np.ones_like(values)], axis=1
+        )
         self._solve = np.linalg.pinv(jacobian).astype(np.float32)
         self._values = values
         self._level = values.mean()

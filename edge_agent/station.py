@@ -85,7 +85,9 @@ def load(path: Path) -> tuple[StationProfile, str]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StationError(f"station profile {path} cannot be read ({error.strerror}): make one with 'calibrate fit'") from error
+        raise StationError(
+            f"station profile {path} cannot be read ({error.strerror}): make one with 'calibrate fit'"
+        ) from error
     return parse(data, str(path)), hashlib.sha256(data).hexdigest()
 
 
@@ -94,7 +96,9 @@ def parse(data: bytes, name: str = "station.toml") -> StationProfile:
     try:
         return msgspec.toml.decode(data, type=StationProfile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StationError(f"station profile {name} is not usable: {error}: mend the line or run 'calibrate fit' again") from error
+        raise StationError(
+            f"station profile {name} is not usable: {error}: mend the line or run 'calibrate fit' again"
+        ) from error
 
 
 def dump(profile: StationProfile) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge_agent.bundle import Sensitivity, Thresholds
-from edge_agent.records import FramingSummary, Verdict, WaterSummary
+from edge_agent.records import FramingSummary, Verdict, VerdictWord, WaterSummary
 from edge_agent.station import StationProfile
 from edge_agent.visibility import smallest_leak_std_cm3_s
 
@@ -48,7 +48,9 @@ def decide(
     if finding is None or reason:
         return not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer")
     score = round(finding.score, 4)
-    word = "leak" if score > thresholds.leak_above else "ok" if score < thresholds.ok_below else "uncertain"
+    word: VerdictWord = (
+        "leak" if score > thresholds.leak_above else "ok" if score < thresholds.ok_below else "uncertain"
+    )
     return Verdict(
         verdict=word,
         score=score,
@@ -66,11 +68,11 @@ def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float 
     if watched.water.status == "murky":
         return f"the water is murky (clarity {watched.water.clarity:.2f}): change the water"
     if watched.usable_s < profile.required_hold_s:
-        cause = {"lost": ", the markers were covered", "shifted": ", the camera has moved"}.get(watched.framing.status, "")
-        return (
-            f"the unit could be watched for {watched.usable_s:.1f} s, {profile.required_hold_s:.1f} s are needed{cause}: "
-            f"{_cure(watched)}"
+        cause = {"lost": ", the markers were covered", "shifted": ", the camera has moved"}.get(
+            watched.framing.status, ""
         )
+        seen = f"the unit could be watched for {watched.usable_s:.1f} s, {profile.required_hold_s:.1f} s are needed"
+        return f"{seen}{cause}: {_cure(watched)}"
     required = profile.required_sensitivity_std_cm3_s
     if required is not None and smallest is not None and smallest > required:
         return (
@@ -81,4 +83,6 @@ def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float 
 
 
 def _cure(watched: Watched) -> str:
-    return {"lost": "clear the markers", "shifted": "run 'calibrate check'"}.get(watched.framing.status, "hold it longer")
+    return {"lost": "clear the markers", "shifted": "run 'calibrate check'"}.get(
+        watched.framing.status, "hold it longer"
+    )

@@ -27,16 +27,19 @@ class PictureWatch:
         self._previous = thumb
         level = float(np.median(thumb))
         if level < BLACK_LEVEL:
-            return f"the picture is black (median level {level:.0f}, limit {BLACK_LEVEL:.0f}): check the light and the lens"
+            return f"the picture is black (level {level:.0f}, limit {BLACK_LEVEL:.0f}): check the light and the lens"
         if level > WHITE_LEVEL:
-            return f"the picture is white (median level {level:.0f}, limit {WHITE_LEVEL:.0f}): lower the exposure"
+            return f"the picture is white (level {level:.0f}, limit {WHITE_LEVEL:.0f}): lower the exposure"
         if now_s - self._changed_s >= FROZEN_S:
-            return f"the picture has not changed for {now_s - self._changed_s:.1f} s (limit {FROZEN_S:.0f} s): restart the camera"
+            frozen_s = now_s - self._changed_s
+            return (
+                f"the picture is frozen ({frozen_s:.1f} s without change, limit {FROZEN_S:.0f} s): restart the camera"
+            )
         return ""
 
 
 def smallest_leak_std_cm3_s(px_per_mm: float | None, usable_s: float, sensitivity: Sensitivity) -> float | None:
-    """The smallest leak seen with 95 % probability: m95(k) * V_bubble / (r * T); None where scale or time is unknown."""
+    """The smallest leak seen with 95 % probability, m95(k) * V_bubble / (r * T); None where that is not known."""
     if px_per_mm is None or usable_s <= 0:
         return None
     diameter_cm = sensitivity.smallest_bubble_px / px_per_mm / 10

@@ -8,7 +8,12 @@ def follow(readings, fps=20):
     return [watch.step(reading, n / fps) for n, reading in enumerate(readings)]
 
 
-OFF, OK, LEAK, BOTH = {"ok": 0.1, "leak": 0.1}, {"ok": 0.9, "leak": 0.1}, {"ok": 0.0, "leak": 0.95}, {"ok": 0.9, "leak": 0.9}
+OFF, OK, LEAK, BOTH = (
+    {"ok": 0.1, "leak": 0.1},
+    {"ok": 0.9, "leak": 0.1},
+    {"ok": 0.0, "leak": 0.95},
+    {"ok": 0.9, "leak": 0.9},
+)
 
 
 def test_a_steady_lamp_is_a_decision_from_when_it_was_first_seen_lit():

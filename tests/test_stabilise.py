@@ -7,11 +7,13 @@ import pytest
 from edge_agent.stabilise import Stabiliser
 
 RNG = np.random.default_rng(3)
-SCENE = cv2.GaussianBlur((RNG.random((60, 80)) > 0.5).astype(np.float32).repeat(8, 0).repeat(8, 1) * 120 + 60, (0, 0), 1.2)
+SCENE = cv2.GaussianBlur(
+    (RNG.random((60, 80)) > 0.5).astype(np.float32).repeat(8, 0).repeat(8, 1) * 120 + 60, (0, 0), 1.2
+)
 
 
 def shaken(dx, dy, gain=1.0):
-    matrix = np.float32([[1, 0, dx], [0, 1, dy]])
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     moved = cv2.warpAffine(SCENE, matrix, (640, 480), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     return np.clip(moved * gain + RNG.normal(0, 3, moved.shape), 0, 255).astype(np.uint8)
 

@@ -1,5 +1,7 @@
 """A verdict only applies limits; `not_tested` says why."""
 
+from typing import Any
+
 import pytest
 
 from edge_agent.bundle import Sensitivity, Thresholds
@@ -15,7 +17,7 @@ THRESHOLDS = Thresholds(
 
 
 def profile(**changes):
-    settings = {
+    settings: dict[str, Any] = {
         "station": "TANK1",
         "frame_size_px": (640, 480),
         "tank_px": SQUARE,
@@ -36,7 +38,9 @@ def judged(score=0.5, station=None, **how):
     return decide(watched(**how), finding, station, thresholds=THRESHOLDS, sensitivity=Sensitivity())
 
 
-@pytest.mark.parametrize(("score", "word"), [(0.1, "ok"), (0.2, "uncertain"), (0.5, "uncertain"), (0.8, "uncertain"), (0.9, "leak")])
+@pytest.mark.parametrize(
+    ("score", "word"), [(0.1, "ok"), (0.2, "uncertain"), (0.5, "uncertain"), (0.8, "uncertain"), (0.9, "leak")]
+)
 def test_two_limits_make_three_answers(score, word):
     assert judged(score, profile()).verdict == word
 
