@@ -276,12 +276,17 @@ def without_password(source: str) -> str:
     return re.sub(r"//[^/@]*@", "//", source)
 
 
+def quiet_opencv() -> None:
+    """OpenCV and FFmpeg write their own lines to stderr, where people read ours."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def device_frames(
     source: str, now: Callable[[], float] = time.monotonic, utc: Callable[[], float] = time.time
 ) -> Iterator[Frame]:
     """Connects to a camera and yields its frames; StationError where it cannot be opened or stops."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    quiet_opencv()
     name = without_password(source)
     if source.startswith("/dev/"):
         capture = cv2.VideoCapture(source, cv2.CAP_V4L2)

@@ -1,6 +1,6 @@
 """Markers seen in a frame + the station's reference -> Framing: does the camera still frame the tank as it was set up?
 
-Also the geometry of the tank view: its homography, its size, the picture itself. Reading the codes is left to `codes`. PURE.
+Also the tank view's geometry: homography, size, the picture itself. Reading the codes is left to `codes`. PURE.
 """
 
 import re
@@ -71,7 +71,7 @@ def rectify(grey: np.ndarray, homography_px: np.ndarray, view_size_px: tuple[int
 
 
 def without_station(codes: Sequence[Code]) -> np.ndarray | None:
-    """(4, 2) float32 tank quadrilateral TL, TR, BR, BL where the picture holds all four codes of exactly one station."""
+    """(4, 2) float32 tank quadrilateral TL, TR, BR, BL where exactly one station shows all four codes."""
     stations: dict[str, dict[Corner, np.ndarray]] = {}
     for code in codes:
         station, _, corner = code.payload.partition(":")
@@ -111,7 +111,7 @@ class FramingWatch:
         now_s = frame.monotonic_s
         if self._framing is not None and self._due_s - PERIOD_S <= now_s < self._due_s:
             return self._framing
-        self._same_size(frame)
+        same_size(frame, self._profile)
         markers = self._read(frame.image)
         raw = check(markers, self._profile, self.view_size_px)
         calm = not self._suspicious(raw)
@@ -129,7 +129,7 @@ class FramingWatch:
         if self._recent[-1][0] - self._recent[0][0] < WATCH_S or len(self._recent) < LEAST_CHECKS:
             return None
         together = check(
-            _median([markers for _, markers in self._recent]),
+            median_of([markers for _, markers in self._recent]),
             self._profile,
             self.view_size_px,
         )
@@ -146,13 +146,15 @@ class FramingWatch:
         )
         return raw.shift_px > SUSPICIOUS_SHARE * shift or abs(raw.rotation_deg) > SUSPICIOUS_SHARE * rotation
 
-    def _same_size(self, frame: Frame) -> None:
-        height, width = frame.image.shape[:2]
-        if (width, height) != self._profile.frame_size_px:
-            wanted = "{}x{}".format(*self._profile.frame_size_px)
-            raise StationError(
-                f"the picture is {width}x{height}, the profile is for {wanted}: run 'calibrate fit' on this camera"
-            )
+
+def same_size(frame: Frame, profile: StationProfile) -> None:
+    """Raises StationError where the picture is not of the profile's size: pixels would mean other places."""
+    height, width = frame.image.shape[:2]
+    if (width, height) != profile.frame_size_px:
+        wanted = "{}x{}".format(*profile.frame_size_px)
+        raise StationError(
+            f"the picture is {width}x{height}, the profile is for {wanted}: run 'calibrate fit' on this camera"
+        )
 
 
 def check(
@@ -224,7 +226,7 @@ def _moved_alone(
     return (over[0], strayed) if still and abs(strayed) > limit_px else None
 
 
-def _median(checks: Sequence[Sequence[Marker]]) -> list[Marker]:
+def median_of(checks: Sequence[Sequence[Marker]]) -> list[Marker]:
     """Each marker that more than half of the checks saw, at the median of its places."""
     together = []
     for corner in CORNERS:
@@ -241,7 +243,8 @@ def _moved_words(motion: Motion, moved: np.ndarray, reference: StationProfile) -
         float(np.abs(moved[worst])),
         float(np.degrees(np.angle(motion.turn))),
     )
-    fact = f"the tank's corner {CORNERS[worst]} is {_px_and_mm(shift_px, reference)} off, turned by {rotation_deg:+.2f} degrees"
+    fact = f"the tank's corner {CORNERS[worst]} is {_px_and_mm(shift_px, reference)} off"
+    fact = f"{fact}, turned by {rotation_deg:+.2f} degrees"
     limit = f"limit {reference.tolerance_shift_px:.1f} px and {reference.tolerance_rotation_deg:.2f} degrees"
     return f"{fact}, {limit}: {_cure(motion, moved, reference)}"
 

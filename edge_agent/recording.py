@@ -1,6 +1,5 @@
 """Recordings -> Frames: video files and folders of images, as many frames as can be read, with a note on the rest."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agent.capture import quiet_opencv
 from edge_agent.errors import StationError
 from edge_agent.picture_size import picture_size
 from edge_agent.records import Frame
@@ -60,7 +60,7 @@ class VideoFile:
             self._capture = None
 
     def _opened(self) -> cv2.VideoCapture:
-        _quiet()
+        quiet_opencv()
         try:
             size = self._path.stat().st_size
             with self._path.open("rb"):
@@ -182,11 +182,5 @@ def _header_size(path: Path) -> tuple[int, int] | None:
 
 def _decoded(path: Path) -> np.ndarray | None:
     """(H, W, 3) uint8 BGR, or None where the file is no image."""
-    _quiet()
+    quiet_opencv()
     return cv2.imread(str(path), cv2.IMREAD_COLOR)
-
-
-def _quiet() -> None:
-    """OpenCV and FFmpeg write their own lines to stderr, where people read ours."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
