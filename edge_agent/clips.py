@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +18,17 @@ import cv2
 import msgspec
 import numpy as np
 
-from edge_agent import durable
+from edge_agent import clip_bytes, durable, pictures
+from edge_agent.clip_bytes import MAGIC
 from edge_agent.errors import StoreError
-from edge_agent.messages import CLIP_BYTES
-from edge_agent.picture_size import picture_size
+from edge_agent.messages import CLIP_BYTES, CLIP_SUFFIX
+from edge_agent.pictures import MAX_SIDE_PX
 from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingStatus, TankView
 
-MAGIC = b"TWCLIP1\n"
-SUFFIX = ".twclip"
+SUFFIX = CLIP_SUFFIX
 MAX_FRAMES = 20_000
-MAX_SIDE_PX = 4096
-MAX_RECORD_BYTES = 64 * 1024 * 1024
 _FRAMINGS: tuple[FramingStatus, ...] = ("ok", "shifted", "lost", "unchecked")
-_RECORD = struct.Struct("<cI")
-_CRC = struct.Struct("<I")
 _FRAME = struct.Struct("<QddB9dB")
-_LENGTH = struct.Struct("<I")
 
 
 class ClipHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +116,7 @@ class ClipWriter:
         except OSError as error:
             raise durable.failure(path, error) from error
         self._write(MAGIC)
-        self._record(b"H", msgspec.json.encode(header))
+        self._write(clip_bytes.record(b"H", msgspec.json.encode(header)))
 
     def frame(
         self,
@@ -147,9 +141,8 @@ class ClipWriter:
             )
         ]
         for picture in (view.grey, *lamp_crops):
-            data = _encoded(picture, *self._encoding)
-            parts += [_LENGTH.pack(len(data)), data]
-        self._record(b"F", b"".join(parts))
+            parts.append(clip_bytes.blob(pictures.encoded(picture, *self._encoding)))
+        self._write(clip_bytes.record(b"F", b"".join(parts)))
         self.frames += 1
 
     def evidence(self, composite: Composite, evidence: Evidence, origin_px: tuple[float, float] | None) -> None:
@@ -162,13 +155,13 @@ class ClipWriter:
             origin_px=None if origin_px is None else (float(origin_px[0]), float(origin_px[1])),
         )
         heat = np.rint(np.clip(evidence.heat, 0, 1) * 255).astype(np.uint8)
-        pictures = (composite.image[:, :, ::-1], heat)
-        blobs = [msgspec.json.encode(numbers)] + [_encoded(picture, ".png", []) for picture in pictures]
-        self._record(b"E", b"".join(_LENGTH.pack(len(blob)) + blob for blob in blobs))
+        shown = [pictures.encoded(picture, ".png", []) for picture in (composite.image[:, :, ::-1], heat)]
+        blobs = [msgspec.json.encode(numbers), *shown]
+        self._write(clip_bytes.record(b"E", b"".join(map(clip_bytes.blob, blobs))))
 
     def close(self, watch: Watch = Watch()) -> ClipRef:  # noqa: B008 - frozen
         """The clip is whole and on the disk."""
-        self._record(b"Z", msgspec.json.encode(_End(self.frames, watch)))
+        self._write(clip_bytes.record(b"Z", msgspec.json.encode(_End(self.frames, watch))))
         file = self._open_file()
         try:
             os.fsync(file.fileno())
@@ -185,10 +178,6 @@ class ClipWriter:
             self._file.close()
             self._file = None
         durable.remove(self.path)
-
-    def _record(self, kind: bytes, payload: bytes) -> None:
-        head = _RECORD.pack(kind, len(payload))
-        self._write(head + payload + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))))
 
     def _open_file(self) -> io.FileIO:
         if self._file is None:
@@ -240,9 +229,12 @@ class Clip:
             return None
         with self._open() as file:
             file.seek(self._evidence[0])
-            blobs = _blobs(file.read(self._evidence[1]), 3)
-        numbers, composite = _json(blobs[0], ClipEvidence), _decoded(blobs[1], cv2.IMREAD_COLOR)[:, :, ::-1]
-        heat = _decoded(blobs[2], cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+            blobs = clip_bytes.blobs(file.read(self._evidence[1]), 3)
+        numbers, composite = (
+            clip_bytes.decode(blobs[0], ClipEvidence),
+            pictures.decoded(blobs[1], cv2.IMREAD_COLOR)[:, :, ::-1],
+        )
+        heat = pictures.decoded(blobs[2], cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
         return EvidencePictures(numbers, composite, heat, blobs[1], blobs[2])
 
     def _open(self) -> BinaryIO:
@@ -261,7 +253,7 @@ class Clip:
         if file.read(len(MAGIC)) != MAGIC:
             raise StoreError(f"{self._name} is no clip: give a {SUFFIX} file")
         header: ClipHeader | None = None
-        for kind, at, payload in _records(file, size):
+        for kind, at, payload in clip_bytes.records(file, size):
             if header is None:
                 header = _header(kind, payload)
             elif kind == b"F":
@@ -269,7 +261,7 @@ class Clip:
             elif kind == b"E":
                 self._evidence = (at, len(payload))
             elif kind == b"Z":
-                end = _json(payload, _End)
+                end = clip_bytes.decode(payload, _End)
                 self.whole, self.watch = end.frames == len(self._frames), end.watch
                 break
             else:
@@ -290,10 +282,10 @@ class Clip:
         sequence, monotonic_s, taken_at, framing, *matrix, lamps = _FRAME.unpack_from(payload)
         if framing >= len(_FRAMINGS) or lamps > len(self.header.lamps):
             raise StoreError(f"{self._name} has a frame that does not fit its header: damaged")
-        pictures = _blobs(payload[_FRAME.size :], 1 + lamps)
-        grey = _decoded(pictures[0], cv2.IMREAD_GRAYSCALE, self.header.view_size_px)
+        blobs = clip_bytes.blobs(payload[_FRAME.size :], 1 + lamps)
+        grey = pictures.decoded(blobs[0], cv2.IMREAD_GRAYSCALE, self.header.view_size_px)
         view = TankView(grey, sequence, monotonic_s, np.array(matrix, np.float64).reshape(3, 3))
-        crops = tuple(_decoded(picture, cv2.IMREAD_COLOR) for picture in pictures[1:])
+        crops = tuple(pictures.decoded(blob, cv2.IMREAD_COLOR) for blob in blobs[1:])
         return ClipFrame(view, taken_at, _FRAMINGS[framing], crops)
 
 
@@ -302,63 +294,8 @@ def read(source: Path | bytes) -> Clip:
     return Clip(source)
 
 
-def _records(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, bytes]]:
-    """Kind, place of the payload and payload of each whole record; ends at the first that is broken."""
-    at = len(MAGIC)
-    while at + _RECORD.size + _CRC.size <= size:
-        head = file.read(_RECORD.size)
-        kind, length = _RECORD.unpack(head)
-        if length > MAX_RECORD_BYTES:
-            raise StoreError(f"clip has a record of {length} bytes, limit {MAX_RECORD_BYTES}: refused")
-        payload, check = file.read(length), file.read(_CRC.size)
-        if len(check) < _CRC.size or _CRC.unpack(check)[0] != zlib.crc32(payload, zlib.crc32(head)):
-            return
-        yield kind, at + _RECORD.size, payload
-        at += _RECORD.size + length + _CRC.size
-
-
 def _header(kind: bytes, payload: bytes) -> ClipHeader:
-    header = _json(payload, ClipHeader)
+    header = clip_bytes.decode(payload, ClipHeader)
     if kind != b"H" or not all(0 < side <= MAX_SIDE_PX for side in header.view_size_px):
         raise StoreError(f"clip's header is unusable (view {header.view_size_px}, limit {MAX_SIDE_PX} px): refused")
     return header
-
-
-def _json(payload: bytes, kind: type):
-    try:
-        return msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"clip holds a damaged record: {error}") from error
-
-
-def _blobs(payload: bytes, count: int) -> list[bytes]:
-    blobs, at = [], 0
-    for _ in range(count):
-        if at + _LENGTH.size > len(payload):
-            raise StoreError("clip holds a record that is too short: damaged")
-        (length,) = _LENGTH.unpack_from(payload, at)
-        blobs.append(payload[at + _LENGTH.size : at + _LENGTH.size + length])
-        at += _LENGTH.size + length
-    if at != len(payload):
-        raise StoreError("clip holds a record whose lengths do not add up: damaged")
-    return blobs
-
-
-def _encoded(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, np.ascontiguousarray(picture), options)
-    if not done:
-        raise ValueError(f"picture of shape {picture.shape} and type {picture.dtype} cannot be encoded as {suffix}")
-    return data.tobytes()
-
-
-def _decoded(data: bytes, flag: int, wanted_px: tuple[int, int] | None = None) -> np.ndarray:
-    size = picture_size(data)
-    if size is None or not all(0 < side <= MAX_SIDE_PX for side in size) or (wanted_px and size != tuple(wanted_px)):
-        raise StoreError(f"clip holds a picture of {size} px, wanted {wanted_px or 'at most 4096 a side'}: refused")
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise StoreError(f"clip holds a picture that cannot be decoded: {error}") from error
-    if picture is None or picture.shape[1::-1] != size:
-        raise StoreError("clip holds a picture that cannot be decoded: damaged")
-    return picture

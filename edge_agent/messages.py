@@ -11,6 +11,7 @@ from edge_agent.records import BundleRef, FramingStatus, Mode, WaterStatus
 
 PART_BYTES = 256 * 1024
 CLIP_BYTES = 512 * 1024 * 1024
+CLIP_SUFFIX = ".twclip"
 CLIP_TYPE = "application/x-tankwatch-clip"
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -77,6 +78,7 @@ class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
     resent: Count = 0
     reconnects: Count = 0
     resident_mb: float | None = None
+    """The most memory that the uplink has held."""
 
 
 class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):

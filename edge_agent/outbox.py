@@ -5,7 +5,6 @@ the very bytes ends the waiting. The database is a view of the spool: damaged or
 One process puts (`Outbox.open`), one sends (`Outbox.attach`); a second of either is refused.
 """
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -15,11 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 
-from edge_agent import durable, outbox_table
+from edge_agent import durable, locks, outbox_table
 from edge_agent.errors import StoreError
 from edge_agent.records import Case
 from edge_agent.spool import Spool, Stored
@@ -64,7 +62,7 @@ class Outbox:
         self.spool = spool
         self._database, self._role, self._clock = database, role, clock
         self._guard = threading.RLock()
-        self._lock = _lock(database.with_name(f"{role}.lock"), database)
+        self._lock = locks.lock(database.with_name(f"{role}.lock"), database)
         self.notes: list[str] = []
         """What had to be mended at start, for the log."""
         self._connect()
@@ -204,7 +202,7 @@ class Outbox:
                 ) from error
 
     def _connect(self) -> None:
-        with _borrowed(self._database, self._lock if self._role == "outbox" else None) as writing:
+        with locks.borrowed(self._database, self._lock if self._role == "outbox" else None) as writing:
             try:
                 self._rows = outbox_table.connect(self._database)
             except sqlite3.OperationalError as error:
@@ -276,40 +274,6 @@ class PendingCases:
             self._waiting.pop(0)
         self.fault = None
         return done
-
-
-def _lock(path: Path, database: Path, wait_s: float = 1.0) -> TextIO:
-    """Waits a little, because the uplink holds the other's lock for a moment while it mends the database."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a")  # noqa: SIM115 - held as long as the process lives
-    except OSError as error:
-        raise durable.failure(path, error) from error
-    until = time.monotonic() + wait_s
-    while not _taken(file):
-        if time.monotonic() > until:
-            file.close()
-            raise StoreError(f"outbox {database} is in use by another agent: stop it or give this one its own data_dir")
-        time.sleep(0.02)
-    return file
-
-
-def _taken(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _borrowed(database: Path, own: TextIO | None) -> Iterator[bool]:
-    """True where this process may mend the database: it puts (`own`), or nobody else does at the moment."""
-    if own is not None:
-        yield True
-        return
-    with open(database.with_name("outbox.lock"), "a") as file:
-        yield _taken(file)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

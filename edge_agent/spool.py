@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent import clips, durable, wire
+from edge_agent import durable, wire
 from edge_agent.errors import LinkError
-from edge_agent.messages import IDENTIFIER, SHA256
+from edge_agent.messages import CLIP_SUFFIX, IDENTIFIER, SHA256
 from edge_agent.records import Case
 
 CASE_SUFFIX = ".json"
@@ -47,13 +47,13 @@ class Spool:
 
     def draft(self, case_id: str) -> Path:
         """Where the clip of an open case is written; what is left there at start is removed."""
-        return self.folder / f"{case_id}{clips.SUFFIX}{durable.TEMPORARY}"
+        return self.folder / f"{case_id}{CLIP_SUFFIX}{durable.TEMPORARY}"
 
     def case_path(self, case_id: str) -> Path:
         return self.folder / f"{case_id}{CASE_SUFFIX}"
 
     def clip_path(self, sha256: str) -> Path:
-        return self.folder / f"{sha256}{clips.SUFFIX}"
+        return self.folder / f"{sha256}{CLIP_SUFFIX}"
 
     def keep_case(self, case: Case) -> Stored:
         """The case is on the disk, whatever happens next. Raises StoreError."""
@@ -85,7 +85,7 @@ class Spool:
 
     def clip_hashes(self) -> Iterator[str]:
         """Every clip in the spool, in no order."""
-        return _names(self.folder, clips.SUFFIX, SHA256)
+        return _names(self.folder, CLIP_SUFFIX, SHA256)
 
     def remove_drafts(self) -> int:
         """Whatever was not finished when the device stopped."""

@@ -4,6 +4,7 @@ Deliveries of cases and clips are `deliveries`' matter; here are status, alarms,
 """
 
 import logging
+import resource
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,6 +240,7 @@ class UplinkState:
             receipted=self._receipted,
             resent=self.deliveries.resent,
             reconnects=self._connects - 1,
+            resident_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         )
         seen = state.read(self.device.state_path)
         return Metrics(
