@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -108,13 +109,8 @@ def test_environment_of_a_python_that_was_replaced_is_not_trusted(tmp_path, chec
 
 
 def test_own_pip_is_found_where_python_has_no_ensurepip(tmp_path, monkeypatch):
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    bundled = importlib.util.find_spec("ensurepip")
-    assert bundled is not None and bundled.origin is not None, "this test takes pip's wheel from ensurepip"
-    shipped = [*(Path(bundled.origin).parent / "_bundled").glob("pip-*.whl"), *launcher.SYSTEM_WHEELS.glob("pip-*.whl")]
-    (wheels / shipped[0].name).symlink_to(shipped[0])
-    monkeypatch.setattr(launcher, "SYSTEM_WHEELS", wheels)
+    wheel_of_installed_pip(tmp_path)
+    monkeypatch.setattr(launcher, "SYSTEM_WHEELS", tmp_path)
     monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
     launcher.make(tmp_path / "env")
     assert launcher.read(tmp_path / "env" / "half-made") == ""
@@ -201,6 +197,20 @@ def test_edge_set_stays_under_360_mb_after_the_first_run(tmp_path):
     assert subprocess.run(command, cwd=tmp_path, env=quiet).returncode in (0, 1)
     held = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     assert held <= 360e6, f"{held / 1e6:.0f} MB"
+
+
+def wheel_of_installed_pip(folder):
+    """As Debian's python3-pip-whl holds one; scripts, which stand outside the package, are left out."""
+    pip = metadata.distribution("pip")
+    with zipfile.ZipFile(folder / f"pip-{pip.version}-py3-none-any.whl", "w") as wheel:
+        for part in pip.files or ():
+            path = Path(str(pip.locate_file(part)))
+            if ".." in part.parts or path.suffix == ".pyc":
+                continue
+            kept = (
+                [line for line in path.read_text().splitlines() if ".." not in line] if part.name == "RECORD" else None
+            )
+            wheel.writestr(str(part), path.read_bytes() if kept is None else "\n".join(kept))
 
 
 def _plain(requirement):
