@@ -74,10 +74,15 @@ def judge(case_id: str) -> Response | tuple[str, int]:
         review = _review(request.form)
     except msgspec.ValidationError:
         return _page(case_id, fault="Choose leak, ok or cannot tell.", form=request.form), 400
-    if fault := judgement.incomplete(review):
+    shelf = current_app.extensions["tankwatch"]
+    with shelf.engine.connect() as connection:
+        watchable = _row(connection, case_id).state == "stored"
+    fault = judgement.incomplete(review)
+    if review.judgement != "cannot_tell" and not watchable:
+        fault = "There is no video to judge by, so only “cannot tell” is possible."
+    if fault:
         return _page(case_id, fault=fault, form=request.form), 400
-    engine = current_app.extensions["tankwatch"].engine
-    if judgement.record(engine, case_id, review, current_user.name, db.now()) is None:
+    if judgement.record(shelf.engine, case_id, review, current_user.name, db.now()) is None:
         abort(404)
     return redirect(url_for("review.case", case_id=case_id))
 

@@ -1,0 +1,375 @@
+"""The experts' pages: blind until judged, nothing overwritten, nobody in who should not be."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cloud_fakes import BEGIN, a_case, a_clip, case_message, clip_messages
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from cloud_sync import accounts, cases, db, review_queue, triage, video
+from cloud_sync import config as cloud_config
+from cloud_sync.config import CloudConfig
+from cloud_sync.dead_letters import Message
+from cloud_sync.intake import Intake
+from cloud_sync.store import ClipStore
+from cloud_sync.tables import audit, reviews
+from cloud_sync.web import create_app, make_server
+from edge_agent import clips
+from edge_agent.errors import ConfigError, LinkError, StoreError
+from edge_agent.records import OutcomeWord, Sampled, SampledFor
+
+PASSWORD = "correct horse battery"
+TELLTALES = ("machine_leak", "human_leak", "disagreement", "0.98", "bubbles rise", "Machine says", "Inspector says", "unsure")
+
+
+class Site:
+    """A cloud with pages, and browsers without a window."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = CloudConfig(data_dir=str(folder / "cloud"))
+        self.app = create_app(self.config)
+        self.engine = self.app.extensions["tankwatch"].engine
+        self.store = ClipStore(self.config.folder)
+        self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
+        for name, role in (("erna", "expert"), ("emil", "expert"), ("quinn", "quality")):
+            accounts.add_user(self.engine, name, PASSWORD, role, now=1.0)
+
+    def case(self, sequence: int = 1, *, with_clip: bool = True, parts: int | None = None, **about) -> str:
+        """A case as it arrives; `parts`: only so many messages of its clip."""
+        case_id, path = a_case(sequence).case_id, self.folder / f"{sequence}.twclip"
+        ref = a_clip(path, frames=4, case_id=case_id, size=(96, 240)) if with_clip else None
+        messages = [case_message(a_case(sequence, clip=ref, **about))]
+        if with_clip:
+            messages += clip_messages(path, case_id, part_bytes=2000)[:parts]
+        self.intake.handle(messages, db.now())
+        return case_id
+
+    def browser(self, name: str = "erna") -> "Browser":
+        browser = Browser(self.app.test_client())
+        assert browser.sign_in(name, PASSWORD).status_code == 302
+        return browser
+
+
+class Browser:
+    """Fills in forms with their token, as a browser would."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+
+    def get(self, path: str, **more) -> TestResponse:
+        return self.client.get(path, **more)
+
+    def text(self, path: str) -> str:
+        answer = self.get(path)
+        assert answer.status_code == 200, path
+        return answer.get_data(as_text=True)
+
+    def send(self, path: str, fields: dict[str, str]) -> TestResponse:
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get(path.split("?")[0]).get_data(as_text=True))
+        assert token is not None
+        return self.client.post(path, data={"csrf_token": token[1], **fields})
+
+    def sign_in(self, name: str, password: str) -> TestResponse:
+        return self.send("/login", {"name": name, "password": password})
+
+    def judge(self, case_id: str, word: str = "ok", **fields: str) -> TestResponse:
+        if word != "cannot_tell":
+            fields.setdefault("familiar", "yes")
+        return self.send(f"/review/{case_id}?again=1", {"judgement": word, **fields})
+
+
+@pytest.fixture(scope="session")
+def _quick_passwords() -> Iterator[None]:
+    """argon2id as it is, but with little memory: these tests sign in dozens of times."""
+    from argon2 import PasswordHasher
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(accounts, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    accounts._nobodys_hash.cache_clear()
+    yield
+    patch.undo()
+    accounts._nobodys_hash.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, _quick_passwords) -> Site:
+    return Site(tmp_path)
+
+
+def test_nothing_but_the_login_and_health_is_shown_to_strangers(site: Site) -> None:
+    case_id = site.case()
+    stranger = Browser(site.app.test_client())
+    for path in ("/review", f"/review/{case_id}", "/cases", "/cases.csv", "/datasets", "/stations", f"/clips/{'a' * 64}.webm"):
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.headers["Location"].split("?")[0]) == (302, "/login")
+    assert stranger.get("/healthz").json == {"status": "ok"}
+    assert stranger.get("/readyz").status_code == 200
+
+
+def test_the_queue_and_the_case_tell_nothing_before_the_judgement(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser()
+    for page in (browser.text("/review"), browser.text(f"/review/{case_id}")):
+        assert case_id in page
+        assert [word for word in TELLTALES if word in page] == []
+    sha256 = _clip_of(browser.text(f"/review/{case_id}"))
+    assert browser.get(f"/clips/{sha256}/heat.png").status_code == 403
+    assert browser.get(f"/clips/{sha256}/composite.png").status_code == 403
+
+
+def test_after_the_judgement_everything_is_told(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser()
+    assert browser.judge(case_id, "ok", seen="trapped", note="stops after 2 s").status_code == 302
+    page = browser.text(f"/review/{case_id}")
+    for word in ("Machine says leak, inspector ok", "0.980", "bubbles rise from one point", "training set", "stops after 2 s"):
+        assert word in page
+    sha256 = _clip_of(page)
+    for name in ("composite", "heat"):
+        picture = browser.get(f"/clips/{sha256}/{name}.png")
+        assert picture.data.startswith(b"\x89PNG")
+
+
+def test_a_judged_case_leaves_the_queue_and_the_next_one_follows(site: Site) -> None:
+    first, second = site.case(1), site.case(2)
+    browser = site.browser()
+    assert browser.get("/review/next").headers["Location"] == f"/review/{first}"
+    browser.judge(first)
+    assert browser.get(f"/review/next?after={first}").headers["Location"] == f"/review/{second}"
+    browser.judge(second)
+    assert browser.get("/review/next").headers["Location"] == "/review"
+    assert "Nothing is waiting" in browser.text("/review")
+
+
+def test_a_second_judgement_is_added_and_said_plainly(site: Site) -> None:
+    case_id = site.case()
+    erna, emil = site.browser("erna"), site.browser("emil")
+    erna.judge(case_id, "ok")
+    page = emil.text(f"/review/{case_id}")
+    assert "Already reviewed by another expert" in page
+    assert "training set" not in page, "the second expert is as blind as the first"
+    emil.judge(case_id, "leak")
+    erna.judge(case_id, "leak")
+    assert "You have judged this case before" in erna.text(f"/review/{case_id}?again=1")
+    with site.engine.connect() as connection:
+        kept = connection.execute(sa.select(reviews).order_by(reviews.c.revision)).all()
+    assert [(row.revision, row.reviewer, row.judgement) for row in kept] == [
+        (1, "erna", "ok"),
+        (2, "emil", "leak"),
+        (3, "erna", "leak"),
+    ]
+
+
+def test_incomplete_and_invented_judgements_are_refused_with_a_word(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser()
+    for fields, words in (
+        ({"judgement": "leak"}, "familiar (F) or unfamiliar (U)"),
+        ({"judgement": "maybe", "familiar": "yes"}, "Choose leak, ok or cannot tell"),
+        ({"judgement": "ok", "familiar": "yes", "seen": "stream"}, "does not fit the judgement"),
+        ({"judgement": "ok", "familiar": "yes", "note": "x" * 2001}, "Choose leak, ok or cannot tell"),
+    ):
+        answer = browser.send(f"/review/{case_id}", fields)
+        assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True)
+    with site.engine.connect() as connection:
+        assert connection.execute(sa.select(reviews)).all() == []
+
+
+def test_a_form_without_its_token_is_refused(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser()
+    assert browser.client.post(f"/review/{case_id}", data={"judgement": "ok", "familiar": "yes"}).status_code == 400
+
+
+def test_a_clip_on_its_way_overdue_or_never_kept_is_shown_as_such(site: Site) -> None:
+    coming, none = site.case(1, parts=2), site.case(2, with_clip=False)
+    overdue = site.case(3, with_clip=True, parts=0)
+    with site.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE cases SET received_at = 1000 WHERE case_id = :id"), {"id": overdue})
+    browser = site.browser()
+    for case_id, words in ((coming, "still on its way"), (none, "no clip of this case"), (overdue, "never arrived")):
+        page = browser.text(f"/review/{case_id}")
+        assert words in page
+        assert 'value="leak"' not in page
+    queue = browser.text("/review")
+    assert all(words in queue for words in ("on its way", "never arrived", "no video kept"))
+    assert browser.judge(none, "leak").status_code == 400
+    assert browser.judge(none, "cannot_tell", seen="no_video").status_code == 302
+
+
+def test_roles_open_what_they_should_and_no_more(site: Site) -> None:
+    sha256 = _clip_of(site.browser("quinn").text(f"/review/{site.case()}"))
+    expert, quality = site.browser("erna"), site.browser("quinn")
+    for path in ("/cases", "/cases.csv", "/datasets", "/stations", f"/clips/{sha256}.twclip"):
+        assert (expert.get(path).status_code, quality.get(path).status_code) == (403, 200)
+
+
+def test_five_wrong_passwords_end_the_trying_for_a_while(site: Site) -> None:
+    browser = Browser(site.app.test_client())
+    for _ in range(accounts.FAILURES_NAME):
+        assert browser.sign_in("erna", "wrong wrong wrong").status_code == 401
+    assert browser.sign_in("erna", PASSWORD).status_code == 401
+    assert browser.sign_in("emil", PASSWORD).status_code == 302, "others are not locked out"
+    later = db.now() + accounts.FAILURES_WITHIN_S + 1
+    assert accounts.sign_in(site.engine, "erna", PASSWORD, "127.0.0.1", now=later) is not None
+    with site.engine.connect() as connection:
+        assert "sign_in_throttled" in connection.scalars(sa.select(audit.c.did)).all()
+
+
+def test_signing_in_leads_only_to_pages_of_ours(site: Site) -> None:
+    for target, goes_to in (("/cases", "/cases"), ("//evil.example/x", "/review"), ("/\\evil.example", "/review"), ("https://x", "/review")):
+        browser = Browser(site.app.test_client())
+        answer = browser.send(f"/login?next={target}", {"name": "quinn", "password": PASSWORD})
+        assert answer.headers["Location"] == goes_to
+
+
+def test_pages_allow_no_foreign_scripts_and_no_frames(site: Site) -> None:
+    answer = site.browser().get("/review")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "<script>" not in answer.get_data(as_text=True)
+    assert "style=" not in answer.get_data(as_text=True)
+
+
+def test_the_video_comes_in_ranges_and_with_its_frames_times(site: Site) -> None:
+    browser = site.browser()
+    sha256 = _clip_of(browser.text(f"/review/{site.case()}"))
+    whole = browser.get(f"/clips/{sha256}.webm")
+    part = browser.get(f"/clips/{sha256}.webm", headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.data) == (206, whole.data[10:20])
+    assert browser.get(f"/clips/{sha256}/times.json").json == pytest.approx([0.0, 0.067, 0.133, 0.2], abs=0.002)
+    assert browser.get(f"/clips/{'0' * 64}.webm").status_code == 404
+    assert browser.get("/clips/../../etc/passwd.webm").status_code == 404
+
+
+def test_a_clip_that_cannot_be_shown_stays_and_is_no_traceback(site: Site) -> None:
+    path = site.folder / "rot.twclip"
+    path.write_bytes(b"TWCLIP1\nrot" * 100)
+    sha256 = clips_sha256(path)
+    site.intake.handle(clip_messages(path, "x"), db.now())
+    assert site.browser().get(f"/clips/{sha256}.webm").status_code == 404
+    assert site.store.clip(sha256).read_bytes() == path.read_bytes()
+
+
+def test_frame_times_rise_whatever_the_camera_said() -> None:
+    assert list(video.ticks([5.0, 5.1, 5.1, 4.0, 900.0])) == [0, 100, 101, 102, 5102]
+    with pytest.raises(StoreError, match="nan"):
+        list(video.ticks([0.0, float("nan")]))
+
+
+def test_search_finds_by_time_and_bundle_and_the_csv_holds_the_same(site: Site) -> None:
+    for sequence in (1, 2, 70):
+        site.case(sequence, with_clip=False)
+    browser = site.browser("quinn")
+    asked = "from=2026-11-20T14:00&until=2026-11-20T15:00&bundle=3&verdict=leak"
+    rows = browser.text(f"/cases.csv?{asked}").strip().splitlines()
+    assert len(rows) == 3
+    page = browser.text(f"/cases?{asked}")
+    assert a_case(1).case_id in page
+    assert a_case(70).case_id not in page
+    assert "not understood" in browser.text("/cases?from=yesterday&bundle=x")
+    assert browser.get("/cases.csv?bundle=x").status_code == 400
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_quoted() -> None:
+    assert cases._cell("station", "=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert cases._cell("score", -0.5) == -0.5
+
+
+def test_the_summary_counts_what_must_be_reviewed_and_can_be(site: Site) -> None:
+    site.case(1)
+    site.case(2, parts=1)
+    site.case(3, verdict="ok", decision="ok", with_clip=False)
+    site.case(5, verdict="ok", decision="ok", sampled=Sampled("audit", 0.02))
+    site.intake.handle([Message("tankwatch/v1/plant/TANK1/case", b"{")], 1.0)
+    said = cases.summary(site.engine)
+    wanted = {"cases": 4, "review_needed": 3, "queued": 2, "awaiting_clip": 1, "without_clip": 0, "reviewed": 0}
+    assert said == {**wanted, "duplicated": 0, "missing": 1, "clips": 2, "dead_letters": 1}
+
+
+@pytest.mark.parametrize("sampled", ["disagreement", "unsure", "not_tested", "audit", "challenge", "none"])
+@pytest.mark.parametrize("outcome", ["agree", "machine_leak", "human_leak", "unsure", "not_tested", "undecided", "machine_only"])
+def test_the_database_asks_for_the_same_eyes_as_the_rule(sampled: SampledFor, outcome: OutcomeWord) -> None:
+    case = sa.select(sa.literal(sampled).label("sampled_for"), sa.literal(outcome).label("outcome")).subquery("cases")
+    condition = review_queue.needs_eye().compile(compile_kwargs={"literal_binds": True})
+    with sa.create_engine("sqlite://").connect() as connection:
+        found = connection.scalar(sa.select(sa.func.count()).select_from(case).where(sa.text(str(condition))))
+    assert bool(found) is triage.needs_eye(sampled, outcome)
+
+
+def test_disagreements_come_first_and_untested_cases_last(site: Site) -> None:
+    order = [
+        site.case(5),
+        site.case(4, verdict="uncertain"),
+        site.case(3, verdict="ok", sampled=Sampled("audit", 0.1)),
+        site.case(2, verdict="not_tested"),
+        site.case(1, with_clip=False),
+    ]
+    with site.engine.connect() as connection:
+        assert [waiting.case_id for waiting in review_queue.waiting(connection, db.now(), 24)] == order
+
+
+def test_a_dataset_is_made_and_shown_on_its_page(site: Site) -> None:
+    case_id = site.case()
+    quality = site.browser("quinn")
+    assert quality.send("/datasets", {"name": "weekly"}).status_code == 400
+    quality.judge(case_id, "ok", familiar="no")
+    made = quality.send("/datasets", {"name": "weekly"})
+    assert made.headers["Location"] == "/datasets/weekly/1"
+    assert case_id in quality.text("/datasets/weekly/1")
+    assert json.loads(quality.text("/datasets/weekly/1/manifest.jsonl"))["split"] == "test"
+    assert quality.get("/datasets/weekly/2").status_code == 404
+
+
+def test_a_taken_port_and_a_short_password_are_one_clear_line(site: Site) -> None:
+    first = make_server(_at_port(site, _free_port()))
+    with pytest.raises(LinkError, match="choose another port"):
+        make_server(_at_port(site, first.effective_port))
+    first.close()
+    with pytest.raises(ConfigError, match="at least 10"):
+        accounts.add_user(site.engine, "erna", "short", "expert", now=1.0)
+    with pytest.raises(ConfigError, match="cannot be added"):
+        accounts.add_user(site.engine, "e v a", PASSWORD, "expert", now=1.0)
+
+
+def test_a_user_is_added_from_the_command_line(site: Site, monkeypatch, capsys) -> None:
+    path = site.folder / "cloud.toml"
+    path.write_bytes(cloud_config.dump(site.config))
+    monkeypatch.setenv(accounts.PASSWORD_VARIABLE, PASSWORD)
+    assert accounts.user(["add", "nora", "--role", "admin", "--config", str(path)]) == 0
+    assert accounts.user(["list", "--config", str(path)]) == 0
+    assert "nora\tadmin" in capsys.readouterr().out
+    assert site.browser("nora").get("/stations").status_code == 200
+
+
+def clips_sha256(path: Path) -> str:
+    from edge_agent.wire import sha256_of
+
+    return sha256_of(path.read_bytes())
+
+
+def _at_port(site: Site, port: int) -> CloudConfig:
+    return CloudConfig(data_dir=site.config.data_dir, web=cloud_config.WebConfig(port=port))
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _clip_of(page: str) -> str:
+    found = re.search(r"/clips/([0-9a-f]{64})\.webm", page)
+    assert found is not None
+    return found[1]
