@@ -61,9 +61,12 @@ def test_first_call_installs_and_runs_the_second_only_runs(checkout):
     assert first.returncode == 0, first.stderr
     assert first.stdout == f"ran ['inspect', 'a b', '--json'] {checkout}/.venv\n"
     assert "first use" in first.stderr
-    began = time.monotonic()
-    second = call(checkout, "inspect")
-    assert time.monotonic() - began < 1.0
+    took_s = []
+    for _ in range(3):
+        began = time.monotonic()
+        second = call(checkout, "inspect")
+        took_s.append(time.monotonic() - began)
+    assert min(took_s) < 1.0
     assert (second.returncode, second.stderr) == (0, "")
 
 
