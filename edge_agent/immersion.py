@@ -30,7 +30,8 @@ class ImmersionLimits:
     """Share of taken cells that only a unit can have; hysteresis down to half of it."""
     move_level: float = 6.0
     """A cell that changed by more within `move_lag_s` has moved."""
-    move_share: float = 0.012
+    move_share: float = 0.035
+    """A moving unit changes 7 % of the cells and more, the densest column of bubbles 1 % (twin, five stations)."""
     move_lag_s: float = 0.25
     still_s: float = 0.3
     """A unit is at rest after this long without movement."""
