@@ -200,7 +200,10 @@ def _make_cases(device: DeviceConfig, journal: Path, plan: Plan) -> None:
                 continue
             draft = outbox.spool.draft(case.case_id) if case.sampled.reason != "none" else None
             if draft:
-                case = msgspec.structs.replace(case, clip=write_clip(draft, case))
+                # Every third clip has several parts, so that it is cut in the middle and has to resume.
+                large = number % 9 == 0
+                clip = write_clip(draft, case, view_px=(640, 480) if large else (160, 120))
+                case = msgspec.structs.replace(case, clip=clip)
             outbox.put(case, draft)
             file.write(case.case_id.encode() + b"\n")
             file.flush()
