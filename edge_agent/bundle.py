@@ -199,7 +199,7 @@ def _acceptable(info: zipfile.ZipInfo, expected: set[str], name: str) -> None:
         )
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 0x1:
         raise ModelError(
-            f"bundle {name}: member {info.filename} is compressed or encrypted, only stored members are read: pack it anew"
+            f"bundle {name}: member {info.filename} is compressed or encrypted, only stored ones are read: pack it anew"
         )
     limit = LARGEST_MEMBER.get(info.filename, LARGEST_NET)
     if info.file_size > limit:

@@ -79,7 +79,7 @@ class Detector:
         height, width = (size // STRIDE * STRIDE for size in image.shape[:2])
         if min(height, width) < SMALLEST_VIEW_PX:
             raise ModelError(
-                f"a tank view of {width}x{height} px is too small, {SMALLEST_VIEW_PX} px are needed: use a larger picture"
+                f"a tank view of {width}x{height} px, {SMALLEST_VIEW_PX} px are needed: use a larger picture"
             )
         if self._planes is None or self._planes.shape[2:] != (height, width):
             self._planes = np.empty((1, 3, height, width), np.uint8)

@@ -10,7 +10,7 @@ from edge_agent.station import Lamp
 
 CROP_PX = 24
 MARGIN = 0.3
-"""Of a lamp's size, on each side: a lamp that has moved a little is still in the crop, and its housing shows the light."""
+"""Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
 
 
 class LampReader:

@@ -120,10 +120,7 @@ def _tensor(data: bytes) -> None:
     numbers = 0
     for field, value in _fields(data, _TENSOR, "tensor"):
         if field == "dims":
-            for size in [value] if isinstance(value, int) else _varints(value):
-                items *= size
-                if not 0 <= items <= LARGEST_TENSOR_BYTES:
-                    raise _Fault(f"a tensor of more than {LARGEST_TENSOR_BYTES} items")
+            items = _times(items, value)
         elif field == "data_type":
             data_type = value if isinstance(value, int) else 0
         elif field == "data_location" and value != 0:
@@ -132,6 +129,19 @@ def _tensor(data: bytes) -> None:
             raw = _message(value)
         elif field in ("floats", "ints32", "ints64"):
             numbers += 1 if isinstance(value, int) else len(value)
+    _has_data(items, data_type, raw, numbers)
+
+
+def _times(items: int, dims: Value) -> int:
+    """Items of a tensor with further `dims`; a size of more than any tensor of ours ends the multiplication."""
+    for size in [dims] if isinstance(dims, int) else _varints(dims):
+        items *= size
+        if not 0 <= items <= LARGEST_TENSOR_BYTES:
+            raise _Fault(f"a tensor of more than {LARGEST_TENSOR_BYTES} items")
+    return items
+
+
+def _has_data(items: int, data_type: int, raw: bytes | None, numbers: int) -> None:
     if data_type not in ITEM_BYTES:
         raise _Fault(f"tensor data type {data_type} is not allowed")
     if raw is not None and len(raw) != items * ITEM_BYTES[data_type]:

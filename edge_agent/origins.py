@@ -31,7 +31,7 @@ COLUMN_MM = 10.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
 
-FEATURES = (
+OF_BEST = (
     "late_births",
     "late_slots",
     "late_slots_share",
@@ -44,6 +44,10 @@ FEATURES = (
     "rise",
     "highest_rise",
     "straightness",
+)
+"""Features of the most persistent origin."""
+FEATURES = (
+    *OF_BEST,
     "late_rising_tracks",
     "late_origins",
     "share_of_best_origin",
@@ -166,9 +170,7 @@ class Account:
 
     def _of_best(self, rising: Rising, best: Origin | None) -> dict[str, float]:
         if best is None:
-            names = ("late_births", "late_slots", "late_slots_share", "births_after_2.5_s", "births_second_half")
-            names += ("second_half_share", "regularity", "track_score", "rise_speed", "rise", "highest_rise")
-            return dict.fromkeys((*names, "straightness", "mean_birth_time", "spread_x"), 0.0)
+            return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0)
         births, members = np.array(best.births_s), np.array(best.members)
         middle_s = (self._settle_s + self._last_s) / 2
         second_half = int((births >= middle_s).sum())

@@ -62,22 +62,29 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
 
 def changed(pictures: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, 3, h, w) float32 pictures in grey levels and their rows, after mirroring, turning, zoom, light and shake."""
-    images, marks = torch.from_numpy(pictures).float(), torch.from_numpy(rows).clone()
+    images, marks = torch.from_numpy(pictures).clone(), torch.from_numpy(rows).clone()
     images, marks = _mirrored(images, marks, rng)
     images, marks = _turned(images, marks, rng)
-    images, marks = _zoomed(images, marks, rng)
+    images, marks = _zoomed(images.float(), marks, rng)
     return _lit(_shaken(images, rng), rng), marks
 
 
-def targets(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def targets(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, k, 6) rows -> (n, 2, c, c) wanted heat and other, (n, c, c) share of doubt."""
-    cell = (rows[..., :2] / STRIDE - 0.5).round()
-    reach = (rows[..., 5] / (3.5 * STRIDE)).clamp(0.7, 2.5)
-    grid = torch.arange(CELLS, dtype=torch.float32)
-    along = [torch.exp(-((grid - cell[..., axis, None]) ** 2) / (2 * reach[..., None] ** 2)) for axis in (0, 1)]
-    blobs = along[1][..., :, None] * along[0][..., None, :]
-    maps = [(blobs * (rows[..., 4] == kind)[..., None, None]).amax(1) for kind in (BUBBLE, OTHER, UNSURE)]
-    return torch.stack(maps[:2], dim=1), maps[2]
+    maps = torch.zeros(len(rows), 3, CELLS, CELLS)
+    which, row = (rows[..., 4] > 0).nonzero(as_tuple=True)
+    x, y, _, _, kind, diameter = rows[which, row].T
+    centre_x, centre_y = (x / STRIDE - 0.5).round(), (y / STRIDE - 0.5).round()
+    reach = (diameter / (3.5 * STRIDE)).clamp(0.7, 2.5)
+    near = torch.arange(-6, 7)
+    blob = torch.exp(-(near[:, None] ** 2 + near**2) / (2 * reach[:, None, None] ** 2))
+    at_y = (centre_y.long()[:, None, None] + near[:, None]).expand_as(blob)
+    at_x = (centre_x.long()[:, None, None] + near).expand_as(blob)
+    inside = (at_y >= 0) & (at_y < CELLS) & (at_x >= 0) & (at_x < CELLS)
+    plane = (which * 3 + kind.long() - 1)[:, None, None].expand_as(blob)
+    flat = (plane * CELLS + at_y) * CELLS + at_x
+    maps.view(-1).scatter_reduce_(0, flat[inside], blob[inside], "amax")
+    return maps[:, :2], maps[:, 2]
 
 
 def _loss(maps: torch.Tensor, rows: torch.Tensor, recipe: BubbleRecipe) -> torch.Tensor:
@@ -118,7 +125,7 @@ def _motion(maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch
 
 def _mirrored(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     flip = torch.from_numpy(rng.random(len(images)) < 0.5)
-    images = torch.where(flip[:, None, None, None], images.flip(3), images)
+    images[flip] = images[flip].flip(3)
     rows[flip, :, 0] = CROP_PX - rows[flip, :, 0]
     rows[flip, :, 2] *= -1
     return images, rows
@@ -127,8 +134,8 @@ def _mirrored(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator
 def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Upside down, backwards in time, or both: a bubble that goes down is something else, and it must be said."""
     over, back = (torch.from_numpy(rng.random(len(images)) < 0.12) for _ in range(2))
-    images = torch.where(over[:, None, None, None], images.flip(2), images)
-    images = torch.where(back[:, None, None, None], images.flip(1), images)
+    images[over] = images[over].flip(2)
+    images[back] = images[back].flip(1)
     rows[over, :, 1] = CROP_PX - rows[over, :, 1]
     rows[over, :, 3] *= -1
     rows[back, :, 2:4] *= -1
@@ -147,7 +154,8 @@ def _zoomed(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) 
     part = int(rng.integers(48, 112))
     left, top = (int(rng.integers(0, CROP_PX - part + 1)) for _ in range(2))
     scale = CROP_PX / part
-    images = functional.interpolate(images[:, :, top : top + part, left : left + part], (CROP_PX, CROP_PX), mode="bilinear")
+    piece = images[:, :, top : top + part, left : left + part]
+    images = functional.interpolate(piece, (CROP_PX, CROP_PX), mode="bilinear")
     rows[..., :2] = (rows[..., :2] - torch.tensor([left, top])) * scale
     rows[..., 2:4] *= scale
     rows[..., 5] *= scale
@@ -175,9 +183,14 @@ def _lit(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     def drawn(low: float, high: float, shape: tuple[int, ...] = (count, 1, 1, 1)) -> torch.Tensor:
         return torch.from_numpy(rng.uniform(low, high, shape).astype(np.float32))
 
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = (images - mean) * torch.exp(drawn(-0.6, 0.6)) + mean + drawn(-25, 25)
-    images = torch.where(drawn(0, 1) < 0.3, 255 - images, images)
-    images = images * (1 + drawn(-0.025, 0.025, (count, 3, 1, 1)) * (drawn(0, 1) < 0.5))
-    images = images + torch.randn_like(images) * drawn(0, 2.5) * (drawn(0, 1) < 0.4)
+    # In one step: (image - mean) * gain + mean + offset, some inverted, each frame with its own flicker.
+    mean = images[:, 1:2, ::4, ::4].mean(dim=(2, 3), keepdim=True)
+    gain = torch.exp(drawn(-0.6, 0.6))
+    offset = mean * (1 - gain) + drawn(-25, 25)
+    inverted = drawn(0, 1) < 0.3
+    gain, offset = torch.where(inverted, -gain, gain), torch.where(inverted, 255 - offset, offset)
+    flicker = 1 + drawn(-0.025, 0.025, (count, 3, 1, 1)) * (drawn(0, 1) < 0.5)
+    images = images * (gain * flicker) + offset * flicker
+    noisy = torch.from_numpy(rng.random(count) < 0.3)
+    images[noisy] += torch.randn_like(images[noisy]) * drawn(0, 2.5)[noisy]
     return images.clamp(0, 255).contiguous(memory_format=torch.channels_last)

@@ -44,7 +44,9 @@ class Features:
 
 def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float | None) -> CaseEvidence:
     """Runs the detector over a case's tank views; time counts from the first."""
-    compositor, times, bubbles = Compositor(PREPROCESSING, strict=False), [], []
+    compositor = Compositor(PREPROCESSING, strict=False)
+    times: list[tuple[float, float]] = []
+    bubbles = [np.empty((0, 6))]
     first_s, size = None, (0, 0)
     for view in views:
         first_s = view.monotonic_s if first_s is None else first_s
@@ -55,10 +57,8 @@ def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float 
         seen = detector.look(composite)
         bubbles.append(np.column_stack([np.full(len(seen.bubbles), len(times)), seen.bubbles]))
         times.append((composite.monotonic_s - first_s, seen.stir))
-    empty = np.empty((0, 6))
-    return CaseEvidence(
-        np.array(times, np.float32).reshape(-1, 2), np.concatenate([empty, *bubbles]).astype(np.float32), px_per_mm, size
-    )
+    rows = np.concatenate(bubbles).astype(np.float32)
+    return CaseEvidence(np.array(times, np.float32).reshape(-1, 2), rows, px_per_mm, size)
 
 
 def upside_down(views: Iterable[TankView]) -> Iterator[TankView]:
@@ -100,10 +100,12 @@ def rows_of(
 
 def together(parts: Iterable[Features]) -> Features:
     """All rows in one table."""
-    parts = list(parts)
-    if not parts:
-        return Features(np.empty((0, len(FEATURES)), np.float32), np.empty(0, bool), np.empty(0, np.float32), np.empty(0, int))
-    return Features(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "leaky", "weight", "case")))
+    nothing = Features(
+        np.empty((0, len(FEATURES)), np.float32), np.empty(0, bool), np.empty(0, np.float32), np.empty(0, int)
+    )
+    tables = [nothing, *parts]
+    columns = ("values", "leaky", "weight", "case")
+    return Features(*(np.concatenate([getattr(table, column) for table in tables]) for column in columns))
 
 
 def save(evidence: CaseEvidence, path: Path, *, leaky: bool = False, silent: bool = False) -> None:

@@ -17,7 +17,7 @@ LARGEST_DIFFERENCE = 1e-3
 
 
 def onnx_bytes(net: nn.Module, example: np.ndarray, *, free_axes: dict[int, torch.export.Dim]) -> bytes:
-    """The net as ONNX; `free_axes` of the input may have any size. Raises ModelError where the device would refuse it."""
+    """The net as ONNX; `free_axes` of the input may have any size. ModelError where the device would refuse it."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -43,9 +43,11 @@ def check_parity(net: nn.Module, data: bytes, batches: list[np.ndarray]) -> floa
     for batch in batches:
         with torch.no_grad():
             wanted = net(torch.from_numpy(batch)).numpy()
-        worst = max(worst, float(np.abs(session.run(None, {session.get_inputs()[0].name: batch})[0] - wanted).max()))
+        found = session.run(None, {session.get_inputs()[0].name: batch})[0]
+        worst = max(worst, float(np.abs(found - wanted).max()))
     if worst > LARGEST_DIFFERENCE:
-        raise ModelError(f"{type(net).__name__} and its ONNX differ by {worst:.2g}, limit {LARGEST_DIFFERENCE}: do not ship it")
+        name = type(net).__name__
+        raise ModelError(f"{name} and its ONNX differ by {worst:.2g}, limit {LARGEST_DIFFERENCE}: do not ship it")
     return worst
 
 

@@ -1,4 +1,4 @@
-"""The four nets. What they see of the pixels (differences, gain, clipping) is part of them, so the device cannot differ."""
+"""The four nets. What they make of the pixels (differences, gain, clipping) is part of them: devices cannot differ."""
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ MAPS = ("heat", "other", "dx", "dy", "vx", "vy")
 
 
 class BubbleNet(nn.Module):
-    """(n, 3, h, w) uint8 composites -> (n, 6, h/4, w/4): bubble, other moving thing, offset (cells), velocity (px per spacing).
+    """(n, 3, h, w) uint8 composites -> (n, 6, h/4, w/4): bubble, other moving thing, offset (cells), velocity (px).
 
     Fully convolutional, stride 4. What it sees: newest minus middle and middle minus oldest, clipped, and the middle
     frame itself through filters without a mean, so that neither light nor water level reaches the features.

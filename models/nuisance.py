@@ -14,7 +14,9 @@ Painter = Callable[[np.ndarray, float], None]
 """Draws its things of the time (s) onto a (h, w) float32 picture."""
 
 
-def pictures(seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300)) -> Iterator[tuple[float, np.ndarray]]:
+def pictures(
+    seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300)
+) -> Iterator[tuple[float, np.ndarray]]:
     """(time in s, (h, w) uint8 grey picture) of one make-believe clip."""
     rng = np.random.default_rng([seed, 81])
     width, height = size
@@ -40,7 +42,8 @@ def pictures(seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (
         picture += noise * rng.standard_normal(picture.shape, np.float32)
         grey = np.clip(picture, 0, 255).astype(np.uint8)
         if quality is not None:
-            grey = cv2.imdecode(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+            _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            grey = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
         yield now_s, grey
 
 
@@ -60,11 +63,11 @@ def _clutter(background: np.ndarray, rng: np.random.Generator) -> None:
     height, width = background.shape
     for _ in range(int(rng.integers(0, 14))):
         level = float(rng.uniform(0, 255))
-        first, second = (rng.uniform(0, 1, 2) * (width, height) for _ in range(2))
+        first, second = ((rng.uniform(0, 1, 2) * (width, height)).astype(int).tolist() for _ in range(2))
         if rng.random() < 0.6:
-            cv2.line(background, first.astype(int).tolist(), second.astype(int).tolist(), level, int(rng.integers(1, 12)), cv2.LINE_AA)
+            cv2.line(background, first, second, level, int(rng.integers(1, 12)), cv2.LINE_AA)
         else:
-            cv2.circle(background, first.astype(int).tolist(), int(rng.integers(3, 60)), level, -1, cv2.LINE_AA)
+            cv2.circle(background, first, int(rng.integers(3, 60)), level, -1, cv2.LINE_AA)
 
 
 def _camera(rng: np.random.Generator) -> Callable[[float], tuple[float, float]]:
@@ -97,11 +100,12 @@ def _swimmers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
         way = speed * now_s
         place = start + np.column_stack([np.cos(heading) * way, np.sin(heading) * way * 0.4])
         place += np.column_stack([8 * np.cos(swing * 2), 18 * swing])
-        for (x, y), angle, body, (back, belly) in zip(place % (np.array(size) + 60) - 30, heading + 0.3 * swing, length, level, strict=True):
+        place = place % (np.array(size) + 60) - 30
+        for (x, y), angle, body, (back, belly) in zip(place, heading + 0.3 * swing, length, level, strict=True):
             axes = (max(1, int(body / 2 * 8)), max(1, int(body * slender / 2 * 8)))
             at = (int(x * 8), int(y * 8))
-            cv2.ellipse(picture, at, axes, np.degrees(angle), 0, 360, float(back), -1, cv2.LINE_AA, 3)
-            cv2.ellipse(picture, at, (axes[0], axes[1] // 3), np.degrees(angle), 0, 360, float(belly), -1, cv2.LINE_AA, 3)
+            for half_axes, grey in ((axes, back), ((axes[0], axes[1] // 3), belly)):
+                cv2.ellipse(picture, at, half_axes, np.degrees(angle), 0, 360, float(grey), -1, cv2.LINE_AA, 3)
 
     return paint
 
@@ -120,7 +124,8 @@ def _fallers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
 def _discs(picture: np.ndarray, now_s: float, *, start, velocity, radius, levels, rim, size) -> None:
     place = (start + velocity * now_s) % (np.array(size) + 20) - 10
     for (x, y), r, level in zip(place, radius, levels, strict=True):
-        cv2.circle(picture, (int(x * 8), int(y * 8)), int(r * 8), float(level), 1 if rim and r > 2 else -1, cv2.LINE_AA, 3)
+        thick = 1 if rim and r > 2 else -1
+        cv2.circle(picture, (int(x * 8), int(y * 8)), int(r * 8), float(level), thick, cv2.LINE_AA, 3)
 
 
 def _drifters(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
@@ -140,14 +145,14 @@ def _drifters(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
 def _flames(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     """Fire and glare: bright ragged tongues that lick upwards, change shape as they go and are gone."""
     width, height = size
-    first, second = (texture(rng, (height * 2, width), 1.0) for _ in range(2))
+    clouds = [texture(rng, (height * 2, width), 1.0) for _ in range(2)]
     rise, bright, window = rng.uniform(60, 400, 2), rng.uniform(60, 220), _window(rng, size)
     level = rng.uniform(-0.3, 1.2)
     narrow = rng.uniform(0.5, 3.0)
 
     def paint(picture: np.ndarray, now_s: float) -> None:
-        parts = [np.roll(cloud, -int(up * now_s), axis=0)[:height] for cloud, up in ((first, rise[0]), (second, rise[1]))]
-        heat = (parts[0] + np.roll(parts[1], int(20 * np.sin(5 * now_s)), axis=1) - level) * narrow
+        low, high = (np.roll(cloud, -int(up * now_s), axis=0)[:height] for cloud, up in zip(clouds, rise, strict=True))
+        heat = (low + np.roll(high, int(20 * np.sin(5 * now_s)), axis=1) - level) * narrow
         picture += window * bright * np.clip(heat, 0, 1)
 
     return paint
@@ -163,7 +168,9 @@ def _glints(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
         height, width = picture.shape
         shine = np.maximum(0, np.sin(6.28 * rate * now_s + phase)) * level
         for (x, y), r, change in zip(place, radius, shine, strict=True):
-            cv2.circle(picture, (int(x * 8), int(y * 8)), int(r * 8), float(np.clip(picture[min(int(y), height - 1), min(int(x), width - 1)] + change, 0, 255)), -1, cv2.LINE_AA, 3)
+            around = picture[min(int(y), height - 1), min(int(x), width - 1)]
+            grey = float(np.clip(around + change, 0, 255))
+            cv2.circle(picture, (int(x * 8), int(y * 8)), int(r * 8), grey, -1, cv2.LINE_AA, 3)
 
     return paint
 
@@ -207,7 +214,8 @@ def _boxes(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     count = int(rng.integers(1, 4))
     sizes = (rng.uniform(0.05, 0.5, (count, 2)) * size).astype(int) + 4
     skins = [texture(rng, (int(h), int(w)), rng.uniform(3, 50)) + rng.uniform(20, 230) for w, h in sizes]
-    start, velocity = rng.uniform(-0.2, 1, (count, 2)) * size, rng.uniform(-200, 200, (count, 2)) * rng.uniform(0, 1, (count, 1))
+    start = rng.uniform(-0.2, 1, (count, 2)) * size
+    velocity = rng.uniform(-200, 200, (count, 2)) * rng.uniform(0, 1, (count, 1))
     velocity[rng.random(count) < 0.6, 1] = 0
     stops_s = rng.uniform(0.5, 6, count)
 
@@ -215,7 +223,8 @@ def _boxes(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
         for skin, at, pace, stop_s in zip(skins, start, velocity, stops_s, strict=True):
             high, wide = skin.shape
             x, y = (at + pace * min(now_s % (2 * stop_s), stop_s)) % (np.array(size) + (wide, high)) - (wide, high)
-            left, top, right, bottom = max(0, int(x)), max(0, int(y)), min(width, int(x) + wide), min(height, int(y) + high)
+            left, right = max(0, int(x)), min(width, int(x) + wide)
+            top, bottom = max(0, int(y)), min(height, int(y) + high)
             if left < right and top < bottom:
                 part = skin[top - int(y) : bottom - int(y), left - int(x) : right - int(x)]
                 picture[top:bottom, left:right] = part[: bottom - top, : right - left]

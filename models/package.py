@@ -95,7 +95,8 @@ def fitted_features(bundle: Bundle) -> Features:
     except (ValueError, EOFError, OSError) as error:
         raise ModelError(f"the parent bundle's features cannot be read ({error}): take another parent") from error
     if table.ndim != 2 or table.shape[1] != len(FEATURES) + 3:
-        raise ModelError(f"the parent bundle's features have shape {table.shape}, {len(FEATURES) + 3} columns are needed")
+        wanted = len(FEATURES) + 3
+        raise ModelError(f"the parent bundle's features have shape {table.shape}, {wanted} columns are needed")
     values, leaky, weight, case = np.split(table, [len(FEATURES), len(FEATURES) + 1, len(FEATURES) + 2], axis=1)
     return Features(values.copy(), leaky[:, 0] > 0.5, weight[:, 0].copy(), case[:, 0].astype(int))
 
@@ -113,7 +114,9 @@ def card(lines: list[str]) -> str:
     return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
 
 
-def lineage(recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None) -> Lineage:
+def lineage(
+    recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None
+) -> Lineage:
     """Where a bundle comes from."""
     return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code)
 

@@ -143,7 +143,8 @@ def _make_believe_views(seed: int) -> Iterator[TankView]:
 def _make_believe_crops(seed: int) -> Crops:
     rng = np.random.default_rng([seed, 141])
     compositor, found = Compositor(data.PREPROCESSING, strict=False), []
-    for number, (now_s, grey) in enumerate(nuisance.pictures(seed, seconds=CLIP_S, fps=float(rng.choice([15, 20, 30])))):
+    fps = float(rng.choice([15, 20, 30]))
+    for number, (now_s, grey) in enumerate(nuisance.pictures(seed, seconds=CLIP_S, fps=fps)):
         composite = compositor.push(TankView(grey, number, now_s, np.eye(3)))
         if composite is not None:
             found += [data.crop(composite.image, data.NOTHING, rng) for _ in range(CROPS_A_COMPOSITE)]

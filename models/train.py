@@ -63,13 +63,13 @@ RECIPES = {
     ),
 }  # fmt: skip
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
-"""Where the choice of limits begins. `murky_below`: share of light under which only large bubbles are seen in the twin."""
+"""Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 
 def train(argv: list[str], scenes: SceneSource) -> int:
     """`tankwatch train`. `scenes`: where simulated immersions come from."""
     options = _arguments().parse_args(argv)
-    torch.set_num_threads(options.jobs)
+    torch.set_num_threads(1 if options.jobs == 1 else 2)
     cv2.setNumThreads(1)
     out = options.out or SHIPPED
     if options.dataset and not options.out:
@@ -118,8 +118,8 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
 
     lamps, water = _gauges(recipe, place, log)
     words = [
-        f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station, the",
-        f"same that its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
+        f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station,",
+        f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
         "`evaluate` on other seeds gives the figures with bounds; docs/models.md keeps them.",
     ]
     content = Content(
@@ -177,14 +177,14 @@ def _log_to(path: Path | None) -> Log:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("tankwatch train", description="From simulated scenes or judged clips to a bundle.")
+    parser = argparse.ArgumentParser("tankwatch train", description="From scenes or judged clips to a bundle.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--recipe", choices=sorted(RECIPES), help="train from nothing on simulated scenes")
     what.add_argument("--dataset", type=Path, metavar="MANIFEST", help="train on judged clips, on top of a parent")
     parser.add_argument("--parent", type=Path, metavar="BUNDLE", help="with --dataset; default: the shipped bundle")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: the shipped bundle's place")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="kept results of the stages (default runs/train-NAME-SEED)")
-    parser.add_argument("--quick", action="store_true", help="the same way in a minute, for tests: the nets are no good")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="results of the stages (default runs/train-NAME-SEED)")
+    parser.add_argument("--quick", action="store_true", help="the same in a minute, for tests: the nets are no good")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     return parser

@@ -1,0 +1,69 @@
+"""`bundle show|verify FILE`: what a bundle holds, and whether it is whole and does what it says."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edge_agent.bundle import NET_NAMES, Bundle, open_bundle
+from edge_agent.infer import Aggregator, Detector
+from edge_agent.lamps import LampReader
+from edge_agent.origins import FEATURES
+from edge_agent.records import Composite, Frame
+from edge_agent.station import Lamp
+from edge_agent.water import WaterGauge
+
+
+def bundle(argv: list[str]) -> int:
+    """`tankwatch bundle`."""
+    parser = argparse.ArgumentParser("tankwatch bundle", description="What a bundle holds, and its checks.")
+    parser.add_argument("what", choices=("show", "verify"))
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(argv)
+    opened = open_bundle(options.file)
+    if options.what == "verify":
+        verify(opened)
+        print(f"{options.file} is whole: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
+    if options.json:
+        print(msgspec.json.encode(summary(opened)).decode())
+    elif options.what == "show":
+        print(words(opened))
+    return 0
+
+
+def verify(opened: Bundle) -> None:
+    """Runs each net once. Raises ModelError where one does not do what the device asks of it."""
+    thresholds = opened.manifest.thresholds
+    grey = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    Detector(opened.nets["detector"], thresholds).look(Composite(picture, 0.1, 0.05))
+    Aggregator(opened.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32))
+    lamps = tuple(Lamp(means, (10, 10, 20, 20)) for means in ("ok", "leak"))
+    LampReader(opened.nets["lamps"], lamps, thresholds).read(Frame(picture, 0, 0.0, 0.0))
+    WaterGauge(opened.nets["water"]).clarity(grey)
+
+
+def summary(opened: Bundle) -> dict:
+    """The manifest, the file's hash and the sizes of its nets."""
+    sizes = {name: len(opened.nets[name]) for name in NET_NAMES}
+    return {**msgspec.to_builtins(opened.manifest), "sha256": opened.sha256, "net_bytes": sizes}
+
+
+def words(opened: Bundle) -> str:
+    """The same for a person."""
+    manifest = opened.manifest
+    origin = manifest.lineage
+    lines = [
+        f"{manifest.name} version {manifest.version}, made {manifest.created_at}",
+        f"sha256      {opened.sha256}",
+        f"from        recipe {origin.recipe}, seed {origin.seed}, code {origin.code[:12]}",
+        f"dataset     {origin.dataset_sha256 or 'none: simulated scenes alone'}",
+        f"parent      {origin.parent_sha256 or 'none'}",
+    ]
+    lines += [f"net         {name:10} {len(opened.nets[name])} bytes, {manifest.nets[name][:12]}" for name in NET_NAMES]
+    for part in (manifest.thresholds, manifest.sensitivity, manifest.preprocessing):
+        lines += [f"{name:24}{value}" for name, value in msgspec.to_builtins(part).items()]
+    return "\n".join([*lines, "", manifest.card])
