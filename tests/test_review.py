@@ -2,13 +2,13 @@
 
 import json
 import re
-import sys
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import BEGIN, a_case, a_clip, case_message, clip_messages
+from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -20,12 +20,21 @@ from cloud_sync.intake import Intake
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import audit, reviews
 from cloud_sync.web import create_app, make_server
-from edge_agent import clips
 from edge_agent.errors import ConfigError, LinkError, StoreError
 from edge_agent.records import OutcomeWord, Sampled, SampledFor
+from edge_agent.wire import sha256_of
 
 PASSWORD = "correct horse battery"
-TELLTALES = ("machine_leak", "human_leak", "disagreement", "0.98", "bubbles rise", "Machine says", "Inspector says", "unsure")
+TELLTALES = (
+    "machine_leak",
+    "human_leak",
+    "disagreement",
+    "0.98",
+    "bubbles rise",
+    "Machine says",
+    "Inspector says",
+    "unsure",
+)
 
 
 class Site:
@@ -72,7 +81,9 @@ class Browser:
         return answer.get_data(as_text=True)
 
     def send(self, path: str, fields: dict[str, str]) -> TestResponse:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get(path.split("?")[0]).get_data(as_text=True))
+        token = re.search(
+            r'name="csrf_token" value="([^"]+)"', self.client.get(path.split("?")[0]).get_data(as_text=True)
+        )
         assert token is not None
         return self.client.post(path, data={"csrf_token": token[1], **fields})
 
@@ -106,7 +117,15 @@ def site(tmp_path: Path, _quick_passwords) -> Site:
 def test_nothing_but_the_login_and_health_is_shown_to_strangers(site: Site) -> None:
     case_id = site.case()
     stranger = Browser(site.app.test_client())
-    for path in ("/review", f"/review/{case_id}", "/cases", "/cases.csv", "/datasets", "/stations", f"/clips/{'a' * 64}.webm"):
+    for path in (
+        "/review",
+        f"/review/{case_id}",
+        "/cases",
+        "/cases.csv",
+        "/datasets",
+        "/stations",
+        f"/clips/{'a' * 64}.webm",
+    ):
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["Location"].split("?")[0]) == (302, "/login")
     assert stranger.get("/healthz").json == {"status": "ok"}
@@ -129,7 +148,13 @@ def test_after_the_judgement_everything_is_told(site: Site) -> None:
     browser = site.browser()
     assert browser.judge(case_id, "ok", seen="trapped", note="stops after 2 s").status_code == 302
     page = browser.text(f"/review/{case_id}")
-    for word in ("Machine says leak, inspector ok", "0.980", "bubbles rise from one point", "training set", "stops after 2 s"):
+    for word in (
+        "Machine says leak, inspector ok",
+        "0.980",
+        "bubbles rise from one point",
+        "training set",
+        "stops after 2 s",
+    ):
         assert word in page
     sha256 = _clip_of(page)
     for name in ("composite", "heat"):
@@ -224,7 +249,12 @@ def test_five_wrong_passwords_end_the_trying_for_a_while(site: Site) -> None:
 
 
 def test_signing_in_leads_only_to_pages_of_ours(site: Site) -> None:
-    for target, goes_to in (("/cases", "/cases"), ("//evil.example/x", "/review"), ("/\\evil.example", "/review"), ("https://x", "/review")):
+    for target, goes_to in (
+        ("/cases", "/cases"),
+        ("//evil.example/x", "/review"),
+        ("/\\evil.example", "/review"),
+        ("https://x", "/review"),
+    ):
         browser = Browser(site.app.test_client())
         answer = browser.send(f"/login?next={target}", {"name": "quinn", "password": PASSWORD})
         assert answer.headers["Location"] == goes_to
@@ -254,7 +284,7 @@ def test_the_video_comes_in_ranges_and_with_its_frames_times(site: Site) -> None
 def test_a_clip_that_cannot_be_shown_stays_and_is_no_traceback(site: Site) -> None:
     path = site.folder / "rot.twclip"
     path.write_bytes(b"TWCLIP1\nrot" * 100)
-    sha256 = clips_sha256(path)
+    sha256 = sha256_of(path.read_bytes())
     site.intake.handle(clip_messages(path, "x"), db.now())
     assert site.browser().get(f"/clips/{sha256}.webm").status_code == 404
     assert site.store.clip(sha256).read_bytes() == path.read_bytes()
@@ -297,7 +327,9 @@ def test_the_summary_counts_what_must_be_reviewed_and_can_be(site: Site) -> None
 
 
 @pytest.mark.parametrize("sampled", ["disagreement", "unsure", "not_tested", "audit", "challenge", "none"])
-@pytest.mark.parametrize("outcome", ["agree", "machine_leak", "human_leak", "unsure", "not_tested", "undecided", "machine_only"])
+@pytest.mark.parametrize(
+    "outcome", ["agree", "machine_leak", "human_leak", "unsure", "not_tested", "undecided", "machine_only"]
+)
 def test_the_database_asks_for_the_same_eyes_as_the_rule(sampled: SampledFor, outcome: OutcomeWord) -> None:
     case = sa.select(sa.literal(sampled).label("sampled_for"), sa.literal(outcome).label("outcome")).subquery("cases")
     condition = review_queue.needs_eye().compile(compile_kwargs={"literal_binds": True})
@@ -351,19 +383,11 @@ def test_a_user_is_added_from_the_command_line(site: Site, monkeypatch, capsys) 
     assert site.browser("nora").get("/stations").status_code == 200
 
 
-def clips_sha256(path: Path) -> str:
-    from edge_agent.wire import sha256_of
-
-    return sha256_of(path.read_bytes())
-
-
 def _at_port(site: Site, port: int) -> CloudConfig:
     return CloudConfig(data_dir=site.config.data_dir, web=cloud_config.WebConfig(port=port))
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -36,6 +36,7 @@ const pickKind = (number) => {
   if (input) { input.checked = true; input.dispatchEvent(new Event("change", { bubbles: true })); }
 };
 
+form.noValidate = true; // our own words say which key is missing
 form.addEventListener("change", (event) => {
   if (event.target.name === "judgement") showQuestions();
   say("");

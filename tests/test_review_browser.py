@@ -1,0 +1,185 @@
+"""In a real browser: the video plays at once, the keys judge, and the example lies in the dataset."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cloud_fakes import a_case, a_clip, case_message, clip_messages
+
+from cloud_sync import accounts, dataset, db, judgement
+from cloud_sync import config as cloud_config
+from cloud_sync.config import CloudConfig, WebConfig
+from cloud_sync.intake import Intake
+from cloud_sync.store import ClipStore
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+ARGUMENTS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "correct horse battery"
+PATIENCE_S = 20
+
+
+class Site:
+    """A cloud with two judgeable cases, and `cloud web` as a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=_free_port()))
+        (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
+        self.engine = db.open_database(config)
+        store = ClipStore(config.folder)
+        intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
+        for sequence, verdict, decision in ((1, "leak", "ok"), (2, "ok", "leak")):
+            path, case_id = folder / f"{sequence}.twclip", a_case(sequence).case_id
+            ref = a_clip(path, frames=30, case_id=case_id)
+            case = a_case(sequence, verdict=verdict, decision=decision, clip=ref)
+            intake.handle([case_message(case), *clip_messages(path, case_id)], db.now())
+        accounts.add_user(self.engine, "erna", PASSWORD, "quality", now=db.now())
+        self.address = f"http://127.0.0.1:{config.web.port}"
+        command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(folder / "cloud.toml")]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        assert self.process.stderr is not None
+        assert "review page" in self.process.stderr.readline()
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=PATIENCE_S)
+
+    def reviews(self, sequence: int) -> list[judgement.Kept]:
+        with self.engine.connect() as connection:
+            return judgement.reviews_of(connection, a_case(sequence).case_id)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def page(chromium, site: Site) -> Iterator:
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.goto(f"{site.address}/review")
+    page.fill("#name", "erna")
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    _ready(page, "#start")
+    yield page
+    assert faults == []
+    context.close()
+
+
+def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(site: Site, page) -> None:
+    page.keyboard.press("Enter")
+    _ready(page, "#video")
+    assert _plays(page), "the video plays at once"
+    assert page.locator("#verdict").count() == 0
+    for key in ("o", "2", "f", "Enter"):
+        page.keyboard.press(key)
+    _ready(page, "#revealed")
+    assert [page.inner_text(f"#{name}") for name in ("your-word", "verdict", "decision")] == ["OK", "Leak", "OK"]
+    assert page.evaluate("() => document.getElementById('heat').naturalWidth > 0 || 'heat'") in (True, "heat")
+    (review,) = site.reviews(1)
+    assert (review.judgement, review.seen, review.familiar, review.split) == ("ok", "trapped", True, "train")
+    page.keyboard.press("n")
+    page.wait_for_url(f"**/review/{a_case(2).case_id}")
+    page.goto(f"{site.address}/datasets")
+    assert page.inner_text("#count-train") == "1"
+    released = dataset.release(site.engine, "weekly", db.now())
+    assert a_case(1).case_id.encode() in (dataset.manifest_of(site.engine, "weekly", released.version) or b"")
+
+
+def test_frames_are_stepped_and_speed_is_changed_by_keyboard(page) -> None:
+    page.keyboard.press("Enter")
+    _ready(page, "#video")
+    assert _plays(page)
+    page.keyboard.press(" ")
+    assert _becomes(page, "video.paused")
+    page.evaluate("() => { document.getElementById('video').currentTime = 0.5; }")
+    before = page.evaluate("() => document.getElementById('video').currentTime")
+    page.keyboard.press(".")
+    assert _becomes(page, f"Math.abs(video.currentTime - {before} - 0.066) < 0.05 && video.currentTime > {before}")
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    assert _becomes(page, f"video.currentTime < {before}")
+    page.keyboard.press("[")
+    assert _becomes(page, "video.playbackRate === 0.5")
+    page.keyboard.press("]")
+    page.keyboard.press("]")
+    assert _becomes(page, "video.playbackRate === 2")
+
+
+def test_what_is_missing_is_said_and_letters_in_the_note_judge_nothing(site: Site, page) -> None:
+    page.keyboard.press("Enter")
+    _ready(page, "#video")
+    page.keyboard.press("Enter")
+    assert "Choose leak (L)" in page.inner_text("#fault")
+    page.keyboard.press("l")
+    page.keyboard.press("Enter")
+    assert "familiar (F) or unfamiliar (U)" in page.inner_text("#fault")
+    page.keyboard.press("t")
+    page.keyboard.type("foul, o u c")
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    page.keyboard.press("Enter")
+    _ready(page, "#revealed")
+    (review,) = site.reviews(1)
+    assert (review.judgement, review.familiar, review.note, review.split) == ("leak", False, "foul, o u c", "pool")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (800, 1100)])
+def test_nothing_is_cut_off_and_the_submit_button_is_on_the_screen(page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.keyboard.press("Enter")
+    _ready(page, "#video")
+    page.keyboard.press("o")
+    page.wait_for_selector(".familiar:not([hidden])")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(
+        "() => document.querySelector('#judge .primary').getBoundingClientRect().bottom <= window.innerHeight"
+    )
+
+
+def _ready(page, selector: str) -> None:
+    """The page is there and listens to keys."""
+    page.wait_for_selector(selector)
+    page.wait_for_load_state("domcontentloaded")
+
+
+def _plays(page) -> bool:
+    return _becomes(page, "video.readyState >= 2 && !video.paused && video.currentTime > 0.2")
+
+
+def _becomes(page, condition: str) -> bool:
+    """Asks again and again; the page's own policy forbids the browser to wait for it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if page.evaluate(f"() => {{ const video = document.getElementById('video'); return {condition}; }}"):
+            return True
+        page.wait_for_timeout(20)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
