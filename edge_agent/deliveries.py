@@ -101,7 +101,7 @@ class Deliveries:
         return [Publish(self.topics.case, case.payload) for case in [case for case, _ in due] + fresh]
 
     def _announce(self, now_s: float) -> Publish | None:
-        """The manifest of the next clip: one that is due again, or a new one."""
+        """The manifest of the next clip, due again or new. The answer says where to begin, or that it is there."""
         under_way = frozenset(sha256 for sha256, attempt in self._clips.items() if attempt.due_s > now_s)
         waiting = self.outbox.waiting_clips(1, under_way) if len(under_way) < UNRECEIPTED_CLIPS else []
         size = self._whole(waiting[0]) if waiting else 0
@@ -109,10 +109,9 @@ class Deliveries:
             return None
         clip, parts = waiting[0], -(-size // PART_BYTES)
         attempt = self._clips.setdefault(clip.sha256, _Attempt(now_s))
-        asks = attempt.tries > 0 or clip.next_part > 0
-        self.resent += asks
+        self.resent += attempt.tries > 0
         _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
-        self._run = _ClipRun(clip, parts, 0, now_s + FIRST_RETRY_S if asks else None)
+        self._run = _ClipRun(clip, parts, 0, now_s + FIRST_RETRY_S)
         manifest = ClipManifest(sha256=clip.sha256, bytes=size, parts=parts, case_id=clip.case_id)
         return Publish(self.topics.clip_manifest(clip.sha256), wire.encode(manifest))
 

@@ -48,6 +48,8 @@ class Cloud:
         if topic.kind == "case" and self.receipts:
             case = wire.decode(message.payload, Case)
             self._receipt(cases=((case.case_id, wire.sha256_of(message.payload)),))
+        if topic.kind == "clip_manifest" and self.receipts:
+            self._receipt(parts=((topic.id, 0),))
         if topic.kind == "clip_part" and self.receipts:
             parts = b"".join(payload for kind, payload in self.heard if kind == "clip_part")
             self._receipt(clips=(wire.sha256_of(parts),))

@@ -130,6 +130,8 @@ def test_a_clip_follows_its_case_and_goes_in_parts_behind_its_manifest(talk):
     assert parts_in(out) == []
     out = talk.drain(talk.receipt(cases=receipts_for(out)))
     manifest = wire.decode(out[0].payload, ClipManifest)
+    assert parts_in(out) == []
+    out += talk.drain(talk.receipt(parts=((case.clip.sha256, 0),)))
     data = b"".join(message.payload for message in out[1:])
     assert (manifest.sha256, manifest.bytes, manifest.case_id) == (case.clip.sha256, case.clip.bytes, case.case_id)
     assert parts_in(out) == list(range(manifest.parts)) and manifest.parts > 3
@@ -142,9 +144,12 @@ def test_a_clip_resumes_where_the_cloud_asks_after_the_connection_broke(talk):
     case = talk.put(3, clip=True, frames=20)
     out = talk.drain(Connected())
     talk.acknowledge = False
-    first = talk.step(talk.receipt(cases=receipts_for(out)))
-    total = wire.decode(first[0].payload, ClipManifest).parts
-    talk.step(Disconnected())
+    begin = talk.receipt(parts=((case.clip.sha256, 0),))
+    announced = talk.step(talk.receipt(cases=receipts_for(out)))
+    first = talk.step(begin)
+    total = wire.decode(announced[0].payload, ClipManifest).parts
+    assert parts_in(first)
+    talk.step(Acknowledged(), Disconnected())
     again = talk.step(*[Acknowledged()] * len(first), Connected(), after_s=60)
     assert [m.topic for m in again if m.topic == TOPICS.clip_manifest(case.clip.sha256)] and parts_in(again) == []
     assert parts_in(talk.drain(talk.receipt(parts=((case.clip.sha256, 2),)))) == list(range(2, total))
@@ -153,28 +158,40 @@ def test_a_clip_resumes_where_the_cloud_asks_after_the_connection_broke(talk):
 def test_an_overdue_clip_asks_first_and_goes_on_from_the_kept_hint_when_nobody_answers(talk):
     case = talk.put(3, clip=True, frames=20)
     out = talk.drain(Connected())
-    total = max(parts_in(talk.drain(talk.receipt(cases=receipts_for(out))))) + 1
+    talk.drain(talk.receipt(cases=receipts_for(out)))
+    total = max(parts_in(talk.drain(talk.receipt(parts=((case.clip.sha256, 0),))))) + 1
     talk.drain(talk.receipt(parts=((case.clip.sha256, 3),)))
     out = talk.drain(after_s=30)
     assert TOPICS.clip_manifest(case.clip.sha256) in [m.topic for m in out] and parts_in(out) == []
     assert parts_in(talk.drain(after_s=11)) == list(range(3, total))
 
 
+def test_a_clip_that_the_cloud_has_already_is_not_sent(talk):
+    case = talk.put(3, clip=True, frames=20)
+    out = talk.drain(Connected())
+    talk.drain(talk.receipt(cases=receipts_for(out)))
+    assert parts_in(talk.drain(talk.receipt(clips=(case.clip.sha256,)), after_s=1)) == []
+    assert parts_in(talk.drain(after_s=20)) == [] and talk.outbox.backlog().clips == 0
+
+
 def test_progress_reports_do_not_turn_a_running_clip_back(talk):
     case = talk.put(3, clip=True, frames=60)
+    out = talk.drain(Connected())
+    talk.drain(talk.receipt(cases=receipts_for(out)))
     talk.acknowledge = False
-    out = talk.step(Connected())
-    first = talk.step(*[Acknowledged()] * len(out), talk.receipt(cases=receipts_for(out)))
+    first = talk.step(talk.receipt(parts=((case.clip.sha256, 0),)))
     sent = parts_in(first)
     more = talk.step(*[Acknowledged()] * len(first), talk.receipt(parts=((case.clip.sha256, 2),)))
     assert parts_in(more)[0] == sent[-1] + 1
 
 
 def test_cases_overtake_the_parts_of_a_clip(talk):
-    talk.put(3, clip=True, frames=60)
+    case = talk.put(3, clip=True, frames=60)
+    out = talk.drain(Connected())
+    talk.drain(talk.receipt(cases=receipts_for(out)))
     talk.acknowledge = False
-    out = talk.step(Connected())
-    first = talk.step(*[Acknowledged()] * len(out), talk.receipt(cases=receipts_for(out)))
+    first = talk.step(talk.receipt(parts=((case.clip.sha256, 0),)))
+    assert parts_in(first)
     talk.put(4)
     assert cases_in(talk.step(*[Acknowledged()] * len(first))) == [2]
 
@@ -186,7 +203,7 @@ def test_a_clip_whose_file_is_gone_or_damaged_is_not_waited_for(talk):
     out = talk.drain(Connected())
     for _ in range(4):
         out = talk.drain(talk.receipt(cases=receipts_for(out)), after_s=1)
-        assert parts_in(out) == []
+        assert not any(message.topic.endswith("/manifest") for message in out)
     assert talk.outbox.backlog().clips == 0 and len(talk.uplink.deliveries.notes) == 2
 
 
