@@ -62,7 +62,7 @@ def fit(
 
     The tank must be empty in the first second. `marker_mm`: side of the printed codes; gives the scale.
     """
-    if not re.match(station.STATION_ID, station_id):
+    if not re.fullmatch(station.STATION_ID, station_id):
         raise ConfigError(f"station id {station_id!r} is not usable: take 1 to 16 of A-Z, 0-9 and '-', e.g. TANK1")
     seen = _look(frames, station_id)
     placed = {marker.corner: marker.corners_px for marker in _all_four(seen, station_id)}

@@ -37,7 +37,7 @@ def marker_modules(station: str, corner: Corner) -> list[list[bool]]:
 
 def write_sheet(path: Path, station: str, size_mm: float = PRINTED_SIZE_MM) -> int:
     """Writes the PDF and returns its number of pages. ConfigError where id, size or file cannot be used."""
-    if not re.match(STATION_ID, station):
+    if not re.fullmatch(STATION_ID, station):
         raise ConfigError(f"station id {station!r} is not usable: take 1 to 16 of A-Z, 0-9 and '-', e.g. TANK1")
     if not SMALLEST_MM <= size_mm <= LARGEST_MM:
         raise ConfigError(f"markers of {size_mm:g} mm cannot be printed: choose {SMALLEST_MM:g} to {LARGEST_MM:g} mm")

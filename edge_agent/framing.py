@@ -75,7 +75,7 @@ def without_station(codes: Sequence[Code]) -> np.ndarray | None:
     stations: dict[str, dict[Corner, np.ndarray]] = {}
     for code in codes:
         station, _, corner = code.payload.partition(":")
-        if corner in CORNERS and re.match(STATION_ID, station):
+        if corner in CORNERS and re.fullmatch(STATION_ID, station):
             stations.setdefault(station, {})[corner] = code.corners_px
     whole = [corners for corners in stations.values() if len(corners) == len(CORNERS)]
     return tank_quad(whole[0]) if len(whole) == 1 else None
