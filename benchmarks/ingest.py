@@ -1,7 +1,7 @@
-"""`bench ingest`: cases a second through the cloud's intake, batched, against the same intake with a commit for each message.
+"""`bench ingest`: the cloud's intake in batches against the same intake with a commit for each message.
 
-Both run alternately on databases of their own in one folder; the figure is the median of the rounds' ratios. What a commit
-costs is the disk's matter, so the folder should lie where the real database would (`--folder`).
+Both run alternately on databases of their own in one folder; the figure is the median of the rounds' ratios. What a
+commit costs is the disk's matter, so the folder should lie where the real database would (`--folder`).
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(argv: list[str]) -> int:
     return 0 if figures["ratio"] >= LIMIT_RATIO else 1
 
 
-def measure(folder: Path, rounds: int) -> dict[str, float]:
+def measure(folder: Path, rounds: int) -> dict:
     """Rates in cases a second, and the median ratio of the rounds."""
     batched, single = _intake(folder / "batched"), _intake(folder / "single")
     messages, each = _messages(rounds * 4000), _messages(rounds * 200)
@@ -81,8 +81,8 @@ def _messages(count: int) -> list[Message]:
     return [Message(wire.Topics(case.site, case.station).case, wire.encode(case)) for case in made]
 
 
-def _words(figures: dict[str, float]) -> str:
+def _words(figures: dict) -> str:
     return (
-        f"{figures['batched_per_s']} cases/s in batches of {BATCH}, {figures['commit_per_message_per_s']} with a commit each: "
+        f"{figures['batched_per_s']} cases/s in batches of {BATCH}, {figures['commit_per_message_per_s']} one by one: "
         f"ratio {figures['ratio']}, limit {LIMIT_RATIO}"
     )

@@ -33,7 +33,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 SHORTEST_PASSWORD = 10
 PASSWORD_VARIABLE = "TANKWATCH_PASSWORD"
 FAILURES_NAME, FAILURES_ADDRESS, FAILURES_WITHIN_S = 5, 30, 900
-"""So many wrong passwords for one name from one address, or from one address, and that is that for a quarter of an hour."""
+"""So many wrong passwords for one name, or for any, from one address, and it has to wait for a quarter of an hour."""
 blueprint = Blueprint("accounts", __name__)
 
 
@@ -105,9 +105,9 @@ def sign_in(engine: Engine, name: str, password: str, address: str, *, now: floa
             note(connection, who=name, did="sign_in_throttled", now=now, address=address)
             return None
         row = connection.execute(sa.select(users).where(users.c.name == name)).first()
-        right = _verified(row.password if row else _nobodys_hash(), password) and row is not None
-        note(connection, who=name, did="sign_in" if right else "sign_in_failed", now=now, address=address)
-    return User(row.name, row.role) if right else None
+        right = _verified(row.password if row else _nobodys_hash(), password)
+        note(connection, who=name, did="sign_in" if row and right else "sign_in_failed", now=now, address=address)
+    return User(row.name, row.role) if row and right else None
 
 
 def note(connection: sa.Connection, *, who: str, did: str, now: float, about: str = "", address: str = "") -> None:

@@ -29,7 +29,9 @@ async def _serve(port: int, passwords: Path | None) -> None:
 
 def _settings(port: int, passwords: Path | None) -> dict:
     if passwords is None:
-        plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+        plugins: dict[str, dict[str, object]] = {
+            "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
+        }
     else:
         plugins = {"amqtt.plugins.authentication.FileAuthPlugin": {"password_file": str(passwords)}}
     return {"listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}}, "plugins": plugins}

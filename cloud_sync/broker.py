@@ -1,4 +1,4 @@
-"""An MQTT broker of our own for the demo and the tests: Mosquitto where it is installed, otherwise amqtt in a child process.
+"""An MQTT broker of our own for demo and tests: Mosquitto where it is installed, otherwise amqtt in a child process.
 
 No broker's word counts as stored (facts 1, 2, 7), so either will do. In production the plant runs Mosquitto with TLS.
 """

@@ -1,4 +1,4 @@
-"""Questions about the cases held: search and containment, their CSV, and the summary that the demo and drills wait for."""
+"""Questions about the cases held: search and containment, their CSV, and the summary that demo and drills wait for."""
 
 import csv
 import io
@@ -56,8 +56,9 @@ class Search(msgspec.Struct, frozen=True):
 def summary(engine: Engine) -> dict[str, int]:
     """Counts of everything held.
 
-    `queued`: cases that must be reviewed, are not yet, and can be watched; `awaiting_clip`: the same, but the clip is still
-    to come. `duplicated`: cases beyond the first that carry the same number of the same station. `missing`: numbers in open gaps.
+    `queued`: cases that must be reviewed, are not yet, and can be watched; `awaiting_clip`: the same, but the clip is
+    still to come. `duplicated`: cases beyond the first that carry the same number of the same station. `missing`:
+    numbers in open gaps.
     """
     with engine.connect() as connection:
         queue = review_queue.counts(connection)
@@ -83,7 +84,7 @@ def summary(engine: Engine) -> dict[str, int]:
 
 
 def find(connection: sa.Connection, search: Search, *, limit: int = PAGE) -> Sequence[sa.Row]:
-    """Rows of COLUMNS, the latest first; at most one more than `limit`, so that the page can say that there are more."""
+    """Rows of COLUMNS, the latest first; one more than `limit` where there are more."""
     return connection.execute(
         _query(search).order_by(cases.c.started_at.desc(), cases.c.case_id).limit(limit + 1)
     ).all()

@@ -58,7 +58,7 @@ class ClipParts:
         self._max_bytes = max_bytes
 
     def take(self, connection: sa.Connection, messages: Sequence[ClipMessage], now: float) -> Taken:
-        """Writes parts, finishes clips, updates their rows. Raises StoreError (disk full): nothing is acknowledged then."""
+        """Writes parts, finishes clips, updates their rows. Raises StoreError (disk full)."""
         before = _rows(connection, {str(message.topic.id) for message in messages})
         rows = dict(before)
         refused = []

@@ -16,7 +16,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The MQTT broker. A client id that changes loses what waits for it; two clients with one id throw each other off."""
+    """The MQTT broker. Two clients with one id throw each other off; what waits for an id is lost with it."""
 
     host: str = "127.0.0.1"
     port: Port = 1883

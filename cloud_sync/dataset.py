@@ -1,7 +1,7 @@
 """Reviewed clips -> a dataset: a folder of clips and a hashed manifest that says of each where it comes from.
 
-Which set a case goes to is `routing`'s matter; a case goes whole, never by frames. The same reviews give the same bytes, so
-a dataset that would not differ from its last version is that version.
+Which set a case goes to is `routing`'s matter; a case goes whole, never by frames. The same reviews give the same
+bytes, so a dataset that would not differ from its last version is that version.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def dataset(argv: list[str]) -> int:
 
 
 def current(connection: sa.Connection) -> list[tuple[int, Example]]:
-    """Every example that counts now, by case id, with its key in the database: the latest review of each case, clip stored."""
+    """Every example that counts now, with its key, by case id: the latest review of each case whose clip is held."""
     latest = latest_reviews()
     query = (
         sa.select(examples.c.id.label("example_id"), examples.c.label, examples.c.split, reviews, cases)
@@ -111,7 +111,7 @@ def current(connection: sa.Connection) -> list[tuple[int, Example]]:
 
 
 def release(engine: Engine, name: str, now: float) -> Dataset:
-    """The next version of dataset `name`, or the last one where nothing has changed. Raises ConfigError or StoreError."""
+    """The next version of `name`, or the last one where nothing has changed. Raises ConfigError or StoreError."""
     if not re.fullmatch(IDENTIFIER, name) or len(name) > LONGEST_NAME:
         raise ConfigError(f"{name[:60]!r} cannot name a dataset: use letters, digits, dots, dashes and underscores")
     with engine.begin() as connection:
@@ -221,16 +221,20 @@ def _keep(
     now: float,
 ) -> Dataset:
     values = {"name": name, "version": version, "sha256": sha256_of(manifest), "manifest": manifest, "created_at": now}
-    key = connection.execute(sa.insert(datasets).values(values)).inserted_primary_key[0]
+    key = connection.scalar(sa.insert(datasets).values(values).returning(datasets.c.id))
     rows = [{"dataset_id": key, "example_id": example_id, "split": example.split} for example_id, example in chosen]
     connection.execute(sa.insert(members), rows)
-    return Dataset(name, version, values["sha256"], now, dict(Counter(example.split for _, example in chosen)))
+    return Dataset(name, version, sha256_of(manifest), now, _plain(Counter(example.split for _, example in chosen)))
 
 
 def _dataset(row: sa.Row) -> Dataset:
     lines = row.manifest.splitlines()
     counts = Counter(msgspec.json.decode(line, type=Example).split for line in lines)
-    return Dataset(row.name, row.version, row.sha256, row.created_at, dict(counts))
+    return Dataset(row.name, row.version, row.sha256, row.created_at, _plain(counts))
+
+
+def _plain(counts: Counter[Split]) -> dict[str, int]:
+    return {str(split): count for split, count in counts.items()}
 
 
 def _copy(store: ClipStore, sha256: str, target: Path) -> None:

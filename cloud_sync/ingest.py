@@ -1,7 +1,7 @@
-"""`cloud ingest`: the process between the broker and the database. One loop: receive, commit, send receipts, acknowledge.
+"""`cloud ingest`, the process between broker and database. One loop: receive, commit, send receipts, acknowledge.
 
-What becomes of a message is `intake`'s matter. A message is acknowledged only after its commit, so whatever happens here,
-the broker or the station sends it again.
+What becomes of a message is `intake`'s matter. A message is acknowledged only after its commit, so whatever happens
+here, the broker or the station sends it again.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def ingest(argv: list[str]) -> int:
 
 
 def run(config: CloudConfig, stop: threading.Event) -> None:
-    """Ingests until `stop` is set; an absent broker is waited for. Raises ConfigError, StoreError or LinkError at start."""
+    """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
     store = ClipStore(config.folder)
     intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
     transcoder = Transcoder(store)

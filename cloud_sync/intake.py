@@ -1,7 +1,8 @@
 """A batch of messages from the stations -> rows with one commit -> receipts for what the database now holds.
 
-Every message may come twice and in any batch. What cannot be taken becomes a dead letter with its reason. Whatever fails
-for want of disk or database is raised before anything is acknowledged, and the batch may simply be handled again.
+Every message may come twice and in any batch. What cannot be taken becomes a dead letter with its reason. Whatever
+fails for want of disk or database is raised before anything is acknowledged, and the batch may simply be handled
+again.
 """
 
 import functools
@@ -65,7 +66,7 @@ class Intake:
         self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes)
 
     def handle(self, batch: Sequence[Message], now: float) -> Handled:
-        """One commit for the batch; gives the receipts to publish after it. Raises StoreError or SQLAlchemy's DatabaseError."""
+        """One commit for the batch, then the receipts to publish. Raises StoreError or SQLAlchemy's DatabaseError."""
         taken = _sort(batch, self._root, now)
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:

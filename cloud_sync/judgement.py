@@ -1,6 +1,6 @@
 """What experts say of cases: every judgement is added, none is changed; the latest counts."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -113,20 +113,13 @@ def _record(engine: Engine, case_id: str, review: Review, reviewer: str, now: fl
             return None
         last = connection.scalar(sa.select(sa.func.max(reviews.c.revision)).where(reviews.c.case_id == case_id))
         split = split_of(case.verdict, review.judgement, review.familiar) if case.clip_sha256 else None
-        values = {"case_id": case_id, "revision": (last or 0) + 1, "reviewer": reviewer, "at": now}
-        values |= msgspec.structs.asdict(review)
-        added = connection.execute(sa.insert(reviews).values(**values, clip_sha256=case.clip_sha256))
+        kept = Kept(
+            case_id, (last or 0) + 1, reviewer, review.judgement, review.seen, review.familiar, review.note, now, split
+        )
+        values = {name: value for name, value in msgspec.structs.asdict(kept).items() if name != "split"}
+        added = sa.insert(reviews).values(**values, clip_sha256=case.clip_sha256).returning(reviews.c.id)
+        review_id = connection.scalar(added)
         if split is not None:
-            _add_example(connection, added.inserted_primary_key[0], case_id, review.judgement, split, case.clip_sha256)
-    return Kept(**values, split=split)
-
-
-def _add_example(connection: sa.Connection, review_id: int, case_id: str, label: str, split: str, clip: str) -> None:
-    values: dict[str, Literal] = {
-        "review_id": review_id,
-        "case_id": case_id,
-        "label": label,
-        "split": split,
-        "clip_sha256": clip,
-    }
-    connection.execute(sa.insert(examples).values(values))
+            example = {"review_id": review_id, "case_id": case_id, "label": review.judgement, "split": split}
+            connection.execute(sa.insert(examples).values(**example, clip_sha256=case.clip_sha256))
+    return kept

@@ -1,7 +1,7 @@
 """The review pages: the queue, and one case after the other, blind until the expert has judged.
 
-Before the judgement no page, address or picture tells what machine or inspector said. A second judgement is added to the
-first and said plainly; none is ever changed.
+Before the judgement no page, address or picture tells what machine or inspector said. A second judgement is added to
+the first and said plainly; none is ever changed.
 """
 
 import msgspec

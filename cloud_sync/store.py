@@ -1,6 +1,7 @@
-"""The folder of clips: `clips/ab/<sha256>.twclip`, the browser's video beside it, and `partial/` for what is on its way.
+"""The folder of clips: `clips/ab/<sha256>.twclip`, the browser's video beside it, `partial/` for what is on its way.
 
-A file under its final name has the bytes of its hash and is on the disk. What is known about clips is the database's matter.
+A file under its final name has the bytes of its hash and is on the disk. What is known about clips is the database's
+matter.
 """
 
 import hashlib

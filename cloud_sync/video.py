@@ -1,7 +1,7 @@
 """A stored clip -> VP9 in WebM beside it, which every browser plays and seeks; made once, from the real frame times.
 
-The original stays what counts: a video that cannot be made is a line in the log and a word on the page, never a lost clip.
-Lamps are left out: they would tell the expert what the inspector said.
+The original stays what counts: a video that cannot be made is a line in the log and a word on the page, never a lost
+clip. Lamps are left out: they would tell the expert what the inspector said.
 """
 
 import io

@@ -34,7 +34,9 @@ _OUTCOMES: dict[tuple[str, str], OutcomeWord] = {
 }
 
 
-def a_case(sequence: int = 1, *, verdict: str = "leak", decision: str = "ok", clip: ClipRef | None = None, **changes) -> Case:
+def a_case(
+    sequence: int = 1, *, verdict: str = "leak", decision: str = "ok", clip: ClipRef | None = None, **changes
+) -> Case:
     """One case a minute; by default the machine sees a leak and the inspector none."""
     outcome = _OUTCOMES.get((verdict, decision), "unsure" if verdict == "uncertain" else "not_tested")
     why = {"agree": "none", "unsure": "unsure", "not_tested": "not_tested"}.get(outcome, "disagreement")
@@ -89,11 +91,15 @@ def clip_messages(path: Path, case_id: str, *, part_bytes: int = PART_BYTES) -> 
     ]
 
 
-def a_clip(path: Path, *, frames: int = 45, case_id: str = "TANK1-a1b2c3-000001", size: tuple[int, int] = (320, 240)) -> ClipRef:
+def a_clip(
+    path: Path, *, frames: int = 45, case_id: str = "TANK1-a1b2c3-000001", size: tuple[int, int] = (320, 240)
+) -> ClipRef:
     """Bubbles that rise from (160, 170) at 15 frames a second, in water that shimmers a little."""
     width, height = size
     random = np.random.default_rng(sum(case_id.encode()))
-    writer = ClipWriter(path, ClipHeader(case_id=case_id, station=STATION, view_size_px=size, px_per_mm=2.0, lamps=("ok",)))
+    writer = ClipWriter(
+        path, ClipHeader(case_id=case_id, station=STATION, view_size_px=size, px_per_mm=2.0, lamps=("ok",))
+    )
     views = [_view(number, width, height, random) for number in range(frames)]
     for view in views:
         writer.frame(view, BEGIN + view.monotonic_s, [np.full((24, 24, 3), (40, 200, 60), np.uint8)])

@@ -1,4 +1,4 @@
-"""From judgements to a dataset: the machine's mistakes teach or test, nobody's doubt becomes a label, nothing moves twice."""
+"""From judgements to a dataset: the machine's mistakes teach or test, nobody's doubt becomes a label."""
 
 import hashlib
 import json
@@ -181,7 +181,8 @@ def test_the_config_comes_back_from_its_file_and_refuses_what_it_does_not_know(t
     config = CloudConfig(data_dir=str(tmp_path), clip_overdue_h=2)
     (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(config))
     assert cloud_config.load(tmp_path / "cloud.toml") == config
-    for text, fault in (("data_dir = 'x'\ncolour = 1", "colour"), ("data_dir = 3", "data_dir"), ("=", "line 1"), ("", "data_dir")):
+    unusable = {"data_dir = 'x'\ncolour = 1": "colour", "data_dir = 3": "data_dir", "=": "line 1", "": "data_dir"}
+    for text, fault in unusable.items():
         (tmp_path / "cloud.toml").write_text(text)
         with pytest.raises(ConfigError, match=fault):
             cloud_config.load(tmp_path / "cloud.toml")

@@ -1,4 +1,4 @@
-"""From messages to rows: whatever comes, in whatever order and however often, is held once or set aside with its reason."""
+"""From messages to rows: whatever comes, in whatever order and however often, is held once or set aside."""
 
 import random
 from pathlib import Path
@@ -57,7 +57,12 @@ def test_a_case_is_held_and_receipted_with_the_hash_of_its_bytes(cloud: Cloud) -
     receipt = cloud.handle(message)
     assert receipt.cases == ((a_case().case_id, wire.sha256_of(message.payload)),)
     (row,) = cloud.rows(cases)
-    assert (row.payload, row.verdict, row.outcome, row.sampled_for) == (message.payload, "leak", "machine_leak", "disagreement")
+    assert (row.payload, row.verdict, row.outcome, row.sampled_for) == (
+        message.payload,
+        "leak",
+        "machine_leak",
+        "disagreement",
+    )
 
 
 def test_a_case_that_comes_again_is_receipted_again_and_held_once(cloud: Cloud) -> None:
@@ -98,7 +103,9 @@ def test_other_content_under_the_same_case_id_is_set_aside_and_the_first_stays(c
         (TOPICS.clip_manifest("a" * 64), b"{}", "not a tankwatch/clip-manifest/1 message"),
     ],
 )
-def test_what_cannot_be_taken_is_set_aside_with_the_reason(cloud: Cloud, topic: str, payload: bytes, reason: str) -> None:
+def test_what_cannot_be_taken_is_set_aside_with_the_reason(
+    cloud: Cloud, topic: str, payload: bytes, reason: str
+) -> None:
     good = case_message(a_case(7))
     receipt = cloud.handle(Message(topic, payload), good)
     assert receipt.cases == ((a_case(7).case_id, wire.sha256_of(good.payload)),)
@@ -206,7 +213,9 @@ def test_a_fault_after_the_clip_got_its_name_and_before_the_commit_costs_nothing
     manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
     cloud.handle(manifest, *parts[:-1])
     with cloud.engine.begin() as connection:
-        connection.execute(sa.text("CREATE TRIGGER fault BEFORE UPDATE ON clips BEGIN SELECT RAISE(ABORT, 'fault'); END"))
+        connection.execute(
+            sa.text("CREATE TRIGGER fault BEFORE UPDATE ON clips BEGIN SELECT RAISE(ABORT, 'fault'); END")
+        )
     with pytest.raises(sa.exc.DatabaseError):
         cloud.handle(parts[-1])
     with cloud.engine.begin() as connection:

@@ -141,7 +141,9 @@ def test_a_bug_in_one_message_sets_that_one_aside_and_takes_the_others(config, m
 
 
 def test_a_password_that_is_not_in_the_environment_is_one_clear_line(config) -> None:
-    config = CloudConfig(data_dir=config.data_dir, broker=BrokerConfig(username="cloud", password_env="TANKWATCH_NO_SUCH"))
+    config = CloudConfig(
+        data_dir=config.data_dir, broker=BrokerConfig(username="cloud", password_env="TANKWATCH_NO_SUCH")
+    )
     with pytest.raises(ConfigError, match="TANKWATCH_NO_SUCH is not set"):
         ingest.run(config, threading.Event())
 
