@@ -1,0 +1,92 @@
+"""Cases made of points: what counts as an origin, and that features do not depend on what they should not."""
+
+import numpy as np
+import pytest
+
+from edge_agent.bundle import Thresholds
+from edge_agent.origins import FEATURES, Account
+from edge_agent.records import Evidence
+
+THRESHOLDS = Thresholds(
+    ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3
+)
+SPEED_PX_S = 250.0
+
+
+def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0) -> Account:
+    """`births`: (time_s, x_px, y_px); each bubble rises to the surface at y = 30."""
+    account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS)
+    for now_s in np.arange(0, seconds, 0.1):
+        rows = []
+        for born_s, x, y in births:
+            way = SPEED_PX_S * (now_s - born_s) * (1 if rising else -1)
+            if born_s <= now_s and 30 < y - way < 430:
+                rows.append((x * scale, (y - way) * scale, 0.9, 0, (-SPEED_PX_S if rising else SPEED_PX_S) * scale))
+        account.add(
+            Evidence(now_s, np.zeros((1, 1), np.float32), np.array(rows, np.float32).reshape(-1, 5), 0.9), now_s
+        )
+    return account
+
+
+def feature(account: Account, name: str) -> float:
+    return float(account.features()[FEATURES.index(name)])
+
+
+LEAK = [(born_s, 300.0, 380.0) for born_s in np.arange(0.3, 8, 0.6)]
+
+
+def test_a_leak_has_one_origin_where_it_is():
+    account = watched(LEAK)
+    assert account.best_origin() == pytest.approx((300, 380), abs=8)
+    assert len(account.origins()) == 1
+    assert "one point" in account.words()
+
+
+def test_trapped_air_that_goes_before_the_water_settles_has_no_origin():
+    account = watched([(born_s, 250.0 + 9 * born_s, 350.0) for born_s in np.linspace(0, 0.9, 15)])
+    assert account.best_origin() is None
+    assert "no bubble rose" in account.words()
+    assert feature(account, "early_rising_tracks") > 0
+
+
+def test_one_late_bubble_is_no_persistent_origin():
+    account = watched([(4.0, 200.0, 380.0)])
+    assert account.origins()[0].slots == 1
+    assert "none from the same place again" in account.words()
+
+
+def test_births_all_over_the_unit_are_many_origins():
+    rng = np.random.default_rng(1)
+    account = watched([(born_s, rng.uniform(30, 570), rng.uniform(200, 400)) for born_s in np.arange(1.2, 7.5, 0.5)])
+    assert len(account.origins()) > 6
+    assert feature(account, "share_of_best_origin") < 0.4
+
+
+def test_the_most_persistent_origin_comes_first():
+    account = watched(LEAK + [(1.5, 100.0, 300.0), (1.6, 100.0, 300.0), (5.0, 500.0, 300.0)])
+    assert account.best_origin()[0] == pytest.approx(300, abs=8)
+
+
+def test_things_that_go_down_count_as_nothing():
+    account = watched([(born_s, 300.0, 60.0) for born_s in np.arange(0.3, 8, 0.6)], rising=False)
+    assert account.best_origin() is None
+    assert feature(account, "column_slots") == 0
+
+
+def test_features_are_finite_and_as_many_as_their_names_for_any_case():
+    for births in ([], LEAK, LEAK[:1]):
+        for seconds in (0.1, 0.9, 8.0):
+            features = watched(births, seconds=seconds).features()
+            assert features.shape == (len(FEATURES),)
+            assert features.dtype == np.float32
+            assert np.isfinite(features).all()
+
+
+def test_features_do_not_depend_on_the_size_of_the_picture():
+    one, double = watched(LEAK, px_per_mm=1.4), watched(LEAK, px_per_mm=2.8, scale=2.0)
+    np.testing.assert_allclose(one.features(), double.features(), atol=0.02)
+
+
+def test_asking_twice_changes_nothing():
+    account = watched(LEAK)
+    np.testing.assert_array_equal(account.features(), account.features())
