@@ -53,8 +53,9 @@ def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
     store = ClipStore(config.folder)
     intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
+    listener = Listener(config, intake)
     transcoder = Transcoder(store)
-    listener = Listener(config, intake, on_clip=transcoder.add)
+    listener.on_clip = transcoder.add
     try:
         listener.listen(stop.is_set, stop.wait)
     finally:
@@ -65,9 +66,11 @@ def run(config: CloudConfig, stop: threading.Event) -> None:
 class Listener:
     """One MQTT connection and the messages that wait for their commit."""
 
-    def __init__(self, config: CloudConfig, intake: Intake, on_clip: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, config: CloudConfig, intake: Intake) -> None:
         self._broker, self._batch = config.broker, config.batch
-        self._intake, self._on_clip = intake, on_clip
+        self._intake = intake
+        self.on_clip: Callable[[str], None] = lambda _: None
+        """Told of every clip that is held."""
         self._waiting: list[tuple[int, int, Message]] = []
         """MQTT's number, its quality of service, the message."""
         self._bytes = 0
@@ -150,7 +153,7 @@ class Listener:
             if sent.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
                 log.warning("receipt topic=%s rc=%d: the station will ask again", receipt.topic, sent.rc)
         for sha256 in handled.clips:
-            self._on_clip(sha256)
+            self.on_clip(sha256)
 
     def _received(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         try:

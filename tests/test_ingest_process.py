@@ -18,7 +18,7 @@ from cloud_sync.intake import Intake
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, dead_letters
 from edge_agent import wire
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, LinkError
 from edge_agent.messages import Receipt
 
 WAIT_S = 20
@@ -146,6 +146,14 @@ def test_a_password_that_is_not_in_the_environment_is_one_clear_line(config) -> 
     )
     with pytest.raises(ConfigError, match="TANKWATCH_NO_SUCH is not set"):
         ingest.run(config, threading.Event())
+
+
+def test_a_certificate_file_that_is_none_is_one_clear_line(config, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    for name in ("ca.pem", "missing.pem"):
+        broken = CloudConfig(data_dir=config.data_dir, broker=BrokerConfig(ca=str(tmp_path / name)))
+        with pytest.raises(LinkError, match="check ca, cert and key"):
+            ingest.run(broken, threading.Event())
 
 
 def test_a_refused_password_is_said_and_tried_again(tmp_path: Path, monkeypatch, caplog) -> None:
