@@ -22,10 +22,8 @@ MARKER_MODULES = 21
 NEAR_SIZES = 0.33
 """How far beside its place a marker is looked for first, in its own sizes; the quiet zone needs 0.19."""
 ROUGH_PX = 1.5
-"""How far a reader's corners are from the truth: below this the place at set-up is the better start."""
+"""Edges found within this of where they were at set-up are the marker's own."""
 LARGEST_HARD_PX = 4_000_000
-_WITH_FINDER = np.array([0, 1, 3])
-"""The corners that have a finder pattern; the fourth is the reader's guess."""
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
@@ -71,45 +69,68 @@ def read_hard(image: np.ndarray) -> list[Code]:
 
 
 class MarkerReader:
-    """Finds one station's markers: first where the profile has them, then in the whole picture."""
+    """Finds one station's markers: first where the profile has them, then beside that, then in the whole picture.
+
+    A marker whose edges lie where they lay is taken for itself; one of them is read again in each picture, in turn.
+    """
 
     def __init__(self, profile: StationProfile) -> None:
         self._station = profile.station
-        self._references = {m.corner: np.array(m.corners_px, np.float32) for m in profile.markers}
-        self._boxes = {corner: _box_around(points) for corner, points in self._references.items()}
+        self._corners = [marker.corner for marker in profile.markers]
+        self._references = np.array([marker.corners_px for marker in profile.markers], np.float32)
+        self._boxes = [_box_around(points) for points in self._references]
+        self._read_last = [False] * len(self._corners)
+        self._turn = 0
 
     def __call__(self, image: np.ndarray) -> list[Marker]:
         """The markers in `image`, (H, W) or (H, W, 3) uint8 BGR, with refined corners; each corner at most once."""
         grey = _grey(image)
-        found = {corner: near for corner in self._references if (near := self._near(grey, corner)) is not None}
-        missing = self._references.keys() - found.keys()
-        if missing:
-            codes = read(grey, [f"{self._station}:{corner}" for corner in missing])
-            found |= {m.corner: m.corners_px for m in markers_of(codes, self._station) if m.corner in missing}
-        return self._refined(grey, found)
+        places = self._unmoved(grey)
+        self._turn = (self._turn + 1) % max(1, len(self._corners))
+        for number, place in enumerate(places):
+            if place is None or number == self._turn or not self._read_last[number]:
+                rough = self._near(grey, number)
+                self._read_last[number] = rough is not None
+                if place is None or rough is None:
+                    places[number] = None if rough is None else _sharp(grey, rough, MARKER_MODULES)
+        missing = [corner for corner, place in zip(self._corners, places, strict=True) if place is None]
+        found = [Marker(c, place) for c, place in zip(self._corners, places, strict=True) if place is not None]
+        return found + self._anywhere(grey, missing)
 
-    def _near(self, grey: np.ndarray, corner: Corner) -> np.ndarray | None:
-        """Rough corners of the marker where it was at set-up or a third of its size beside it."""
-        left, top, right, bottom = self._boxes[corner]
+    def _unmoved(self, grey: np.ndarray) -> list[np.ndarray | None]:
+        """Corners of the markers that are where they were at set-up, by their edges alone."""
+        refined = refine(grey, self._references, MARKER_MODULES)
+        pairs = zip(refined, self._references, strict=True)
+        return [None if now is None or np.abs(now - was).max() > ROUGH_PX else now for now, was in pairs]
+
+    def _near(self, grey: np.ndarray, number: int) -> np.ndarray | None:
+        """Rough corners of the marker where it is read at its place or a third of its size beside it."""
+        left, top, right, bottom = self._boxes[number]
+        payload = f"{self._station}:{self._corners[number]}"
         for barcode in zxingcpp.read_barcodes(grey[top:bottom, left:right], formats=_QR):
-            if barcode.text == f"{self._station}:{corner}":
-                rough = _corners_of(barcode) + np.array([left, top], np.float32)
-                moved = np.abs((rough - self._references[corner])[_WITH_FINDER].mean(axis=0)).max()
-                return self._references[corner] if moved <= ROUGH_PX else _sharp(grey, rough, MARKER_MODULES)
+            if barcode.text == payload:
+                return _corners_of(barcode) + np.array([left, top], np.float32)
         return None
 
-    def _refined(self, grey: np.ndarray, found: dict[Corner, np.ndarray]) -> list[Marker]:
-        if not found:
+    def _anywhere(self, grey: np.ndarray, missing: list[Corner]) -> list[Marker]:
+        if not missing:
             return []
-        refined = refine(grey, np.stack(list(found.values())), MARKER_MODULES)
-        pairs = zip(found.items(), refined, strict=True)
-        return [Marker(corner, rough if fine is None else fine) for (corner, rough), fine in pairs]
+        codes = read(grey, [f"{self._station}:{corner}" for corner in missing])
+        return [marker for marker in markers_of(codes, self._station) if marker.corner in missing]
 
 
 def markers_of(codes: Iterable[Code], station: str) -> list[Marker]:
-    """The codes that are `station`'s markers; foreign codes are ignored."""
+    """The codes that are `station`'s markers, each corner once; foreign codes and mirror images are ignored."""
     corners = {f"{station}:{corner}": corner for corner in CORNERS}
-    return [Marker(corners[code.payload], code.corners_px) for code in codes if code.payload in corners]
+    own = [code for code in codes if code.payload in corners and not _is_mirrored(code.corners_px)]
+    largest = {code.payload: code for code in sorted(own, key=lambda code: code.module_px)}
+    return [Marker(corners[code.payload], code.corners_px) for code in largest.values()]
+
+
+def _is_mirrored(corners_px: np.ndarray) -> bool:
+    """zxing-cpp reads a code's reflection in glass or water too; its corners go round the other way."""
+    (ax, ay), (bx, by) = corners_px[1] - corners_px[0], corners_px[3] - corners_px[0]
+    return bool(ax * by - ay * bx < 0)
 
 
 def pyzbar_fault() -> str:

@@ -95,10 +95,12 @@ def test_without_zbar_zxing_reads_alone_and_the_cure_is_told(monkeypatch: pytest
     assert "install libzbar0" in codes.pyzbar_fault()
 
 
-def test_reader_finds_markers_beside_their_place_and_far_from_it() -> None:
+@pytest.mark.parametrize("degrees", [0, 0.6, -1.5])
+def test_reader_finds_markers_beside_their_place_and_far_from_it(degrees: float) -> None:
     reader = MarkerReader(profile())
-    for shift in ((0.4, -0.3), (6, 5), (-15, 12)):
-        true = moved(reference_corners(), shift)
+    # One and two modules are 4.3 and 8.6 px: edges fall on other edges there.
+    for shift in ((0.4, -0.3), (1.4, 0), (3, 0), (4.3, 0), (0, -4.3), (8.6, 8.6), (6, 5), (-15, 12)):
+        true = moved(reference_corners(), shift, degrees)
         found = {marker.corner: marker.corners_px for marker in reader(paint(true))}
         assert found.keys() == true.keys()
         assert max(np.linalg.norm(found[corner] - true[corner], axis=1).max() for corner in true) < 0.3
@@ -106,6 +108,21 @@ def test_reader_finds_markers_beside_their_place_and_far_from_it() -> None:
 
 def test_reader_ignores_the_codes_of_another_station() -> None:
     assert MarkerReader(profile())(paint(reference_corners(), "TANK2")) == []
+
+
+def test_reader_notices_within_four_pictures_when_the_codes_were_exchanged_in_place() -> None:
+    reader = MarkerReader(profile())
+    assert len(reader(paint(reference_corners()))) == 4
+    counts = [len(reader(paint(reference_corners(), "TANK2"))) for _ in range(4)]
+    assert counts == [3, 2, 1, 0]
+
+
+def test_a_reflection_of_a_marker_is_not_taken_for_it() -> None:
+    picture = paint({"TL": square(60, 60)})
+    both = cv2.hconcat([picture[:, :320], picture[:, :320][:, ::-1]])
+    assert [code.payload for code in read(both)] == ["TANK1:TL", "TANK1:TL"]
+    (marker,) = markers_of(read(both), "TANK1")
+    assert np.abs(marker.corners_px - square(60, 60)).max() < 0.2
 
 
 def test_a_colour_picture_reads_like_its_grey_one() -> None:
