@@ -42,6 +42,7 @@ def ingest(argv: list[str]) -> int:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")
     config = cloud_config.load(parser.parse_args(argv).config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

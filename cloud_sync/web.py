@@ -56,6 +56,7 @@ def web(argv: list[str]) -> int:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")
     config = cloud_config.load(parser.parse_args(argv).config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     server = make_server(config)
     print(f"review page: http://{config.web.host}:{server.effective_port}/review", file=sys.stderr)
     server.run()
