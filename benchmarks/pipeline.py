@@ -1,6 +1,6 @@
 """`bench pipeline`: CPU time a frame of the agent against a bare loop on the same recording, in alternating runs.
 
-bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run`. plumbing: the same steps through our records.
+bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks. plumbing: the same through our records.
 whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and the
 detector's own `session.run`.
 """
@@ -26,7 +26,7 @@ from edge_agent.camera import open_camera
 from edge_agent.case import Identity
 from edge_agent.composite import Compositor, without_colour
 from edge_agent.filming import film_in
-from edge_agent.infer import Detector
+from edge_agent.infer import Detector, _bubbles
 from edge_agent.inspection import make_inspector, shipped_bundle, working_view
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Sampling
@@ -122,7 +122,8 @@ def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> int:
             merged = cv2.merge(views)
             for channel in range(3):
                 batch[0, channel] = merged[:height, :width, channel]
-            session.run(None, {name: batch})
+            maps = session.run(None, {name: batch})[0][0]
+            _bubbles(maps, bundle.manifest.thresholds.bubble_above, 0.05)
 
 
 def _plumbed(video: Path, profile: StationProfile, bundle: Bundle) -> int:

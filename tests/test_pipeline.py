@@ -1,0 +1,145 @@
+"""Frames in, cases out: the twin's immersions through the whole agent."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.faults import Impairment
+from calibration.scene import draw_scene, draw_station
+from calibration.twin import Twin, profile_of
+from edge_agent import clips
+from edge_agent.bundle import open_bundle
+from edge_agent.case import Identity
+from edge_agent.errors import StationError
+from edge_agent.filming import film_in
+from edge_agent.inspection import make_inspector, shipped_bundle, working_view
+from edge_agent.pipeline import Sampling
+from edge_agent.records import Frame
+from edge_agent.replay import judge_again
+from edge_agent.station import StationProfile
+
+LOOK = draw_station(31, "demo")
+PROFILE = profile_of(LOOK)
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return open_bundle(shipped_bundle())
+
+
+def scene(seed=3, **changes):
+    return replace(draw_scene(seed, LOOK, "demo"), **({"hands": ()} | changes))
+
+
+def inspect(bundle, scenes, *, profile: StationProfile = PROFILE, impairments=(), draft=None, **options):
+    """The cases of a continuous twin recording, the inspector, and the truths."""
+    twin = Twin(LOOK, scenes, fps=20.0, seed=4, colour=True, impairments=impairments)
+    size, _ = working_view(profile, bundle.manifest.preprocessing)
+    film = film_in(draft, size, profile, bundle=bundle.ref, profile_sha256=None) if draft else None
+    inspector, cases = None, []
+    for frame, _truth in twin.frames():
+        if inspector is None:
+            inspector = make_inspector(
+                frame,
+                Identity("plant", "TANK1", "boot"),
+                profile,
+                bundle,
+                sampling=Sampling(0.02, random.Random(1).random),
+                open_clip=film,
+                **options,
+            )
+        cases += inspector.step(frame)
+    return cases + inspector.finish(), inspector, twin.cases
+
+
+def test_each_immersion_becomes_one_case_with_the_inspectors_decision(bundle):
+    cases, _, truths = inspect(bundle, [scene(3), scene(4, decision="leak"), scene(5, decision="ok")])
+    assert [case.decision for case in cases] == [truth.decision for truth in truths]
+    assert len({case.case_id for case in cases}) == 3
+    for case, truth in zip(cases, truths, strict=True):
+        assert abs(case.started_s - truth.entered_s) <= 0.3
+        assert abs(case.ended_s - truth.decided_s) <= 0.3
+        assert abs(case.usable_s - (truth.decided_s - truth.settled_s)) <= 1.0
+        assert case.composites > 30
+        assert case.framing.status == "ok"
+
+
+def test_a_unit_that_is_taken_out_undecided_is_undecided(bundle):
+    cases, _, truths = inspect(bundle, [scene(3, decision="none"), scene(4)])
+    assert cases[0].outcome in ("undecided", "not_tested")
+    assert cases[0].decision == "none"
+    assert abs(cases[0].ended_s - truths[0].left_s) <= 0.3
+
+
+def test_a_lamp_without_an_immersion_is_a_not_tested_case(bundle):
+    cases, _, _ = inspect(bundle, [scene(3, unit=None, leaky=False, leaks=(), decision="ok", trapped_bubbles=0)])
+    assert [(case.verdict, case.decision) for case in cases] == [("not_tested", "ok")]
+    assert "without an immersion" in cases[0].reason
+
+
+def test_a_unit_held_too_briefly_is_not_tested(bundle):
+    cases, _, _ = inspect(bundle, [scene(3, hold_s=2.0)])
+    assert cases[0].verdict == "not_tested"
+    assert "are needed" in cases[0].reason
+    assert cases[0].score is None
+
+
+def test_a_unit_watched_through_a_moved_camera_is_not_tested(bundle):
+    cases, _, _ = inspect(bundle, [scene(3)], impairments=(Impairment("shift", 4.0, 6.0),))
+    assert (cases[0].verdict, cases[0].framing.status) == ("not_tested", "shifted")
+
+
+def test_a_covered_marker_for_most_of_the_hold_is_not_tested(bundle):
+    cases, _, _ = inspect(bundle, [scene(3)], impairments=(Impairment("covered", 4.0, 2.0),))
+    assert (cases[0].verdict, cases[0].framing.status) == ("not_tested", "lost")
+
+
+@pytest.mark.parametrize("fault", ["black", "white", "freeze"])
+def test_no_verdict_comes_from_a_picture_that_shows_nothing(bundle, fault):
+    cases, _, _ = inspect(bundle, [scene(3, hold_s=8.0)], impairments=(Impairment(fault, 4.5, 0.0),))
+    assert {case.verdict for case in cases} == {"not_tested"}
+
+
+def test_a_murky_tank_is_not_tested_and_the_reason_says_so(bundle):
+    cases, _, _ = inspect(bundle, [scene(3, haze=2.4)])
+    assert [case.verdict for case in cases] == ["not_tested"]
+    assert "murky" in cases[0].reason
+
+
+def test_a_station_without_lamps_is_undecided(bundle):
+    import msgspec
+
+    cases, _, _ = inspect(bundle, [scene(3)], profile=msgspec.structs.replace(PROFILE, lamps=()))
+    assert [case.decision for case in cases] == ["none"]
+
+
+def test_the_challenger_is_logged_and_does_not_speak(bundle):
+    cases, _, _ = inspect(bundle, [scene(3)], challenger=bundle)
+    assert cases[0].challenger is not None
+    assert cases[0].challenger.verdict == cases[0].verdict
+    assert cases[0].challenger.score == cases[0].score
+
+
+def test_a_stored_clip_replays_to_the_same_verdict(bundle, tmp_path):
+    cases, inspector, _ = inspect(
+        bundle, [scene(3), scene(6), scene(8, hold_s=2.0)], draft=lambda id: tmp_path / f"{id}.tmp"
+    )
+    filmed = [case for case in cases if case.clip]
+    assert filmed
+    for case in filmed:
+        clip = clips.read(inspector.clip_path(case))
+        assert clip.whole
+        again = judge_again(clip, bundle)
+        assert again.verdict == case.verdict
+        if case.score is not None:
+            assert abs(again.score - case.score) <= 0.02
+
+
+def test_a_camera_of_another_size_than_the_profiles_is_refused(bundle):
+    frame = Frame(np.zeros((720, 1280, 3), np.uint8), 0, 0.0, 0.0)
+    sampling = Sampling(0.02, random.Random(1).random)
+    inspector = make_inspector(frame, Identity("a", "B", "c"), PROFILE, bundle, sampling=sampling)
+    with pytest.raises(StationError, match="1280x720"):
+        inspector.step(frame)
