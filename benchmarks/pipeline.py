@@ -1,6 +1,7 @@
 """`bench pipeline`: CPU time a frame of the agent against a bare loop on the same recording, in alternating runs.
 
-bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks. plumbing: the same through our records.
+bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks.
+plumbing: the same through our records.
 whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and the
 detector's own `session.run`.
 """
@@ -182,7 +183,7 @@ def _words(figures: dict) -> str:
     return (
         f"{figures['frame']} (tank view {figures['view']}), CPU-ms a frame, median of {figures['runs']}: "
         f"bare loop {figures['bare_ms']:.2f}; plumbing adds {figures['plumbing_ms']:+.3f} "
-        f"(limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); everything but reading and detector "
+        f"(limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); all but reading and detector "
         f"{figures['whole_ms']:.2f} {figures['whole_spread_ms']} (limit {figures['limit_whole_ms']}, "
         f"ratio to bare {figures['whole_ratio']})"
     )

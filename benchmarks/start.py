@@ -1,7 +1,7 @@
 """`bench start`: from the command to the verdict on a 1 s recording, beyond the recording's own inference; and memory.
 
-The baseline, taken in the same run, is a bare Python that imports cv2, numpy and onnxruntime, loads the detector and runs
-it as often as the recording asks for.
+The baseline, taken in the same run, is a bare Python that imports cv2, numpy and onnxruntime, loads the detector and
+runs it as often as the recording asks for.
 """
 
 import argparse

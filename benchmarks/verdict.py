@@ -1,7 +1,7 @@
 """`bench verdict`: a continuous twin recording at several camera poses, the whole agent held against the truth.
 
-Each pose is calibrated by `calibrate fit` from its own first seconds. Every fifth scene of the last quarter is murky. The
-scenes are the twin's `reference` (docs/twin.md); with the shipped bundle their seeds are unseen.
+Each pose is calibrated by `calibrate fit` from its own first seconds. Every fifth scene of the last quarter is murky.
+The scenes are the twin's `reference` (docs/twin.md); with the shipped bundle their seeds are unseen.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from itertools import islice
 
 import cv2
 import numpy as np
-from calibration.fit import fit
 from tqdm import tqdm
 
+from calibration.fitting import fit
 from calibration.look import at_pose
 from calibration.scene import Scene, StationLook, draw_scene, draw_station
 from calibration.truth import CaseTruth
@@ -25,7 +25,7 @@ from edge_agent.case import Identity
 from edge_agent.inspection import make_inspector, shipped_bundle
 from edge_agent.pipeline import Sampling
 from edge_agent.records import Case
-from edge_agent.station import StationProfile
+from edge_agent.station import Lamp, StationProfile
 
 FPS = 20.0
 MURKY_HAZE = 2.4
@@ -143,7 +143,8 @@ def _calibrated(look: StationLook, seed: int, ledger: Ledger) -> StationProfile:
     """What `calibrate fit` makes of two seconds of the empty tank."""
     empty = replace(draw_scene(seed, look, "reference"), unit=None, hands=(), leaky=False, leaks=())
     frames = (frame for frame, _ in Twin(look, [empty], fps=FPS, seed=seed + 5, colour=True).frames())
-    profile, _report = fit(islice(frames, 40), look.station_id, lamps=look.lamps, marker_mm=look.marker_mm)
+    lamps = [Lamp(name, box) for name, box in look.lamps.items()]
+    profile, _report = fit(islice(frames, 40), look.station_id, lamps, marker_mm=look.marker_mm)
     error = np.array(profile.tank_px) - look.tank_px
     ledger.fit_rms_px.append(float(np.sqrt((error**2).sum(axis=1).mean())))
     return profile

@@ -113,7 +113,7 @@ class OpenCase:
         )
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
-        """The Case, with sequence 0 until it is stored. `first_s`: the source's first frame, from which seconds count."""
+        """The Case; its sequence is 0 until it is stored. `first_s`: time of the first frame, from which seconds count."""
         assert self._last is not None
         now = self._last.frame
         verdict = said.verdict
