@@ -70,7 +70,7 @@ def _edges(
     along: np.ndarray,
     modules: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(s, p) px by which the edge lies outwards of each place on each side, and (s, p) 1 where there is an edge, else 0."""
+    """(s, p) px by which the edge lies outwards of each place on each side; (s, p) 1 where there is one, else 0."""
     reach = max(1.5, REACH_MODULES * float(np.linalg.norm(sides, axis=1).mean()) / modules)
     across = np.arange(-reach, reach + STEP_PX / 2, STEP_PX)
     places = starts[:, None] + sides[:, None] * along[:, None]
@@ -125,7 +125,7 @@ def _sample(grey: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _crossings(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (m, 4, 2) where each side's line (through `first` and `second`) meets the one before it; (m,) whether all do."""
+    """Corners (m, 4, 2) where each side's line, through `first` and `second`, meets the one before; (m,) whether all do."""
     ones = np.ones((*first.shape[:2], 1))
     lines = np.cross(np.concatenate([first, ones], axis=2), np.concatenate([second, ones], axis=2))
     crossings = np.cross(np.roll(lines, 1, axis=1), lines)
