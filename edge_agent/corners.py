@@ -125,7 +125,7 @@ def _sample(grey: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _crossings(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (m, 4, 2) where each side's line, through `first` and `second`, meets the one before; (m,) whether all do."""
+    """Corners (m, 4, 2) where each side's line, through `first` and `second`, meets the one before; (m,) if all do."""
     ones = np.ones((*first.shape[:2], 1))
     lines = np.cross(np.concatenate([first, ones], axis=2), np.concatenate([second, ones], axis=2))
     crossings = np.cross(np.roll(lines, 1, axis=1), lines)
