@@ -107,7 +107,7 @@ def _heading(canvas: Canvas, station: str, size_mm: float, sheet: str) -> None:
     lines = (
         f"Print at 100 % (no fitting to the page), matt, and check the ruler below. {size_rule(size_mm)}",
         "Cut at the marks, white edge included. Glue each code upright onto its corner of the tank's front, as far",
-        "out as the tank goes: the four outer corners enclose the view that is inspected. Keep them clean and uncovered.",
+        "out as the tank goes: the four outer corners enclose the view that is inspected. Keep them clean and free.",
     )
     canvas.setFont("Helvetica-Bold", 13)
     canvas.drawString(PAGE_MARGIN_MM * mm, A4[1] - 14 * mm, f"Tankwatch markers, station {station}")
