@@ -16,7 +16,12 @@ from edge_agent.records import Frame
 from edge_agent.station import StationProfile
 
 Purpose = Literal["bubbles", "cases", "water"]
-FPS = (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0)
+FPS: dict[Purpose, tuple[float, ...]] = {
+    "bubbles": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0),
+    # Whole cases are long, and what a composite shows does not depend on the frames between.
+    "cases": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0),
+    "water": (15.0,),
+}
 PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "bubbles": (("reference", "hard", "plant", "demo"), (0.5, 0.25, 0.1, 0.15)),
     "cases": (("reference", "hard", "demo"), (0.7, 0.15, 0.15)),
@@ -74,7 +79,7 @@ def recording(seed: int, purpose: Purpose) -> Recording:
     profile = str(rng.choice(names, p=shares))
     look = draw_station(seed, profile)
     scene = draw_scene(seed, look, profile, leaky=bool(rng.random() < 0.5))
-    fps = float(rng.choice(FPS))
+    fps = float(rng.choice(FPS[purpose]))
     if purpose == "bubbles":
         scene = replace(scene, hold_s=SHORTEST_HOLD_S)
     if purpose == "water":

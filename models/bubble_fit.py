@@ -12,6 +12,8 @@ from models.data import BUBBLE, CROP_PX, OTHER, UNSURE, Crops
 from models.net import STRIDE, BubbleNet
 
 CELLS = CROP_PX // STRIDE
+JUMPS = ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1))
+"""Orders of the three frames in which nothing goes on steadily."""
 Log = Callable[[str], None]
 
 
@@ -19,7 +21,7 @@ Log = Callable[[str], None]
 class BubbleRecipe:
     """How the detector is fitted."""
 
-    epochs: int = 14
+    epochs: int = 10
     batch: int = 64
     rate: float = 4e-3
     """Peak learning rate, one cycle."""
@@ -132,7 +134,7 @@ def _mirrored(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator
 
 
 def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Upside down, backwards in time, or both: a bubble that goes down is something else, and it must be said."""
+    """Upside down, backwards in time, or in no order: a bubble that goes down or jumps is something else."""
     over, back = (torch.from_numpy(rng.random(len(images)) < 0.12) for _ in range(2))
     images[over] = images[over].flip(2)
     images[back] = images[back].flip(1)
@@ -144,6 +146,12 @@ def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) 
     falls = one & (kind == BUBBLE) & ~rises
     climbs = (over | back)[:, None] & (kind == OTHER) & rises
     rows[..., 4] = torch.where(falls, float(OTHER), torch.where(climbs, float(UNSURE), kind))
+    for chosen in (rng.random(len(images)) < 0.1).nonzero()[0].tolist():
+        order = list(JUMPS[int(rng.integers(len(JUMPS)))])
+        images[chosen] = images[chosen][order]
+        # What is now in the middle was a step earlier or later, or where it is.
+        rows[chosen, :, :2] += (order[1] - 1) * rows[chosen, :, 2:4]
+        rows[chosen, rows[chosen, :, 4] == BUBBLE, 4] = OTHER
     return images, rows
 
 

@@ -20,8 +20,12 @@ from edge_agent.decision import DecisionWatch
 from edge_agent.eyes import Eyes
 from edge_agent.records import Composite, Frame, Framing, TankView
 from edge_agent.station import StationProfile
+from models.codec import through_video
 
 Purpose = Literal["bubbles", "cases", "water"]
+Sent = Literal["raw", "jpeg", "video"]
+"""How a camera's pictures come: as they are, as single JPEGs, or through a video codec."""
+JPEG_QUALITY = 75
 PREPROCESSING = Preprocessing(spacing_ms=50.0, spacing_tolerance_ms=20.0, period_ms=100.0, max_view_px=(640, 480))
 CROP_PX = 128
 MOST_ROWS = 40
@@ -72,16 +76,12 @@ class Crops:
     rows: np.ndarray
 
 
-def views(recording: Recording, *, through: float | None = None) -> Iterator[tuple[TankView, np.ndarray, Truth]]:
-    """(tank view, its things in view pixels, truth) as the device's eyes see them.
-
-    `through`: JPEG quality that a network camera would have left, None = raw.
-    """
+def views(recording: Recording, *, sent: Sent = "raw") -> Iterator[tuple[TankView, np.ndarray, Truth]]:
+    """(tank view, its things in view pixels, truth) as the device's eyes see them."""
     profile = recording.profile
     eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(0.5))
-    for frame, truth in recording.frames():
-        seen = frame if through is None else _compressed(frame, through)
-        view = eyes.look(seen).view
+    for frame, truth in _sent(recording.frames(), sent):
+        view = eyes.look(frame).view
         yield view, _in_view(truth.bubbles, view.homography), truth
 
 
@@ -98,12 +98,13 @@ def composites(stream: Iterator[tuple[TankView, np.ndarray, Truth]]) -> Iterator
         recent.append((view.monotonic_s, things))
 
 
-def crops(recording: Recording, rng: np.random.Generator, *, per_composite: int = 5, keep: float = 0.4) -> Crops:
+def crops(recording: Recording, rng: np.random.Generator, *, per_composite: int = 5, keep: float = 0.3) -> Crops:
     """Crops of a recording's composites: half of them centred on something that moves, the others anywhere."""
-    through = float(rng.integers(55, 96)) if rng.random() < 0.4 else None
+    ways: tuple[Sent, ...] = ("raw", "jpeg", "video")
+    sent = ways[int(rng.choice(3, p=(0.5, 0.2, 0.3)))]
     found = [
         crop(picture, rows, rng)
-        for composite, things in composites(views(recording, through=through))
+        for composite, things in composites(views(recording, sent=sent))
         if rng.random() < keep
         for picture, rows in [(composite.image, rows_of(composite, things))]
         for _ in range(per_composite)
@@ -184,9 +185,21 @@ class _Steady:
         return self._framing
 
 
-def _compressed(frame: Frame, quality: float) -> Frame:
-    _, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return Frame(cv2.imdecode(data, cv2.IMREAD_COLOR), frame.sequence, frame.monotonic_s, frame.taken_at)
+def _sent(frames: Iterator[tuple[Frame, Truth]], how: Sent) -> Iterator[tuple[Frame, Truth]]:
+    """The frames as a network camera would have sent them, grey."""
+    if how == "raw":
+        yield from frames
+        return
+    kept = [(frame, truth, cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)) for frame, truth in frames]
+    greys = [grey for _, _, grey in kept]
+    times = [frame.monotonic_s for frame, _, _ in kept]
+    coded = map(_jpeg, greys) if how == "jpeg" else through_video(greys, (len(times) - 1) / (times[-1] - times[0]))
+    for (frame, truth, _), grey in zip(kept, coded, strict=True):
+        yield Frame(grey, frame.sequence, frame.monotonic_s, frame.taken_at), truth
+
+
+def _jpeg(grey: np.ndarray) -> np.ndarray:
+    return cv2.imdecode(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1], cv2.IMREAD_GRAYSCALE)
 
 
 def _in_view(things: np.ndarray, homography: np.ndarray) -> np.ndarray:

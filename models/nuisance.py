@@ -10,6 +10,9 @@ from functools import partial
 import cv2
 import numpy as np
 
+from models.codec import through_video
+
+VIDEO_SHARE = 0.35
 Painter = Callable[[np.ndarray, float], None]
 """Draws its things of the time (s) onto a (h, w) float32 picture."""
 
@@ -17,12 +20,20 @@ Painter = Callable[[np.ndarray, float], None]
 def pictures(
     seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300)
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """(time in s, (h, w) uint8 grey picture) of one make-believe clip."""
+    """(time in s, (h, w) uint8 grey picture) of one make-believe clip; a third of them went through a video codec."""
+    clip = _pictures(seed, seconds, fps, size)
+    if np.random.default_rng([seed, 82]).random() < VIDEO_SHARE:
+        drawn = list(clip)
+        clip = zip((now_s for now_s, _ in drawn), through_video([grey for _, grey in drawn], fps), strict=True)
+    yield from clip
+
+
+def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
     rng = np.random.default_rng([seed, 81])
     width, height = size
     margin = 48
     background = texture(rng, (height + 2 * margin, width + 2 * margin), contrast=rng.uniform(5, 60))
-    background += rng.uniform(50, 180)
+    background += rng.uniform(15, 190)
     _clutter(background, rng)
     motion = _camera(rng)
     makers = (_swimmers, _fallers, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
@@ -177,7 +188,7 @@ def _glints(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
 
 def _jitterers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     """Specks that tremble without going anywhere."""
-    count = int(rng.integers(20, 300))
+    count = int(np.exp(rng.uniform(np.log(20), np.log(700))))
     place, radius = rng.uniform(0, 1, (count, 2)) * size, rng.uniform(0.7, 4, count)
     level, step, seed = rng.uniform(0, 255, count), rng.uniform(0.3, 4), int(rng.integers(2**31))
 

@@ -18,7 +18,7 @@ from edge_agent.bundle import Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
-from models import cases, data, gauges, nuisance
+from models import cases, data, gauges, nuisance, painted
 from models.cases import Features
 from models.data import Crops, Recording, SceneSource
 from models.gauges import Samples
@@ -33,7 +33,8 @@ FIRST_SEED: dict[Stage, int] = {
 SEEDS_A_RECIPE = 1_000_000
 CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
-CROPS_A_COMPOSITE = 3
+CROPS_A_COMPOSITE = 2
+PAINTED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +63,11 @@ def crops(place: Workplace, scene_count: int, clip_count: int) -> Crops:
 
     def of_scene(seed: int, file: Path) -> None:
         rng = np.random.default_rng([seed, 111])
-        data.save(data.crops(place.scenes.recording(seed, "bubbles"), rng), file)
+        data.save(_with_painted(data.crops(place.scenes.recording(seed, "bubbles"), rng), rng), file)
 
     def of_clip(seed: int, file: Path) -> None:
-        data.save(_make_believe_crops(seed), file)
+        rng = np.random.default_rng([seed, 112])
+        data.save(_with_painted(_make_believe_crops(seed), rng), file)
 
     files = place.each("bubbles", scene_count, of_scene)
     return data.load(files + place.each("make_believe", clip_count, of_clip))
@@ -149,6 +151,14 @@ def _make_believe_crops(seed: int) -> Crops:
         if composite is not None:
             found += [data.crop(composite.image, data.NOTHING, rng) for _ in range(CROPS_A_COMPOSITE)]
     return data.joined(found)
+
+
+def _with_painted(crops: Crops, rng: np.random.Generator) -> Crops:
+    """Painted bubbles on the still backgrounds of some of the crops, besides them."""
+    chosen = crops.pictures[rng.random(len(crops.pictures)) < PAINTED_SHARE]
+    made = [painted.painted(painted.still(picture, rng), rng) for picture in chosen]
+    extra = data.joined([(picture, data.rows_in(rows, (0, 0))) for picture, rows in made])
+    return Crops(np.concatenate([crops.pictures, extra.pictures]), np.concatenate([crops.rows, extra.rows]))
 
 
 def _keeping(detector: bytes, thresholds: Thresholds) -> Detector:

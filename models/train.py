@@ -35,19 +35,19 @@ class Recipe:
 
     name: str
     seed: int = 1
-    bubble_scenes: int = 420
+    bubble_scenes: int = 300
     """Simulated immersions that crops are taken from."""
-    make_believe_clips: int = 420
+    make_believe_clips: int = 300
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    case_scenes: int = 560
+    case_scenes: int = 400
     """Simulated immersions that the aggregator is fitted to."""
-    make_believe_cases: int = 160
-    upside_down_cases: int = 80
-    chosen_scenes: int = 240
+    make_believe_cases: int = 120
+    upside_down_cases: int = 60
+    chosen_scenes: int = 160
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 6000
-    gauge_scenes: int = 400
+    gauge_scenes: int = 200
     case_steps: int = 1500
 
 
