@@ -45,6 +45,10 @@ class EmbeddedBroker:
         """Which broker it is: `mosquitto` or `amqtt`."""
         return "amqtt" if self._program == sys.executable else "mosquitto"
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Returns once it accepts connections. Raises LinkError: port in use, or the broker does not start."""
         _check_free(self.port)
@@ -58,7 +62,7 @@ class EmbeddedBroker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         self._wait_until_ready()
 
@@ -134,6 +138,11 @@ def mosquitto() -> str | None:
     return shutil.which("mosquitto", path=_search_path())
 
 
+def end_with_parent() -> None:
+    """The child is told when whoever started it dies, so that nothing is left behind."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+
+
 def _search_path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
@@ -174,8 +183,3 @@ def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex((HOST, port)) == 0
-
-
-def _end_with_parent() -> None:
-    """The child is told when whoever started it dies, so that no broker is left behind."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
