@@ -14,7 +14,7 @@ COMMANDS = {
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
     "cloud": ("tankwatch:cloud", "ingest | web | user | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
-    "bundle": ("models.registry:bundle", "show | verify: what a bundle holds"),
+    "bundle": ("tankwatch:bundle", "show | verify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
@@ -88,6 +88,17 @@ def train(argv: list[str]) -> int:
     from models.train import train as run
 
     return run(argv, scenes_for_training)
+
+
+def bundle(argv: list[str]) -> int:
+    """What a bundle holds, and which one speaks on a device: it is tried out before it does."""
+    from models import registry
+
+    if argv and argv[0] in ("use", "back"):
+        from edge_agent.slots import swap
+
+        return swap(argv, registry.verify)
+    return registry.bundle(argv)
 
 
 def bench(argv: list[str]) -> int:

@@ -15,14 +15,14 @@ from itertools import chain
 from pathlib import Path
 
 from edge_agent import config as configuration
-from edge_agent import state, station
+from edge_agent import slots, state, station
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.filming import film_in
-from edge_agent.inspection import Opener, make_inspector, shipped_bundle, working_view
+from edge_agent.inspection import Opener, make_inspector, working_view
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
@@ -72,7 +72,7 @@ def _run(device: DeviceConfig, camera: Camera, outbox: Outbox) -> None:
 
 def _inspector(device: DeviceConfig, first: Frame, report: SelfReport, outbox: Outbox) -> Inspector:
     profile, profile_sha256 = station.load(Path(device.station))
-    champion = open_bundle(device.bundle or shipped_bundle())
+    champion = open_bundle(slots.champion(device))
     challenger = _challenger(device.challenger)
     report.bundle, report.challenger = champion.ref, challenger.ref if challenger else None
     size, _ = working_view(profile, champion.manifest.preprocessing)

@@ -72,7 +72,7 @@ def retrain(manifest: Path, parent: Path, out: Path, *, seed: int, log: Log) -> 
 
 
 def read_manifest(path: Path) -> tuple[list[Judged], str]:
-    """(the clips to train on, the manifest's sha256). Lines of another split, or without a sure label, are left out."""
+    """(the clips to train on, the manifest's sha256). Test data and lines without a sure label are left out."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -132,6 +132,6 @@ def _line(line: bytes, path: Path, number: int) -> list[Judged]:
     except (ValueError, KeyError, TypeError) as error:
         where = f"manifest {path} line {number}"
         raise ConfigError(f"{where} is not usable ({error!r}): write it again with 'cloud dataset'") from error
-    if entry.get("split", "train") != "train" or label not in ("leak", "ok"):
+    if entry.get("split", "train") == "test" or label not in ("leak", "ok"):
         return []
     return [Judged(path.parent / str(video), label == "leak")]
