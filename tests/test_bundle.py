@@ -1,0 +1,146 @@
+"""The bundle's file: what is shipped opens, and whatever was done to it is refused in one line."""
+
+import io
+import json
+import os
+import zipfile
+
+import msgspec
+import onnx
+import pytest
+
+from edge_agent.bundle import FEATURES, LARGEST_FILE, NET_NAMES, open_bundle, parse_bundle, write_bundle
+from edge_agent.errors import ModelError
+from edge_agent.inspection import shipped_bundle
+from models import registry
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return open_bundle(shipped_bundle())
+
+
+@pytest.fixture(scope="module")
+def members() -> dict[str, bytes]:
+    with zipfile.ZipFile(shipped_bundle()) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(ModelError) as caught:
+        parse_bundle(data, "b.bundle")
+    assert "\n" not in str(caught.value)
+    assert ": " in str(caught.value)  # a cure follows
+    return str(caught.value)
+
+
+def test_the_shipped_bundle_opens_and_its_nets_run(shipped):
+    assert set(shipped.nets) == set(NET_NAMES)
+    assert shipped.ref.sha256 == shipped.sha256
+    registry.verify(shipped)
+
+
+def test_no_net_that_is_shipped_holds_a_path(shipped):
+    for data in shipped.nets.values():
+        assert b"/home" not in data and b".py" not in data and os.getcwd().encode() not in data
+
+
+def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):
+    path = tmp_path / "again.bundle"
+    again = write_bundle(path, shipped.manifest, shipped.nets, shipped.features)
+    assert open_bundle(path).sha256 == again.sha256 == shipped.sha256
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"none\.bundle cannot be read"):
+        open_bundle(tmp_path / "none.bundle")
+
+
+def test_a_file_over_the_limit_is_not_read(tmp_path):
+    path = tmp_path / "large.bundle"
+    with path.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(ModelError, match="limit"):
+        open_bundle(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06", b"not a zip" * 100])
+def test_what_is_no_zip_is_refused(data):
+    refusal(data)
+
+
+def test_a_truncated_bundle_is_refused(members):
+    data = packed(members)
+    for share in (0.1, 0.5, 0.9, 0.999):
+        refusal(data[: int(len(data) * share)])
+
+
+def test_an_altered_net_is_refused(members):
+    data = bytearray(members["nets/detector.onnx"])
+    data[len(data) // 2] ^= 1
+    assert "altered" in refusal(packed(members | {"nets/detector.onnx": bytes(data)}))
+
+
+def test_altered_features_are_refused(members):
+    assert "altered" in refusal(packed(members | {FEATURES: members[FEATURES] + b"\0"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/passwd", "nets/other.onnx", "nets\\detector.onnx", "manifest.json/"]
+)
+def test_an_unknown_member_is_refused(members, name):
+    assert "unknown" in refusal(packed(members | {name: b""}))
+
+
+def test_a_repeated_member_is_refused(members):
+    out = io.BytesIO(packed(members))
+    with pytest.warns(UserWarning), zipfile.ZipFile(out, "a") as archive:
+        archive.writestr("manifest.json", members["manifest.json"])
+    assert "repeated" in refusal(out.getvalue())
+
+
+def test_a_compressed_bundle_is_refused(members):
+    assert "compressed" in refusal(packed(members, zipfile.ZIP_DEFLATED))
+
+
+def test_a_missing_net_is_named(members):
+    assert "nets/water.onnx" in refusal(packed({name: data for name, data in members.items() if "water" not in name}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "tankwatch/bundle/9"},
+        {"surprise": 1},
+        {"version": "one"},
+        {"thresholds": {}},
+        {"nets": {"brain": "x"}},
+    ],
+)
+def test_a_manifest_that_is_not_ours_is_refused(members, change):
+    manifest = json.loads(members["manifest.json"]) | change
+    assert "manifest" in refusal(packed(members | {"manifest.json": json.dumps(manifest).encode()}))
+
+
+def test_a_hostile_net_with_a_right_hash_is_refused_all_the_same(shipped):
+    model = onnx.load_from_string(shipped.nets["water"])
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    nets = shipped.nets | {"water": model.SerializeToString()}
+    with pytest.raises(ModelError, match="refused"):
+        write_bundle("unused.bundle", shipped.manifest, nets)
+
+
+def test_show_and_verify(capsys):
+    assert registry.bundle(["verify", str(shipped_bundle())]) == 0
+    assert registry.bundle(["show", str(shipped_bundle()), "--json"]) == 0
+    shown = msgspec.json.decode(capsys.readouterr().out)
+    assert shown["schema"] == "tankwatch/bundle/1" and set(shown["net_bytes"]) == set(NET_NAMES)
