@@ -1,34 +1,52 @@
 """`agent inspect`: camera -> cases -> outbox, for ever. Nothing here waits for the network, the screen or the cloud."""
 
 import argparse
-import fcntl
-import hashlib
 import random
 import secrets
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from edge_agent import config as configuration
-from edge_agent import slots, state, station
+from edge_agent import locks, state, station
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.camera import Camera, open_camera
+from edge_agent.capture import LiveCapture
 from edge_agent.case import Identity
 from edge_agent.config import DeviceConfig
-from edge_agent.errors import ConfigError, StationError
+from edge_agent.errors import StationError, StoreError
 from edge_agent.filming import film_in
-from edge_agent.inspection import Opener, make_inspector, working_view
+from edge_agent.immersion import TriggeredImmersions
+from edge_agent.inspection import Opener, make_inspector, shipped_bundle, working_view
+from edge_agent.keeper import Keeper
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
 from edge_agent.selfreport import SelfReport
+from edge_agent.station import StationProfile
 
-REPORT_EVERY_S = 1.0
+REPORT_EVERY_S = 0.5
+"""A camera that falls silent shows in the state within 2 s."""
+TRIGGER_EVERY_S = 0.1
+WAIT_S = 0.25
+"""Longest wait for a frame of a live camera before the clock is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gear:
+    """What the device file names, opened and checked before the camera is."""
+
+    device: DeviceConfig
+    profile: StationProfile
+    profile_sha256: str
+    champion: Bundle
+    challenger: Bundle | None
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -36,76 +54,26 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
     parser = argparse.ArgumentParser("tankwatch agent inspect", description="Camera to outbox, for ever.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
     device = configuration.load(parser.parse_args(argv).config)
-    outbox = Outbox.open(device.outbox_path, device.spool_path)
-    for note in outbox.notes:
-        _warn(note)
-    signal.signal(signal.SIGTERM, _interrupt)
-    lock = _lock_camera(device.camera)
-    camera = open_camera(device.camera, openers=openers, patience_s=None, say=_warn)
-    try:
-        _run(device, camera, outbox)
-    finally:
-        camera.close()
-        outbox.close()
-        lock.close()
-    return 0
+    asked: list[int] = []
+    with _signals(asked):
+        inspect_device(device, lambda: bool(asked), openers=openers)
+    return 128 + signal.SIGINT if signal.SIGINT in asked else 0
 
 
-def _run(device: DeviceConfig, camera: Camera, outbox: Outbox) -> None:
-    pending = PendingCases(outbox)
-    report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
-    stop = threading.Event()
-    reporter = threading.Thread(target=_report, args=(device, report, stop), daemon=True)
-    reporter.start()
-    try:
-        frames = iter(camera.frames())
-        first = next(frames, None)
-        if first is None:
-            raise StationError(f"camera {device.camera} has given no frame: check it with 'doctor'")
-        inspector = _inspector(device, first, report, outbox)
-        _inspect(inspector, chain([first], frames), pending, report)
-    finally:
-        stop.set()
-        reporter.join()
-        _write_report(device, report)
-
-
-def _inspector(device: DeviceConfig, first: Frame, report: SelfReport, outbox: Outbox) -> Inspector:
-    profile, profile_sha256 = station.load(Path(device.station))
-    champion = open_bundle(slots.champion(device))
-    challenger = _challenger(device.challenger)
-    report.bundle, report.challenger = champion.ref, challenger.ref if challenger else None
-    size, _ = working_view(profile, champion.manifest.preprocessing)
-    return make_inspector(
-        first,
-        Identity(device.site, profile.station, report.boot_id, device.mode, profile_sha256),
-        profile,
-        champion,
-        sampling=Sampling(device.audit.floor, _random(device).random),
-        challenger=challenger,
-        open_clip=film_in(outbox.spool.draft, size, profile, bundle=champion.ref, profile_sha256=profile_sha256),
-    )
-
-
-def _inspect(inspector: Inspector, frames: Iterable[Frame], pending: PendingCases, report: SelfReport) -> None:
-    for frame in frames:
-        began = time.thread_time()
-        cases = inspector.step(frame)
-        report.stepped(inspector.sight, time.thread_time() - began)
-        _keep(cases, pending, report, inspector)
-    _keep(inspector.finish(), pending, report, inspector)
-
-
-def _keep(cases: list[Case], pending: PendingCases, report: SelfReport, inspector: Inspector) -> None:
-    """Into the outbox, and said only then: what is on the disk will reach the cloud."""
-    stored: list[Case] = pending.retry() if pending.fault and not cases else []
-    for case in cases:
-        stored += pending.put(case, inspector.clip_path(case))
-    if cases and pending.fault:
-        _warn(f"{len(pending)} cases wait in memory: {pending.fault}")
-    for case in stored:
-        report.said(case)
-        print(log_line(case), flush=True)
+def inspect_device(
+    device: DeviceConfig, stopped: Callable[[], bool], openers: Mapping[str, Opener] | None = None
+) -> None:
+    """Runs until the recording ends or `stopped`; the open case is not said then, all others are on the disk."""
+    gear = _gear(device)
+    with ExitStack() as stack:
+        outbox = Outbox.open(device.outbox_path, device.spool_path)
+        stack.callback(outbox.close)
+        for note in outbox.notes:
+            _warn(note)
+        stack.enter_context(locks.lock_camera(device.camera))
+        camera = open_camera(device.camera, openers=openers, patience_s=None, say=_warn)
+        stack.callback(camera.close)
+        _run(gear, camera, outbox, stopped)
 
 
 def log_line(case: Case) -> str:
@@ -119,44 +87,174 @@ def log_line(case: Case) -> str:
     )
 
 
-def _challenger(path: str | None) -> Bundle | None:
-    return open_bundle(path) if path else None
+def _gear(device: DeviceConfig) -> Gear:
+    profile, profile_sha256 = station.load(Path(device.station))
+    champion = open_bundle(device.bundle or shipped_bundle())
+    challenger = open_bundle(device.challenger) if device.challenger else None
+    return Gear(device, profile, profile_sha256, champion, challenger)
+
+
+def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]) -> None:
+    pending = PendingCases(outbox)
+    report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", gear.device.mode, camera, pending)
+    report.bundle, report.challenger = gear.champion.ref, gear.challenger.ref if gear.challenger else None
+    with ExitStack() as stack:
+        write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
+        stack.callback(write)
+        stack.enter_context(_every(REPORT_EVERY_S, write))
+        keeper = Keeper(pending, said=lambda case: _say(case, report), warn=_warn)
+        stack.callback(keeper.close)
+        frames = _frames(camera, stopped)
+        first = next((frame for frame in frames if isinstance(frame, Frame)), None)
+        if first is None:
+            if stopped():
+                return
+            raise StationError(f"camera {gear.device.camera} has given no frame: check it with 'doctor'")
+        triggered = TriggeredImmersions() if gear.device.trigger == "command" else None
+        if triggered:
+            stack.enter_context(_every(TRIGGER_EVERY_S, _Patient(lambda: _hand_over(outbox, triggered))))
+        inspector = _inspector(gear, first, report, outbox, triggered)
+        stack.callback(inspector.abandon)
+        _obey(gear.device, inspector, report)
+        _inspect(inspector, chain([first], frames), keeper, report, lambda: _obey(gear.device, inspector, report))
+        if not stopped():
+            _keep(inspector.finish(), inspector, keeper)
+
+
+def _inspector(
+    gear: Gear, first: Frame, report: SelfReport, outbox: Outbox, immersions: TriggeredImmersions | None
+) -> Inspector:
+    device, profile, champion = gear.device, gear.profile, gear.champion
+    size, _ = working_view(profile, champion.manifest.preprocessing)
+    return make_inspector(
+        first,
+        Identity(device.site, profile.station, report.boot_id, device.mode, gear.profile_sha256),
+        profile,
+        champion,
+        sampling=Sampling(device.audit.floor, _random(device).random),
+        challenger=gear.challenger,
+        immersions=immersions,
+        open_clip=film_in(
+            outbox.spool.draft,
+            size,
+            profile,
+            bundle=champion.ref,
+            profile_sha256=gear.profile_sha256,
+            say=lambda words: _complain(words, report),
+        ),
+    )
+
+
+def _inspect(
+    inspector: Inspector,
+    frames: Iterator[Frame | float],
+    keeper: Keeper,
+    report: SelfReport,
+    obey: Callable[[], None],
+) -> None:
+    for frame in frames:
+        if isinstance(frame, float):
+            cases = inspector.missing(frame)
+        else:
+            began = time.thread_time()
+            cases = inspector.step(frame)
+            report.stepped(inspector.sight, time.thread_time() - began)
+        _keep(cases, inspector, keeper)
+        if cases:
+            obey()
+
+
+def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
+    for case in cases:
+        keeper.keep(case, inspector.clip_path(case))
+
+
+def _obey(device: DeviceConfig, inspector: Inspector, report: SelfReport) -> None:
+    """What the cloud desires, as far as it may."""
+    wish = state.desired(device.desired_path)
+    if wish is None:
+        return
+    report.mode = state.lowered(report.mode, wish.mode)
+    inspector.ordered(report.mode, wish.audit_probability or device.audit.floor)
+
+
+def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:
+    """The camera's frames until it is told to stop; the time, again and again, while a live one gives none."""
+    frames = camera.frames_or_time(WAIT_S) if isinstance(camera, LiveCapture) else camera.frames()
+    for frame in frames:
+        if stopped():
+            return
+        yield frame
+
+
+def _say(case: Case, report: SelfReport) -> None:
+    report.said(case)
+    print(log_line(case), flush=True)
 
 
 def _random(device: DeviceConfig) -> random.Random:
     return random.SystemRandom() if device.seed is None else random.Random(device.seed)
 
 
-def _report(device: DeviceConfig, report: SelfReport, stop: threading.Event) -> None:
-    while not stop.wait(REPORT_EVERY_S):
-        _write_report(device, report)
+def _complain(words: str, report: SelfReport) -> None:
+    report.not_filmed(words)
+    _warn(words)
 
 
-def _write_report(device: DeviceConfig, report: SelfReport) -> None:
+def _hand_over(outbox: Outbox, immersions: TriggeredImmersions) -> None:
+    if outbox.take_trigger():
+        immersions.trigger()
+
+
+class _Patient:
+    """Does what a thread of its own repeats; says a fault of the disk once, and goes on."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work, self._fault = work, ""
+
+    def __call__(self) -> None:
+        try:
+            self._work()
+            self._fault = ""
+        except StoreError as error:
+            if not self._fault:
+                _warn(str(error))
+            self._fault = str(error)
+
+
+@contextmanager
+def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+    """Does `work` again and again in a thread of its own."""
+    end = threading.Event()
+
+    def repeat() -> None:
+        while not end.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
     try:
-        state.write(device.state_path, report.state())
-    except Exception as error:  # noqa: BLE001 - outermost in its thread; inspection goes on whatever happens here
-        _warn(f"the device's state was not written: {error}")
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
-def _lock_camera(source: str):
-    """One agent a camera: a second one would steal its frames."""
-    name = hashlib.sha256(source.encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"tankwatch-camera-{name}.lock"
+@contextmanager
+def _signals(asked: list[int]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C ask for a clean end; the second one does not wait for it."""
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    former = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        file = open(path, "a")  # noqa: SIM115 - held as long as the process lives
-    except OSError as error:
-        raise ConfigError(f"lock {path} cannot be opened ({error.strerror}): remove it or run as its owner") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise StationError(f"camera {source} is in use by another agent: stop it first") from error
-    return file
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _warn(words: str) -> None:

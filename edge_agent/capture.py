@@ -97,6 +97,12 @@ class LiveCapture:
                 trouble = self._trouble or "check that it is on"
                 raise StationError(f"{self._name} has given no picture for {self._patience_s:g} s: {trouble}")
 
+    def frames_or_time(self, timeout_s: float) -> Iterator[Frame | float]:
+        """Like `frames` with endless patience, but the time (`monotonic_s`) where none has come for `timeout_s`."""
+        self._start()
+        while not self._closed.is_set():
+            yield self.next(timeout_s) or self._now()
+
     def next(self, timeout_s: float) -> Frame | None:
         """The oldest frame that waits, or None after `timeout_s` without one."""
         with self._changed:

@@ -27,6 +27,8 @@ from edge_agent.verdict import Watched
 
 LONGEST_GAP_S = 0.5
 """Frames farther apart than this show nothing of the time between them."""
+BLIND_S = 2.0
+"""In a longer gap the unit may have been changed for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,12 @@ class OpenCase:
         self._corners: list[int] = []
         self._shifts: list[float] = []
         self._clarities: list[float] = []
+        self._blind = ""
         self._last: Sight | None = None
+
+    def unseen(self, words: str) -> None:
+        """For too long nothing was seen: whatever comes after, the unit was not tested."""
+        self._blind = words
 
     def see(self, sight: Sight, immersion: Immersion) -> bool:
         """Takes the next sight; True when it shows the unit at rest in a usable picture."""
@@ -109,7 +116,7 @@ class OpenCase:
             composites=composites,
             framing=self._framing(),
             water=self._water(murky_below),
-            fault=self._fault_words[worst] if fault_s > self._rest_s / 2 else "",
+            fault=self._blind or (self._fault_words[worst] if fault_s > self._rest_s / 2 else ""),
         )
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:

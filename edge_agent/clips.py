@@ -27,6 +27,8 @@ from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingS
 
 SUFFIX = CLIP_SUFFIX
 MAX_FRAMES = 20_000
+END_BYTES = 32 << 20
+"""Kept free below the limit for a last frame, the evidence and the end record."""
 _FRAMINGS: tuple[FramingStatus, ...] = ("ok", "shifted", "lost", "unchecked")
 _FRAME = struct.Struct("<QddB9dB")
 
@@ -127,6 +129,7 @@ class ClipWriter:
         framing: FramingStatus = "unchecked",
     ) -> None:
         """One more tank view, of the header's size, with its capture time and the lamps beside it."""
+        self._refuse_too_long()
         height, width = view.grey.shape
         if (width, height) != self._size:
             raise ValueError(f"tank view is {width}x{height}, the clip's header says {self._size}")
@@ -159,12 +162,13 @@ class ClipWriter:
         blobs = [msgspec.json.encode(numbers), *shown]
         self._write(clip_bytes.record(b"E", b"".join(map(clip_bytes.blob, blobs))))
 
-    def close(self, watch: Watch = Watch()) -> ClipRef:  # noqa: B008 - frozen
-        """The clip is whole and on the disk."""
+    def close(self, watch: Watch = Watch(), *, synced: bool = True) -> ClipRef:  # noqa: B008 - frozen
+        """The clip is whole and, where `synced`, on the disk; else the spool syncs it when it keeps it."""
         self._write(clip_bytes.record(b"Z", msgspec.json.encode(_End(self.frames, watch))))
         file = self._open_file()
         try:
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         except OSError as error:
             self.discard()
             raise durable.failure(self.path, error) from error
@@ -178,6 +182,15 @@ class ClipWriter:
             self._file.close()
             self._file = None
         durable.remove(self.path)
+
+    def _refuse_too_long(self) -> None:
+        """What no reader would take is not written on."""
+        if self.frames >= MAX_FRAMES or self._bytes > CLIP_BYTES - END_BYTES:
+            self.discard()
+            raise StoreError(
+                f"clip {self.path} has {self.frames} frames in {self._bytes / 1e6:.0f} MB, limits {MAX_FRAMES} and "
+                f"{CLIP_BYTES / 1e6:.0f} MB: take the unit out of the tank"
+            )
 
     def _open_file(self) -> io.FileIO:
         if self._file is None:

@@ -6,7 +6,7 @@ file only names the variables.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -54,10 +54,13 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     camera: str
     """/dev/videoN, rtsp://…, a recording, or twin:…"""
     bundle: str | None = None
-    """Path of the champion; None = the shipped one."""
+    """Path of the champion, until `bundle use` puts another in its place; None = the shipped one."""
     challenger: str | None = None
     """Path of a bundle that runs beside it and is only logged."""
     mode: Mode = "shadow"
+    """Highest degree of automation; the cloud may lower it, never raise it."""
+    trigger: Literal["picture", "command"] = "picture"
+    """What begins an immersion: the picture alone, or the line through the order `trigger`."""
     data_dir: str = "/var/lib/tankwatch"
     """outbox.db, spool/ and the device's state."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024

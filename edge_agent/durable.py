@@ -25,6 +25,19 @@ def write(path: Path, data: bytes) -> None:
         raise failure(path, error) from error
 
 
+def sync(path: Path) -> None:
+    """The file's bytes are on the disk. Raises StoreError; the file is removed then, for nobody knows what it holds."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise failure(path, error) from error
+
+
 def move(source: Path, target: Path) -> None:
     """A file whose bytes are already synced gets its final name for good. Raises StoreError."""
     try:

@@ -1,9 +1,14 @@
-"""The open case's sights -> its clip: one writer a case, closed with what a replay needs to know."""
+"""The open case's sights -> its clip: one writer a case, closed with what a replay needs to know.
 
-from collections.abc import Callable
+A disk that takes no clip stops no inspection: the case goes on without its pictures, and that is said once.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
+from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
 from edge_agent.judge import Judge
 from edge_agent.records import BundleRef, ClipRef, Verdict
@@ -11,20 +16,29 @@ from edge_agent.station import Lamp, StationProfile, scale_of
 
 
 class Film:
-    """A ClipSink that writes `path`."""
+    """A ClipSink that writes `path`; `say` hears why there will be no clip."""
 
-    def __init__(self, path: Path, header: ClipHeader, lamps: tuple[Lamp, ...]) -> None:
-        self._writer = ClipWriter(path, header)
-        self._lamps = lamps
+    def __init__(
+        self, path: Path, header: ClipHeader, lamps: tuple[Lamp, ...], say: Callable[[str], None] | None = None
+    ) -> None:
+        self.path = path
+        """Where the clip is being written."""
+        self._lamps, self._say = lamps, say
+        self._writer: ClipWriter | None = None
+        with self._going_without():
+            self._writer = ClipWriter(path, header)
         self._settled_s: float | None = None
         self._spans_s: list[tuple[float, float]] = []
         self._watching = False
 
     def frame(self, sight: Sight, *, since_settled_s: float | None) -> None:
         """One more frame; `since_settled_s` is None where it shows nothing usable."""
+        if self._writer is None:
+            return
         now_s = sight.frame.monotonic_s
         crops = [sight.frame.image[y : y + h, x : x + w] for x, y, w, h in (lamp.rect_px for lamp in self._lamps)]
-        self._writer.frame(sight.view, sight.frame.taken_at, crops, framing=sight.framing.status)
+        with self._going_without():
+            self._writer.frame(sight.view, sight.frame.taken_at, crops, framing=sight.framing.status)
         if since_settled_s is None:
             self._watching = False
             return
@@ -33,27 +47,38 @@ class Film:
         self._spans_s.append((began_s, now_s))
         self._watching = True
 
-    def finish(self, judge: Judge, verdict: Verdict) -> ClipRef:
-        """The clip is whole."""
-        if judge.strongest:
-            self._writer.evidence(*judge.strongest, origin_px=verdict.leak_at_tank_px)
-        return self._writer.close(
-            Watch(
-                settled_s=self._settled_s,
-                spans_s=tuple(self._spans_s),
-                usable_s=sum(end - begin for begin, end in self._spans_s),
-                not_tested=verdict.reason if verdict.verdict == "not_tested" else "",
-            )
+    def finish(self, judge: Judge, verdict: Verdict) -> ClipRef | None:
+        """The clip is whole, and on the disk once the spool keeps it; None where there is none."""
+        if self._writer is None:
+            return None
+        watch = Watch(
+            settled_s=self._settled_s,
+            spans_s=tuple(self._spans_s),
+            usable_s=sum(end - begin for begin, end in self._spans_s),
+            not_tested=verdict.reason if verdict.verdict == "not_tested" else "",
         )
-
-    @property
-    def path(self) -> Path:
-        """Where the clip is being written."""
-        return self._writer.path
+        clip: ClipRef | None = None
+        with self._going_without():
+            if judge.strongest:
+                self._writer.evidence(*judge.strongest, origin_px=verdict.leak_at_tank_px)
+            # The disk is waited for beside the frames, where the case is put.
+            clip = self._writer.close(watch, synced=False)
+        return clip
 
     def discard(self) -> None:
         """Nobody needs to see this case."""
-        self._writer.discard()
+        if self._writer:
+            with self._going_without():
+                self._writer.discard()
+
+    @contextmanager
+    def _going_without(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self._writer = None
+            if self._say:
+                self._say(f"a case goes on without its clip: {error}")
 
 
 def film_in(
@@ -63,8 +88,9 @@ def film_in(
     *,
     bundle: BundleRef,
     profile_sha256: str | None,
+    say: Callable[[str], None] | None = None,
 ) -> Callable[[str], Film]:
-    """Gives a function case id -> Film. `draft`: where the clip of an open case is written."""
+    """Gives a function case id -> Film. `draft`: where the clip of an open case is written; `say` hears of faults."""
 
     def start(case_id: str) -> Film:
         header = ClipHeader(
@@ -76,6 +102,6 @@ def film_in(
             bundle=bundle,
             profile_sha256=profile_sha256,
         )
-        return Film(draft(case_id), header, profile.lamps)
+        return Film(draft(case_id), header, profile.lamps, say)
 
     return start

@@ -5,7 +5,9 @@ tank, and moving shows as cells that differ from a quarter of a second ago.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +15,8 @@ import numpy as np
 from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
+PAPER = 0.2
+"""Of a marker's side: the quiet zone around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,75 @@ def thumbnail(view_grey: np.ndarray) -> np.ndarray:
     return cv2.resize(view_grey[::2, ::2].astype(np.float32), THUMB_SIZE, interpolation=cv2.INTER_AREA)
 
 
-class ImmersionWatch:
-    """Follows one station. `empty`: (24, 32) thumbnail of the empty tank, or None: then the first half second is it."""
+class Immersions(Protocol):
+    """What follows the immersions: the picture (ImmersionWatch) or the line's word (TriggeredImmersions)."""
 
-    def __init__(self, empty: np.ndarray | None, limits: ImmersionLimits | None = None) -> None:
+    told: bool
+    """The line tells; a picture that shows nothing does not stop it."""
+
+    def step(self, thumb: np.ndarray, now_s: float, *, decided: bool = False) -> Immersion: ...
+
+
+class TriggeredImmersions:
+    """An immersion begins with `trigger` and ends with the next one or with the decision.
+
+    From the picture it takes only whether the unit is at rest.
+    """
+
+    told = True
+
+    def __init__(self, limits: ImmersionLimits | None = None) -> None:
         self._limits = limits or ImmersionLimits()
+        self._movement = _Movement(self._limits)
+        self._triggered = False
+        self._still_since: float | None = None
+        self._now = Immersion("empty")
+
+    def trigger(self) -> None:
+        """A unit is in the water: the next step begins its immersion. May be called from another thread."""
+        self._triggered = True
+
+    def step(self, thumb: np.ndarray, now_s: float, *, decided: bool = False) -> Immersion:
+        """The state after the thumbnail `thumb` taken at `now_s`; `decided` ends the immersion."""
+        moving = self._movement.step(thumb, now_s, self._limits.move_level)
+        if self._triggered:
+            self._triggered = False
+            self._still_since = None
+            self._now = Immersion("entering", entered_s=now_s)
+        elif decided and self._now.entered_s is not None:
+            self._now = Immersion("empty", left_s=now_s)
+        self._still_since = None if moving else (now_s if self._still_since is None else self._still_since)
+        self._now = replace(self._resting(now_s), moving=moving)
+        return self._now
+
+    def _resting(self, now_s: float) -> Immersion:
+        now, since_s = self._now, self._still_since
+        if now.entered_s is None:
+            return now
+        resting = since_s is not None and now_s - since_s >= self._limits.still_s
+        if now.settled_s is None:
+            return replace(now, phase="watching", settled_s=since_s) if resting else now
+        return replace(now, phase="watching" if resting else "leaving")
+
+
+class ImmersionWatch:
+    """Follows one station. `empty`: (24, 32) thumbnail of the empty tank, or None: then the first half second is it.
+
+    `water`: (24, 32) bool, cells that show water; the markers are on the glass, before all haze. None = all.
+    """
+
+    told = False
+
+    def __init__(
+        self, empty: np.ndarray | None, water: np.ndarray | None = None, limits: ImmersionLimits | None = None
+    ) -> None:
+        self._limits = limits or ImmersionLimits()
+        self._water = np.ones(THUMB_SIZE[::-1], bool) if water is None else water
         self._empty = None if empty is None else empty.astype(np.float32)
-        self._cell_level = self._limits.cell_level if self._empty is None else self._level_for(self._empty)
+        self._cell_level = self._limits.cell_level
         self._learned: list[np.ndarray] = []
         self._first_s: float | None = None
-        self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._movement = _Movement(self._limits)
         self._shares: deque[tuple[float, float]] = deque(maxlen=240)
         self._still_since: float | None = None
         self._free_since: float | None = None
@@ -77,7 +140,8 @@ class ImmersionWatch:
 
     def step(self, thumb: np.ndarray, now_s: float, *, decided: bool = False) -> Immersion:
         """The state after the thumbnail `thumb` taken at `now_s`; `decided` = the inspector's lamp is lit or was."""
-        moving = self._moved(thumb, now_s)
+        limits = self._limits
+        moving = self._movement.step(thumb, now_s, limits.move_level * self._cell_level / limits.cell_level)
         if not self._knows_empty(thumb, now_s, moving=moving):
             return self._now
         share = self._taken_share(thumb)
@@ -119,24 +183,14 @@ class ImmersionWatch:
 
     def _taken_share(self, thumb: np.ndarray) -> float:
         assert self._empty is not None
-        return float((_difference(thumb, self._empty) > self._cell_level).mean())
-
-    def _level_for(self, empty: np.ndarray) -> float:
-        # The median deviation leaves the markers out: they are on the glass, before the haze.
-        contrast = float(np.median(np.abs(empty - np.median(empty))))
+        seen, empty = thumb[self._water], self._empty[self._water]
+        contrast, level = _haze(empty, seen)
         limits = self._limits
-        return float(np.clip(limits.cell_level_per_contrast * contrast, limits.cell_level_least, limits.cell_level))
-
-    def _moved(self, thumb: np.ndarray, now_s: float) -> bool:
-        lag_s = self._limits.move_lag_s
-        if self._past and now_s < self._past[-1][0]:
-            self._past.clear()
-        self._past.append((now_s, thumb))
-        while len(self._past) > 1 and now_s - self._past[1][0] >= lag_s:
-            self._past.popleft()
-        then = self._past[0][1]
-        level = self._limits.move_level * self._cell_level / self._limits.cell_level
-        return float((_difference(thumb, then) > level).mean()) > self._limits.move_share
+        spread = contrast * float(np.median(np.abs(empty - np.median(empty))))
+        self._cell_level = float(
+            np.clip(limits.cell_level_per_contrast * spread, limits.cell_level_least, limits.cell_level)
+        )
+        return float((np.abs(seen - contrast * empty - level) > self._cell_level).mean())
 
     def _knows_empty(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
         if self._empty is not None:
@@ -145,7 +199,6 @@ class ImmersionWatch:
         self._learned.append(thumb)
         if now_s - self._first_s >= 0.5 and not moving:
             self._empty = np.median(self._learned[-15:], axis=0).astype(np.float32)
-            self._cell_level = self._level_for(self._empty)
         return self._empty is not None
 
     def _adapt(self, thumb: np.ndarray, now_s: float, share: float) -> None:
@@ -154,10 +207,58 @@ class ImmersionWatch:
         assert self._empty is not None
         weight = min(max(now_s - self._last_s, 0.0) / self._limits.adapt_s, 0.2)
         self._empty += weight * (thumb - self._empty)
-        self._cell_level = self._level_for(self._empty)
+
+
+class _Movement:
+    """Compares each thumbnail with the one of a quarter of a second ago."""
+
+    def __init__(self, limits: ImmersionLimits) -> None:
+        self._limits = limits
+        self._past: deque[tuple[float, np.ndarray]] = deque()
+
+    def step(self, thumb: np.ndarray, now_s: float, level: float) -> bool:
+        """Whether something large moves; `level`: grey levels by which a cell that has moved differs."""
+        if self._past and now_s < self._past[-1][0]:
+            self._past.clear()
+        self._past.append((now_s, thumb))
+        while len(self._past) > 1 and now_s - self._past[1][0] >= self._limits.move_lag_s:
+            self._past.popleft()
+        return float((_difference(thumb, self._past[0][1]) > level).mean()) > self._limits.move_share
+
+
+def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+    """Contrast and veil (slope and offset) with which the empty tank's cells (n,) are seen now.
+
+    Light that flickers or ages and water that grows murky change all cells alike. A unit takes some of them: the two
+    fifths that fit worst are left out.
+    """
+    slope = float(np.clip(np.median((seen + 1.0) / (empty + 1.0)), 0.5, 2.0))
+    offset = 0.0
+    for _ in range(4):
+        error = np.abs(seen - slope * empty - offset)
+        kept = error <= np.partition(error, int(0.6 * len(error)))[int(0.6 * len(error))]
+        x, y = empty[kept], seen[kept]
+        variance = float(x.var())
+        if variance < 1.0:
+            return 1.0, float(np.median(y - x))
+        slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 2.0))
+        offset = float(np.median(y - slope * x))
+    return slope, offset
 
 
 def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Grey levels by which cells differ, at equal light: it flickers and ages as a whole, a unit takes a part."""
     gain = float(np.clip(np.median((other + 1.0) / (thumb + 1.0)), 0.7, 1.4))
     return np.abs(thumb * gain - other)
+
+
+def water_cells(markers_px: Sequence[np.ndarray], view_size_px: tuple[int, int]) -> np.ndarray:
+    """(24, 32) bool: cells of the thumbnail free of markers, (4, 2) corners each in tank view pixels, and their paper."""
+    width, height = THUMB_SIZE
+    taken = np.zeros((height, width), np.uint8)
+    for corners in markers_px:
+        cells = corners * (width / view_size_px[0], height / view_size_px[1])
+        left, top = np.floor(cells.min(axis=0) - PAPER * np.ptp(cells, axis=0)).astype(int)
+        right, bottom = np.ceil(cells.max(axis=0) + PAPER * np.ptp(cells, axis=0)).astype(int)
+        taken[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
+    return taken == 0

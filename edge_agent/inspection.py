@@ -19,7 +19,7 @@ from edge_agent.case import Identity
 from edge_agent.decision import DecisionWatch
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.eyes import Eyes, FramingSource
-from edge_agent.immersion import ImmersionWatch
+from edge_agent.immersion import Immersions, ImmersionWatch
 from edge_agent.judge import Judge
 from edge_agent.lamps import LampReader
 from edge_agent.pipeline import ClipSink, Inspector, Sampling
@@ -59,9 +59,13 @@ def make_inspector(
     sampling: Sampling,
     challenger: Bundle | None = None,
     single: bool = False,
+    immersions: Immersions | None = None,
     open_clip: Callable[[str], ClipSink] | None = None,
 ) -> Inspector:
-    """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree."""
+    """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree.
+
+    Without `immersions` they are followed by the picture.
+    """
     manifest = champion.manifest
     source, size, scale = _framing_source(first, profile, manifest.preprocessing)
 
@@ -86,7 +90,7 @@ def make_inspector(
         sampling=sampling,
         profile=profile,
         challenger=judge(challenger) if challenger else None,
-        immersions=None if single else ImmersionWatch(profile.empty_grey() if profile else None),
+        immersions=None if single else immersions or ImmersionWatch(profile.empty_grey() if profile else None),
         open_clip=open_clip,
     )
 

@@ -1,6 +1,9 @@
-"""Who may use an outbox: one process in each role, held by a lock on a file as long as the process lives."""
+"""Who may use an outbox or a camera: one process each, held by a lock on a file as long as the process lives."""
 
 import fcntl
+import hashlib
+import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_agent import durable
-from edge_agent.errors import StoreError
+from edge_agent.capture import is_live, without_password
+from edge_agent.errors import StationError, StoreError
 
 
 def lock(path: Path, database: Path, wait_s: float = 1.0) -> TextIO:
@@ -43,3 +47,28 @@ def _taken(file: TextIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def lock_camera(source: str) -> Iterator[None]:
+    """One agent a camera: a second one would steal its frames. A recording or a twin may be read by many."""
+    if not is_live(source):
+        yield
+        return
+    name = hashlib.sha256(source.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"tankwatch-camera-{name}.lock"
+    with _opened(path) as file:
+        if not _taken(file):
+            raise StationError(f"camera {without_password(source)} is in use by another agent: stop it first")
+        yield
+
+
+def _opened(path: Path) -> TextIO:
+    """For reading, also where another user has made it: that is enough for a lock."""
+    try:
+        try:
+            return open(path)
+        except FileNotFoundError:
+            return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644))
+    except OSError as error:
+        raise StoreError(f"lock {path} cannot be opened ({error.strerror}): remove it or run as its owner") from error

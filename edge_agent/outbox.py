@@ -86,6 +86,7 @@ class Outbox:
             if stored is None:
                 if case.clip and clip and not self.spool.keep_clip(clip, case.clip.sha256):
                     self.notes.append(f"clip of case {case.case_id} is gone: the case goes without it")
+                    case = msgspec.structs.replace(case, clip=None)
                 stored = self._keep(msgspec.structs.replace(case, sequence=self._sequence + 1))
             elif clip:
                 durable.remove(clip)

@@ -4,21 +4,23 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from edge_agent import compare
-from edge_agent.case import Identity, Judgement, OpenCase
+from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
 from edge_agent.eyes import Eyes, Sight
-from edge_agent.immersion import Immersion, ImmersionWatch
+from edge_agent.immersion import Immersion, Immersions
 from edge_agent.judge import Judge
-from edge_agent.records import Case, ChallengerVerdict, ClipRef, DecidedBy, Frame, Verdict
+from edge_agent.records import Case, ChallengerVerdict, ClipRef, DecidedBy, Frame, Mode, Verdict
 from edge_agent.station import StationProfile
 from edge_agent.verdict import not_tested
 
 LATE_LAMP_S = 1.5
 """A lamp that lights within this time after the unit has left still decides it."""
+LOST_S = 10.0
+"""A case of which nothing is seen for so long is closed: the unit may be gone, and another one there."""
 
 
 class ClipSink(Protocol):
@@ -27,7 +29,7 @@ class ClipSink(Protocol):
     @property
     def path(self) -> Path: ...
     def frame(self, sight: Sight, *, since_settled_s: float | None) -> None: ...
-    def finish(self, judge: Judge, verdict: Verdict) -> ClipRef: ...
+    def finish(self, judge: Judge, verdict: Verdict) -> ClipRef | None: ...
     def discard(self) -> None: ...
 
 
@@ -51,7 +53,7 @@ class Inspector:
         sampling: Sampling,
         profile: StationProfile | None = None,
         challenger: Judge | None = None,
-        immersions: ImmersionWatch | None = None,
+        immersions: Immersions | None = None,
         open_clip: Callable[[str], ClipSink] | None = None,
     ) -> None:
         self._identity, self._eyes, self._champion, self._challenger = identity, eyes, champion, challenger
@@ -61,6 +63,8 @@ class Inspector:
         self._clip: ClipSink | None = None
         self._opened_s: float | None = None
         self._first_s: float | None = None
+        self._seen_s: float | None = None
+        """When the newest picture was taken that showed anything."""
         self._count = 0
         self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
@@ -72,8 +76,10 @@ class Inspector:
         if self._first_s is None:
             self._first_s = frame.monotonic_s
         sight = self.sight = self._eyes.look(frame)
+        done = self.missing(frame.monotonic_s)
+        if not sight.fault:
+            self._seen_s = frame.monotonic_s
         before, self.immersion = self.immersion, self._follow(sight)
-        done = []
         if self._case and self._another_unit(before):
             done.append(self._close(before.left_s or frame.monotonic_s))
         if self._case is None and self._unit_to_watch():
@@ -82,6 +88,30 @@ class Inspector:
             return done + self._unwatched_decision(sight)
         self._feed(sight)
         return done + self._completed(frame.monotonic_s)
+
+    def missing(self, now_s: float) -> list[Case]:
+        """No picture shows anything any more up to `now_s`: after a while the open case is closed, as not tested.
+
+        Only at a station: a recording of unknown make is taken as it is.
+        """
+        if self._case is None or self._profile is None or self._seen_s is None:
+            return []
+        gap_s = now_s - self._seen_s
+        if gap_s > BLIND_S:
+            nothing = f"the camera showed nothing for {gap_s:.1f} s (limit {BLIND_S:g} s): check the camera"
+            self._case.unseen((self.sight.fault if self.sight else "") or nothing)
+        return [self._close(self._seen_s)] if gap_s > LOST_S else []
+
+    def ordered(self, mode: Mode, audit_floor: float) -> None:
+        """From the next record on the device runs in this mode and audits by this floor."""
+        self._identity = replace(self._identity, mode=mode)
+        self._sampling = replace(self._sampling, audit_floor=audit_floor)
+
+    def abandon(self) -> None:
+        """The open case is not said, and nothing is left of its clip."""
+        if self._clip:
+            self._clip.discard()
+        self._case = self._clip = None
 
     def finish(self) -> list[Case]:
         """The source has ended: the open case, if any, is closed as it stands."""
@@ -96,7 +126,7 @@ class Inspector:
     def _follow(self, sight: Sight) -> Immersion:
         if self._immersions is None:
             return Immersion("watching", entered_s=self._first_s, settled_s=self._first_s)
-        if sight.fault:
+        if sight.fault and not self._immersions.told:
             return self.immersion
         decided = self._case is None or self._case.decision != "none"
         return self._immersions.step(sight.thumb, sight.frame.monotonic_s, decided=decided)
@@ -111,6 +141,7 @@ class Inspector:
     def _open(self) -> None:
         assert self.immersion.entered_s is not None
         self._opened_s = self.immersion.entered_s
+        self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
         self._case = self._new_case(self._opened_s)
         for judge in self._judges():
             judge.restart()
@@ -200,9 +231,11 @@ class Inspector:
         watched = case.watched(composites, murky_below=murky_below)
         return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
 
-    def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef:
-        self._clip_paths[case.case_id] = clip.path
-        return clip.finish(self._champion, verdict)
+    def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef | None:
+        clip_ref = clip.finish(self._champion, verdict)
+        if clip_ref:
+            self._clip_paths[case.case_id] = clip.path
+        return clip_ref
 
     def _judges(self) -> list[Judge]:
         return [judge for judge in (self._champion, self._challenger) if judge]

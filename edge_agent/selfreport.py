@@ -1,8 +1,12 @@
 """What `agent inspect` knows of itself -> DeviceState: counts, camera health, alarms. Read from another thread."""
 
+import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from edge_agent.camera import Camera
+from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
 from edge_agent.messages import (
     Alarm,
@@ -17,14 +21,29 @@ from edge_agent.outbox import PendingCases
 from edge_agent.records import BundleRef, Case, Mode
 from edge_agent.state import DeviceState
 
-CAMERA_WORDS: dict[str, CameraWord] = {"ok": "ok", "waiting": "lost"}
+SILENT_S = 1.2
+"""A live camera of one frame a second or more has stalled after this long; its capture thread waits longer."""
+SILENT = "the camera gives no pictures: check its cable and power"
+ALARM_EVERY_S = 10.0
+CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
+"""A black or white picture is a fault of the picture, not of the camera."""
 
 
 class SelfReport:
-    """Adds up since start. The frame loop calls `stepped` and `said`; the reporting thread calls `state`."""
+    """Adds up since start. The frame loop calls `stepped`, the keeper `said`, the reporting thread `state`."""
 
-    def __init__(self, boot_id: str, mode: Mode, camera: Camera, pending: PendingCases) -> None:
+    def __init__(
+        self,
+        boot_id: str,
+        mode: Mode,
+        camera: Camera,
+        pending: PendingCases,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.boot_id, self.mode = boot_id, mode
+        self._clock = clock
+        self._stepped_s = clock()
+        self._film_words = ""
         self.bundle: BundleRef | None = None
         self.challenger: BundleRef | None = None
         self._camera, self._pending = camera, pending
@@ -34,12 +53,14 @@ class SelfReport:
         self._clarity: float | None = None
         self._verdicts: dict[str, int] = {}
         self._outcomes: dict[str, int] = {}
-        self._since: dict[str, str] = {}
+        self._active: dict[str, tuple[str, str, float]] = {}
+        """Alarm -> since when (UTC), its words, when they were taken."""
         self._murky = False
 
     def stepped(self, sight: Sight | None, cpu_s: float) -> None:
         """One more frame was looked at, at this cost."""
         self._sight = sight
+        self._stepped_s = self._clock()
         self._frames += 1
         self._step_s += cpu_s
         if sight and sight.clarity is not None:
@@ -48,15 +69,22 @@ class SelfReport:
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        if case.clip:
+            self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
         self._outcomes[case.outcome] = self._outcomes.get(case.outcome, 0) + 1
         self._murky = case.water.status == "murky"
+
+    def not_filmed(self, words: str) -> None:
+        """A case goes on without its clip; the next clip on the disk ends the alarm."""
+        self._film_words = words
 
     def state(self) -> DeviceState:
         """The newest state."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         health = self._camera.health() if hasattr(self._camera, "health") else None
         sight = self._sight
+        camera_word, camera_trouble = self._camera_word(health)
         return DeviceState(
             at=now,
             boot_id=self.boot_id,
@@ -64,7 +92,7 @@ class SelfReport:
             bundle=self.bundle,
             challenger=self.challenger,
             input=InputMetrics(
-                camera=CAMERA_WORDS.get(health.status, "stalled") if health else "unknown",
+                camera=camera_word,
                 fps=health.fps if health else None,
                 frames=self._frames,
                 dropped=health.dropped if health else 0,
@@ -80,8 +108,16 @@ class SelfReport:
                 outcomes=OutcomeCounts(**self._outcomes),
                 step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
             ),
-            alarms=self._alarms(now, health.words if health else ""),
+            alarms=self._alarms(now, camera_trouble),
         )
+
+    def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
+        """The word and, where it is not well, what is wrong and the cure."""
+        if health and health.status in CAMERA_WORDS:
+            return CAMERA_WORDS[health.status], health.words
+        if self._camera.live and self._clock() - self._stepped_s > SILENT_S:
+            return "stalled", SILENT
+        return ("ok" if health or self._frames else "unknown"), ""
 
     def _alarms(self, now: str, camera_words: str) -> tuple[Alarm, ...]:
         sight = self._sight
@@ -96,19 +132,32 @@ class SelfReport:
                 "the water is murky: change the water" if self._murky else "",
                 "small leaks are hidden",
             ),
-            ("disk", "high", str(self._pending.fault or ""), "cases wait in memory and are lost at a power cut"),
+            ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
+            ("clips", "medium", self._film_words, "experts cannot see these cases"),
         ]
         active = [(id, priority, words, effect) for id, priority, words, effect in troubles if words]
-        self._since = {id: self._since.get(id, now) for id, *_ in active}
+        self._active = {id: self._held(id, words, now) for id, _, words, _ in active}
+        active = [(id, priority, self._active[id][1], effect) for id, priority, _, effect in active]
         return tuple(
             Alarm(
                 id=id,
                 priority=priority,
                 text=words,
-                since=self._since[id],
+                since=self._active[id][0],
                 cause=words.rsplit(": ", 1)[0],
                 consequence=effect,
                 action=words.rsplit(": ", 1)[-1],
             )
             for id, priority, words, effect in active
         )
+
+    def _held(self, id: str, words: str, now: str) -> tuple[str, str, float]:
+        """Numbers that change from frame to frame make an alarm no new message, but now and then."""
+        now_s = self._clock()
+        since, said, said_s = self._active.get(id, (now, words, now_s))
+        same = re.sub(r"[\d.]+", "", said) == re.sub(r"[\d.]+", "", words)
+        return (since, said, said_s) if same and now_s - said_s < ALARM_EVERY_S else (since, words, now_s)
+
+    def _waiting_words(self) -> str:
+        lost = f"; {self._pending.lost} are lost already" if self._pending.lost else ""
+        return f"cases wait in memory and are lost at a power cut{lost}"

@@ -62,8 +62,9 @@ class Spool:
         return Stored(case, payload)
 
     def keep_clip(self, draft: Path, sha256: str) -> bool:
-        """A closed draft gets its final name, also when that has happened before. False where it is gone."""
+        """A closed draft gets its final name for good, also when that has happened before. False where it is gone."""
         if draft.exists():
+            durable.sync(draft)
             durable.move(draft, self.clip_path(sha256))
         return self.clip_path(sha256).exists()
 

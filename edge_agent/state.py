@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -41,6 +42,11 @@ def write(path: Path, state: DeviceState) -> None:
 def read(path: Path) -> DeviceState | None:
     """The newest state; None where none was ever written or it cannot be read."""
     return _read(path, DeviceState)
+
+
+def lowered(mode: Mode, wanted: Mode | None) -> Mode:
+    """The lower of two degrees of automation: what comes over MQTT may lower it, never raise it."""
+    return mode if wanted is None else min(mode, wanted, key=get_args(Mode).index)
 
 
 def desired(path: Path) -> Desired | None:
