@@ -1,13 +1,17 @@
 """Lit probabilities of the lamps over time -> the inspector's decision, debounced. PURE."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_agent.records import DecisionWord
 
 WINDOW_S = 0.3
 LIT_SHARE = 0.5
 """A lamp driven by PWM beats with the frame rate: it is lit when half of the readings in the window say so."""
+LEAST_READINGS = 2
+"""However slow the camera: one reading alone is no decision, and what was read before a gap counts with it."""
+DARK_S = 1.0
+"""A lamp that is dark for less has not gone out: it blinks, or an arm has passed before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +29,38 @@ class DecisionWatch:
     def __init__(self, lit_above: float) -> None:
         self._lit_above = lit_above
         self._readings: deque[tuple[float, frozenset[str]]] = deque()
+        self._dark_since: float | None = None
         self._signal = Signal("none")
 
     def step(self, lit: dict[str, float], now_s: float) -> Signal:
-        """`lit`: lamp meaning -> probability that it is lit, read at `now_s`."""
+        """`lit`: lamp meaning -> probability that it is lit, read at `now_s`. Where too little was read, all stays."""
         if self._readings and now_s < self._readings[-1][0]:
             self._readings.clear()
         self._readings.append((now_s, frozenset(lamp for lamp, p in lit.items() if p > self._lit_above)))
-        while now_s - self._readings[0][0] > WINDOW_S:
+        while len(self._readings) > LEAST_READINGS and now_s - self._readings[0][0] > WINDOW_S:
             self._readings.popleft()
-        decision = self._majority()
-        if decision == self._signal.decision:
-            self._signal = Signal(decision, self._signal.since_s)
-        elif decision == "none":
-            self._signal = Signal("none")
-        else:
-            since_s = next(at_s for at_s, lamps in self._readings if decision in lamps)
-            self._signal = Signal(decision, since_s, fresh=True)
+        shining = self._shining(now_s)
+        self._signal = replace(self._signal, fresh=False) if shining is None else self._after(shining, now_s)
         return self._signal
 
-    def _majority(self) -> DecisionWord:
+    def _after(self, shining: frozenset[str], now_s: float) -> Signal:
+        """The signal after one with these lamps lit."""
+        dark_since, self._dark_since = self._dark_since, None
+        if not shining and self._signal.decision != "none":
+            self._dark_since = now_s if dark_since is None else dark_since
+            if now_s - self._dark_since < DARK_S:
+                return replace(self._signal, fresh=False)
+        decision: DecisionWord = "ok" if shining == {"ok"} else "leak" if shining == {"leak"} else "none"
+        if decision == self._signal.decision:
+            return replace(self._signal, fresh=False)
+        if decision == "none":
+            return Signal("none")
+        return Signal(decision, next(at_s for at_s, lamps in self._readings if decision in lamps), fresh=True)
+
+    def _shining(self, now_s: float) -> frozenset[str] | None:
+        """The lamps that are lit; None where the readings are too few to say."""
         count = len(self._readings)
-        if self._readings[-1][0] - self._readings[0][0] < WINDOW_S / 2:
-            return "none"
-        lit = {lamp for lamp in ("ok", "leak") if sum(lamp in seen for _, seen in self._readings) >= LIT_SHARE * count}
-        if lit == {"ok"}:
-            return "ok"
-        return "leak" if lit == {"leak"} else "none"
+        if count < LEAST_READINGS or now_s - self._readings[0][0] < WINDOW_S / 2:
+            return None
+        least = max(LEAST_READINGS, LIT_SHARE * count)
+        return frozenset(lamp for lamp in ("ok", "leak") if sum(lamp in lamps for _, lamps in self._readings) >= least)
