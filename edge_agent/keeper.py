@@ -46,7 +46,7 @@ class Keeper:
                 self._pending.put(*item)
             raise self._failure
         if len(self._pending):
-            raise StoreError(f"{len(self._pending)} cases are lost, they were in memory alone: {self._pending.fault}")
+            raise StoreError(f"the disk has not taken {len(self._pending)} of the last cases, they are lost: {self._pending.fault}")
 
     def _run(self) -> None:
         try:

@@ -1,0 +1,188 @@
+"""The agent from camera to outbox, and everything that may go wrong beside it."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from calibration.twin import open_twin
+from edge_agent import agent, clips, config, locks, state
+from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
+from edge_agent.inspection import shipped_bundle
+from edge_agent.messages import Desired
+from edge_agent.outbox import Outbox
+from edge_agent.records import Case
+from edge_agent.wire import decode
+from tests.fakes_tape import FPS, TapeCamera, TapeClock, going_live, tape, write_device
+
+
+def run(device: Path, camera: object) -> int:
+    return agent.agent_inspect(["--config", str(device)], openers={"tape:": lambda _: camera, "twin:": open_twin})
+
+
+def cases_of(folder: Path) -> list[Case]:
+    files = (folder / "data" / "spool").glob("*.json")
+    return sorted((decode(path.read_bytes(), Case) for path in files), key=lambda case: case.sequence)
+
+
+def drafts_of(folder: Path) -> list[Path]:
+    return list((folder / "data" / "spool").glob("*.tmp"))
+
+
+def state_of(folder: Path) -> state.DeviceState | None:
+    return state.read(folder / "data" / "state.json")
+
+
+def wait_for(what, within_s: float = 20.0):
+    until = time.monotonic() + within_s
+    while not (found := what()):
+        assert time.monotonic() < until, "it has not come in time"
+        time.sleep(0.01)
+    return found
+
+
+@contextmanager
+def running(device: Path, camera: object):
+    """The agent in a thread of its own, stopped at the end."""
+    stop = threading.Event()
+    device_config = config.load(device)
+    openers = {"tape:": lambda _: camera}
+    thread = threading.Thread(
+        target=agent.inspect_device, args=(device_config, stop.is_set), kwargs={"openers": openers}
+    )
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def settled_frame() -> int:
+    return int(tape().truth.settled_s * FPS)
+
+
+def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_path, capsys):
+    device = write_device(tmp_path, "twin:seed=31,cases=1,profile=demo", audit=config.AuditConfig(floor=1.0))
+    assert run(device, None) == 0
+    (case,) = cases_of(tmp_path)
+    out = capsys.readouterr().out
+    assert out.startswith(f"case={case.case_id} sequence=1 verdict={case.verdict} ")
+    assert clips.read(tmp_path / "data" / "spool" / f"{case.clip.sha256}.twclip").whole
+    assert not drafts_of(tmp_path)
+    last = state_of(tmp_path)
+    assert (last.output.cases, last.bundle, last.alarms) == (1, case.bundle, ())
+
+
+def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):
+    device = write_device(tmp_path, mode="assist")
+    (tmp_path / "data").mkdir()
+    wish = Desired(counter=3, mode="human_only", audit_probability=1.0)
+    (tmp_path / "data" / "desired.json").write_bytes(msgspec.json.encode(wish))
+    assert run(device, TapeCamera()) == 0
+    (case,) = cases_of(tmp_path)
+    assert case.mode == "human_only"
+    assert case.sampled.probability == 1.0
+    assert state_of(tmp_path).mode == "human_only"
+
+
+def test_the_mode_is_never_raised_over_mqtt():
+    assert state.lowered("shadow", "full") == "shadow"
+    assert state.lowered("full", "assist") == "assist"
+    assert state.lowered("partial", None) == "partial"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_stop_gives_up_the_open_case_and_leaves_nothing_behind(tmp_path, capsys, number, status):
+    device = write_device(tmp_path)
+    camera = TapeCamera({settled_frame() + 10: lambda: signal.raise_signal(number)})
+    before = signal.getsignal(number)
+    assert run(device, camera) == status
+    assert camera.closed
+    assert (cases_of(tmp_path), drafts_of(tmp_path), capsys.readouterr().out) == ([], [], "")
+    assert state_of(tmp_path) is not None
+    assert signal.getsignal(number) is before
+    Outbox.open(tmp_path / "data" / "outbox.db", tmp_path / "data" / "spool").close()
+
+
+def test_a_case_that_the_camera_leaves_is_not_tested_and_the_state_says_so_within_two_seconds(tmp_path):
+    device, clock, gone = write_device(tmp_path), TapeClock(), threading.Event()
+    last = settled_frame() + 80
+    camera = going_live(last, clock, gone)
+    with running(device, camera):
+        wait_for(lambda: (seen := state_of(tmp_path)) and seen.input.frames == last)
+        silent_since = time.monotonic()
+        found = wait_for(lambda: (seen := state_of(tmp_path)) and seen.input.camera == "stalled" and seen)
+        assert time.monotonic() - silent_since < 2.0
+        assert [alarm.id for alarm in found.alarms] == ["camera"]
+        clock.now_s += 9.0
+        assert cases_of(tmp_path) == []
+        clock.now_s += 2.0
+        (case,) = wait_for(lambda: cases_of(tmp_path))
+        gone.set()
+    assert (case.verdict, case.score, case.decision) == ("not_tested", None, "none")
+    assert "showed nothing" in case.reason
+
+
+def test_an_order_of_the_line_begins_an_immersion_and_the_lamp_ends_it(tmp_path):
+    device = write_device(tmp_path, trigger="command")
+    at = settled_frame() + 5
+
+    def order() -> None:
+        outbox = Outbox.attach(tmp_path / "data" / "outbox.db", tmp_path / "data" / "spool")
+        outbox.keep_answer("order-1", b"{}", trigger=True)
+        wait_for(lambda: not outbox._rows.execute("SELECT sum(trigger_waits) FROM orders").fetchone()[0])
+        outbox.close()
+
+    assert run(device, TapeCamera({at: order})) == 0
+    (case,) = cases_of(tmp_path)
+    assert case.started_s == pytest.approx(at / FPS, abs=2 / FPS)
+    assert (case.decision, case.outcome != "not_tested") == (tape().truth.decision, True)
+
+
+def test_two_agents_on_one_outbox_or_camera_are_refused(tmp_path):
+    device = write_device(tmp_path)
+    outbox = Outbox.open(tmp_path / "data" / "outbox.db", tmp_path / "data" / "spool")
+    with pytest.raises(StoreError, match="in use by another agent"):
+        run(device, TapeCamera())
+    outbox.close()
+    device = write_device(tmp_path, "/dev/video9")
+    with locks.lock_camera("/dev/video9"), pytest.raises(StationError, match="in use by another agent"):
+        run(device, TapeCamera())
+
+
+def test_a_recording_may_be_read_by_two_agents():
+    with locks.lock_camera("twin:seed=7"), locks.lock_camera("twin:seed=7"):
+        pass
+
+
+def test_a_damaged_bundle_is_refused_before_the_camera_is_opened(tmp_path):
+    data = bytearray(shipped_bundle().read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "bad.bundle").write_bytes(data)
+    camera = TapeCamera()
+    with pytest.raises(ModelError):
+        run(write_device(tmp_path, bundle="bad.bundle"), camera)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("device.toml", "site = ", ConfigError),
+        ("device.toml", "colour = 3\n", ConfigError),
+        ("station.toml", "station = 'TANK1'\n", StationError),
+        ("station.toml", "\xff\xfe", StationError),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, name, text, error):
+    device = write_device(tmp_path)
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(error, match=name) as caught:
+        run(device, TapeCamera())
+    assert "\n" not in str(caught.value)

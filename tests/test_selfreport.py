@@ -1,0 +1,121 @@
+"""What the agent says of itself, from counts, the camera's health and the disk's."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from benchmarks.made_cases import make_case
+from edge_agent.capture import CaptureHealth
+from edge_agent.decision import Signal
+from edge_agent.errors import StoreError
+from edge_agent.eyes import Sight
+from edge_agent.records import ClipRef, Frame, Framing, TankView, WaterSummary
+from edge_agent.selfreport import ALARM_EVERY_S, SILENT_S, SelfReport
+from tests.fakes_camera import Clock
+
+
+@dataclass
+class HealthyCamera:
+    """A live camera whose health a test sets."""
+
+    live = True
+    frame_count = None
+    status: str = "ok"
+    words: str = ""
+
+    def health(self) -> CaptureHealth:
+        return CaptureHealth(self.status, self.words, 0.0, 20.0, 100, 2, 0, 0)
+
+
+@dataclass
+class Waiting:
+    """Stands for PendingCases: what the disk has refused."""
+
+    fault: StoreError | None = None
+    lost: int = 0
+    cases: list = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+
+def sight(*, fault: str = "", framing: Framing | None = None) -> Sight:
+    frame = Frame(np.zeros((4, 4), np.uint8), 0, 0.0, 0.0)
+    view = TankView(np.zeros((4, 4), np.uint8), 0, 0.0, np.eye(3))
+    thumb = np.full((24, 32), 90.0, np.float32)
+    return Sight(frame, framing or Framing("ok", np.eye(3), 4, 0.4), view, thumb, fault, Signal("none"), clarity=0.9)
+
+
+def report_on(camera=None, pending=None, clock=None) -> SelfReport:
+    return SelfReport(
+        "boot", "shadow", camera or HealthyCamera(), Waiting() if pending is None else pending, clock or Clock()
+    )
+
+
+def alarms(report: SelfReport) -> dict[str, str]:
+    return {alarm.id: alarm.text for alarm in report.state().alarms}
+
+
+def test_frames_and_cases_are_counted():
+    report = report_on()
+    report.stepped(sight(), 0.004)
+    report.stepped(sight(), 0.002)
+    report.said(make_case(1, seed=1))
+    told = report.state()
+    assert (told.input.frames, told.input.dropped, told.input.camera, told.input.framing) == (2, 2, "ok", "ok")
+    assert (told.input.clarity, told.input.brightness, told.output.step_ms) == (0.9, 90.0, 3.0)
+    assert sum(msgspec.structs.astuple(told.output.verdicts)) == told.output.cases == 1
+    assert told.alarms == ()
+
+
+def test_a_live_camera_that_falls_silent_has_stalled_before_its_driver_knows():
+    clock = Clock()
+    report = report_on(clock=clock)
+    report.stepped(sight(), 0.001)
+    clock.turn(SILENT_S + 0.1)
+    assert report.state().input.camera == "stalled"
+    assert "cable" in alarms(report)["camera"]
+    report.stepped(sight(), 0.001)
+    assert (report.state().input.camera, alarms(report)) == ("ok", {})
+
+
+def test_the_capture_threads_own_words_come_first():
+    report = report_on(HealthyCamera("waiting", "camera rtsp://tank cannot be opened: check power"))
+    told = report.state()
+    assert told.input.camera == "lost"
+    assert told.alarms[0].text == "camera rtsp://tank cannot be opened: check power"
+    assert (told.alarms[0].cause, told.alarms[0].action) == ("camera rtsp://tank cannot be opened", "check power")
+
+
+def test_each_trouble_has_its_alarm_and_ends_with_it():
+    pending = Waiting(StoreError("disk cannot be written (full): free space"), lost=2)
+    report = report_on(pending=pending)
+    framing = Framing("shifted", np.eye(3), 4, 9.0, words="the camera has moved 9.0 px: run 'calibrate check'")
+    report.stepped(sight(fault="the picture is black (level 3): check the light", framing=framing), 0.001)
+    report.said(msgspec.structs.replace(make_case(1, seed=1), water=WaterSummary("murky", 0.2), clip=None))
+    report.not_filmed("a case goes on without its clip: free space")
+    assert set(alarms(report)) == {"picture", "framing", "water", "disk", "clips"}
+    assert "2 are lost" in next(alarm for alarm in report.state().alarms if alarm.id == "disk").consequence
+    pending.fault = None
+    report.stepped(sight(), 0.001)
+    filmed = msgspec.structs.replace(make_case(2, seed=1), water=WaterSummary("clear", 0.9), clip=ClipRef("a" * 64, 5))
+    report.said(filmed)
+    assert alarms(report) == {}
+
+
+def test_an_alarm_whose_numbers_change_is_one_alarm_for_a_while():
+    clock = Clock()
+    report = report_on(clock=clock)
+
+    def shifted(px: float) -> str:
+        framing = Framing("shifted", np.eye(3), 4, px, words=f"the camera has moved {px:.1f} px: turn it back")
+        report.stepped(sight(framing=framing), 0.001)
+        return alarms(report)["framing"]
+
+    first = shifted(9.0)
+    since = report.state().alarms[0].since
+    assert shifted(9.3) == first
+    clock.turn(ALARM_EVERY_S + 1)
+    assert "9.4" in shifted(9.4)
+    assert report.state().alarms[0].since == since
