@@ -27,7 +27,7 @@ class DecisionWatch:
     """Follows both lamps; two lit at once are no decision."""
 
     def __init__(self, lit_above: float) -> None:
-        self._lit_above = lit_above
+        self.lit_above = lit_above
         self._readings: deque[tuple[float, frozenset[str]]] = deque()
         self._dark_since: float | None = None
         self._signal = Signal("none")
@@ -36,7 +36,7 @@ class DecisionWatch:
         """`lit`: lamp meaning -> probability that it is lit, read at `now_s`. Where too little was read, all stays."""
         if self._readings and now_s < self._readings[-1][0]:
             self._readings.clear()
-        self._readings.append((now_s, frozenset(lamp for lamp, p in lit.items() if p > self._lit_above)))
+        self._readings.append((now_s, frozenset(lamp for lamp, p in lit.items() if p > self.lit_above)))
         while len(self._readings) > LEAST_READINGS and now_s - self._readings[0][0] > WINDOW_S:
             self._readings.popleft()
         shining = self._shining(now_s)

@@ -1,6 +1,6 @@
 """One frame -> everything that is seen in it: framing, the rectified and stabilised tank view, faults, lamps, water."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
-from edge_agent.framing import rectify
+from edge_agent.framing import homography, rectify
 from edge_agent.immersion import thumbnail
 from edge_agent.lamps import LampReader
 from edge_agent.records import Frame, Framing, TankView
@@ -68,39 +68,56 @@ class Eyes:
         self._gauged_s = float("-inf")
         self._pictures = PictureWatch()
         self._stabiliser: Stabiliser | None = None
-        self._anchored_s: float | None = None
-        self._mask: np.ndarray | None = None
+        self._anchored = False
+        self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
+        self._signal = Signal("none")
 
     def look(self, frame: Frame) -> Sight:
         """Frames must come in order of capture and keep their size."""
         grey = without_colour(frame.image)
         framing = self._framing.step(frame)
-        homography = framing.homography @ _translation(*self._shake(grey, frame.monotonic_s))
-        view = self._mask_lamps(rectify(grey, homography, self._size), framing.homography)
+        to_view = framing.homography @ _translation(*self._shake(grey, framing))
+        view = rectify(grey, to_view, self._size)
+        if self._mask is not None:
+            # The lamps tell the human's word; no net may see it.
+            view[self._mask] = 128
         thumb = thumbnail(view)
-        lit = self._lamps.read(frame) if self._lamps else {}
+        fault = self._pictures.step(thumb, frame.monotonic_s)
         return Sight(
             frame=frame,
             framing=framing,
-            view=TankView(view, frame.sequence, frame.monotonic_s, homography),
+            view=TankView(view, frame.sequence, frame.monotonic_s, to_view),
             thumb=thumb,
-            fault=self._pictures.step(thumb, frame.monotonic_s),
-            signal=self._decisions.step(lit, frame.monotonic_s),
+            fault=fault,
+            signal=self._lamps_say(frame, fault),
             clarity=self._clarity(view, frame.monotonic_s),
         )
 
     def anchor_anew(self) -> None:
         """The next frame becomes the one that shake is measured against: light and pose change over the hours."""
-        self._anchored_s = None
+        self._anchored = False
 
-    def _shake(self, grey: np.ndarray, now_s: float) -> tuple[float, float]:
+    def _shake(self, grey: np.ndarray, framing: Framing) -> tuple[float, float]:
+        if framing.status not in ("ok", "unchecked"):
+            # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
+            self._anchored = False
+            return 0.0, 0.0
         if self._stabiliser is None:
             self._stabiliser = Stabiliser(_marker_region(self._profile, grey.shape) if self._profile else None)
-        if self._anchored_s is None:
+        if not self._anchored:
             self._stabiliser.anchor(grey)
-            self._anchored_s = now_s
+            self._anchored = True
             return 0.0, 0.0
         return self._stabiliser.shift(grey)
+
+    def _lamps_say(self, frame: Frame, fault: str) -> Signal:
+        """In a picture that shows nothing a lamp that looks dark has not gone out."""
+        lit = self._lamps.read(frame) if self._lamps else {}
+        if fault and not any(probability > self._decisions.lit_above for probability in lit.values()):
+            self._signal = replace(self._signal, fresh=False)
+        else:
+            self._signal = self._decisions.step(lit, frame.monotonic_s)
+        return self._signal
 
     def _clarity(self, view: np.ndarray, now_s: float) -> float | None:
         if self._water is None or 0 <= now_s - self._gauged_s < WATER_EVERY_S:
@@ -108,27 +125,18 @@ class Eyes:
         self._gauged_s = now_s
         return self._water.clarity(view)
 
-    def _mask_lamps(self, view: np.ndarray, homography: np.ndarray) -> np.ndarray:
-        """The lamps tell the human's word; no net may see it."""
-        if self._profile is None or not self._profile.lamps:
-            return view
-        if self._mask is None:
-            self._mask = lamp_mask(self._profile, homography, self._size)
-        if self._mask.any():
-            view[self._mask] = 128
-        return view
 
-
-def lamp_mask(profile: StationProfile, homography: np.ndarray, view_size_px: tuple[int, int]) -> np.ndarray:
-    """(h, w) bool: where lamps are in the tank view, with a margin of a quarter of their size."""
+def lamp_mask(profile: StationProfile, view_size_px: tuple[int, int]) -> np.ndarray | None:
+    """(h, w) bool: where lamps are in the tank view, with a margin of a quarter of their size; None = nowhere."""
     width, height = view_size_px
+    to_view = homography(profile.tank_px, view_size_px)
     mask = np.zeros((height, width), np.uint8)
     for lamp in profile.lamps:
         x, y, w, h = lamp.rect_px
         x0, y0, x1, y1 = x - w / 4, y - h / 4, x + w * 1.25, y + h * 1.25
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
-        cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, homography))), 1)
-    return mask.astype(bool)
+        cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, to_view))), 1)
+    return mask.astype(bool) if mask.any() else None
 
 
 def _marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarray | None:

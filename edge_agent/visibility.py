@@ -22,7 +22,7 @@ class PictureWatch:
 
     def step(self, thumb: np.ndarray, now_s: float) -> str:
         """`thumb`: (24, 32) float32 cell means of the tank view taken at `now_s`."""
-        if self._previous is None or not np.array_equal(thumb, self._previous):
+        if self._previous is None or now_s < self._changed_s or not np.array_equal(thumb, self._previous):
             self._changed_s = now_s
         self._previous = thumb
         level = float(np.median(thumb))
