@@ -137,4 +137,5 @@ def _function(place: str):
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.exit(main(sys.argv[1:]))

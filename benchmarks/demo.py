@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.plant import Plan, Plant
+from benchmarks.plant import ENDINGS, Plan, Plant
 from calibration import faults
 from cloud_sync import cases
 from edge_agent.errors import TankwatchError
@@ -217,7 +217,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory:
 
 
 def _on_ending(handler: object) -> None:
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for name in ENDINGS:
         signal.signal(name, handler)  # type: ignore[arg-type]
 
 

@@ -5,11 +5,13 @@ They are started through the command line and only watched. None outlives whoeve
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -33,6 +35,7 @@ PASSWORD = "TANKWATCH_DEMO_MQTT"
 LOGINS: tuple[accounts.Role, ...] = ("expert", "quality")
 PAGE_UP_S = 30.0
 GOODBYE_S = 8.0
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BrokerName = Literal["auto", "mosquitto", "amqtt"]
 
 
@@ -113,7 +116,8 @@ class Plant:
         users = dict.fromkeys(("device", "cloud", "guest"), self.mqtt_password)
         program = _broker_program(plan.broker)
         self.broker = EmbeddedBroker(plan.mqtt_port, plan.folder / "broker", users, program=program)
-        self._stack.enter_context(self.broker)
+        self._stack.callback(self.broker.stop)
+        self.broker.start()
         self._write_device()
         self.engine = open_database(self._write_cloud())
         self._stack.callback(self.engine.dispose)
@@ -153,7 +157,7 @@ class Plant:
 
     def _process(self, *command: str, config: str, listen: bool = False) -> subprocess.Popen:
         name, folder = "-".join(command), self._plan.folder
-        with open(self._log(name), "ab") as log:
+        with open(self._log(name), "ab") as log, _undisturbed():
             self._processes[name] = subprocess.Popen(
                 [sys.executable, str(ROOT / "tankwatch.py"), *command, "--config", str(folder / config)],
                 stdin=subprocess.DEVNULL,
@@ -163,7 +167,7 @@ class Plant:
                 env=self._environment,
                 # Ctrl-C in the terminal is for the demo alone, which ends the others in order.
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=_begin_process,
             )
         return self._processes[name]
 
@@ -193,6 +197,21 @@ class Plant:
     def _last_words(self, name: str) -> str:
         lines = self._log(name).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits: between a process' start and its place in the list it would leave that process behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_process() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+    end_with_parent()
 
 
 def _camera(plan: Plan) -> str:
