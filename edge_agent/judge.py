@@ -36,6 +36,7 @@ class Judge:
         self._account = Account(self._px_per_mm, self._view_size_px, manifest.thresholds)
         self.composites = 0
         self.strongest: tuple[Composite, Evidence] | None = None
+        self._strongest_rank = (False, 0.0)
 
     def push(self, view: TankView, since_immersion_s: float) -> None:
         """Takes one usable view of the unit at rest."""
@@ -46,20 +47,14 @@ class Judge:
         self._account.add(evidence, since_immersion_s)
         self.composites += 1
         # Trapped air lights up at first whatever the unit: what is kept to show should be from after that.
-        late = since_immersion_s >= self.bundle.manifest.thresholds.settle_s
-        if self.strongest is None or (late and evidence.score >= self.strongest[1].score):
-            self.strongest = (composite, evidence)
+        rank = (since_immersion_s >= self.bundle.manifest.thresholds.settle_s, evidence.score)
+        if rank >= self._strongest_rank:
+            self._strongest_rank, self.strongest = rank, (composite, evidence)
 
     def verdict(self, watched: Watched, profile: StationProfile | None) -> Verdict:
         """The word on all that was pushed since the last restart, under the station's requirements."""
-        manifest = self.bundle.manifest
-        return decide(
-            watched,
-            self._finding() if self.composites else None,
-            profile,
-            thresholds=manifest.thresholds,
-            sensitivity=manifest.sensitivity,
-        )
+        finding = self._finding() if self.composites else None
+        return decide(watched, finding, profile, manifest=self.bundle.manifest, px_per_mm=self._px_per_mm)
 
     def features(self) -> np.ndarray:
         """(F,) float32: what the aggregator scores; training collects them."""

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from edge_agent.bundle import Sensitivity, Thresholds
+from edge_agent.bundle import BundleManifest, Preprocessing
 from edge_agent.records import FramingSummary, Verdict, VerdictWord, WaterSummary
 from edge_agent.station import StationProfile
 from edge_agent.visibility import smallest_leak_std_cm3_s
+
+LEAST_COMPOSITES = 0.5
+"""Share of the composites that are due: a unit whose seconds went by between them was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,9 @@ class Finding:
     words: str
 
 
-def not_tested(reason: str, watched: Watched | None = None) -> Verdict:
+def not_tested(reason: str, smallest_leak_std_cm3_s: float | None = None) -> Verdict:
     """The fourth answer: nothing was shown, and `reason` says why."""
-    return Verdict(verdict="not_tested", score=None, reason=reason)
+    return Verdict("not_tested", None, reason, smallest_leak_std_cm3_s=smallest_leak_std_cm3_s)
 
 
 def decide(
@@ -38,15 +41,20 @@ def decide(
     finding: Finding | None,
     profile: StationProfile | None,
     *,
-    thresholds: Thresholds,
-    sensitivity: Sensitivity,
+    manifest: BundleManifest,
+    px_per_mm: float | None,
 ) -> Verdict:
-    """The verdict. Without a profile, hold, scale, framing and water are no reasons for `not_tested`."""
-    scale = profile.px_per_mm if profile else None
-    smallest = smallest_leak_std_cm3_s(scale, watched.usable_s, sensitivity)
-    reason = _obstacle(watched, profile, smallest)
+    """The verdict under the bundle's limits. Without a profile, hold, scale, framing and water are no reasons for
+    `not_tested`. `px_per_mm`: of the tank view that the nets saw.
+    """
+    due = watched.usable_s * 1000 / manifest.preprocessing.period_ms
+    gaps = _gaps(watched.composites, due, manifest.preprocessing)
+    seen_s = 0.0 if gaps or watched.fault else watched.usable_s
+    smallest = smallest_leak_std_cm3_s(px_per_mm, seen_s, manifest.sensitivity)
+    reason = _obstacle(watched, profile, smallest, gaps)
     if finding is None or reason:
-        return not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer")
+        return not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer", smallest)
+    thresholds = manifest.thresholds
     score = round(finding.score, 4)
     word: VerdictWord = (
         "leak" if score > thresholds.leak_above else "ok" if score < thresholds.ok_below else "uncertain"
@@ -60,7 +68,7 @@ def decide(
     )
 
 
-def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float | None) -> str:
+def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float | None, gaps: str) -> str:
     if watched.fault:
         return watched.fault
     if profile is None:
@@ -73,6 +81,8 @@ def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float 
         )
         seen = f"the unit could be watched for {watched.usable_s:.1f} s, {profile.required_hold_s:.1f} s are needed"
         return f"{seen}{cause}: {_cure(watched)}"
+    if gaps:
+        return gaps
     required = profile.required_sensitivity_std_cm3_s
     if required is not None and smallest is not None and smallest > required:
         return (
@@ -80,6 +90,16 @@ def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float 
             "hold the unit longer or move the camera closer"
         )
     return ""
+
+
+def _gaps(composites: int, due: float, preprocessing: Preprocessing) -> str:
+    """What kept composites from being made; empty while enough of those that were due were made."""
+    if composites >= LEAST_COMPOSITES * due:
+        return ""
+    return (
+        f"only {composites} of {due:.0f} composites could be made, the frames do not come "
+        f"{preprocessing.spacing_ms:.0f} ms apart (+-{preprocessing.spacing_tolerance_ms:.0f} ms): set the camera's frame rate"
+    )
 
 
 def _cure(watched: Watched) -> str:

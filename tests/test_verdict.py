@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.bundle import Sensitivity, Thresholds
+from edge_agent.bundle import BundleManifest, Lineage, Preprocessing, Sensitivity, Thresholds
 from edge_agent.records import FramingSummary, WaterSummary
 from edge_agent.station import MarkerReference, StationProfile
 from edge_agent.verdict import Finding, Watched, decide
@@ -13,6 +13,17 @@ from edge_agent.visibility import smallest_leak_std_cm3_s
 SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 THRESHOLDS = Thresholds(
     ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.4
+)
+
+MANIFEST = BundleManifest(
+    name="test",
+    version=1,
+    created_at="",
+    nets={},
+    preprocessing=Preprocessing(spacing_ms=50, spacing_tolerance_ms=20, period_ms=100, max_view_px=(640, 480)),
+    thresholds=THRESHOLDS,
+    lineage=Lineage(recipe="", seed=0, dataset_sha256=None, parent_sha256=None, code=""),
+    card="",
 )
 
 
@@ -29,13 +40,15 @@ def profile(**changes):
     return StationProfile(**(settings | changes))
 
 
-def watched(usable_s=8.0, framing="ok", water="clear", fault=""):
-    return Watched(usable_s, 80, FramingSummary(framing), WaterSummary(water, 0.3 if water == "murky" else 0.9), fault)
+def watched(usable_s=8.0, framing="ok", water="clear", fault="", composites=80):
+    return Watched(
+        usable_s, composites, FramingSummary(framing), WaterSummary(water, 0.3 if water == "murky" else 0.9), fault
+    )
 
 
-def judged(score=0.5, station=None, **how):
+def judged(score=0.5, station=None, px_per_mm=2.0, **how):
     finding = None if score is None else Finding(score, (10, 20), "bubbles rise from one point")
-    return decide(watched(**how), finding, station, thresholds=THRESHOLDS, sensitivity=Sensitivity())
+    return decide(watched(**how), finding, station, manifest=MANIFEST, px_per_mm=px_per_mm)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +66,7 @@ def test_two_limits_make_three_answers(score, word):
         ({"fault": "the picture is black"}, "black"),
         ({"usable_s": 1.0, "framing": "shifted"}, "camera has moved"),
         ({"usable_s": 1.0, "framing": "lost"}, "markers were covered"),
+        ({"composites": 4}, "only 4 of 80 composites"),
     ],
 )
 def test_a_unit_that_could_not_be_watched_is_not_tested_and_never_ok(how, words):
@@ -73,6 +87,17 @@ def test_without_a_composite_there_is_no_verdict():
 def test_a_leak_smaller_than_required_that_could_not_be_seen_is_not_tested():
     assert judged(0.01, profile(required_sensitivity_std_cm3_s=1e-9)).verdict == "not_tested"
     assert judged(0.01, profile(required_sensitivity_std_cm3_s=1.0)).verdict == "ok"
+
+
+def test_the_smallest_leak_is_that_of_the_view_the_nets_saw():
+    full, half = judged(0.01, profile(), px_per_mm=2.0), judged(0.01, profile(), px_per_mm=1.0)
+    assert half.smallest_leak_std_cm3_s == pytest.approx(8 * full.smallest_leak_std_cm3_s, rel=0.01)
+
+
+def test_a_unit_held_too_briefly_still_tells_what_it_could_have_shown_and_a_blind_camera_nothing():
+    assert judged(0.01, profile(), usable_s=2.0).smallest_leak_std_cm3_s is not None
+    assert judged(0.01, profile(), composites=4).smallest_leak_std_cm3_s is None
+    assert judged(0.01, profile(), fault="the picture is black").smallest_leak_std_cm3_s is None
 
 
 def test_the_smallest_leak_follows_the_formula_of_three_bubbles_of_two_millimetres():
