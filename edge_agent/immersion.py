@@ -41,6 +41,10 @@ class ImmersionLimits:
     """A unit is at rest after this long without movement."""
     gone_s: float = 0.2
     """The tank is empty after this long without a unit."""
+    entry_s: float = 0.4
+    """What changed the tank in less time is no unit that was lowered."""
+    hazed_contrast: float = 0.6
+    """Water that shows so much less of the empty tank's contrast, or more, has changed since that was learned."""
     adapt_s: float = 20.0
     """Time constant with which the picture of the empty tank follows light and water."""
 
@@ -129,7 +133,8 @@ class ImmersionWatch:
         self._water = np.ones(THUMB_SIZE[::-1], bool) if water is None else water
         self._empty = None if empty is None else empty.astype(np.float32)
         self._cell_level = self._limits.cell_level
-        self._learned: list[np.ndarray] = []
+        self._contrast = 1.0
+        self._learned: deque[np.ndarray] = deque(maxlen=15)
         self._first_s: float | None = None
         self._movement = _Movement(self._limits)
         self._shares: deque[tuple[float, float]] = deque(maxlen=240)
@@ -148,16 +153,32 @@ class ImmersionWatch:
         self._shares.append((now_s, share))
         self._adapt(thumb, now_s, share)
         self._still_since = None if moving else (now_s if self._still_since is None else self._still_since)
-        self._now = replace(self._advance(share, now_s, decided=decided), moving=moving)
+        if self._water_has_changed(now_s):
+            self._empty = thumb.copy()
+            self._now = Immersion("empty")
+        else:
+            self._now = replace(self._advance(share, now_s, decided=decided), moving=moving)
         self._last_s = now_s
         return self._now
+
+    def _water_has_changed(self, now_s: float) -> bool:
+        """The tank looks taken, its contrast is far from what it was, and nothing large has moved: murk, no unit."""
+        now, limits, since_s = self._now, self._limits, self._still_since
+        return (
+            now.phase == "entering"
+            and since_s is not None
+            and now_s - since_s >= limits.still_s
+            and self._movement.lasted_s < limits.entry_s
+            and not limits.hazed_contrast < self._contrast < 1 / limits.hazed_contrast
+        )
 
     def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
         now, limits = self._now, self._limits
         if now.entered_s is None or now.left_s is not None:
             if share < limits.unit_share:
                 return Immersion("empty", left_s=now.left_s)
-            return Immersion("entering", entered_s=self._looking_back(limits.touch_share, now_s))
+            touched_s = self._looking_back(limits.touch_share, now_s)
+            return Immersion("entering", entered_s=touched_s if now.left_s is None else max(touched_s, now.left_s))
         if share >= limits.unit_share / 2:
             self._free_since = None
         elif self._free_since is None:
@@ -185,6 +206,7 @@ class ImmersionWatch:
         assert self._empty is not None
         seen, empty = thumb[self._water], self._empty[self._water]
         contrast, level = _haze(empty, seen)
+        self._contrast = contrast
         limits = self._limits
         spread = contrast * float(np.median(np.abs(empty - np.median(empty))))
         self._cell_level = float(
@@ -198,7 +220,7 @@ class ImmersionWatch:
         self._first_s = now_s if self._first_s is None else self._first_s
         self._learned.append(thumb)
         if now_s - self._first_s >= 0.5 and not moving:
-            self._empty = np.median(self._learned[-15:], axis=0).astype(np.float32)
+            self._empty = np.median(self._learned, axis=0).astype(np.float32)
         return self._empty is not None
 
     def _adapt(self, thumb: np.ndarray, now_s: float, share: float) -> None:
@@ -215,6 +237,9 @@ class _Movement:
     def __init__(self, limits: ImmersionLimits) -> None:
         self._limits = limits
         self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._began_s: float | None = None
+        self.lasted_s = 0.0
+        """How long the last movement took, less the lag."""
 
     def step(self, thumb: np.ndarray, now_s: float, level: float) -> bool:
         """Whether something large moves; `level`: grey levels by which a cell that has moved differs."""
@@ -223,7 +248,14 @@ class _Movement:
         self._past.append((now_s, thumb))
         while len(self._past) > 1 and now_s - self._past[1][0] >= self._limits.move_lag_s:
             self._past.popleft()
-        return float((_difference(thumb, self._past[0][1]) > level).mean()) > self._limits.move_share
+        moving = float((_difference(thumb, self._past[0][1]) > level).mean()) > self._limits.move_share
+        if not moving:
+            self._began_s = None
+        elif self._began_s is None:
+            self._began_s = now_s
+        if self._began_s is not None:
+            self.lasted_s = now_s - self._began_s - self._limits.move_lag_s
+        return moving
 
 
 def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
@@ -241,7 +273,7 @@ def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
         variance = float(x.var())
         if variance < 1.0:
             return 1.0, float(np.median(y - x))
-        slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 2.0))
+        slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 50.0))
         offset = float(np.median(y - slope * x))
     return slope, offset
 
@@ -252,7 +284,7 @@ def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.abs(thumb * gain - other)
 
 
-def water_cells(markers_px: Sequence[np.ndarray], view_size_px: tuple[int, int]) -> np.ndarray:
+    """(24, 32) bool: the thumbnail's cells free of markers, (4, 2) corners each in tank view pixels, and their paper."""
     """(24, 32) bool: cells of the thumbnail free of markers, (4, 2) corners each in tank view pixels, and their paper."""
     width, height = THUMB_SIZE
     taken = np.zeros((height, width), np.uint8)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +20,7 @@ from edge_agent.case import Identity
 from edge_agent.decision import DecisionWatch
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.eyes import Eyes, FramingSource
-from edge_agent.immersion import Immersions, ImmersionWatch
+from edge_agent.immersion import Immersions, ImmersionWatch, water_cells
 from edge_agent.judge import Judge
 from edge_agent.lamps import LampReader
 from edge_agent.pipeline import ClipSink, Inspector, Sampling
@@ -90,7 +91,7 @@ def make_inspector(
         sampling=sampling,
         profile=profile,
         challenger=judge(challenger) if challenger else None,
-        immersions=None if single else immersions or ImmersionWatch(profile.empty_grey() if profile else None),
+        immersions=None if single else immersions or _watch(profile, size),
         open_clip=open_clip,
     )
 
@@ -179,6 +180,14 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="for the drawing of audits (default 0)")
     parser.add_argument("--json", action="store_true", help="one JSON object a case on stdout")
     return parser
+
+
+def _watch(profile: StationProfile | None, size: tuple[int, int]) -> ImmersionWatch:
+    if profile is None:
+        return ImmersionWatch(None)
+    matrix = framing.homography(profile.tank_px, size)
+    markers = [cv2.perspectiveTransform(np.array([marker.corners_px]), matrix)[0] for marker in profile.markers]
+    return ImmersionWatch(profile.empty_grey(), water_cells(markers, size))
 
 
 def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple[tuple[int, int], float | None]:

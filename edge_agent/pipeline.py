@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge_agent import compare
 from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
+from edge_agent.errors import ModelError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
 from edge_agent.judge import Judge
@@ -65,6 +66,7 @@ class Inspector:
         self._first_s: float | None = None
         self._seen_s: float | None = None
         """When the newest picture was taken that showed anything."""
+        self._challenger_fault = ""
         self._count = 0
         self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
@@ -72,7 +74,9 @@ class Inspector:
         """The last frame as it was seen, for screens and metrics."""
 
     def step(self, frame: Frame) -> list[Case]:
-        """Takes the next frame; the cases that it completes, most often none."""
+        """Takes the next frame; the cases that it completes, most often none. One that is not newer is let go."""
+        if self.sight is not None and frame.monotonic_s <= self.sight.frame.monotonic_s:
+            return []
         if self._first_s is None:
             self._first_s = frame.monotonic_s
         sight = self.sight = self._eyes.look(frame)
@@ -80,6 +84,8 @@ class Inspector:
         if not sight.fault:
             self._seen_s = frame.monotonic_s
         before, self.immersion = self.immersion, self._follow(sight)
+        if self.immersion.entered_s is None and before.entered_s is not None and before.left_s is None:
+            self.abandon()  # what was taken for a unit was the water
         if self._case and self._another_unit(before):
             done.append(self._close(before.left_s or frame.monotonic_s))
         if self._case is None and self._unit_to_watch():
@@ -143,8 +149,10 @@ class Inspector:
         self._opened_s = self.immersion.entered_s
         self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
         self._case = self._new_case(self._opened_s)
-        for judge in self._judges():
-            judge.restart()
+        self._champion.restart()
+        if self._challenger:
+            self._challenger.restart()
+        self._challenger_fault = ""
         self._clip = self._open_clip(self._case.case_id) if self._open_clip else None
 
     def _new_case(self, entered_s: float) -> OpenCase:
@@ -156,11 +164,20 @@ class Inspector:
         watchable = self._case.see(sight, self.immersion)
         settled_s = self.immersion.settled_s
         since_s = sight.frame.monotonic_s - settled_s if watchable and settled_s is not None else None
-        if self._clip:
+        if self._clip and not self._case.is_long(sight.frame.monotonic_s):
             self._clip.frame(sight, since_settled_s=since_s)
         if since_s is not None:
-            for judge in self._judges():
-                judge.push(sight.view, since_s)
+            self._champion.push(sight.view, since_s)
+            self._show_challenger(sight, since_s)
+
+    def _show_challenger(self, sight: Sight, since_s: float) -> None:
+        """A challenger that fails is out for this case; it stops nobody."""
+        if self._challenger is None or self._challenger_fault:
+            return
+        try:
+            self._challenger.push(sight.view, since_s)
+        except ModelError as error:
+            self._challenger_fault = str(error)
 
     def _completed(self, now_s: float) -> list[Case]:
         case = self._case
@@ -195,7 +212,11 @@ class Inspector:
     def _second_opinion(self, case: OpenCase) -> ChallengerVerdict | None:
         if self._challenger is None:
             return None
-        return ChallengerVerdict.of(self._challenger.bundle.ref, self._word(self._challenger, case))
+        try:
+            word = not_tested(self._challenger_fault) if self._challenger_fault else self._word(self._challenger, case)
+        except ModelError as error:
+            word = not_tested(str(error))
+        return ChallengerVerdict.of(self._challenger.bundle.ref, word)
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below
@@ -236,6 +257,3 @@ class Inspector:
         if clip_ref:
             self._clip_paths[case.case_id] = clip.path
         return clip_ref
-
-    def _judges(self) -> list[Judge]:
-        return [judge for judge in (self._champion, self._challenger) if judge]

@@ -143,3 +143,17 @@ def test_a_camera_of_another_size_than_the_profiles_is_refused(bundle):
     inspector = make_inspector(frame, Identity("a", "B", "c"), PROFILE, bundle, sampling=sampling)
     with pytest.raises(StationError, match="1280x720"):
         inspector.step(frame)
+
+
+def test_a_tank_that_is_murky_from_the_first_frame_still_has_its_immersions_found(bundle):
+    cases, _, truths = inspect(bundle, [scene(3, haze=2.4), scene(5, haze=2.4)])
+    assert [case.verdict for case in cases] == ["not_tested", "not_tested"]
+    for case, truth in zip(cases, truths, strict=True):
+        assert abs(case.started_s - truth.entered_s) <= 0.3
+        assert abs(case.ended_s - truth.decided_s) <= 0.3
+
+
+def test_water_that_is_changed_is_followed(bundle):
+    cases, _, truths = inspect(bundle, [scene(3, haze=2.4, gap_s=4.0), scene(5, gap_s=4.0)])
+    assert [case.verdict == "not_tested" for case in cases] == [True, False]
+    assert all(abs(case.started_s - truth.entered_s) <= 0.3 for case, truth in zip(cases, truths, strict=True))
