@@ -14,6 +14,8 @@ import numpy as np
 from edge_agent.errors import StationError
 from edge_agent.records import Corner
 
+LARGEST_SIDE_PX = 8192
+EMPTY_VIEW_BYTES = 24 * 32
 STATION_ID = r"^[A-Z0-9-]{1,16}$"
 StationId = Annotated[str, msgspec.Meta(pattern=STATION_ID)]
 Point = tuple[float, float]
@@ -92,18 +94,74 @@ def load(path: Path) -> tuple[StationProfile, str]:
 
 
 def parse(data: bytes, name: str = "station.toml") -> StationProfile:
-    """Bytes of a TOML file -> StationProfile; unknown keys and wrong types are StationErrors that name them."""
+    """Bytes of a TOML file -> StationProfile; unknown keys, wrong types and senseless values are StationErrors."""
     try:
-        return msgspec.toml.decode(data, type=StationProfile)
+        profile = msgspec.toml.decode(data, type=StationProfile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StationError(
-            f"station profile {name} is not usable: {error}: mend the line or run 'calibrate fit' again"
-        ) from error
+        raise _unusable(name, str(error)) from error
+    if fault := _fault(profile):
+        raise _unusable(name, fault)
+    return profile
 
 
 def dump(profile: StationProfile) -> bytes:
     """StationProfile -> TOML; `parse` gives it back."""
     return msgspec.toml.encode(_without_none(msgspec.to_builtins(profile)))
+
+
+def _unusable(name: str, fault: str) -> StationError:
+    return StationError(f"station profile {name} is not usable: {fault}: mend the line or run 'calibrate fit' again")
+
+
+def _fault(profile: StationProfile) -> str:
+    """The first value that has the right type and makes no sense; empty where there is none."""
+    for key, value, least, most in (
+        ("frame_size_px", min(profile.frame_size_px), 32, LARGEST_SIDE_PX),
+        ("frame_size_px", max(profile.frame_size_px), 32, LARGEST_SIDE_PX),
+        ("view_size_px", min(profile.view_size_px), 32, LARGEST_SIDE_PX),
+        ("view_size_px", max(profile.view_size_px), 32, LARGEST_SIDE_PX),
+        ("px_per_mm", profile.px_per_mm, 1e-3, 1e3),
+        ("tolerance_shift_px", profile.tolerance_shift_px, 0.1, 1e3),
+        ("tolerance_rotation_deg", profile.tolerance_rotation_deg, 0.01, 90),
+        ("required_hold_s", profile.required_hold_s, 0, 3600),
+        ("required_sensitivity_std_cm3_s", profile.required_sensitivity_std_cm3_s, 1e-9, 1e3),
+    ):
+        if value is not None and not least <= value <= most:
+            return f"{key} is {value}, from {least:g} to {most:g} is allowed"
+    if not _is_quadrilateral(profile.tank_px):
+        return "tank_px is no quadrilateral with corners TL, TR, BR, BL"
+    for marker in profile.markers:
+        if not _is_quadrilateral(marker.corners_px):
+            return f"marker {marker.corner} is no quadrilateral with corners TL, TR, BR, BL"
+    if len({marker.corner for marker in profile.markers}) < len(profile.markers):
+        return "a corner has two markers"
+    return _lamp_fault(profile) or _empty_view_fault(profile.empty_view)
+
+
+def _lamp_fault(profile: StationProfile) -> str:
+    width, height = profile.frame_size_px
+    for lamp in profile.lamps:
+        x, y, w, h = lamp.rect_px
+        if x < 0 or y < 0 or w < 2 or h < 2 or x + w > width or y + h > height:
+            return f"lamp {lamp.means} at {list(lamp.rect_px)} is not in the picture of {width}x{height} px"
+    return "two lamps mean the same" if len({lamp.means for lamp in profile.lamps}) < len(profile.lamps) else ""
+
+
+def _empty_view_fault(empty_view: str | None) -> str:
+    try:
+        size = EMPTY_VIEW_BYTES if empty_view is None else len(base64.b64decode(empty_view, validate=True))
+    except ValueError:
+        return "empty_view is no base64"
+    return "" if size == EMPTY_VIEW_BYTES else f"empty_view has {size} bytes, {EMPTY_VIEW_BYTES} are needed"
+
+
+def _is_quadrilateral(corners: tuple[Point, Point, Point, Point]) -> bool:
+    """Convex and clockwise as the picture shows it, with an area that is worth looking at."""
+    points = np.array(corners)
+    sides = np.roll(points, -1, axis=0) - points
+    following = np.roll(sides, -1, axis=0)
+    turns = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
+    return bool(np.isfinite(points).all() and (turns > 1.0).all() and np.abs(points).max() < 1e5)
 
 
 def _without_none(value):
