@@ -284,8 +284,8 @@ def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.abs(thumb * gain - other)
 
 
-    """(24, 32) bool: the thumbnail's cells free of markers, (4, 2) corners each in tank view pixels, and their paper."""
-    """(24, 32) bool: cells of the thumbnail free of markers, (4, 2) corners each in tank view pixels, and their paper."""
+def water_cells(markers_px: Sequence[np.ndarray], view_size_px: tuple[int, int]) -> np.ndarray:
+    """(24, 32) bool: cells of the thumbnail free of markers, (4, 2) corners each in view pixels, and of their paper."""
     width, height = THUMB_SIZE
     taken = np.zeros((height, width), np.uint8)
     for corners in markers_px:
