@@ -27,6 +27,8 @@ from edge_agent.verdict import Watched
 
 LONGEST_GAP_S = 0.5
 """Frames farther apart than this show nothing of the time between them."""
+LONGEST_WATCH_S = 600.0
+"""A unit that is left in the tank is not watched for ever: memory, and the time that a verdict takes."""
 BLIND_S = 2.0
 """In a longer gap the unit may have been changed for another."""
 
@@ -69,6 +71,8 @@ class OpenCase:
         self.frames = 0
         self.usable_s = 0.0
         self._rest_s = 0.0
+        self._still_s = 0.0
+        """Usable time up to now in which the picture did not change at all."""
         self._dropped = 0
         self._framing_s: dict[FramingStatus, float] = {}
         self._faults_s: dict[str, float] = {}
@@ -94,33 +98,34 @@ class OpenCase:
             and (sight.signal.since_s or 0) >= self.entered_s
         ):
             self.decision, self.decided_s = sight.signal.decision, sight.signal.since_s
-        if sight.framing.status != "unchecked":
-            self._corners.append(sight.framing.corners_seen)
-        if sight.framing.shift_px is not None:
-            self._shifts.append(sight.framing.shift_px)
+        if last is not None:
+            self._dropped += max(0, sight.frame.sequence - last.frame.sequence - 1)
         at_rest = immersion.settled_s is not None and immersion.left_s is None and not immersion.moving
-        if last is None:
-            return at_rest and sight.usable
-        self._dropped += max(0, sight.frame.sequence - last.frame.sequence - 1)
-        passed_s = now_s - last.frame.monotonic_s
-        if at_rest and 0 < passed_s <= LONGEST_GAP_S:
-            self._account(sight, passed_s)
-        return at_rest and sight.usable
+        if not at_rest or self.decided_s is not None or self.is_long(now_s):
+            return False
+        passed_s = now_s - last.frame.monotonic_s if last else 0.0
+        if last and 0 < passed_s <= LONGEST_GAP_S:
+            self._account(sight, passed_s, still=np.array_equal(sight.thumb, last.thumb))
+        return sight.usable
+
+    def is_long(self, now_s: float) -> bool:
+        """The unit has been in the tank for longer than anybody watches."""
+        return now_s - self.entered_s > LONGEST_WATCH_S
 
     def watched(self, composites: int, *, murky_below: float) -> Watched:
         """How the unit was watched, as far as a verdict needs it."""
-        fault_s = sum(self._faults_s.values())
+        fault_s, water = sum(self._faults_s.values()), self._water(murky_below)
         worst = max(self._faults_s, key=self._faults_s.__getitem__, default="")
         return Watched(
-            usable_s=self.usable_s,
+            usable_s=0.0 if water.status == "murky" else self.usable_s,
             composites=composites,
             framing=self._framing(),
-            water=self._water(murky_below),
+            water=water,
             fault=self._blind or (self._fault_words[worst] if fault_s > self._rest_s / 2 else ""),
         )
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
-        """The Case; its sequence is 0 until it is stored. `first_s`: time of the first frame, from which seconds count."""
+        """The Case; its sequence is 0 until it is stored. `first_s`: time of the first frame; seconds count from it."""
         assert self._last is not None
         now = self._last.frame
         verdict = said.verdict
@@ -134,7 +139,7 @@ class OpenCase:
             ended_at=_utc(now.taken_at - (now.monotonic_s - ended_s)),
             started_s=round(self.entered_s - first_s, 3),
             ended_s=round(ended_s - first_s, 3),
-            usable_s=round(self.usable_s, 2),
+            usable_s=round(watched.usable_s, 2),
             verdict=verdict.verdict,
             score=verdict.score,
             reason=verdict.reason,
@@ -158,28 +163,40 @@ class OpenCase:
             challenger=said.challenger,
         )
 
-    def _account(self, sight: Sight, passed_s: float) -> None:
-        status = sight.framing.status
+    def _account(self, sight: Sight, passed_s: float, *, still: bool) -> None:
+        framing = sight.framing
         self._rest_s += passed_s
-        self._framing_s[status] = self._framing_s.get(status, 0.0) + passed_s
+        self._framing_s[framing.status] = self._framing_s.get(framing.status, 0.0) + passed_s
+        if framing.status != "unchecked":
+            self._corners.append(framing.corners_seen)
+        if framing.shift_px is not None:
+            self._shifts.append(framing.shift_px)
+        self._still_s = self._still_s if still else 0.0
         if sight.fault:
             kind = sight.fault.split(" (")[0]
-            self._faults_s[kind] = self._faults_s.get(kind, 0.0) + passed_s
+            # A picture is called frozen after a while: it was so from the first of the equal ones.
+            self._faults_s[kind] = self._faults_s.get(kind, 0.0) + passed_s + self._still_s
             self._fault_words[kind] = sight.fault
-        if sight.clarity is not None:
-            self._clarities.append(sight.clarity)
-        if sight.usable:
+            self.usable_s -= self._still_s
+            self._still_s = 0.0
+        elif sight.usable:
             self.usable_s += passed_s
+            self._still_s += passed_s if still else 0.0
+            if sight.clarity is not None:
+                self._clarities.append(sight.clarity)
 
     def _framing(self) -> FramingSummary:
-        """The worst status that cost more than a tenth of the time at rest; else the best that was seen."""
+        """The worst status that cost more than a tenth of the time at rest; without any rest, the last one."""
         order: tuple[FramingStatus, ...] = ("lost", "shifted")
         costly = [status for status in order if self._framing_s.get(status, 0.0) > 0.1 * self._rest_s]
-        last = self._last.framing.status if self._last else "unchecked"
-        best: FramingStatus = "unchecked" if last == "unchecked" else "ok"
+        last = self._last.framing if self._last else None
+        if last is None or last.status == "unchecked":
+            return FramingSummary("unchecked")
+        if not self._rest_s:
+            return FramingSummary(last.status, last.corners_seen, last.shift_px and round(last.shift_px, 2))
         return FramingSummary(
-            status=costly[0] if costly else best,
-            corners_seen=round(median(self._corners)) if self._corners else None,
+            status=costly[0] if costly else "ok",
+            corners_seen=round(median(self._corners)),
             shift_px=round(median(self._shifts), 2) if self._shifts else None,
         )
 

@@ -98,7 +98,8 @@ def _gaps(composites: int, due: float, preprocessing: Preprocessing) -> str:
         return ""
     return (
         f"only {composites} of {due:.0f} composites could be made, the frames do not come "
-        f"{preprocessing.spacing_ms:.0f} ms apart (+-{preprocessing.spacing_tolerance_ms:.0f} ms): set the camera's frame rate"
+        f"{preprocessing.spacing_ms:.0f} ms apart (+-{preprocessing.spacing_tolerance_ms:.0f} ms): "
+        "set the camera's frame rate"
     )
 
 
