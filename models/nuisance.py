@@ -36,7 +36,7 @@ def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> I
     background += rng.uniform(15, 190)
     _clutter(background, rng)
     motion = _camera(rng)
-    makers = (_swimmers, _fallers, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
+    makers = (_swimmers, _fallers, _specks, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
     count = int(rng.integers(1, 4))
     painters = [makers[int(index)](rng, size) for index in rng.choice(len(makers), count, replace=False)]
     flicker, noise = rng.choice([0, rng.uniform(0, 0.03)]), rng.uniform(0.3, 4.0)
@@ -132,6 +132,18 @@ def _fallers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     return partial(_discs, start=start, velocity=velocity, radius=radius, levels=levels, rim=rim, size=size)
 
 
+def _specks(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
+    """Dust in the water: dots of a pixel or two that drift with one current, slowly, each a little its own way."""
+    count = int(np.exp(rng.uniform(np.log(15), np.log(400))))
+    start, radius = rng.uniform(0, 1, (count, 2)) * size, rng.uniform(0.4, 1.6, count)
+    angle, pace = rng.uniform(-0.3, np.pi + 0.3), np.exp(rng.uniform(np.log(2), np.log(90)))
+    velocity = pace * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 0.25 * pace, (count, 2))
+    # None of them may go up like a bubble.
+    velocity[:, 1] = np.maximum(velocity[:, 1], -0.4 * np.abs(velocity[:, 0]))
+    levels = rng.uniform(0, 255, count) if rng.random() < 0.5 else np.full(count, rng.uniform(150, 255))
+    return partial(_discs, start=start, velocity=velocity, radius=radius, levels=levels, rim=False, size=size)
+
+
 def _discs(picture: np.ndarray, now_s: float, *, start, velocity, radius, levels, rim, size) -> None:
     place = (start + velocity * now_s) % (np.array(size) + 20) - 10
     for (x, y), r, level in zip(place, radius, levels, strict=True):
@@ -190,7 +202,11 @@ def _jitterers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     """Specks that tremble without going anywhere."""
     count = int(np.exp(rng.uniform(np.log(20), np.log(700))))
     place, radius = rng.uniform(0, 1, (count, 2)) * size, rng.uniform(0.7, 4, count)
-    level, step, seed = rng.uniform(0, 255, count), rng.uniform(0.3, 4), int(rng.integers(2**31))
+    level, step, seed = (
+        rng.uniform(0, 255, count),
+        float(np.exp(rng.uniform(np.log(0.15), np.log(4)))),
+        rng.integers(2**31),
+    )
 
     def paint(picture: np.ndarray, now_s: float) -> None:
         chance = np.random.default_rng([seed, int(now_s * 1000)])

@@ -20,7 +20,7 @@ def painted(still: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np
     frames = still.astype(np.float32)
     count = int(rng.integers(1, MOST_PAINTED))
     look = _look(rng)
-    typical_px = np.exp(rng.uniform(np.log(1.2), np.log(14)))
+    typical_px = np.exp(rng.uniform(np.log(0.8), np.log(14)))
     speed_px = np.exp(rng.uniform(np.log(2.5), np.log(28)))
     rows = np.array([_one(frames, look, typical_px, speed_px, rng) for _ in range(count)], np.float32)
     before, frames = still[1].astype(np.float32), frames.clip(0, 255)
@@ -65,11 +65,11 @@ def _odd_steps(speed: float, rng: np.random.Generator) -> np.ndarray:
     way = rng.choice(["down", "sideways", "jump", "tremble", "blink"])
     if way in ("down", "sideways"):
         angle = rng.uniform(0.15, np.pi - 0.15) if way == "down" else rng.choice([0, np.pi]) + rng.uniform(-0.25, 0.25)
-        velocity = speed * np.array([np.cos(angle), np.sin(angle)])
+        velocity = speed * rng.uniform(0.1, 1) * np.array([np.cos(angle), np.sin(angle)])
         return np.array([-velocity, (0, 0), velocity])
     if way == "blink":
         return np.array([(-999, -999), (0, 0), (-999, -999)], float)
-    size = speed if way == "jump" else rng.uniform(0.5, 3)
+    size = speed if way == "jump" else rng.uniform(0.2, 2)
     first, last = rng.normal(0, size, (2, 2))
     # Two steps that together lead up are a bubble's: the last one is turned down.
     return np.array([first, (0, 0), (last[0], abs(last[1]))])

@@ -37,7 +37,7 @@ class Recipe:
     seed: int = 1
     bubble_scenes: int = 300
     """Simulated immersions that crops are taken from."""
-    make_believe_clips: int = 300
+    make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
     case_scenes: int = 400
