@@ -133,8 +133,8 @@ def _fault(profile: StationProfile) -> str:
     for marker in profile.markers:
         if not _is_quadrilateral(marker.corners_px):
             return f"marker {marker.corner} is no quadrilateral with corners TL, TR, BR, BL"
-    if len({marker.corner for marker in profile.markers}) < len(profile.markers):
-        return "a corner has two markers"
+    if not 0 < len({marker.corner for marker in profile.markers}) == len(profile.markers):
+        return "each corner of the tank needs one marker"
     return _lamp_fault(profile) or _empty_view_fault(profile.empty_view)
 
 
