@@ -21,7 +21,10 @@ class ClipStore:
         self._clips = folder / "clips"
         self._partial = folder / "partial"
         for path in (self._clips, self._partial):
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise durable.failure(path, error) from error
 
     def clip(self, sha256: str) -> Path:
         """Where a whole clip is or will be."""
