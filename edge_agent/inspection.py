@@ -67,6 +67,8 @@ def make_inspector(
 
     Without `immersions` they are followed by the picture.
     """
+    # Pictures are small: a second thread costs more than it brings, and the other core belongs to the camera.
+    cv2.setNumThreads(1)
     manifest = champion.manifest
     source, size, scale = _framing_source(first, profile, manifest.preprocessing)
 
