@@ -68,8 +68,7 @@ def inspect_device(
     with ExitStack() as stack:
         outbox = Outbox.open(device.outbox_path, device.spool_path)
         stack.callback(outbox.close)
-        for note in outbox.notes:
-            _warn(note)
+        _warn_of_notes(outbox)
         stack.enter_context(locks.lock_camera(device.camera))
         camera = open_camera(device.camera, openers=openers, patience_s=None, say=_warn)
         stack.callback(camera.close)
@@ -102,7 +101,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
         write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
         stack.callback(write)
         stack.enter_context(_every(REPORT_EVERY_S, write))
-        keeper = Keeper(pending, said=lambda case: _say(case, report), warn=_warn)
+        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
@@ -187,7 +186,8 @@ def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | flo
         yield frame
 
 
-def _say(case: Case, report: SelfReport) -> None:
+def _say(case: Case, report: SelfReport, outbox: Outbox) -> None:
+    _warn_of_notes(outbox)
     report.said(case)
     print(log_line(case), flush=True)
 
@@ -255,6 +255,11 @@ def _signals(asked: list[int]) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _warn_of_notes(outbox: Outbox) -> None:
+    while outbox.notes:
+        _warn(outbox.notes.pop(0))
 
 
 def _warn(words: str) -> None:

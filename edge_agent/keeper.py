@@ -46,7 +46,8 @@ class Keeper:
                 self._pending.put(*item)
             raise self._failure
         if len(self._pending):
-            raise StoreError(f"the disk has not taken {len(self._pending)} of the last cases, they are lost: {self._pending.fault}")
+            lost = f"the disk has not taken {len(self._pending)} of the last cases, they are lost"
+            raise StoreError(f"{lost}: {self._pending.fault}")
 
     def _run(self) -> None:
         try:

@@ -17,6 +17,7 @@ from edge_agent.messages import Desired
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
 from edge_agent.wire import decode
+from tests.fakes_disk import full_disk
 from tests.fakes_tape import FPS, TapeCamera, TapeClock, going_live, tape, write_device
 
 
@@ -143,6 +144,19 @@ def test_an_order_of_the_line_begins_an_immersion_and_the_lamp_ends_it(tmp_path)
     (case,) = cases_of(tmp_path)
     assert case.started_s == pytest.approx(at / FPS, abs=2 / FPS)
     assert (case.decision, case.outcome != "not_tested") == (tape().truth.decision, True)
+
+
+def test_a_disk_that_is_full_for_a_while_costs_the_clip_but_not_the_case(tmp_path, capsys):
+    device, disk = write_device(tmp_path, audit=config.AuditConfig(floor=1.0)), full_disk(100_000)
+    full, free = settled_frame() + 20, len(tape().pictures) - 2
+    assert tape().truth.decided_s * FPS < free - 10
+    at = {full: disk.__enter__, free: lambda: disk.__exit__(None, None, None)}
+    assert run(device, TapeCamera(at)) == 0
+    (case,) = cases_of(tmp_path)
+    assert (case.verdict != "not_tested", case.clip) == (True, None)
+    told = capsys.readouterr()
+    assert told.out.startswith(f"case={case.case_id} ")
+    assert told.err.count("goes on without its clip") == 1
 
 
 def test_two_agents_on_one_outbox_or_camera_are_refused(tmp_path):

@@ -302,3 +302,13 @@ def test_a_durable_write_leaves_the_old_file_when_the_new_one_fails(tmp_path):
     with pytest.raises(StoreError, match="free"):
         durable.write(tmp_path / "missing" / "state.json", b"new")
     assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_case_whose_clip_is_gone_goes_without_it(opened):
+    box, case = opened(), make_case(1)
+    draft = box.spool.draft(case.case_id)
+    case = msgspec.structs.replace(case, clip=write_clip(draft, case))
+    draft.unlink()
+    assert box.put(case, draft).clip is None
+    assert "goes without it" in box.notes[-1]
+    assert box.backlog().clips == 0
