@@ -2,8 +2,8 @@
 
 bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks.
 plumbing: the same through our records.
-whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and the
-detector's own `session.run`.
+whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and
+the detector's own `session.run`.
 """
 
 import argparse

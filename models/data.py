@@ -44,20 +44,27 @@ class Truth(Protocol):
     """What one frame shows: `bubbles` (n, 7) float32 rows x_px, y_px (camera), vx_px_s, vy_px_s, diameter_px,
     contrast (grey levels), kind (0 leak, 1 trapped air, 2 attached, 3 bead, 4 speck); `lit`: lamps that shine."""
 
-    bubbles: np.ndarray
-    lit: tuple[str, ...]
+    @property
+    def bubbles(self) -> np.ndarray: ...
+    @property
+    def lit(self) -> tuple[str, ...]: ...
 
 
 class Recording(Protocol):
     """One immersion, the unit in the tank from the first frame."""
 
-    profile: StationProfile
-    leaky: bool
-    silent: bool
-    haze: float
-    hold_s: float
-    seed: int
-
+    @property
+    def profile(self) -> StationProfile: ...
+    @property
+    def leaky(self) -> bool: ...
+    @property
+    def silent(self) -> bool: ...
+    @property
+    def haze(self) -> float: ...
+    @property
+    def hold_s(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
     def frames(self) -> Iterator[tuple[Frame, Truth]]: ...
 
 

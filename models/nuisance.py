@@ -205,7 +205,7 @@ def _jitterers(rng: np.random.Generator, size: tuple[int, int]) -> Painter:
     level, step, seed = (
         rng.uniform(0, 255, count),
         float(np.exp(rng.uniform(np.log(0.15), np.log(4)))),
-        rng.integers(2**31),
+        int(rng.integers(2**31)),
     )
 
     def paint(picture: np.ndarray, now_s: float) -> None:
