@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.plant import ENDINGS, Plan, Plant
+from benchmarks.plant import ENDINGS, SEED, Plan, Plant
 from calibration import faults
 from cloud_sync import cases
 from edge_agent.errors import TankwatchError
@@ -146,7 +146,7 @@ def _plan(options: argparse.Namespace, folder: Path) -> Plan:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tankwatch demo", description="The whole system on this machine.")
     parser.add_argument("--cases", type=_count, metavar="N", help="stop after N immersions (headless: 12)")
-    parser.add_argument("--seed", type=_seed, default=7, help="of the twin and of the inspector's errors (default 7)")
+    parser.add_argument("--seed", type=_seed, default=SEED, help="of the twin and of the inspector's errors")
     parser.add_argument("--port", type=_port, default=0, help="of the review page (default: a free one)")
     parser.add_argument("--mqtt-port", type=_port, default=0, help="of the broker (default: a free one)")
     parser.add_argument(

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+import msgspec
+
 from calibration.scene import draw_station
 from calibration.twin import profile_of
 from cloud_sync import accounts
@@ -33,6 +35,10 @@ ROOT = Path(__file__).parent.parent
 PASSWORD = "TANKWATCH_DEMO_MQTT"
 """Name of the environment variable with the broker's password."""
 LOGINS: tuple[accounts.Role, ...] = ("expert", "quality")
+SEED = 323
+"""With this one the inspector overlooks a plain leak in the second case."""
+REQUIRED_HOLD_S = 4.0
+"""The show's immersions are short: its units are held for 5.2 to 5.8 s."""
 PAGE_UP_S = 30.0
 GOODBYE_S = 8.0
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,7 +51,7 @@ class Plan:
 
     folder: Path
     cases: int | None
-    seed: int = 7
+    seed: int = SEED
     live: bool = True
     port: int = 0
     mqtt_port: int = 0
@@ -140,7 +146,9 @@ class Plant:
 
     def _write_device(self) -> None:
         plan = self._plan
-        (plan.folder / "station.toml").write_bytes(station.dump(profile_of(draw_station(plan.seed, "demo"))))
+        profile = profile_of(draw_station(plan.seed, "demo"))
+        profile = msgspec.structs.replace(profile, required_hold_s=REQUIRED_HOLD_S)
+        (plan.folder / "station.toml").write_bytes(station.dump(profile))
         config = device_config.DeviceConfig(
             site="demo",
             station="station.toml",

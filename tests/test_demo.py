@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from running_demo import Expert, RunningDemo, review_page, running_demo, tankwatch, until
 
+from benchmarks import plant
 from calibration.scene import draw_station
 from calibration.twin import draw_scenes
 from cloud_sync import cases as cloud_cases
@@ -74,7 +75,7 @@ def errors(seed: int, count: int) -> list[bool]:
     return [scene.leaky != (scene.decision == "leak") for scene in scenes]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, SEED, 11, 12])
+@pytest.mark.parametrize("seed", [1, 2, 3, 11, SEED, plant.SEED])
 def test_the_inspector_errs_in_one_case_of_four_and_first_within_three(seed):
     erred = errors(seed, 40)
     assert any(erred[:3])
@@ -182,7 +183,7 @@ def _dataset(folder: Path, out: Path) -> Path:
 @pytest.mark.full
 @needs_chromium
 def test_a_disagreement_plays_on_the_page_within_a_minute_of_the_command(chromium, tmp_path):
-    with running_demo("--seed", str(SEED), "--dir", str(tmp_path / "demo")) as demo:
+    with running_demo("--dir", str(tmp_path / "demo")) as demo:
         facts = demo.facts()
         page = _signed_in(chromium, f"http://127.0.0.1:{facts['port']}", facts["expert"], name="expert")
         engine = db.open_database(cloud_config.load(tmp_path / "demo" / "cloud.toml"))
