@@ -101,6 +101,8 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
         write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
         stack.callback(write)
         stack.enter_context(_every(REPORT_EVERY_S, write))
+        # A camera that gives no frame does not see that it shall stop.
+        stack.enter_context(_every(WAIT_S, lambda: stopped() and camera.close()))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
@@ -223,7 +225,7 @@ class _Patient:
 
 
 @contextmanager
-def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+def _every(seconds: float, work: Callable[[], object]) -> Iterator[None]:
     """Does `work` again and again in a thread of its own."""
     end = threading.Event()
 

@@ -51,7 +51,7 @@ def running(device: Path, camera: object):
     """The agent in a thread of its own, stopped at the end."""
     stop = threading.Event()
     device_config = config.load(device)
-    openers = {"tape:": lambda _: camera}
+    openers = {"tape:": lambda _: camera, "twin:": open_twin}
     thread = threading.Thread(
         target=agent.inspect_device, args=(device_config, stop.is_set), kwargs={"openers": openers}
     )
@@ -144,6 +144,13 @@ def test_an_order_of_the_line_begins_an_immersion_and_the_lamp_ends_it(tmp_path)
     (case,) = cases_of(tmp_path)
     assert case.started_s == pytest.approx(at / FPS, abs=2 / FPS)
     assert (case.decision, case.outcome != "not_tested") == (tape().truth.decision, True)
+
+
+def test_a_stop_does_not_wait_for_a_camera_that_gives_nothing(tmp_path):
+    device = write_device(tmp_path, "twin:seed=31,cases=1,profile=demo,live=1,fault=stall@0")
+    with running(device, None):
+        wait_for(lambda: state_of(tmp_path))
+    assert cases_of(tmp_path) == []
 
 
 def test_a_disk_that_is_full_for_a_while_costs_the_clip_but_not_the_case(tmp_path, capsys):
