@@ -69,6 +69,7 @@ class OpenCase:
         self.decision: DecisionWord = "none"
         self.decided_s: float | None = None
         self.frames = 0
+        self._settled = self._hidden = False
         self.usable_s = 0.0
         self._rest_s = 0.0
         self._still_s = 0.0
@@ -92,6 +93,8 @@ class OpenCase:
         now_s, last, self._last = sight.frame.monotonic_s, self._last, sight
         self.frames += 1
         self.left_s = immersion.left_s
+        self._settled |= immersion.settled_s is not None
+        self._hidden |= bool(sight.fault)
         if (
             sight.signal.decision != "none"
             and self.decision == "none"
@@ -107,6 +110,11 @@ class OpenCase:
         if last and 0 < passed_s <= LONGEST_GAP_S:
             self._account(sight, passed_s, still=np.array_equal(sight.thumb, last.thumb))
         return sight.usable
+
+    @property
+    def was_passing(self) -> bool:
+        """Nothing came to rest, nothing hid it, and nobody decided on it."""
+        return not (self._settled or self._hidden or self._blind) and self.decision == "none"
 
     def is_long(self, now_s: float) -> bool:
         """The unit has been in the tank for longer than anybody watches."""
@@ -139,7 +147,7 @@ class OpenCase:
             ended_at=_utc(now.taken_at - (now.monotonic_s - ended_s)),
             started_s=round(self.entered_s - first_s, 3),
             ended_s=round(ended_s - first_s, 3),
-            usable_s=round(watched.usable_s, 2),
+            usable_s=round(min(watched.usable_s, max(0.0, ended_s - self.entered_s)), 2),
             verdict=verdict.verdict,
             score=verdict.score,
             reason=verdict.reason,

@@ -64,6 +64,7 @@ class Judge:
         origin = self._account.best_origin()
         return Finding(
             score=self._aggregator.score(self._account.features()),
+            late_s=self._account.late_s,
             origin_px=None if origin is None else (round(origin[0]), round(origin[1])),
             words=self._account.words(),
         )

@@ -126,6 +126,11 @@ class Account:
         for x_px in evidence.bubbles[evidence.bubbles[:, 4] < 0, 0].tolist():
             self._columns.setdefault(int(x_px * self._mm_per_px / COLUMN_MM), set()).add(slot)
 
+    @property
+    def late_s(self) -> float:
+        """Seconds that were watched after the settling time."""
+        return self._late_s
+
     def origins(self) -> list[Origin]:
         """Places that bubbles rose from after the settling time, the most persistent first."""
         return self._origins(self._rising())

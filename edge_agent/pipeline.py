@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edge_agent import compare
 from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
 from edge_agent.judge import Judge
@@ -20,6 +20,8 @@ from edge_agent.verdict import not_tested
 
 LATE_LAMP_S = 1.5
 """A lamp that lights within this time after the unit has left still decides it."""
+LATE_FRAME_S = 5.0
+"""Frames that come late by more are not late: the camera's clock was set anew."""
 LOST_S = 10.0
 """A case of which nothing is seen for so long is closed: the unit may be gone, and another one there."""
 
@@ -76,6 +78,7 @@ class Inspector:
     def step(self, frame: Frame) -> list[Case]:
         """Takes the next frame; the cases that it completes, most often none. One that is not newer is let go."""
         if self.sight is not None and frame.monotonic_s <= self.sight.frame.monotonic_s:
+            _refuse_another_clock(self.sight.frame.monotonic_s - frame.monotonic_s)
             return []
         if self._first_s is None:
             self._first_s = frame.monotonic_s
@@ -87,7 +90,7 @@ class Inspector:
         if self.immersion.entered_s is None and before.entered_s is not None and before.left_s is None:
             self.abandon()  # what was taken for a unit was the water
         if self._case and self._another_unit(before):
-            done.append(self._close(before.left_s or frame.monotonic_s))
+            done += self._gone(before.left_s or frame.monotonic_s)
         if self._case is None and self._unit_to_watch():
             self._open()
         if self._case is None:
@@ -187,8 +190,16 @@ class Inspector:
         if case.decided_s is not None:
             return [self._close(case.decided_s)]
         if case.left_s is not None and now_s - case.left_s >= LATE_LAMP_S:
-            return [self._close(case.left_s)]
+            return self._gone(case.left_s)
         return []
+
+    def _gone(self, left_s: float) -> list[Case]:
+        """What was in the tank has left it. A hand that reached in was no immersion: it never rested in sight."""
+        assert self._case is not None and self._immersions is not None
+        if self._case.was_passing and not self._immersions.told:
+            self.abandon()
+            return []
+        return [self._close(left_s)]
 
     def _unwatched_decision(self, sight: Sight) -> list[Case]:
         """A lamp without an open case: an immersion nobody watched, or a second decision on one that is closed."""
@@ -257,3 +268,10 @@ class Inspector:
         if clip_ref:
             self._clip_paths[case.case_id] = clip.path
         return clip_ref
+
+
+def _refuse_another_clock(late_s: float) -> None:
+    if late_s > LATE_FRAME_S:
+        raise StationError(
+            f"the camera's capture times went back by {late_s:.1f} s, limit {LATE_FRAME_S:.0f} s: start it again"
+        )

@@ -9,6 +9,8 @@ from edge_agent.visibility import smallest_leak_std_cm3_s
 
 LEAST_COMPOSITES = 0.5
 """Share of the composites that are due: a unit whose seconds went by between them was not looked at."""
+LEAST_LATE_S = 0.5
+"""However short a recording may be without a profile: who saw no moment of settled water cannot say ok."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,13 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the nets found: the calibrated score, where bubbles come from (tank view pixels) and why, in words."""
+    """What the nets found: the calibrated score, where bubbles come from (tank view pixels) and why, in words.
+
+    `late_s`: seconds seen after the water had settled.
+    """
 
     score: float
+    late_s: float
     origin_px: tuple[int, int] | None
     words: str
 
@@ -56,9 +62,11 @@ def decide(
         return not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer", smallest)
     thresholds = manifest.thresholds
     score = round(finding.score, 4)
-    word: VerdictWord = (
-        "leak" if score > thresholds.leak_above else "ok" if score < thresholds.ok_below else "uncertain"
-    )
+    word: VerdictWord = "uncertain"
+    if score > thresholds.leak_above:
+        word = "leak"
+    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S:
+        word = "ok"
     return Verdict(
         verdict=word,
         score=score,

@@ -46,8 +46,8 @@ def watched(usable_s=8.0, framing="ok", water="clear", fault="", composites=80):
     )
 
 
-def judged(score=0.5, station=None, px_per_mm=2.0, **how):
-    finding = None if score is None else Finding(score, (10, 20), "bubbles rise from one point")
+def judged(score=0.5, station=None, px_per_mm=2.0, late_s=7.0, **how):
+    finding = None if score is None else Finding(score, late_s, (10, 20), "bubbles rise from one point")
     return decide(watched(**how), finding, station, manifest=MANIFEST, px_per_mm=px_per_mm)
 
 
@@ -78,6 +78,12 @@ def test_a_unit_that_could_not_be_watched_is_not_tested_and_never_ok(how, words)
 def test_without_a_profile_only_blindness_is_a_reason_for_not_tested():
     assert judged(0.01, None, usable_s=0.3, water="murky", framing="unchecked").verdict == "ok"
     assert judged(0.01, None, fault="the picture is black").verdict == "not_tested"
+
+
+def test_a_recording_that_ends_before_the_water_has_settled_is_never_ok():
+    verdict = judged(0.01, None, usable_s=0.3, late_s=0.0)
+    assert (verdict.verdict, verdict.score) == ("uncertain", 0.01)
+    assert judged(0.9, None, usable_s=0.3, late_s=0.0).verdict == "leak"
 
 
 def test_without_a_composite_there_is_no_verdict():
