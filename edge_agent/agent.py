@@ -31,7 +31,7 @@ from edge_agent.records import Case, Frame
 from edge_agent.selfreport import SelfReport
 from edge_agent.station import StationProfile
 
-REPORT_EVERY_S = 0.5
+REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
 TRIGGER_EVERY_S = 0.1
 WAIT_S = 0.25
@@ -101,8 +101,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
         write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
         stack.callback(write)
         stack.enter_context(_every(REPORT_EVERY_S, write))
-        # A camera that gives no frame does not see that it shall stop.
-        stack.enter_context(_every(WAIT_S, lambda: stopped() and camera.close()))
+        stack.enter_context(_every(WAIT_S, lambda: _close_if(stopped(), camera)))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
@@ -203,6 +202,12 @@ def _complain(words: str, report: SelfReport) -> None:
     _warn(words)
 
 
+def _close_if(stopped: bool, camera: Camera) -> None:
+    """A loop that waits for a camera without frames does not see that it shall stop."""
+    if stopped:
+        camera.close()
+
+
 def _hand_over(outbox: Outbox, immersions: TriggeredImmersions) -> None:
     if outbox.take_trigger():
         immersions.trigger()
@@ -225,7 +230,7 @@ class _Patient:
 
 
 @contextmanager
-def _every(seconds: float, work: Callable[[], object]) -> Iterator[None]:
+def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
     """Does `work` again and again in a thread of its own."""
     end = threading.Event()
 
