@@ -27,6 +27,8 @@ SLANT = 0.12
 """Sideways reach grows by this share of the way up: bubbles zig-zag."""
 SLOT_S = 0.5
 """Births are counted by distinct time slots, so that one bubble seen in pieces counts once."""
+MOST_BIRTHS = 2_000
+"""Of more births only each second, third, ... is grouped: every pair of them takes memory."""
 COLUMN_MM = 10.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
@@ -169,6 +171,7 @@ class Account:
 
     def _origins(self, rising: Rising) -> list[Origin]:
         late = np.nonzero(rising.birth_s >= self._settle_s)[0]
+        late = late[:: 1 + len(late) // MOST_BIRTHS]
         groups = _groups(rising.birth_x_px[late] * self._mm_per_px, rising.birth_y_px[late] * self._mm_per_px)
         origins = [_origin(rising, late[members]) for members in groups]
         return sorted(origins, key=lambda origin: (-origin.slots, -len(origin.births_s), origin.births_s))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edge_agent import origins
 from edge_agent.bundle import Thresholds
 from edge_agent.origins import FEATURES, Account
 from edge_agent.records import Evidence
@@ -90,3 +91,10 @@ def test_features_do_not_depend_on_the_size_of_the_picture():
 def test_asking_twice_changes_nothing():
     account = watched(LEAK)
     np.testing.assert_array_equal(account.features(), account.features())
+
+
+def test_more_births_than_memory_allows_are_thinned_and_the_leak_stays(monkeypatch):
+    monkeypatch.setattr(origins, "MOST_BIRTHS", 6)
+    account = watched(LEAK)
+    assert account.best_origin() == pytest.approx((300, 380), abs=8)
+    assert len(account.origins()[0].births_s) <= 6
