@@ -17,8 +17,8 @@ from edge_agent.errors import StoreError
 blueprint = Blueprint("clips", __name__)
 KEPT_S = 3600
 """Browsers keep a clip as long; its name is its content."""
-FAINTEST = 0.05
-"""Heat under this is left transparent."""
+FAINTEST = 0.15
+"""Heat under this is left transparent: it is nobody's evidence."""
 
 
 @blueprint.get("/clips/<sha256>.webm")
@@ -68,7 +68,7 @@ def coloured(heat: np.ndarray) -> bytes:
     """(h, w) float32, 0..1 -> PNG with colour and alpha."""
     levels = np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2BGRA)
-    picture[:, :, 3] = np.where(heat < FAINTEST, 0, 60 + 0.7 * levels).astype(np.uint8)
+    picture[:, :, 3] = np.where(heat < FAINTEST, 0, np.minimum(255, 1.4 * levels)).astype(np.uint8)
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
