@@ -29,7 +29,10 @@ class DecisionWatch:
     def __init__(self, lit_above: float) -> None:
         self.lit_above = lit_above
         self._readings: deque[tuple[float, frozenset[str]]] = deque()
-        self._dark_since: float | None = None
+        self._lit_since: dict[DecisionWord, float] = {}
+        self._seen_lit: dict[DecisionWord, float] = {}
+        """When each lamp that is lit, or was less than DARK_S ago, was lit last."""
+        self._said: Signal | None = None
         self._signal = Signal("none")
 
     def step(self, lit: dict[str, float], now_s: float) -> Signal:
@@ -40,27 +43,29 @@ class DecisionWatch:
         while len(self._readings) > LEAST_READINGS and now_s - self._readings[0][0] > WINDOW_S:
             self._readings.popleft()
         shining = self._shining(now_s)
-        self._signal = replace(self._signal, fresh=False) if shining is None else self._after(shining, now_s)
+        self._signal = replace(self._signal, fresh=False) if shining is None else self._read(shining, now_s)
         return self._signal
 
-    def _after(self, shining: frozenset[str], now_s: float) -> Signal:
-        """The signal after one with these lamps lit."""
-        dark_since, self._dark_since = self._dark_since, None
-        if not shining and self._signal.decision != "none":
-            self._dark_since = now_s if dark_since is None else dark_since
-            if now_s - self._dark_since < DARK_S:
-                return replace(self._signal, fresh=False)
-        decision: DecisionWord = "ok" if shining == {"ok"} else "leak" if shining == {"leak"} else "none"
-        if decision == self._signal.decision:
-            return replace(self._signal, fresh=False)
-        if decision == "none":
+    def _read(self, shining: frozenset[DecisionWord], now_s: float) -> Signal:
+        """What these lamps say. One that was lit all the while says nothing new when the other goes out."""
+        for lamp in shining:
+            self._lit_since.setdefault(lamp, next(at_s for at_s, lamps in self._readings if lamp in lamps))
+            self._seen_lit[lamp] = now_s
+        for lamp in [lamp for lamp, at_s in self._seen_lit.items() if now_s - at_s >= DARK_S]:
+            del self._seen_lit[lamp], self._lit_since[lamp]
+        lit = shining or frozenset(self._lit_since)
+        if len(lit) != 1:
             return Signal("none")
-        return Signal(decision, next(at_s for at_s, lamps in self._readings if decision in lamps), fresh=True)
+        (decision,) = lit
+        signal = Signal(decision, self._lit_since[decision])
+        known, self._said = signal == self._said, signal
+        return replace(signal, fresh=not known)
 
-    def _shining(self, now_s: float) -> frozenset[str] | None:
+    def _shining(self, now_s: float) -> frozenset[DecisionWord] | None:
         """The lamps that are lit; None where the readings are too few to say."""
         count = len(self._readings)
         if count < LEAST_READINGS or now_s - self._readings[0][0] < WINDOW_S / 2:
             return None
         least = max(LEAST_READINGS, LIT_SHARE * count)
-        return frozenset(lamp for lamp in ("ok", "leak") if sum(lamp in lamps for _, lamps in self._readings) >= least)
+        lamps: tuple[DecisionWord, ...] = ("ok", "leak")
+        return frozenset(lamp for lamp in lamps if sum(lamp in seen for _, seen in self._readings) >= least)

@@ -69,3 +69,10 @@ def test_a_slow_camera_reads_lamps_too():
 
 def test_a_station_without_lamps_never_decides():
     assert all(signal.decision == "none" for signal in follow([{}] * 20))
+
+
+def test_a_lamp_that_is_stuck_says_nothing_new_when_the_other_goes_out():
+    signals = follow([OK] * 20 + [BOTH] * 20 + [OK] * 20)
+    assert sum(signal.fresh for signal in signals) == 1
+    assert signals[30].decision == "none"
+    assert signals[-1] == signals[15]
