@@ -175,7 +175,7 @@ class Plant:
                 env=self._environment,
                 # Ctrl-C in the terminal is for the demo alone, which ends the others in order.
                 start_new_session=True,
-                preexec_fn=_begin_process,
+                preexec_fn=end_with_parent,
             )
         return self._processes[name]
 
@@ -209,17 +209,19 @@ class Plant:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits: between a process' start and its place in the list it would leave that process behind."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    """Ctrl-C waits: between a process' start and its place in the list it would leave that process behind.
+
+    Blocking the signals is not enough, because any other thread may still take them.
+    """
+    waiting: list[int] = []
+    before = {name: signal.signal(name, lambda number, _: waiting.append(number)) for name in ENDINGS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_process() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
-    end_with_parent()
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    if waiting:
+        raise KeyboardInterrupt
 
 
 def _camera(plan: Plan) -> str:
