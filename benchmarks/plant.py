@@ -39,7 +39,7 @@ SEED = 323
 """With this one the inspector overlooks a plain leak in the second case."""
 REQUIRED_HOLD_S = 4.0
 """The show's immersions are short: its units are held for 5.2 to 5.8 s."""
-PAGE_UP_S = 30.0
+PAGE_UP_S = 60.0
 GOODBYE_S = 8.0
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BrokerName = Literal["auto", "mosquitto", "amqtt"]
