@@ -15,6 +15,8 @@ import numpy as np
 from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
+CLEARED_VARIANCE = 9.0
+"""Of cells that were all alike, in grey levels squared: more is no noise."""
 PAPER = 0.2
 """Of a marker's side: the quiet zone around it."""
 
@@ -272,7 +274,9 @@ def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
         x, y = empty[kept], seen[kept]
         variance = float(x.var())
         if variance < 1.0:
-            return 1.0, float(np.median(y - x))
+            # Nothing to fit a slope to. What has contrast now and had none before is water that has cleared.
+            slope = float(np.sqrt(y.var() / max(variance, 0.1))) if y.var() > CLEARED_VARIANCE else 1.0
+            return slope, float(np.median(y - slope * x))
         slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 50.0))
         offset = float(np.median(y - slope * x))
     return slope, offset

@@ -87,6 +87,9 @@ class Inspector:
         if not sight.fault:
             self._seen_s = frame.monotonic_s
         before, self.immersion = self.immersion, self._follow(sight)
+        if self.immersion.entered_s is None and self.immersion.left_s is None:
+            # It was the water that had changed, no unit.
+            self.abandon()
         if self.immersion.entered_s is None and before.entered_s is not None and before.left_s is None:
             self.abandon()  # what was taken for a unit was the water
         if self._case and self._another_unit(before):

@@ -69,6 +69,29 @@ def test_a_unit_left_in_stays_one_immersion():
     assert len(entered - {None}) == 1
 
 
+def test_water_that_has_cleared_is_no_unit():
+    rng = np.random.default_rng(3)
+    murky, clear = np.full((24, 32), 120.0, np.float32), rng.uniform(60, 170, (24, 32)).astype(np.float32)
+    watch = ImmersionWatch(murky)
+    for n in range(60):
+        thumb = (murky if n < 20 else clear) + rng.normal(0, 0.2, (24, 32)).astype(np.float32)
+        state = watch.step(thumb, n / 20)
+    assert state.phase == "empty"
+    assert state.entered_s is None
+
+
+def test_a_unit_that_follows_at_once_never_begins_before_the_last_one_left():
+    watch, depths = (
+        ImmersionWatch(EMPTY),
+        np.interp(np.arange(200) / 20, [1, 2, 5, 5.5, 5.8, 6.5], [0, 20, 20, 1, 1, 20]),
+    )
+    states = [watch.step(with_unit(int(depth)) if depth >= 1 else EMPTY, n / 20) for n, depth in enumerate(depths)]
+    left_s = next(state.left_s for state in states if state.left_s is not None)
+    entered_s = states[-1].entered_s
+    assert entered_s is not None
+    assert entered_s >= left_s
+
+
 def test_a_thumbnail_holds_cell_means():
     view = np.zeros((480, 640), np.uint8)
     view[:, 320:] = 200
