@@ -27,6 +27,8 @@ import msgspec
 import sqlalchemy as sa
 
 from benchmarks.made_cases import SITE, STATION, make_case, write_clip
+from calibration.scene import draw_station
+from calibration.twin import profile_of
 from cloud_sync import cases as cloud_cases
 from cloud_sync import config as cloud_config
 from cloud_sync import db, ingest
@@ -37,7 +39,6 @@ from edge_agent import config as device_config
 from edge_agent import station, uplink
 from edge_agent.config import DeviceConfig
 from edge_agent.outbox import Outbox
-from edge_agent.station import StationProfile
 
 PACE_S = 0.05
 """Between two cases: without it the uplink would be killed before it has said anything."""
@@ -88,6 +89,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--kills", type=int, help="default 50, with --full 500")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--full", action="store_true", help="more of all, and broker and ingest are killed too")
+    parser.add_argument("--frames", action="store_true", help="the whole agent, from the camera's frames on, is killed")
     parser.add_argument("--json", action="store_true", help="only the ledger, as one JSON object")
     options = parser.parse_args(argv)
     plan = Plan(
@@ -97,9 +99,17 @@ def run(argv: list[str]) -> int:
         victims=("inspect", "uplink", "broker", "ingest") if options.full else ("inspect", "uplink"),
     )
     with tempfile.TemporaryDirectory(prefix="tankwatch-drill-") as folder:
-        ledger = drill(plan, Path(folder), say=lambda words: print(words, file=sys.stderr))
+        ledger = _drill_for(options.frames)(plan, Path(folder), lambda words: print(words, file=sys.stderr))
     print(json.dumps(ledger) if options.json else _words(ledger))
     return 1 if ledger["lost"] or ledger["duplicated"] or ledger["clips_lost"] else 0
+
+
+def _drill_for(frames: bool) -> Callable[[Plan, Path, Callable[[str], None]], dict]:
+    if not frames:
+        return drill
+    from benchmarks.drill_kill_frames import drill_with_frames  # it builds on this module
+
+    return drill_with_frames
 
 
 def drill(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -> dict:
@@ -115,8 +125,8 @@ def drill(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None)
         processes = Processes(
             {
                 "inspect": functools.partial(_make_cases, device, journal, plan),
-                "uplink": functools.partial(_quietly, folder / "uplink.log", uplink.run, device, lambda: False),
-                "ingest": functools.partial(_quietly, folder / "ingest.log", ingest.run, cloud, threading.Event()),
+                "uplink": functools.partial(quietly, folder / "uplink.log", uplink.run, device, lambda: False),
+                "ingest": functools.partial(quietly, folder / "ingest.log", ingest.run, cloud, threading.Event()),
             }
         )
         stack.callback(processes.stop)
@@ -228,14 +238,7 @@ def _settle(engine: sa.Engine, plan: Plan, journal: Path) -> None:
 
 
 def make_configs(folder: Path, port: int) -> tuple[DeviceConfig, CloudConfig]:
-    profile = StationProfile(
-        station=STATION,
-        frame_size_px=(640, 480),
-        tank_px=((0, 0), (640, 0), (640, 480), (0, 480)),
-        view_size_px=(160, 120),
-        px_per_mm=None,
-        markers=(),
-    )
+    profile = profile_of(draw_station(1, "demo", station_id=STATION))
     (folder / "station.toml").write_bytes(station.dump(profile))
     device = DeviceConfig(
         site=SITE,
@@ -249,16 +252,16 @@ def make_configs(folder: Path, port: int) -> tuple[DeviceConfig, CloudConfig]:
     return device, CloudConfig(data_dir=str(folder / "cloud"), broker=broker)
 
 
-def _quietly(log: Path, process: Callable[..., None], *arguments: object) -> None:
+def quietly(log: Path, process: Callable[..., None], *arguments: object) -> None:
     """Runs a process with its log in a file."""
     logging.basicConfig(filename=log, level=logging.INFO, force=True)
     process(*arguments)
 
 
 def _words(ledger: dict) -> str:
-    killed = ", ".join(f"{name} {count}" for name, count in ledger["killed"].items())
+    killed = ", ".join(f"{name} {count}" for name, count in ledger.get("killed", {"inspect": ledger["kills"]}).items())
     return (
         f"{ledger['cases']} cases, {ledger['kills']} kills ({killed}): {ledger['lost']} lost, "
-        f"{ledger['duplicated']} duplicated; {ledger['clips']} clips stored, {ledger['clips_lost']} lost; "
+        f"{ledger['duplicated']} duplicated; {ledger['queued']} in the queue, {ledger['clips_lost']} clips lost; "
         f"{ledger['seconds']} s with {ledger['broker']}"
     )

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from edge_agent.errors import StoreError
@@ -36,6 +37,21 @@ def sync(path: Path) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise failure(path, error) from error
+
+
+def write_first(path: Path, data: bytes) -> None:
+    """`path` holds what the first of several processes wrote, whole; the others change nothing. Raises StoreError."""
+    temporary = path.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
+    write(temporary, data)
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        # Where another was first, its word holds.
+        if not path.exists():
+            raise failure(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def move(source: Path, target: Path) -> None:

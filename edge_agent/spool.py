@@ -42,7 +42,7 @@ class Spool:
         """8 random hexadecimal digits of this installation, the same for ever: they go into every case id."""
         path = self.folder / _INSTALL
         if not path.exists():
-            durable.write(path, secrets.token_hex(4).encode())
+            durable.write_first(path, secrets.token_hex(4).encode())
         return path.read_text()
 
     def draft(self, case_id: str) -> Path:

@@ -3,6 +3,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from edge_agent import durable, wire
 from edge_agent.errors import StoreError
 from edge_agent.outbox import RECORD_DAYS, Outbox, PendingCases
 from edge_agent.records import Case
+from edge_agent.spool import Spool
 
 DAY = 86_400.0
 
@@ -312,3 +314,11 @@ def test_a_case_whose_clip_is_gone_goes_without_it(opened):
     assert box.put(case, draft).clip is None
     assert "goes without it" in box.notes[-1]
     assert box.backlog().clips == 0
+
+
+def test_two_processes_that_start_together_agree_on_the_installation(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: durable.write_first(tmp_path / f"id{n % 4}", b"%08d" % n), range(64)))
+    assert all((tmp_path / f"id{n}").read_bytes()[-1:].isdigit() for n in range(4))
+    assert {Spool(tmp_path / "spool").install_id() for _ in range(3)} == {Spool(tmp_path / "spool").install_id()}
+    assert not list((tmp_path / "spool").glob("*.tmp"))
