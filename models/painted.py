@@ -3,6 +3,8 @@
 A bubble is what is round and goes up, whatever its light; what looks the same and goes elsewhere, or jumps, is not.
 """
 
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 
@@ -90,8 +92,8 @@ def _look(rng: np.random.Generator) -> dict:
 def _stamp(frame: np.ndarray, at: np.ndarray, radius: float, look: dict) -> None:
     reach = int(radius + 4)
     x0, y0 = int(at[0]) - reach, int(at[1]) - reach
-    left, right = max(0, x0), min(CROP_PX, x0 + 2 * reach + 1)
-    top, bottom = max(0, y0), min(CROP_PX, y0 + 2 * reach + 1)
+    left, right = max(0, x0), min(frame.shape[1], x0 + 2 * reach + 1)
+    top, bottom = max(0, y0), min(frame.shape[0], y0 + 2 * reach + 1)
     if left >= right or top >= bottom:
         return
     dx = np.arange(left, right)[None] - at[0]
@@ -102,6 +104,33 @@ def _stamp(frame: np.ndarray, at: np.ndarray, radius: float, look: dict) -> None
     spark_x, spark_y = look["spark_at"] * radius
     spark = np.exp(-((dx - spark_x) ** 2 + (dy - spark_y) ** 2) / (0.3 + 0.05 * radius**2))
     frame[top:bottom, left:right] += look["body"] * inside + look["rim"] * rim + look["spark"] * spark * inside
+
+
+def streams(clip: Iterable[tuple[float, np.ndarray]], seed: int) -> Iterator[tuple[float, np.ndarray]]:
+    """(time, (h, w) uint8 picture) of a clip -> the same, bubbles rising again and again from one to five places."""
+    rng = np.random.default_rng([seed, 161])
+    count = int(rng.integers(1, 6))
+    places, rates = (
+        rng.uniform((0.1, 0.4), (0.9, 0.98), (count, 2)),
+        np.exp(rng.uniform(np.log(0.7), np.log(12), count)),
+    )
+    look, radius_px = _look(rng), float(np.exp(rng.uniform(np.log(1.3), np.log(9))))
+    speed_px_s, phases = float(np.exp(rng.uniform(np.log(50), np.log(450)))), rng.random(count)
+    top = rng.uniform(0, 0.2)
+    for now_s, grey in clip:
+        frame = grey.astype(np.float32)
+        height, width = frame.shape
+        for place, rate, phase in zip(places * (width, height), rates, phases, strict=True):
+            ages_s = (now_s + phase / rate) % (1 / rate) + np.arange(
+                0, (place[1] - top * height) / speed_px_s, 1 / rate
+            )
+            for age_s in ages_s[ages_s * speed_px_s < place[1] - top * height]:
+                number = round((now_s - age_s) * rate + phase)
+                own = np.random.default_rng([seed, 162, number + 1000])
+                sway = own.uniform(0, 3) * np.sin(30 * age_s + own.uniform(0, 6.3))
+                at = place - (own.normal(0, 1.5) + sway, speed_px_s * age_s)
+                _stamp(frame, at, radius_px * float(np.exp(own.normal(0, 0.2))), look)
+        yield now_s, frame.clip(0, 255).astype(np.uint8)
 
 
 def still(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

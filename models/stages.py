@@ -84,13 +84,16 @@ def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes,
     return _features(place.each(stage, count, look, mark=_mark(detector)), thresholds)
 
 
-def cases_without_leaks(
+def make_believe_cases(
     place: Workplace, clip_count: int, down_count: int, detector: bytes, thresholds: Thresholds
 ) -> Features:
-    """Features of make-believe clips, and of simulated leaks upside down: bubbles that go down are no bubbles."""
+    """Features of make-believe cases, a quarter of them with painted leaks, and of simulated leaks upside down: bubbles
+    that go down are no bubbles."""
 
     def look(seed: int, file: Path) -> None:
-        cases.save(cases.evidence_of(_make_believe_views(seed), _keeping(detector, thresholds), None), file)
+        leaky = seed % 4 == 0
+        seen = cases.evidence_of(_make_believe_views(seed, leaky), _keeping(detector, thresholds), None)
+        cases.save(seen, file, leaky=leaky)
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
@@ -136,9 +139,10 @@ def _held(recording: Recording) -> Iterator[TankView]:
         yield view
 
 
-def _make_believe_views(seed: int) -> Iterator[TankView]:
+def _make_believe_views(seed: int, leaky: bool) -> Iterator[TankView]:
     fps = float(np.random.default_rng([seed, 131]).choice([15, 20, 25, 30]))
-    for number, (now_s, grey) in enumerate(nuisance.pictures(seed, seconds=CASE_S, fps=fps)):
+    clip = nuisance.pictures(seed, seconds=CASE_S, fps=fps)
+    for number, (now_s, grey) in enumerate(painted.streams(clip, seed) if leaky else clip):
         yield TankView(grey, number, now_s, np.eye(3))
 
 

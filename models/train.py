@@ -42,7 +42,7 @@ class Recipe:
     bubbles: BubbleRecipe = BubbleRecipe()
     case_scenes: int = 400
     """Simulated immersions that the aggregator is fitted to."""
-    make_believe_cases: int = 120
+    make_believe_cases: int = 160
     upside_down_cases: int = 60
     chosen_scenes: int = 160
     """Held-out immersions, for calibration and the choice of limits."""
@@ -62,7 +62,7 @@ RECIPES = {
         make_believe_cases=2, upside_down_cases=2, chosen_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
     ),
 }  # fmt: skip
-LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
+LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
 """Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 
@@ -102,7 +102,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     fitted = cases.together(
         [
             stages.simulated_cases(place, "cases", recipe.case_scenes, detector, LIMITS),
-            stages.cases_without_leaks(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS),
+            stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS),
         ]
     )
     chosen = stages.simulated_cases(place, "chosen", recipe.chosen_scenes, detector, LIMITS)
