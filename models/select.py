@@ -7,6 +7,10 @@ import numpy as np
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.91, 0.05), np.arange(0.91, 1.0, 0.01)]), 2)
 
 
+BOLDEST = 0.25, 0.8
+"""However good the scores look, limits go no further in: a station is not the data that they were chosen on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Case scores between which the machine is unsure, and what they gave on the cases they were chosen on."""
@@ -18,15 +22,15 @@ class Limits:
 
 
 def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005, widest: float = 0.2) -> Limits:
-    """`scores`, `leaky`: (n,). The cheapest pair with `ok_below` <= 0.5 <= `leak_above`.
+    """`scores`, `leaky`: (n,). The cheapest pair that is no bolder than BOLDEST.
 
     Unsure cases cost 1; wrong ones cost what makes a share of `most_errors` as dear as `widest` unsure ones. Ties go to
     the wider band, which is the more careful one.
     """
     dear = widest / most_errors
-    best, cost = Limits(0.5, 0.5, 1.0, 1.0), np.inf
-    for low in GRID[GRID <= 0.5]:
-        for high in GRID[::-1][GRID[::-1] >= 0.5]:
+    best, cost = Limits(*BOLDEST, 1.0, 1.0), np.inf
+    for low in GRID[GRID <= BOLDEST[0]]:
+        for high in GRID[::-1][GRID[::-1] >= BOLDEST[1]]:
             wrong = (leaky & (scores < low)) | (~leaky & (scores > high))
             unsure = (scores >= low) & (scores <= high)
             now = float(unsure.mean() + dear * wrong.mean())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.select import auc, limits
+from models.select import BOLDEST, auc, limits
 
 
 def test_perfect_scores_cover_everything_without_error():
@@ -14,17 +14,18 @@ def test_perfect_scores_cover_everything_without_error():
 
 def test_a_confident_miss_widens_the_doubt():
     rng = np.random.default_rng(0)
-    scores = np.concatenate([rng.uniform(0, 0.1, 200), rng.uniform(0.6, 1, 200), [0.3] * 4])
+    scores = np.concatenate([rng.uniform(0, 0.1, 200), rng.uniform(0.6, 1, 200), [0.15] * 4])
     leaky = np.concatenate([np.zeros(200, bool), np.ones(204, bool)])
     found = limits(scores, leaky)
-    assert found.ok_below <= 0.3 and found.error == 0
+    assert found.ok_below <= 0.15 and found.error == 0
 
 
-def test_limits_lie_on_either_side_of_a_half():
+def test_limits_are_never_bolder_than_allowed():
     rng = np.random.default_rng(1)
-    found = limits(rng.random(300), rng.random(300) < 0.5)
-    assert found.ok_below <= 0.5 <= found.leak_above
-    assert found.coverage < 0.5
+    for leaky in (rng.random(300) < 0.5, np.zeros(300, bool)):
+        found = limits(rng.random(300), leaky)
+        assert found.ok_below <= BOLDEST[0] < BOLDEST[1] <= found.leak_above
+    assert limits(rng.random(300), rng.random(300) < 0.5).coverage < 0.5
 
 
 @pytest.mark.parametrize(
