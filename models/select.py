@@ -29,8 +29,9 @@ def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005,
     """
     dear = widest / most_errors
     best, cost = Limits(*BOLDEST, 1.0, 1.0), np.inf
-    for low in GRID[GRID <= BOLDEST[0]]:
-        for high in GRID[::-1][GRID[::-1] >= BOLDEST[1]]:
+    highest_low, lowest_high = BOLDEST
+    for low in GRID[GRID <= highest_low]:
+        for high in GRID[::-1][GRID[::-1] >= lowest_high]:
             wrong = (leaky & (scores < low)) | (~leaky & (scores > high))
             unsure = (scores >= low) & (scores <= high)
             now = float(unsure.mean() + dear * wrong.mean())

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from edge_agent import durable
 from edge_agent.bundle import Bundle, Sensitivity, Thresholds
 from edge_agent.errors import ConfigError
 from models import bubble_fit, case_fit, cases, gauges, package, select, stages
@@ -132,6 +133,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         examples=examples,
     )
     bundle = package.pack(out, Nets(detector, aggregator, lamps, water), content)
+    durable.write(out.with_suffix(".md"), content.card.encode())
     log(f"bundle {out.name} sha256={bundle.sha256}")
     return bundle
 
