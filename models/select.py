@@ -30,7 +30,7 @@ def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005,
     dear = widest / most_errors
     best, cost = Limits(*BOLDEST, 1.0, 1.0), np.inf
     highest_low, lowest_high = BOLDEST
-    for low in GRID[GRID <= highest_low]:
+    for low in GRID[highest_low >= GRID]:
         for high in GRID[::-1][GRID[::-1] >= lowest_high]:
             wrong = (leaky & (scores < low)) | (~leaky & (scores > high))
             unsure = (scores >= low) & (scores <= high)
