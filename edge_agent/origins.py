@@ -20,7 +20,7 @@ SPEED_MM_S = (25.0, 700.0)
 """Slowest and fastest rise of a bubble, with room for a wrong scale."""
 STRAIGHT = 0.7
 """Least share of a bubble's way that is upward."""
-REACH_MM = (8.0, 14.0, 120.0)
+REACH_MM = (8.0, 14.0, 60.0)
 """Births belong to one origin when they lie this far apart sideways, below and above it: a bubble missed at first
 seems born higher up."""
 SLANT = 0.12
@@ -29,8 +29,6 @@ SLOT_S = 0.5
 """Births are counted by distinct time slots, so that one bubble seen in pieces counts once."""
 MOST_BIRTHS = 2_000
 """Of more births only each second, third, ... is grouped: every pair of them takes memory."""
-LOWEST_SHARE = 0.95
-"""An origin lies below this share of its births; the rest are errors of the detector."""
 COLUMN_MM = 10.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
@@ -264,12 +262,11 @@ def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
 
 
 def _origin(rising: Rising, members: np.ndarray) -> Origin:
-    """Its place: the median column, and nearly the lowest birth, since bubbles are first noticed on their way."""
+    """Its place: the median column, and the lower quarter of the births' heights."""
     births = np.sort(rising.birth_s[members])
-    lowest = min(LOWEST_SHARE, len(members) / (len(members) + 1))
     return Origin(
         x_px=float(np.median(rising.birth_x_px[members])),
-        y_px=float(np.quantile(rising.birth_y_px[members], lowest)),
+        y_px=float(np.quantile(rising.birth_y_px[members], 0.75)),
         births_s=tuple(births.tolist()),
         members=tuple(members.tolist()),
     )

@@ -41,7 +41,7 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    case_scenes: int = 700
+    case_scenes: int = 400
     """Simulated immersions that the aggregator is fitted to."""
     make_believe_cases: int = 160
     upside_down_cases: int = 60
