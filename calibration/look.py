@@ -3,11 +3,25 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import cv2
 import numpy as np
 
-from calibration.profiles import draw, profile_named
+from calibration.optics import projected, straightened
+from calibration.profiles import SceneProfile, draw, profile_named
+from calibration.sensor import Sensor, draw_sensor
 
 Box = tuple[int, int, int, int]
+Codec = Literal["none", "jpeg", "video"]
+
+
+@dataclass(frozen=True, slots=True)
+class LampOut:
+    """One of several tank lamps has failed: beyond `at` (share of the picture along `axis`) `left` of the light."""
+
+    axis: Literal["x", "y"]
+    at: float
+    towards: Literal[-1, 1]
+    left: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +59,41 @@ class StationLook:
     saturated_edges: int
     lamp_glow: float
     lamp_pwm: float
+    codec: Codec
     jpeg_quality: int | None
+    """Of the codec's rounding, also of a video's differences; None without codec."""
     tint: tuple[float, float, float]
+    fps: float
+    sensor: Sensor
+    ambient_level: float
+    """Grey level of white paper at the front plane without the station's own front light."""
+    light_left: float
+    """Share of its first light that an ageing lamp still gives, 0.7..1."""
+    lamp_out: LampOut | None
+    above_mm: float
+    """Height of the water's surface as a camera that looks slightly from above sees it."""
 
     @property
     def px_per_mm(self) -> float:
         """Mean scale of the front plane in the camera's picture."""
         widths = np.linalg.norm(self.tank_px[1] - self.tank_px[0]) + np.linalg.norm(self.tank_px[2] - self.tank_px[3])
         return float(widths / 2 / self.tank_mm[0])
+
+    @property
+    def front_level(self) -> float:
+        """Grey levels that the front light adds to white paper at the front plane."""
+        return 1.15 * self.front_light * self.back_level
+
+    def to_px(self, points_mm: np.ndarray) -> np.ndarray:
+        """(n, 2) tank mm -> (n, 2) camera pixels of the unmoved camera."""
+        return projected(self.mm_to_straight(), points_mm, self.frame_size_px, self.sensor.fisheye)
+
+    def mm_to_straight(self) -> np.ndarray:
+        """(3, 3) float64, tank mm -> pixels of a camera without fish-eye."""
+        width, height = self.tank_mm
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        seen = straightened(self.tank_px, self.frame_size_px, self.sensor.fisheye)
+        return cv2.getPerspectiveTransform(corners, seen.astype(np.float32)).astype(np.float64)
 
 
 def draw_station(
@@ -68,6 +109,9 @@ def draw_station(
     tank_w = float(np.linalg.norm(tank[1] - tank[0]) + np.linalg.norm(tank[2] - tank[3])) / 2
     tank_h = float(np.linalg.norm(tank[3] - tank[0]) + np.linalg.norm(tank[2] - tank[1])) / 2
     level = draw(rng, ranges.back_level)
+    extra = np.random.default_rng([seed, 13])
+    codec: Codec = _CODECS[int(extra.choice(3, p=ranges.codec))]
+    fps = float(extra.choice(ranges.fps))
     return StationLook(
         seed=seed,
         station_id=station_id,
@@ -88,15 +132,36 @@ def draw_station(
         haze=draw(rng, ranges.haze),
         veil_level=level * float(rng.uniform(0.5, 0.9)),
         ripple_mm=draw(rng, ranges.ripple_mm),
-        shake_px=draw(rng, ranges.shake_px) * scale,
+        shake_px=draw(rng, ranges.shake_mm) * px_per_mm,
         drift_px=draw(rng, ranges.drift_px) * scale,
         dirt=draw(rng, ranges.dirt),
         texture=float(rng.uniform(0.02, 0.22)),
         saturated_edges=int(rng.integers(0, 9)),
         lamp_glow=float(rng.uniform(0.65, 1.0)),
         lamp_pwm=float(rng.uniform(0.0, 0.35)) * float(rng.random() < 0.3),
-        jpeg_quality=int(rng.integers(70, 96)) if rng.random() < ranges.jpeg_share else None,
+        codec=codec,
+        jpeg_quality=round(draw(extra, ranges.jpeg_quality)) if codec != "none" else None,
         tint=(float(rng.uniform(0.82, 1.0)), float(rng.uniform(0.82, 1.0)), float(rng.uniform(0.82, 1.0))),
+        fps=fps,
+        sensor=draw_sensor(extra, ranges),
+        ambient_level=float(extra.uniform(70, 95)),
+        light_left=float(extra.uniform(0.7, 1.0)) if extra.random() < ranges.aged_share else 1.0,
+        lamp_out=_draw_lamp_out(extra, ranges),
+        above_mm=draw(extra, ranges.above_mm) * float(extra.random() < 0.5),
+    )
+
+
+_CODECS: tuple[Codec, Codec, Codec] = ("none", "jpeg", "video")
+
+
+def _draw_lamp_out(rng: np.random.Generator, ranges: SceneProfile) -> LampOut | None:
+    if rng.random() >= ranges.lamp_out_share:
+        return None
+    return LampOut(
+        axis="x" if rng.random() < 0.7 else "y",
+        at=float(rng.uniform(0.25, 0.75)),
+        towards=1 if rng.random() < 0.5 else -1,
+        left=float(rng.uniform(0.4, 0.75)),
     )
 
 

@@ -45,10 +45,33 @@ class SceneProfile:
     exposure_s: Range
     haze: Range
     ripple_mm: Range
-    shake_px: Range
+    shake_mm: Range
+    """Root mean square a direction on the front plane."""
     drift_px: Range
     dirt: Range
-    jpeg_share: float
+    codec: tuple[float, float, float]
+    """Shares of cameras that send raw pictures, single JPEGs, video."""
+    jpeg_quality: Range
+    fps: tuple[float, ...]
+    fisheye: Range
+    """Share of the middle's scale that the corners lose, in half of the cameras; the others have none."""
+    readout_s: Range
+    """Rolling shutter: from the first to the last row, in 60 % of the cameras; the others expose all rows at once."""
+    banding: Range
+    """Mains flicker that the exposure does not average out, in 40 % of the stations."""
+    tone: Range
+    """Bend of the camera's tone curve: mid grey is raised by tone / 4 of full scale."""
+    row_noise: Range
+    fixed_pattern: Range
+    aged_share: float
+    lamp_out_share: float
+    above_mm: Range
+    """How much of the water's surface a camera that looks slightly from above sees."""
+    slide_share: float
+    """Bubbles from the underside that slide along the shell and rise at its edge."""
+    dip_share: float
+    left_in_share: float
+    shadow_share: float
     hand_share: float
     knock_share: float
     knock_px: Range
@@ -75,17 +98,32 @@ _REFERENCE = SceneProfile(
     specks=Range(0, 30),
     micro_bubbles=Range(0, 25),
     px_per_mm=Range(1.2, 2.2),
-    front_light=Range(0.1, 1.0),
+    front_light=Range(0.04, 1.0),
     back_level=Range(60, 190),
     flicker=Range(0.001, 0.02),
     noise_levels=Range(0.8, 3.0),
     exposure_s=Range(1 / 500, 1 / 80, log=True),
-    haze=Range(0.05, 0.5),
-    ripple_mm=Range(0.05, 1.2),
-    shake_px=Range(0.0, 0.35),
+    haze=Range(0.05, 0.7),
+    ripple_mm=Range(0.05, 1.6),
+    shake_mm=Range(0.0, 0.2),
     drift_px=Range(0.0, 0.4),
     dirt=Range(0.0, 0.15),
-    jpeg_share=0.0,
+    codec=(0.8, 0.2, 0.0),
+    jpeg_quality=Range(85, 96),
+    fps=(15.0, 20.0, 24.0, 25.0, 30.0, 30.0, 50.0, 60.0),
+    fisheye=Range(0.0, 0.015),
+    readout_s=Range(0.005, 0.03),
+    banding=Range(0.002, 0.02),
+    tone=Range(-0.25, 0.35),
+    row_noise=Range(0.0, 0.5),
+    fixed_pattern=Range(0.0, 0.012),
+    aged_share=0.2,
+    lamp_out_share=0.05,
+    above_mm=Range(0.0, 10.0),
+    slide_share=0.4,
+    dip_share=0.0,
+    left_in_share=0.0,
+    shadow_share=0.0,
     hand_share=0.0,
     knock_share=0.0,
     knock_px=Range(1.0, 4.0),
@@ -104,9 +142,18 @@ PROFILES: dict[str, SceneProfile] = {
         odd_share=0.2,
         late_rate=Range(0.05, 0.2),
         flicker=Range(0.001, 0.035),
-        haze=Range(0.05, 0.7),
-        ripple_mm=Range(0.05, 1.6),
-        shake_px=Range(0.0, 0.6),
+        front_light=Range(0.0, 1.0),
+        exposure_s=Range(1 / 500, 1 / 60, log=True),
+        shake_mm=Range(0.02, 1.0, log=True),
+        dirt=Range(0.0, 0.3),
+        codec=(0.4, 0.3, 0.3),
+        jpeg_quality=Range(70, 96),
+        fisheye=Range(0.0, 0.03),
+        row_noise=Range(0.0, 1.0),
+        aged_share=0.3,
+        dip_share=0.01,
+        left_in_share=0.01,
+        shadow_share=0.03,
         hand_share=0.04,
         knock_share=0.02,
         undecided_share=0.01,
@@ -130,9 +177,21 @@ PROFILES: dict[str, SceneProfile] = {
         exposure_s=Range(1 / 200, 1 / 60, log=True),
         haze=Range(0.3, 0.7),
         ripple_mm=Range(0.6, 1.6),
-        shake_px=Range(0.3, 1.0),
+        shake_mm=Range(0.2, 1.0),
         dirt=Range(0.1, 0.4),
-        jpeg_share=0.5,
+        codec=(0.2, 0.4, 0.4),
+        jpeg_quality=Range(50, 90),
+        fisheye=Range(0.0, 0.06),
+        banding=Range(0.01, 0.05),
+        tone=Range(-0.4, 0.5),
+        row_noise=Range(0.3, 1.5),
+        fixed_pattern=Range(0.005, 0.025),
+        aged_share=0.5,
+        lamp_out_share=0.3,
+        slide_share=0.7,
+        dip_share=0.1,
+        left_in_share=0.1,
+        shadow_share=0.1,
         hand_share=0.15,
         knock_share=0.1,
     ),
@@ -152,8 +211,16 @@ PROFILES: dict[str, SceneProfile] = {
         exposure_s=Range(1 / 400, 1 / 150, log=True),
         haze=Range(0.05, 0.2),
         ripple_mm=Range(0.05, 0.5),
-        shake_px=Range(0.0, 0.2),
+        shake_mm=Range(0.0, 0.12),
         drift_px=Range(0.0, 0.2),
+        codec=(1.0, 0.0, 0.0),
+        fps=(20.0,),
+        fisheye=Range(0.0, 0.0),
+        banding=Range(0.0, 0.003),
+        tone=Range(-0.1, 0.2),
+        aged_share=0.0,
+        lamp_out_share=0.0,
+        slide_share=0.2,
         inspector_error=0.25,
     ),
     "murky": replace(_REFERENCE, haze=Range(4.0, 6.0)),

@@ -1,4 +1,4 @@
-"""`tankwatch twin record` and `twin view`: recordings of the simulated station with manifest, profiles and truths.
+"""`tankwatch twin record|manifest|view`: recordings of the simulated station with manifest, profiles and truths.
 
 A recording is finished when its truth file stands beside it; whatever is not finished is made again, so an interrupted
 run goes on where it stopped.
@@ -9,17 +9,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from calibration.manifest import json_lines, line, write_manifest
 from calibration.profiles import PROFILES
-from calibration.scene import StationLook, at_pose, draw_station
+from calibration.scene import StationLook, at_pose
 from calibration.truth import CaseTruth, FrameTruth
-from calibration.twin import Twin, draw_scenes, open_twin, profile_of, scene_seed
+from calibration.twin import Twin, draw_scenes, open_twin, profile_of, station_of
 from calibration.twin_spec import read_spec
 from edge_agent import durable, station
 from edge_agent.errors import ConfigError, StationError, StoreError
@@ -35,7 +36,8 @@ class Plan:
     cases: int
     seed: int
     profile: str
-    fps: float
+    fps: float | None
+    """None: each station's own."""
     size: tuple[int, int]
     station_id: str
     lossless: bool
@@ -59,11 +61,17 @@ class Take:
 
 
 def twin(argv: list[str]) -> int:
-    """`tankwatch twin record|view`."""
+    """`tankwatch twin record|manifest|view`."""
     options = _parser().parse_args(argv)
     if options.action == "view":
         return _view(options.spec, Path(options.out))
-    spec = read_spec(f"size={options.size},fps={options.fps:g},profile={options.profile},station={options.station}")
+    fps = f",fps={options.fps:g}" if options.fps is not None else ""
+    spec = read_spec(f"size={options.size},profile={options.profile},station={options.station}{fps}")
+    if options.action == "manifest":
+        spec = replace(spec, seed=options.seed, first=options.first, leaky_share=options.leaky_share)
+        write_manifest(Path(options.out), spec, options.cases)
+        print(f"{options.cases} cases in {options.out}", file=sys.stderr)
+        return 0
     plan = Plan(
         options.cases, options.seed, spec.profile, spec.fps, spec.size, spec.station, options.lossless,
         options.leaky_share, options.stations, options.continuous, options.poses,
@@ -121,24 +129,24 @@ def film(plan: Plan, folder: Path, take: Take) -> None:
     cv2.setNumThreads(1)
     look = look_of(plan, take)
     scenes = draw_scenes(plan.seed, look, plan.profile, take.count, first=take.first, leak_share=plan.leaky_share)
-    run = Twin(look, scenes, fps=plan.fps, seed=plan.seed, single=not plan.continuous, first_case=take.first)
+    fps = plan.fps or look.fps
+    run = Twin(look, scenes, fps=fps, seed=plan.seed, single=not plan.continuous, first_case=take.first)
     durable.write(folder / take.station_file, station.dump(profile_of(look)))
-    _write_video(_video_file(folder, take), run.frames(), plan)
+    _write_video(_video_file(folder, take), run.frames(), plan, fps)
     lines = "".join(json.dumps(case.as_json()) + "\n" for case in run.cases)
     durable.write(_truth_file(folder, take), lines.encode())
 
 
 def look_of(plan: Plan, take: Take) -> StationLook:
     """The station of a take; no two runs share one."""
-    seed = scene_seed(plan.seed, 1_000_000 + take.station_number)
-    return at_pose(draw_station(seed, plan.profile, plan.size, plan.station_id), take.pose)
+    return at_pose(station_of(plan.seed, take.station_number, plan.profile, plan.size, plan.station_id), take.pose)
 
 
-def _write_video(path: Path, shots: Iterator[tuple[Frame, FrameTruth]], plan: Plan) -> None:
+def _write_video(path: Path, shots: Iterator[tuple[Frame, FrameTruth]], plan: Plan, fps: float) -> None:
     """Frames -> `path` (MJPG or FFV1 in Matroska), whole or not at all."""
     half = path.with_name(f"half-{path.name}")
     code = "FFV1" if plan.lossless else "MJPG"
-    writer = cv2.VideoWriter(str(half), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), plan.fps, plan.size)
+    writer = cv2.VideoWriter(str(half), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), fps, plan.size)
     if not writer.isOpened():
         raise StoreError(f"{half} cannot be written: free space or check who owns {half.parent}")
     try:
@@ -153,32 +161,15 @@ def _write_manifest(plan: Plan, folder: Path, takes: list[Take]) -> None:
     truths = [(take, _read_truths(_truth_file(folder, take))) for take in takes]
     if plan.continuous:
         lines = [{"video": f"{take.name}.mkv", **case} for take, cases in truths for case in cases]
-        durable.write(folder / "truth.jsonl", _json_lines(lines))
+        durable.write(folder / "truth.jsonl", json_lines(lines))
         rows = [
             {"video": f"{take.name}.mkv", "station": take.station_file, "first_case": take.first, "cases": take.count}
             for take in takes
         ]
-        durable.write(folder / "recordings.jsonl", _json_lines(rows))
+        durable.write(folder / "recordings.jsonl", json_lines(rows))
         return
-    rows = [_manifest_row(take, cases[0]) for take, cases in truths]
-    durable.write(folder / "manifest.jsonl", _json_lines(rows))
-
-
-def _manifest_row(take: Take, case: dict[str, object]) -> dict[str, object]:
-    """A line in the form that `evaluate` and `train` read; further keys are slices."""
-    judged = {"label": case["label"], "decision": case["decision"]}
-    slices = {
-        "rate": case["leak_rate"], "diameter_px": case["leak_diameter_px"], "diameter_mm": case["leak_diameter_mm"],
-        "spot": case["leak_spot"], "bubbles_released": case["bubbles_released"], "silent": case["silent"],
-        "haze": case["haze"], "front_light": case["front_light"], "noise": case["noise_levels"],
-        "leak_origin_px": case["leak_origin_px"], "profile": case["profile"], "seed": case["scene_seed"],
-        "source": "twin",
-    }  # fmt: skip
-    return {"video": f"{take.name}.mkv", **judged, "station": take.station_file, **slices}
-
-
-def _json_lines(rows: list[dict[str, object]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    rows = [line(cases[0], f"{take.name}.mkv", take.station_file) for take, cases in truths]
+    durable.write(folder / "manifest.jsonl", json_lines(rows))
 
 
 def _read_truths(path: Path) -> list[dict[str, object]]:
@@ -249,25 +240,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tankwatch twin", description="The simulated station.")
     actions = parser.add_subparsers(dest="action", required=True)
     make = actions.add_parser("record", help="recordings with known truth and a manifest")
-    make.add_argument("--cases", type=_at_least_one, required=True, help="how many immersions")
-    make.add_argument("--seed", type=_seed, required=True, help="another seed: other stations, units and leaks")
-    make.add_argument("--out", required=True, metavar="DIR")
-    make.add_argument("--profile", default="reference", help=" ".join(sorted(PROFILES)))
-    make.add_argument("--fps", type=float, default=20.0)
-    make.add_argument("--size", default="640x480", metavar="WxH")
-    make.add_argument("--station", default="TANK1", metavar="ID")
+    _add_drawn(make, "DIR")
     make.add_argument("--stations", type=_at_least_one, metavar="K", help="share K stations (default: one a recording)")
-    make.add_argument("--leaky-share", type=_share, metavar="X", help="0..1 instead of the profile's share")
     make.add_argument("--lossless", action="store_true", help="FFV1 instead of MJPG")
     make.add_argument("--continuous", action="store_true", help="one long recording, with truth.jsonl")
     make.add_argument(
         "--poses", type=_at_least_one, default=1, metavar="K", help="of a continuous run: one file a pose"
     )
     make.add_argument("--jobs", type=_at_least_one, default=1, help="processes")
+    name = actions.add_parser("manifest", help="the same cases as `twin:` sources, in a manifest without recordings")
+    _add_drawn(name, "FILE.jsonl")
+    name.add_argument("--first", type=_seed, default=0, metavar="N", help="the run's case to begin with")
     look = actions.add_parser("view", help="a picture of one immersion")
     look.add_argument("spec", nargs="?", default="twin:profile=demo,cases=1", help="twin:seed=7,profile=demo,...")
     look.add_argument("--out", default="twin.png", metavar="FILE.png")
     return parser
+
+
+def _add_drawn(parser: argparse.ArgumentParser, out: str) -> None:
+    """What recordings and manifests are drawn from."""
+    parser.add_argument("--cases", type=_at_least_one, required=True, help="how many immersions")
+    parser.add_argument("--seed", type=_seed, required=True, help="another seed: other stations, units and leaks")
+    parser.add_argument("--out", required=True, metavar=out)
+    parser.add_argument("--profile", default="reference", help=" ".join(sorted(PROFILES)))
+    parser.add_argument("--fps", type=float, help="default: drawn from the profile, by station")
+    parser.add_argument("--size", default="640x480", metavar="WxH")
+    parser.add_argument("--station", default="TANK1", metavar="ID")
+    parser.add_argument("--leaky-share", type=_share, metavar="X", help="0..1 instead of the profile's share")
 
 
 def _at_least_one(text: str) -> int:

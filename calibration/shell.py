@@ -6,13 +6,11 @@ import cv2
 import numpy as np
 
 from calibration.canvas import FINER, finely, shifted, smooth_noise, warped
+from calibration.fittings import Canvas, connect, decorate
 from calibration.look import StationLook
+from calibration.optics import Lens
+from calibration.sheet import Box, Sheet, lit
 from calibration.unit import Unit
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in mm."""
-_ROUNDNESS = {"dome": 2.6, "drum": 6.0, "capsule": 3.2}
-"""Exponents of the superellipses that the shells' outlines are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,75 +23,62 @@ class Sprite:
     """Alpha of the shell alone, which hides what is behind it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """The fine canvas that a unit is painted on: `above` rows lie above the tank's top."""
-
-    scale: float
-    width: int
-    height: int
-    above: int
-
-    def mm(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (1, w) and y (h, 1) in mm."""
-        x = np.arange(self.width, dtype=np.float32)[None, :] / self.scale
-        return x, (np.arange(self.height, dtype=np.float32)[:, None] - self.above) / self.scale
-
-    def box(self, box: Box) -> np.ndarray:
-        """Alpha of a plate, (h, w) float32, edges in their exact place."""
-        left, top, right, bottom = box
-        x, y = self.mm()
-        across = np.clip(np.minimum(x - left, right - x) * self.scale + 0.5, 0, 1)
-        return across * np.clip(np.minimum(y - top, bottom - y) * self.scale + 0.5, 0, 1)
-
-
-def paint_unit(unit: Unit, look: StationLook, mm_to_px: np.ndarray) -> Sprite:
-    """The unit of one scene; `mm_to_px`: (3, 3) tank mm -> camera pixels."""
+def paint_unit(unit: Unit, look: StationLook, lens: Lens) -> Sprite:
+    """The unit of one scene."""
     rng = np.random.default_rng([unit.texture_seed, 52])
     scale = look.px_per_mm * FINER
     width, height = (round(side * scale) for side in look.tank_mm)
-    sheet = _Sheet(scale, width, round(1.1 * height), round(1.1 * height) - height)
+    sheet = Sheet(scale, width, round(1.1 * height), round(1.1 * height) - height)
     shell = _outline(unit, sheet)
-    light, alpha = _steel(rng, unit, look, sheet), shell
+    canvas = Canvas(sheet, _steel(rng, unit, look, sheet), shell.copy(), shell)
+    decorate(rng, unit, look, canvas)
     for box, tone in _mounted(rng, unit):
-        part = sheet.box(box)
-        light = light * (1 - part) + tone * _lit(look) * part
-        alpha = np.maximum(alpha, part)
-    place = finely() @ mm_to_px @ np.diag([1 / scale, 1 / scale, 1]) @ shifted(0, -sheet.above) @ _tilt(unit, sheet)
-    layers = (warped(layer, place, look) for layer in (light * alpha, alpha, shell))
+        sheet.box(box).paint(canvas.light, tone * lit(look))
+        sheet.box(box).cover(canvas.alpha)
+    connect(rng, unit, look, canvas)
+    place = (
+        finely()
+        @ look.mm_to_straight()
+        @ np.diag([1 / scale, 1 / scale, 1])
+        @ shifted(0, -sheet.above)
+        @ _tilt(unit, sheet)
+    )
+    layers = (lens.bend(warped(layer, place, look)) for layer in (canvas.light * canvas.alpha, canvas.alpha, shell))
     return Sprite(*(cv2.GaussianBlur(layer, (0, 0), look.blur_px) for layer in layers))
 
 
-def _tilt(unit: Unit, sheet: _Sheet) -> np.ndarray:
+def _tilt(unit: Unit, sheet: Sheet) -> np.ndarray:
     pivot = unit.centre_mm * sheet.scale, unit.bottom_mm * sheet.scale + sheet.above
     return np.vstack([cv2.getRotationMatrix2D(pivot, unit.tilt_deg, 1.0), [0, 0, 1]])
 
 
-def _lit(look: StationLook) -> float:
-    """Share of a white thing's level that the front light gives."""
-    return (0.35 + 0.65 * look.front_light) * look.back_level / 130
-
-
-def _outline(unit: Unit, sheet: _Sheet) -> np.ndarray:
+def _outline(unit: Unit, sheet: Sheet) -> np.ndarray:
     """Alpha of the shell."""
     x, y = sheet.mm()
-    power, half, tall = _ROUNDNESS[unit.kind], unit.width_mm / 2, unit.height_mm / 2
-    across, along = np.abs(x - unit.centre_mm) / half, np.abs(y - (unit.bottom_mm - tall)) / tall
-    radius = (across**power + along**power) ** (1 / power)
+    power, half, tall = unit.roundness, unit.width_mm / 2, unit.height_mm / 2
+    along = (y - (unit.bottom_mm - tall)) / tall
+    wide = half * (1 - unit.taper * np.clip(-along, 0, 1) ** 2)
+    radius = (np.abs((x - unit.centre_mm) / wide) ** power + np.abs(along) ** power) ** (1 / power)
     return np.clip((1 - radius) * min(half, tall) * sheet.scale + 0.5, 0, 1).astype(np.float32)
 
 
-def _steel(rng: np.random.Generator, unit: Unit, look: StationLook, sheet: _Sheet) -> np.ndarray:
-    """Painted or bare steel under the front light: rounded shading, streaks, stains, a glint."""
-    x, _ = sheet.mm()
+def _steel(rng: np.random.Generator, unit: Unit, look: StationLook, sheet: Sheet) -> np.ndarray:
+    """Painted or bare steel under the front light: rounded shading, streaks, stains, glints, light from above."""
+    x, y = sheet.mm()
     across = (x - unit.centre_mm) / (unit.width_mm / 2)
-    shade = np.sqrt(np.clip(1 - np.clip(across, -1, 1) ** 2, 0.02, 1)) * (1 + rng.uniform(-0.5, 0.5) * across)
+    down = (y - unit.top_mm) / unit.height_mm
+    shade = np.sqrt(np.clip(1 - np.clip(across, -1, 1) ** 2, 0.02, 1)) ** rng.uniform(0.4, 1.2)
+    shade = shade * (1 + rng.uniform(-0.5, 0.5) * across) * (1 + rng.uniform(-0.1, 0.5) * (0.5 - down))
     shape = (sheet.height, sheet.width)
     streaks = cv2.resize(smooth_noise(rng, (sheet.height // 14 + 2, sheet.width), 2), shape[::-1])
     stains = 0.06 * streaks + 0.08 * smooth_noise(rng, shape, 6) + 0.1 * smooth_noise(rng, shape, 40)
     place, strength = rng.uniform(-0.6, 0.6), rng.uniform(0, 120) * look.front_light
-    glint = strength * np.exp(-((across - place) ** 2) / 0.006)
-    return (230 * unit.albedo * _lit(look) * shade * (1 + stains) + glint).astype(np.float32)
+    glint = strength * np.exp(-((across - place) ** 2) / rng.uniform(0.003, 0.03))
+    # Back light that grazes the shell's edge.
+    edge = rng.uniform(0, 40) * (1 - look.front_light) * np.clip(np.abs(across) - 0.8, 0, 1) * 5
+    return (230 * unit.albedo * lit(look) * shade * (1 + rng.uniform(0.3, 2.0) * stains) + glint + edge).astype(
+        np.float32
+    )
 
 
 def _mounted(rng: np.random.Generator, unit: Unit) -> list[tuple[Box, float]]:

@@ -1,12 +1,13 @@
 """What is true of a scene at any time: labels, times and lamps, for tests, manifests and training."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from calibration import bubbles
 from calibration.scene import Scene, StationLook
+from calibration.slices import Value, slices_of
 from edge_agent.records import DecisionWord, Phase
 
 
@@ -32,6 +33,7 @@ class CaseTruth:
     label: str
     entered_s: float
     settled_s: float
+    """At rest, the last time before the lamp: a unit that is dipped twice is one case, watched from then on."""
     decided_s: float | None
     left_s: float | None
     decision: DecisionWord
@@ -48,10 +50,13 @@ class CaseTruth:
     scene_seed: int
     station_seed: int
     profile: str
+    slices: Mapping[str, Value]
+    """As calibration/slices.py names them."""
 
     def as_json(self) -> dict[str, object]:
-        """Flat, ready for a JSON line."""
-        return asdict(self)
+        """Flat, ready for a JSON line: the slices are keys like the others."""
+        row = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "slices"}
+        return row | dict(self.slices)
 
 
 def case_truth(
@@ -59,9 +64,9 @@ def case_truth(
     scene: Scene,
     index: int,
     rest_s: float,
-    to_px: Callable[[tuple[float, float]], tuple[float, float]],
     *,
     single: bool,
+    fps: float,
 ) -> CaseTruth | None:
     """The truth of a scene whose unit rests at `rest_s`; None where no unit comes (but for single recordings)."""
     if scene.unit is None and not single:
@@ -73,11 +78,11 @@ def case_truth(
         index=index,
         label=("leak" if scene.leaky else "ok") if testable else "not_testable",
         entered_s=rest_s if single else rest_s + entered_s,
-        settled_s=rest_s,
+        settled_s=rest_s + scene.rests_from_s,
         decided_s=rest_s + scene.hold_s if scene.decision != "none" else None,
         left_s=None if single else rest_s + left_s,
         decision=scene.decision,
-        leak_origin_px=to_px(leak.origin_mm) if leak else None,
+        leak_origin_px=_pixel(look, leak.origin_mm) if leak else None,
         leak_rate=leak.rate_s if leak else None,
         leak_diameter_mm=leak.diameter_mm if leak else None,
         leak_diameter_px=leak.diameter_mm * look.px_per_mm if leak else None,
@@ -90,7 +95,13 @@ def case_truth(
         scene_seed=scene.seed,
         station_seed=look.seed,
         profile=scene.profile,
+        slices=slices_of(look, scene, fps),
     )
+
+
+def _pixel(look: StationLook, point_mm: tuple[float, float]) -> tuple[float, float]:
+    x, y = look.to_px(np.array([point_mm]))[0]
+    return float(x), float(y)
 
 
 def length_s(scene: Scene, single: bool) -> float:
@@ -118,7 +129,8 @@ def phase_at(case: CaseTruth | None, scene: Scene, now_s: float, rest_s: float) 
         or (case.left_s is not None and now_s >= case.left_s)
     ):
         return "empty"
-    if now_s < rest_s:
+    lifted = any(dip.from_s <= now_s - rest_s < dip.until_s for dip in scene.dips)
+    if now_s < rest_s or lifted:
         return "entering"
     if now_s < rest_s + scene.hold_s:
         return "watching"

@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from calibration import faults
+from calibration.codec import CodecOf
 from calibration.faults import Impairment
 from calibration.lamplight import LampPainter
 from calibration.paint import marker_squares
 from calibration.profiles import profile_named
 from calibration.scene import Scene, StationLook, at_pose, draw_scene, draw_station
 from calibration.truth import CaseTruth, FrameTruth, case_truth, length_s, lit_lamps, phase_at
-from calibration.twin_spec import read_spec
+from calibration.twin_spec import USUAL_FPS, TwinSpec, read_spec
 from calibration.view import Shot, Viewer
 from edge_agent import framing, immersion
 from edge_agent.errors import StationError
@@ -63,6 +64,7 @@ class Twin:
         self._lamps = LampPainter(look)
         self._tints = [np.round(np.arange(256) * share).astype(np.uint8) for share in look.tint]
         self._rng = np.random.default_rng([seed, look.seed, 61])
+        self._codec = CodecOf(look)
         self._last: np.ndarray | None = None
         self._ended = False
 
@@ -74,6 +76,7 @@ class Twin:
     def frames(self) -> Iterator[tuple[Frame, FrameTruth]]:
         """All scenes, one after the other, at `fps`; deterministic by the constructor's arguments."""
         for scene in self._scenes:
+            scene = scene.undipped() if self._single else scene
             yield from self._immersion(scene)
             if self._ended:
                 return
@@ -81,7 +84,7 @@ class Twin:
     def _immersion(self, scene: Scene) -> Iterator[tuple[Frame, FrameTruth]]:
         starts_s = self._sequence / self.fps
         rest_s = starts_s + (0.0 if self._single else scene.gap_s + scene.lower_s)
-        truth = case_truth(self.look, scene, self._case_count, rest_s, self._viewer.to_px, single=self._single)
+        truth = case_truth(self.look, scene, self._case_count, rest_s, single=self._single, fps=self.fps)
         if truth is not None:
             self.cases.append(truth)
             self._case_count += 1
@@ -114,7 +117,7 @@ class Twin:
         if self._colour:
             image = cv2.merge([cv2.LUT(shot.grey, table) for table in self._tints])
         self._lamps.paint(image, shot.motion, lit_lamps(scene, since_rest_s), now_s)
-        return image if self.look.jpeg_quality is None else _compressed(image, self.look.jpeg_quality)
+        return self._codec.sent(image)
 
 
 class TwinCamera:
@@ -123,6 +126,7 @@ class TwinCamera:
     def __init__(
         self,
         *twins: Twin | Callable[[int, int], Twin],
+        look: StationLook | None = None,
         live: bool = False,
         pace: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -133,13 +137,22 @@ class TwinCamera:
         self.truths: list[FrameTruth] = []
         """The newest frame's truth, alone."""
         self._twins, self._pace, self._clock = twins, pace, clock
+        self._look = twins[0].look if look is None and twins and isinstance(twins[0], Twin) else look
         self._closed = False
+
+    @property
+    def profile(self) -> StationProfile:
+        """The station profile of a perfect set-up, of the station in view; so a twin source needs no station file."""
+        if self._look is None:
+            raise StationError("twin: this camera has shown no station yet: take a frame first")
+        return profile_of(self._look)
 
     def frames(self) -> Iterator[Frame]:
         """Frames in order; a live one sleeps until each is due."""
         began_s, sequence = self._clock(), 0
         for made in self._twins:
             twin = made if isinstance(made, Twin) else made(sequence, len(self.cases))
+            self._look = twin.look
             if self.live:
                 twin.missed = lambda now_s: self._wait(began_s + now_s)
             known = 0
@@ -213,35 +226,61 @@ def profile_of(look: StationLook) -> StationProfile:
     )
 
 
+def station_of(seed: int, number: int, profile: str, size: tuple[int, int], station_id: str) -> StationLook:
+    """Station `number` of the run `seed`, for recordings that each have their own; no two runs share one."""
+    return draw_station(scene_seed(seed, _STATIONS_FROM + number), profile, size, station_id)
+
+
+_STATIONS_FROM = 1_000_000
+"""Runs draw their immersions' seeds below, their stations' from here on."""
+
+
 def open_twin(spec: str) -> TwinCamera:
     """`twin:key=value,...` -> a camera. StationError names a key or value that is not known, and the known keys."""
     options = read_spec(spec)
-    size = options.size
-    look = draw_station(options.seed, options.profile, size, options.station)
     cases = options.cases if options.cases is not None else (None if options.live else 12)
+    if options.own:
+        return _each_its_own(options, cases)
+    look = draw_station(options.seed, options.profile, options.size, options.station)
     poses = max(options.poses, 1)
     if cases is None and poses > 1:
         raise StationError(f"twin: poses={poses} needs cases=N: say how many immersions the poses share")
-    started_at = time.time() if options.live else _EPOCH
 
     def twin_at(pose: int) -> Callable[[int, int], Twin]:
-        posed = at_pose(look, pose)
         first = 0 if cases is None else cases * pose // poses
         count = None if cases is None else cases * (pose + 1) // poses - first
-        return lambda sequence, begun: Twin(
-            posed,
-            draw_scenes(options.seed, posed, options.profile, count, first=first),
-            fps=options.fps, seed=options.seed, single=options.single, colour=options.colour,
-            impairments=options.faults, started_at=started_at, first_sequence=sequence, first_case=begun,
-        )  # fmt: skip
+        return lambda sequence, begun: _twin(
+            options, at_pose(look, pose), options.first + first, count, sequence, options.first + begun
+        )
 
-    return TwinCamera(*(twin_at(pose) for pose in range(poses)), live=options.live)
+    return TwinCamera(*(twin_at(pose) for pose in range(poses)), look=look, live=options.live)
 
 
-def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
-    """What a camera that sends JPEGs delivers."""
-    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+def _each_its_own(options: TwinSpec, cases: int | None) -> TwinCamera:
+    """Each case at a station of its own, as `twin record` makes them."""
+    if cases is None or options.poses > 1:
+        raise StationError("twin: own=1 gives each case a station of its own: write cases=N and no poses=")
+    numbers = range(options.first, options.first + cases)
+    looks = [station_of(options.seed, number, options.profile, options.size, options.station) for number in numbers]
+
+    def twin_of(number: int, look: StationLook) -> Callable[[int, int], Twin]:
+        return lambda sequence, begun: _twin(options, look, number, 1, sequence, options.first + begun)
+
+    makers = [twin_of(number, look) for number, look in zip(numbers, looks, strict=True)]
+    return TwinCamera(*makers, look=looks[0] if looks else None, live=options.live)
+
+
+def _twin(
+    options: TwinSpec, look: StationLook, first: int, count: int | None, sequence: int, first_case: int
+) -> Twin:  # fmt: skip
+    """Immersions `first` .. of a run, at one station."""
+    fps = options.fps or (look.fps if options.own else USUAL_FPS)
+    return Twin(
+        look,
+        draw_scenes(options.seed, look, options.profile, count, first=first, leak_share=options.leaky_share),
+        fps=fps, seed=options.seed, single=options.single, colour=options.colour, impairments=options.faults,
+        started_at=time.time() if options.live else _EPOCH, first_sequence=sequence, first_case=first_case,
+    )  # fmt: skip
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

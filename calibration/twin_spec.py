@@ -14,8 +14,14 @@ class TwinSpec:
 
     seed: int = 0
     cases: int | None = None
+    first: int = 0
+    """The run's immersion to begin with."""
+    own: bool = False
+    """Each case has the station that its recording of `twin record` would have."""
+    leaky_share: float | None = None
     profile: str = "reference"
-    fps: float = 20.0
+    fps: float | None = None
+    """None: the station's own where `own`, else USUAL_FPS."""
     size: tuple[int, int] = (640, 480)
     station: str = "TANK1"
     live: bool = False
@@ -25,7 +31,11 @@ class TwinSpec:
     faults: tuple[Impairment, ...] = ()
 
 
-KEYS = ("seed", "cases", "profile", "fps", "size", "station", "live", "poses", "single", "colour", "fault")
+USUAL_FPS = 20.0
+KEYS = (
+    "seed", "cases", "first", "own", "leaky_share", "profile", "fps", "size", "station", "live", "poses", "single",
+    "colour", "fault",
+)  # fmt: skip
 
 
 def read_spec(spec: str) -> TwinSpec:
@@ -61,6 +71,13 @@ def _rate(text: str) -> float:
     return value
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
 def _size(text: str) -> tuple[int, int]:
     width, height = (int(side) for side in text.split("x"))
     if not (320 <= width <= 3840 and 240 <= height <= 2160):
@@ -92,12 +109,14 @@ def _faults(text: str) -> tuple[Impairment, ...]:
 
 
 _READERS = {
-    "seed": _whole, "cases": _whole, "profile": _profile, "fps": _rate, "size": _size, "station": _station,
+    "seed": _whole, "cases": _whole, "first": _whole, "own": _switch, "leaky_share": _share,
+    "profile": _profile, "fps": _rate, "size": _size, "station": _station,
     "live": _switch, "poses": _whole, "single": _switch, "colour": _switch, "fault": _faults,
 }  # fmt: skip
 _WHOLE = "write a whole number from 0"
 _SHAPES = {
-    "seed": _WHOLE, "cases": _WHOLE, "poses": _WHOLE, "fps": "write a number from 1 to 240",
+    "seed": _WHOLE, "cases": _WHOLE, "first": _WHOLE, "poses": _WHOLE, "own": "write 0 or 1",
+    "leaky_share": "write a number from 0 to 1", "fps": "write a number from 1 to 240",
     "size": "write WIDTHxHEIGHT from 320x240 to 3840x2160", "station": "write 1 to 16 of A-Z 0-9 -",
     "live": "write 0 or 1", "single": "write 0 or 1", "colour": "write 0 or 1",
 }  # fmt: skip

@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 
 from calibration import bubbles, stamps
+from calibration.exposure import Exposure, toned
+from calibration.hands import draw_hand
+from calibration.optics import projected
 from calibration.paint import paint_stage
-from calibration.scene import Hand, Scene, StationLook
+from calibration.scene import Scene, StationLook
 from calibration.shell import Sprite, paint_unit
 
 
@@ -32,14 +35,14 @@ class Viewer:
         self._look = look
         self._stage = paint_stage(look)
         self._looks = stamps.paint_looks(look.seed)
-        self._rng = np.random.default_rng([seed, look.seed, 71])
-        self._pool = _noise_pool(self._rng, look)
+        self._exposure = Exposure(look, self._stage.glass, seed)
         self._wobble = _Wobble(look)
+        self._mm_to_straight = look.mm_to_straight()
         self._y_of_row = self._tank_mm_of_rows()
 
     def to_px(self, point_mm: tuple[float, float]) -> tuple[float, float]:
         """Tank mm -> camera pixels of the unmoved camera."""
-        x, y = cv2.perspectiveTransform(np.array([[point_mm]], np.float64), self._stage.mm_to_px)[0, 0]
+        x, y = self._look.to_px(np.array([point_mm]))[0]
         return float(x), float(y)
 
     def empty_station(self) -> np.ndarray:
@@ -47,8 +50,8 @@ class Viewer:
         look, stage = self._look, self._stage
         veil = 1 - np.exp(-look.haze)
         hazed = stage.room * (1 - stage.water * veil) + look.veil_level * veil * stage.water
-        picture = (hazed * (1 - stage.markers_alpha) + stage.markers) * stage.lens
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        picture = (hazed * (1 - stage.markers_alpha) + stage.markers) * stage.glass
+        return np.clip(toned(picture.astype(np.float32), look.sensor.tone), 0, 255).astype(np.uint8)
 
     def begin(self, scene: Scene, *, already_in: bool) -> None:
         """Compose what stands still during `scene`."""
@@ -58,11 +61,11 @@ class Viewer:
         self._wet_s = -0.3 if already_in else -0.6 * scene.lower_s
         hazed = stage.room * (1 - stage.water * veil) + look.veil_level * veil * stage.water
         self._empty = (hazed * (1 - stage.markers_alpha) + stage.markers).astype(np.float32)
-        self._sprite = paint_unit(scene.unit, look, stage.mm_to_px) if scene.unit else None
+        self._sprite = paint_unit(scene.unit, look, stage.lens) if scene.unit else None
         self._seen = ((1 - stage.water * veil) * (1 - stage.markers_alpha)).astype(np.float32)
         self._full = self._with_unit(self._sprite) if self._sprite else self._empty
         self._movers = bubbles.movers_of(scene, look, already_in=already_in)
-        self._noise_gain = np.sqrt(0.25 + 0.75 * np.clip(self._full, 0, 255) / 110).astype(np.float32)
+        self._exposure.adapt(self._full)
 
     def shoot(self, now_s: float, since_rest_s: float, knocked: tuple[float, float]) -> Shot:
         """The picture at `now_s`; `knocked`: lasting shift in px and rotation in degrees of the camera."""
@@ -78,7 +81,7 @@ class Viewer:
         moved = self._draw_movers(picture, since_rest_s, lift, motion, shell)
         self._draw_hands(picture, since_rest_s)
         tank = self._look.tank_px @ motion[:, :2].T + motion[:, 2]
-        return Shot(self._exposed(picture, now_s), moved, tank, motion)
+        return Shot(self._exposure.expose(picture, now_s), moved, tank, motion)
 
     def _still(self, lift_mm: float) -> tuple[np.ndarray, np.ndarray | None]:
         """The still picture with the unit `lift_mm` above its rest, and the shell's alpha."""
@@ -102,36 +105,44 @@ class Viewer:
         return self._empty + self._seen * (sprite.light - sprite.alpha * self._stage.room)
 
     def _motion(self, now_s: float, since_rest_s: float, knocked: tuple[float, float]) -> np.ndarray:
-        """(2, 3) set-up picture -> this picture."""
+        """(2, 3) set-up picture -> this picture; a rolling shutter shears it while the camera moves."""
+        x, y = self._shake(now_s, since_rest_s)
+        width, height = self._look.frame_size_px
+        motion = cv2.getRotationMatrix2D((width / 2, height / 2), -knocked[1], 1.0)
+        readout = self._look.sensor.readout_s
+        if readout:
+            later_x, later_y = self._shake(now_s + 1e-3, since_rest_s + 1e-3)
+            slant = np.array([later_x - x, later_y - y]) * 1e3 * readout / height
+            motion[:, 1] += slant
+            motion[:, 2] -= slant * height / 2
+        return motion + np.array([[0, 0, x + knocked[0]], [0, 0, y]])
+
+    def _shake(self, now_s: float, since_rest_s: float) -> tuple[float, float]:
+        """How far the picture is from its set-up, in px."""
         scene = self._scene
         x, y = self._wobble.at(now_s)
         after = since_rest_s - scene.knock_s
         if scene.knock_px and after > 0:
             swing = scene.knock_px * np.exp(-after / 0.25) * np.cos(2 * np.pi * 6 * after)
             x, y = x + swing, y + 0.5 * swing
-        width, height = self._look.frame_size_px
-        turn = cv2.getRotationMatrix2D((width / 2, height / 2), -knocked[1], 1.0)
-        return turn + np.array([[0, 0, x + knocked[0]], [0, 0, y]])
+        return x, y
 
     def _tank_mm_of_rows(self) -> np.ndarray:
         """Tank y in mm of each picture row at the tank's middle, (h,)."""
-        width, height = self._look.frame_size_px
-        middle = np.stack([np.full(height, width / 2), np.arange(height)], -1)[None].astype(np.float64)
-        return cv2.perspectiveTransform(middle, np.linalg.inv(self._stage.mm_to_px))[0, :, 1]
+        width, height = self._look.tank_mm
+        depths = np.linspace(-0.3 * height, 1.3 * height, 400)
+        rows = self._look.to_px(np.stack([np.full_like(depths, width / 2), depths], -1))[:, 1]
+        return np.interp(np.arange(self._look.frame_size_px[1]), rows, depths)
 
     def _rippled(self, picture: np.ndarray, since_rest_s: float, now_s: float) -> np.ndarray:
         """Waves bend what is seen just under the surface; they die away after the unit broke it."""
         look = self._look
         depth = self._y_of_row - look.surface_mm
-        rows = np.flatnonzero((depth > -4) & (depth < 45))
+        rows = np.flatnonzero((depth > -4 - look.above_mm) & (depth < 45))
         if rows.size == 0 or look.ripple_mm <= 0:
             return picture
         top, bottom = int(rows[0]), int(rows[-1]) + 1
-        since = max(since_rest_s - self._wet_s, 0.0)
-        calm = 0.12 + np.exp(-since / 1.6) * (since_rest_s > self._wet_s)
-        raised = since_rest_s - self._scene.hold_s - self._scene.lamp_delay_s
-        calm = calm + (np.clip(raised, 0, 1) if raised > 0 else 0.0)
-        reach = look.ripple_mm * look.px_per_mm * calm * np.exp(-np.abs(depth[top:bottom]) / 14)
+        reach = look.ripple_mm * look.px_per_mm * self._stirred(since_rest_s) * np.exp(-np.abs(depth[top:bottom]) / 14)
         columns = np.arange(picture.shape[1], dtype=np.float32)
         wave = 2 * np.pi / (22 * look.px_per_mm)
         free = 1 - self._stage.markers_alpha[top:bottom]
@@ -140,6 +151,13 @@ class Viewer:
         y += np.arange(top, bottom, dtype=np.float32)[:, None]
         picture[top:bottom] = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return picture
+
+    def _stirred(self, since_rest_s: float) -> float:
+        """How much of its ripple the surface shows: it was broken when the unit came, and at each dip."""
+        breaks = [self._wet_s] + [at for dip in self._scene.dips for at in (dip.from_s, dip.until_s - 0.4)]
+        stirred = 0.12 + sum(np.exp((at - since_rest_s) / 1.6) for at in breaks if since_rest_s > at)
+        raised = since_rest_s - self._scene.hold_s - self._scene.lamp_delay_s
+        return float(min(stirred, 1.2) + (min(raised, 1.0) if raised > 0 else 0.0))
 
     def _draw_movers(
         self, picture: np.ndarray, since_rest_s: float, lift_mm: float, motion: np.ndarray, shell: np.ndarray | None
@@ -150,12 +168,16 @@ class Viewer:
         rows = moment.rows
         if rows.size == 0:
             return np.zeros((0, 7), np.float32)
-        here = np.stack([moment.x_mm, moment.y_mm], -1)
-        soon = here + np.stack([moment.vx_mm_s, moment.vy_mm_s], -1) * 1e-3
-        turn = np.vstack([motion, [0, 0, 1]]) @ self._stage.mm_to_px
-        x, y = _projected(turn, here)
-        soon_x, soon_y = _projected(turn, soon)
-        speed_x, speed_y = (soon_x - x) * 1e3, (soon_y - y) * 1e3
+        places = np.stack([moment.x_mm, moment.y_mm], -1)
+        step_mm = np.stack([moment.vx_mm_s, moment.vy_mm_s], -1) * 1e-3
+        both = projected(
+            self._mm_to_straight, np.concatenate([places, places + step_mm]), look.frame_size_px, look.sensor.fisheye
+        )
+        now, soon = np.split(both @ motion[:, :2].T + motion[:, 2], 2)
+        speed = (soon - now) * 1e3
+        # A row is read later the lower it is: things that move are elsewhere by then.
+        now = now + speed * (look.sensor.readout_s * (now[:, 1:] / look.frame_size_px[1] - 0.5))
+        x, y, speed_x, speed_y = now[:, 0], now[:, 1], speed[:, 0], speed[:, 1]
         diameter = movers.diameter_mm[rows] * look.px_per_mm
         tilt = np.sign(np.where(np.abs(speed_x) > 0.25 * np.abs(speed_y), speed_x, 0)).astype(np.int64)
         stretch = 1 / np.sqrt(movers.aspect[rows])
@@ -163,25 +185,25 @@ class Viewer:
             x, y, diameter * stretch, diameter / stretch, speed_x * look.exposure_s, speed_y * look.exposure_s,
             (movers.strength[rows] * self._clear).astype(np.float32),
             stamps.look_index(movers.kind[rows], movers.look[rows], tilt), movers.behind[rows],
+            np.hypot(look.blur_px, movers.defocus_mm[rows] * look.px_per_mm),
         )  # fmt: skip
-        front = 1.1 * look.front_light * look.back_level
-        contrast = stamps.draw(picture, blobs, self._looks, front, look.blur_px, shell)
+        contrast = stamps.draw(picture, blobs, self._looks, look.front_level, shell)
+        # What the glass and the lamps leave of it is what the camera sees.
+        contrast *= self._passed(x, y)
         return np.stack([x, y, speed_x, speed_y, diameter, contrast, movers.kind[rows]], -1).astype(np.float32)
+
+    def _passed(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Share of the light that reaches the sensor at (n,) places in px."""
+        height, width = self._stage.glass.shape
+        rows, columns = np.clip(y, 0, height - 1).astype(int), np.clip(x, 0, width - 1).astype(int)
+        return self._stage.glass[rows, columns]
 
     def _draw_hands(self, picture: np.ndarray, since_rest_s: float) -> None:
         since_start = since_rest_s + self._scene.gap_s + self._scene.lower_s
         for hand in self._scene.hands:
             if hand.from_s < since_start < hand.until_s:
-                _draw_arm(picture, hand, (since_start - hand.from_s) / (hand.until_s - hand.from_s))
-
-    def _exposed(self, picture: np.ndarray, now_s: float) -> np.ndarray:
-        """Flicker, lens and noise -> (h, w) uint8."""
-        look = self._look
-        gain = 1 + look.flicker * np.sin(2 * np.pi * look.flicker_hz * now_s)
-        height, width = picture.shape
-        y, x = int(self._rng.integers(height)), int(self._rng.integers(width))
-        noise = cv2.multiply(self._pool[y : y + height, x : x + width], self._noise_gain)
-        return cv2.add(cv2.multiply(picture, self._stage.lens, scale=gain), noise, dtype=cv2.CV_8U)
+                share = (since_start - hand.from_s) / (hand.until_s - hand.from_s)
+                draw_hand(picture, hand, share)
 
 
 _STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
@@ -200,30 +222,3 @@ class _Wobble:
         """Shift in px; about `shake_px` rms a direction while the bench shakes."""
         waves = self._size * np.sin(2 * np.pi * self._hz * now_s + self._phase)
         return float(waves[0].sum()), float(waves[1].sum())
-
-
-def _noise_pool(rng: np.random.Generator, look: StationLook) -> np.ndarray:
-    """(2h, 2w) float32 grey levels; frames read it at random offsets."""
-    width, height = look.frame_size_px
-    return rng.standard_normal((2 * height, 2 * width), np.float32) * np.float32(look.noise_levels)
-
-
-def _projected(turn: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 2) mm -> x and y in px."""
-    x, y, w = turn @ np.vstack([points.T, np.ones(len(points))])
-    return x / w, y / w
-
-
-def _draw_arm(picture: np.ndarray, hand: Hand, share: float) -> None:
-    """A sleeve and a glove that come in from one side and go again."""
-    height, width = picture.shape
-    reach = hand.reach * np.sin(np.pi * share)
-    start = (-80 if hand.side < 0 else width + 80, int(height * 0.95))
-    end = (int(width * (reach if hand.side < 0 else 1 - reach)), int(height * (0.95 - 0.5 * reach)))
-    mask = np.zeros((height // 2, width // 2), np.uint8)
-    ends = [(x // 2, y // 2) for x, y in (start, end)]
-    cv2.line(mask, ends[0], ends[1], 255, int(0.06 * width))
-    cv2.circle(mask, ends[1], int(0.045 * width), 200, -1)
-    alpha = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 3), (width, height)).astype(np.float32) / 255
-    picture *= 1 - alpha
-    picture += 62 * alpha

@@ -78,9 +78,9 @@ def test_a_small_bubble_weighs_the_same_wherever_it_lies_between_the_pixels():
             one = np.ones(1)
             blobs = stamps.Blobs(
                 one * (30 + x), one * (30 + y), one * diameter, one * diameter, one * 0, one * 2.0, one,
-                np.array([1]), one * 0,
+                np.array([1]), one * 0, one * 0.6,
             )  # fmt: skip
-            stamps.draw(picture, blobs, looks, 80.0, 0.6, None)
+            stamps.draw(picture, blobs, looks, 80.0, None)
             weights.append(np.abs(picture - 100).sum())
         assert np.std(weights) < 0.03 * np.mean(weights)
 
@@ -90,10 +90,10 @@ def test_bubbles_that_overlap_are_both_drawn():
     pair = np.ones(2)
     both, single = (np.full((40, 40), 100, np.float32) for _ in range(2))
     at = pair * 20
-    blobs = stamps.Blobs(at, at, pair * 4, pair * 4, pair * 0, pair * 0, pair, np.array([1, 1]), pair * 0)
+    blobs = stamps.Blobs(at, at, pair * 4, pair * 4, pair * 0, pair * 0, pair, np.array([1, 1]), pair * 0, pair * 0.6)
     lone = stamps.Blobs(*(getattr(blobs, name)[:1] for name in stamps.Blobs.__slots__))
-    stamps.draw(both, blobs, looks, 50.0, 0.6, None)
-    stamps.draw(single, lone, looks, 50.0, 0.6, None)
+    stamps.draw(both, blobs, looks, 50.0, None)
+    stamps.draw(single, lone, looks, 50.0, None)
     assert np.allclose(both - 100, 2 * (single - 100), atol=1e-3)
 
 
