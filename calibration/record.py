@@ -131,7 +131,7 @@ def film(plan: Plan, folder: Path, take: Take) -> None:
     scenes = draw_scenes(plan.seed, look, plan.profile, take.count, first=take.first, leak_share=plan.leaky_share)
     fps = plan.fps or look.fps
     run = Twin(look, scenes, fps=fps, seed=plan.seed, single=not plan.continuous, first_case=take.first)
-    durable.write(folder / take.station_file, station.dump(profile_of(look)))
+    durable.write(folder / take.station_file, station.dump(profile_of(look, plan.profile)))
     _write_video(_video_file(folder, take), run.frames(), plan, fps)
     lines = "".join(json.dumps(case.as_json()) + "\n" for case in run.cases)
     durable.write(_truth_file(folder, take), lines.encode())

@@ -9,26 +9,31 @@ from typing import Literal
 
 import numpy as np
 
+from calibration.profiles import Range, draw
 from calibration.scene import Scene, StationLook, draw_scene, draw_station
 from calibration.truth import lit_lamps
 from calibration.twin import Twin, profile_of
 from edge_agent.records import Frame
 from edge_agent.station import StationProfile
 
-Purpose = Literal["bubbles", "cases", "water"]
+Purpose = Literal["bubbles", "cases", "water", "sight"]
 FPS: dict[Purpose, tuple[float, ...]] = {
     "bubbles": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0),
     # Whole cases are long, and what a composite shows does not depend on the frames between.
     "cases": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0),
     "water": (15.0,),
+    "sight": (20.0,),
 }
 PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "bubbles": (("reference", "hard", "plant", "demo"), (0.4, 0.25, 0.25, 0.1)),
     # Of hard stations many leaks cannot be seen: taught as leaks, they would only make every quiet case doubtful.
     "cases": (("reference", "plant", "demo"), (0.6, 0.3, 0.1)),
     "water": (("reference", "plant"), (0.6, 0.4)),
+    "sight": (("reference", "hard"), (0.7, 0.3)),
 }
 SHORTEST_HOLD_S = 4.0
+SIGHT_S = 2.0
+"""A bubble is seen on the way up or it is not: two seconds of a station show some dozens of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +87,28 @@ def recording(seed: int, purpose: Purpose) -> Recording:
     if look.codec == "video":
         # Training sends pictures through a video codec of its own.
         look = replace(look, codec="none", jpeg_quality=None)
+    if purpose == "sight":
+        look = dimmed(look, rng)
     scene = draw_scene(seed, look, profile, leaky=bool(rng.random() < 0.5)).undipped()
     fps = float(rng.choice(FPS[purpose]))
     if purpose == "bubbles":
         scene = replace(scene, hold_s=SHORTEST_HOLD_S)
     if purpose == "water":
         scene = replace(scene, hold_s=0.5, haze=float(np.exp(rng.uniform(np.log(0.03), np.log(6.0)))))
-    return Recording(look, scene, profile_of(look), fps, seed)
+    if purpose == "sight":
+        scene = replace(scene, hold_s=SIGHT_S)
+    return Recording(look, scene, profile_of(look, profile), fps, seed)
+
+
+def dimmed(look: StationLook, rng: np.random.Generator) -> StationLook:
+    """The station as it may have become: half of them as they were, the others with what hides bubbles, drawn wide."""
+    if rng.random() < 0.5:
+        return look
+    return replace(
+        look,
+        haze=draw(rng, Range(0.05, 1.6)),
+        blur_px=draw(rng, Range(0.45, 2.5, log=True)),
+        noise_levels=draw(rng, Range(0.8, 8.0, log=True)),
+        front_light=draw(rng, Range(0.0, 1.0)) * look.front_light,
+        back_level=draw(rng, Range(0.25, 1.0)) * look.back_level,
+    )

@@ -17,7 +17,7 @@ from calibration.codec import CodecOf
 from calibration.faults import Impairment
 from calibration.lamplight import LampPainter
 from calibration.paint import marker_squares
-from calibration.profiles import profile_named
+from calibration.profiles import SceneProfile, profile_named
 from calibration.scene import Scene, StationLook, at_pose, draw_scene, draw_station
 from calibration.truth import CaseTruth, FrameTruth, case_truth, length_s, lit_lamps, phase_at
 from calibration.twin_spec import USUAL_FPS, TwinSpec, read_spec
@@ -203,8 +203,9 @@ def error_rate(seed: int, profile: str, number: int) -> float:
     return float(number % block == wrong)
 
 
-def profile_of(look: StationLook) -> StationProfile:
-    """The station profile that a perfect set-up would have written."""
+def profile_of(look: StationLook, scenes: str | None = None) -> StationProfile:
+    """The station profile that a perfect set-up would have written; `scenes`: the twin's profile whose leaks are
+    sought, None = the station requires no sensitivity."""
     view = Viewer(look, 0)
     size = framing.view_size_for(look.tank_px, look.frame_size_px)
     empty = framing.rectify(view.empty_station(), framing.homography(look.tank_px, size), size)
@@ -221,6 +222,7 @@ def profile_of(look: StationLook) -> StationProfile:
         ),
         marker_size_mm=look.marker_mm,
         lamps=tuple(Lamp(name, box) for name, box in look.lamps.items()),
+        required_sensitivity_std_cm3_s=required_std_cm3_s(look, scenes) if scenes else None,
         camera=CameraSettings(exposure_ms=look.exposure_s * 1e3, brightness=float(empty.mean())),
         empty_view=base64.b64encode(thumb.tobytes()).decode(),
     )
@@ -233,6 +235,19 @@ def station_of(seed: int, number: int, profile: str, size: tuple[int, int], stat
 
 _STATIONS_FROM = 1_000_000
 """Runs draw their immersions' seeds below, their stations' from here on."""
+
+
+def required_std_cm3_s(look: StationLook, scenes: str) -> float:
+    """Twice the smallest leak of the scenes, but of `reference` at least: what is rarer or smaller than that is lost on
+    chance and on the size of a pixel, however good the picture."""
+    smallest = max(_smallest_leak_px3_s(profile_named(name)) for name in (scenes, "reference"))
+    cm_per_px = look.frame_size_px[0] / 640 / look.px_per_mm / 10
+    return float(f"{2 * smallest * cm_per_px**3:.3g}")
+
+
+def _smallest_leak_px3_s(ranges: SceneProfile) -> float:
+    """Volume a second in cubed pixels of a 640 pixel wide picture."""
+    return ranges.leak_rate.low * np.pi / 6 * ranges.leak_px.low**3
 
 
 def open_twin(spec: str) -> TwinCamera:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from edge_agent import durable
 from edge_agent.errors import ModelError
 from edge_agent.onnxcheck import check_onnx
-from edge_agent.records import BundleRef
+from edge_agent.records import BundleRef, Visibility
 
 NetName = Literal["detector", "aggregator", "lamps", "water"]
 NET_NAMES: tuple[NetName, ...] = ("detector", "aggregator", "lamps", "water")
@@ -51,13 +52,33 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clarity under which the water is murky."""
 
 
+class RecallCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the share of bubbles that are found depends on their size and on what the picture shows.
+
+    Logit of the share = offset + size * ln(diameter in tank view px) - the sum over the other fields of
+    weight * ln(how much worse than `usual`). No weight is negative: nothing worse lets smaller bubbles be seen.
+    """
+
+    usual: Visibility
+    """What the stations that it was fitted on are like (medians)."""
+    offset: float
+    size: float
+    noise_levels: float = 0.0
+    light_levels: float = 0.0
+    paper_levels: float = 0.0
+    blur_px: float = 0.0
+    clarity: float = 0.0
+
+
 class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the nets can see, measured on the bundle's own test set; gives the smallest leak a case could have shown."""
 
     smallest_bubble_px: float = 2.0
-    """Diameter in the tank view from which `recall` holds."""
+    """Diameter in the tank view from which `recall` holds, where visibility is usual."""
     recall: float = 0.8
     bubbles_needed: Literal[1, 2, 3] = 2
+    curve: RecallCurve | UnsetType = UNSET
+    """Unset = not measured: the smallest bubble is the same whatever the picture shows."""
 
 
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,9 +21,11 @@ from edge_agent.records import (
     OutcomeWord,
     Sampled,
     Verdict,
+    Visibility,
     WaterSummary,
 )
 from edge_agent.verdict import Watched
+from edge_agent.visibility import median_of
 
 LONGEST_GAP_S = 0.5
 """Frames farther apart than this show nothing of the time between them."""
@@ -81,6 +83,7 @@ class OpenCase:
         self._corners: list[int] = []
         self._shifts: list[float] = []
         self._clarities: list[float] = []
+        self._visible: list[Visibility] = []
         self._blind = ""
         self._last: Sight | None = None
 
@@ -130,6 +133,7 @@ class OpenCase:
             framing=self._framing(),
             water=water,
             fault=self._blind or (self._fault_words[worst] if fault_s > self._rest_s / 2 else ""),
+            visibility=median_of(self._visible, water.clarity),
         )
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
@@ -169,6 +173,7 @@ class OpenCase:
             profile_sha256=who.profile_sha256,
             clip=said.clip,
             challenger=said.challenger,
+            visibility=verdict.visibility,
         )
 
     def _account(self, sight: Sight, passed_s: float, *, still: bool) -> None:
@@ -192,6 +197,8 @@ class OpenCase:
             self._still_s += passed_s if still else 0.0
             if sight.clarity is not None:
                 self._clarities.append(sight.clarity)
+            if sight.visibility is not None:
+                self._visible.append(sight.visibility)
 
     def _framing(self) -> FramingSummary:
         """The worst status that cost more than a tenth of the time at rest; without any rest, the last one."""

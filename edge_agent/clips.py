@@ -23,7 +23,7 @@ from edge_agent.clip_bytes import MAGIC
 from edge_agent.errors import StoreError
 from edge_agent.messages import CLIP_BYTES, CLIP_SUFFIX
 from edge_agent.pictures import MAX_SIDE_PX
-from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingStatus, TankView
+from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingStatus, TankView, Visibility
 
 SUFFIX = CLIP_SUFFIX
 MAX_FRAMES = 20_000
@@ -93,6 +93,7 @@ class Watch(msgspec.Struct, frozen=True):
     usable_s: float = 0.0
     not_tested: str = ""
     """The reason for `not_tested`; empty where the nets decided."""
+    visibility: Visibility | None = None
 
 
 class _End(msgspec.Struct, frozen=True):

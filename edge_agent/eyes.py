@@ -8,13 +8,13 @@ import numpy as np
 
 from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
-from edge_agent.framing import homography, rectify
-from edge_agent.immersion import thumbnail
+from edge_agent.framing import homography, markers_in_view, rectify
+from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import LampReader
-from edge_agent.records import Frame, Framing, TankView
+from edge_agent.records import Frame, Framing, TankView, Visibility
 from edge_agent.stabilise import Stabiliser
 from edge_agent.station import StationProfile
-from edge_agent.visibility import PictureWatch
+from edge_agent.visibility import PictureWatch, VisibilityGauge
 from edge_agent.water import WaterGauge
 
 WATER_EVERY_S = 1.0
@@ -40,6 +40,8 @@ class Sight:
     signal: Signal
     clarity: float | None = None
     """Of the water, 0..1; measured now and then, None between."""
+    visibility: Visibility | None = None
+    """What could be seen; measured now and then, None between."""
 
     @property
     def usable(self) -> bool:
@@ -65,7 +67,10 @@ class Eyes:
         self._lamps = lamps
         self._decisions = decisions
         self._water = water
-        self._gauged_s = float("-inf")
+        self._visibility = _gauge(profile, view_size_px) if profile else None
+        self._gauged_s = self._measured_s = float("-inf")
+        self._before: np.ndarray | None = None
+        """The view before this one; None where the two cannot be compared."""
         self._pictures = PictureWatch()
         self._stabiliser: Stabiliser | None = None
         self._anchored = False
@@ -91,6 +96,7 @@ class Eyes:
             fault=fault,
             signal=self._lamps_say(frame, fault),
             clarity=self._clarity(view, frame.monotonic_s),
+            visibility=self._visible(view, thumb, frame.monotonic_s, usable=not fault and framing.status == "ok"),
         )
 
     def anchor_anew(self) -> None:
@@ -125,6 +131,13 @@ class Eyes:
         self._gauged_s = now_s
         return self._water.clarity(view)
 
+    def _visible(self, view: np.ndarray, thumb: np.ndarray, now_s: float, *, usable: bool) -> Visibility | None:
+        before, self._before = self._before, view if usable else None
+        if self._visibility is None or before is None or not usable or 0 <= now_s - self._measured_s < WATER_EVERY_S:
+            return None
+        self._measured_s = now_s
+        return self._visibility.measure(view, before, thumb)
+
 
 def lamp_mask(profile: StationProfile, view_size_px: tuple[int, int]) -> np.ndarray | None:
     """(h, w) bool: where lamps are in the tank view, with a margin of a quarter of their size; None = nowhere."""
@@ -144,6 +157,11 @@ def _marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarra
     for marker in profile.markers:
         cv2.fillConvexPoly(region, np.int32(np.round(marker.corners_px)), 1)
     return region.astype(bool) if region.any() else None
+
+
+def _gauge(profile: StationProfile, view_size_px: tuple[int, int]) -> VisibilityGauge:
+    markers = markers_in_view(profile, view_size_px)
+    return VisibilityGauge(markers, water_cells(markers, view_size_px))
 
 
 def _translation(dx: float, dy: float) -> np.ndarray:

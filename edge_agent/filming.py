@@ -56,6 +56,7 @@ class Film:
             spans_s=tuple(self._spans_s),
             usable_s=sum(end - begin for begin, end in self._spans_s),
             not_tested=verdict.reason if verdict.verdict == "not_tested" else "",
+            visibility=verdict.visibility,
         )
         clip: ClipRef | None = None
         with self._going_without():

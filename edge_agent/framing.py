@@ -65,6 +65,12 @@ def view_size_for(tank_px: Sequence[Sequence[float]] | np.ndarray, max_view_px: 
     return _four(width * scale), _four(height * scale)
 
 
+def markers_in_view(profile: StationProfile, view_size_px: tuple[int, int]) -> list[np.ndarray]:
+    """(4, 2) float64 each: the corners of the profile's codes in the tank view."""
+    matrix = homography(profile.tank_px, view_size_px)
+    return [cv2.perspectiveTransform(np.array([marker.corners_px]), matrix)[0] for marker in profile.markers]
+
+
 def rectify(grey: np.ndarray, homography_px: np.ndarray, view_size_px: tuple[int, int]) -> np.ndarray:
     """(h, w) uint8 tank view of `grey` (H, W) uint8: a new array, 0 where the camera saw nothing."""
     return cv2.warpPerspective(grey, homography_px, view_size_px, flags=cv2.INTER_LINEAR)

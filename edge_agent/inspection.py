@@ -187,9 +187,7 @@ def _arguments() -> argparse.ArgumentParser:
 def _watch(profile: StationProfile | None, size: tuple[int, int]) -> ImmersionWatch:
     if profile is None:
         return ImmersionWatch(None)
-    matrix = framing.homography(profile.tank_px, size)
-    markers = [cv2.perspectiveTransform(np.array([marker.corners_px]), matrix)[0] for marker in profile.markers]
-    return ImmersionWatch(profile.empty_grey(), water_cells(markers, size))
+    return ImmersionWatch(profile.empty_grey(), water_cells(framing.markers_in_view(profile, size), size))
 
 
 def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple[tuple[int, int], float | None]:

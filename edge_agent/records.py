@@ -95,6 +95,24 @@ class Evidence:
     """Mean of the detector's map of what moves and is no rising bubble, 0..1."""
 
 
+class Visibility(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides how small a bubble can be seen; None = could not be measured."""
+
+    noise_levels: float
+    """Camera noise, standard deviation in grey levels."""
+    light_levels: float
+    """Grey level of the water: the light from behind."""
+    paper_levels: float | None = None
+    """Grey levels between the markers' black and white: the light from the camera's side."""
+    blur_px: float | None = None
+    """Of the markers' edges, standard deviation in pixels of the tank view."""
+    clarity: float | None = None
+    """Of the water, 0 (opaque) .. 1 (clear)."""
+    smallest_bubble_px: float | None = None
+    """Diameter in the tank view from which bubbles are found."""
+    smallest_bubble_mm: float | None = None
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """The machine's word on a case; `score` is the calibrated leak probability at equal odds, None when not tested."""
 
@@ -104,6 +122,7 @@ class Verdict(msgspec.Struct, frozen=True):
     leak_at_tank_px: tuple[int, int] | None = None
     leak_std_cm3_s: float | None = None
     smallest_leak_std_cm3_s: float | None = None
+    visibility: Visibility | None = None
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -198,3 +217,5 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     clip: ClipRef | None = None
     """None where the clip stays on the device."""
     challenger: ChallengerVerdict | None = None
+    visibility: Visibility | None = None
+    """Medians over the usable time; None where nothing was measured."""

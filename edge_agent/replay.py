@@ -48,7 +48,8 @@ def judge_again(clip: Clip, bundle: Bundle) -> Verdict:
     judge = Judge(bundle, clip.header.px_per_mm, clip.header.view_size_px)
     push_views(judge, clip)
     framing, water = FramingSummary("unchecked"), WaterSummary("unknown")
-    return judge.verdict(Watched(watch.usable_s, judge.composites, framing, water), None)
+    watched = Watched(watch.usable_s, judge.composites, framing, water, visibility=watch.visibility)
+    return judge.verdict(watched, None)
 
 
 def push_views(judge: Judge, clip: Clip) -> None:

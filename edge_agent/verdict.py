@@ -1,11 +1,13 @@
 """What was watched and how the nets scored it -> Verdict. It only applies limits. PURE."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edge_agent.bundle import BundleManifest, Preprocessing
-from edge_agent.records import FramingSummary, Verdict, VerdictWord, WaterSummary
+import msgspec
+
+from edge_agent.bundle import BundleManifest, Preprocessing, Sensitivity, Thresholds
+from edge_agent.records import FramingSummary, Verdict, VerdictWord, Visibility, WaterSummary
 from edge_agent.station import StationProfile
-from edge_agent.visibility import smallest_leak_std_cm3_s
+from edge_agent.visibility import WORSE, costs, smallest_bubble_px, smallest_leak_std_cm3_s
 
 LEAST_COMPOSITES = 0.5
 """Share of the composites that are due: a unit whose seconds went by between them was not looked at."""
@@ -22,6 +24,7 @@ class Watched:
     framing: FramingSummary
     water: WaterSummary
     fault: str = ""
+    visibility: Visibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,9 @@ class Finding:
     words: str
 
 
-def not_tested(reason: str, smallest_leak_std_cm3_s: float | None = None) -> Verdict:
+def not_tested(reason: str) -> Verdict:
     """The fourth answer: nothing was shown, and `reason` says why."""
-    return Verdict("not_tested", None, reason, smallest_leak_std_cm3_s=smallest_leak_std_cm3_s)
+    return Verdict("not_tested", None, reason)
 
 
 def decide(
@@ -56,27 +59,51 @@ def decide(
     due = watched.usable_s * 1000 / manifest.preprocessing.period_ms
     gaps = _gaps(watched.composites, due, manifest.preprocessing)
     seen_s = 0.0 if gaps or watched.fault else watched.usable_s
-    smallest = smallest_leak_std_cm3_s(px_per_mm, seen_s, manifest.sensitivity)
-    reason = _obstacle(watched, profile, smallest, gaps)
+    view = _Shown(watched.visibility, manifest.sensitivity, px_per_mm, seen_s)
+    reason = _obstacle(watched, profile, gaps) or _too_small(view, profile)
     if finding is None or reason:
-        return not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer", smallest)
-    thresholds = manifest.thresholds
+        verdict = not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer")
+    else:
+        verdict = _word(finding, manifest.thresholds)
+    return msgspec.structs.replace(verdict, smallest_leak_std_cm3_s=view.leak_std_cm3_s, visibility=view.visibility)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the picture and the time could have shown."""
+
+    seen: Visibility | None
+    sensitivity: Sensitivity
+    px_per_mm: float | None
+    usable_s: float
+
+    @property
+    def leak_std_cm3_s(self) -> float | None:
+        return smallest_leak_std_cm3_s(self.px_per_mm, self.usable_s, self.sensitivity, self.seen)
+
+    @property
+    def visibility(self) -> Visibility | None:
+        """As it was measured, with the smallest bubble that it lets be seen."""
+        if self.seen is None:
+            return None
+        px = smallest_bubble_px(self.seen, self.sensitivity)
+        mm = px / self.px_per_mm if self.px_per_mm else None
+        measured = {name: _rounded(getattr(self.seen, name), 3) for name in WORSE}
+        told = {"smallest_bubble_px": _rounded(px, 2), "smallest_bubble_mm": _rounded(mm, 2)}
+        return msgspec.structs.replace(self.seen, **measured, **told)
+
+
+def _word(finding: Finding, thresholds: Thresholds) -> Verdict:
     score = round(finding.score, 4)
     word: VerdictWord = "uncertain"
     if score > thresholds.leak_above:
         word = "leak"
     elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S:
         word = "ok"
-    return Verdict(
-        verdict=word,
-        score=score,
-        reason=finding.words,
-        leak_at_tank_px=finding.origin_px if word != "ok" else None,
-        smallest_leak_std_cm3_s=smallest,
-    )
+    return Verdict(word, score, finding.words, leak_at_tank_px=finding.origin_px if word != "ok" else None)
 
 
-def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float | None, gaps: str) -> str:
+def _obstacle(watched: Watched, profile: StationProfile | None, gaps: str) -> str:
     if watched.fault:
         return watched.fault
     if profile is None:
@@ -89,15 +116,37 @@ def _obstacle(watched: Watched, profile: StationProfile | None, smallest: float 
         )
         seen = f"the unit could be watched for {watched.usable_s:.1f} s, {profile.required_hold_s:.1f} s are needed"
         return f"{seen}{cause}: {_cure(watched)}"
-    if gaps:
-        return gaps
-    required = profile.required_sensitivity_std_cm3_s
-    if required is not None and smallest is not None and smallest > required:
-        return (
-            f"leaks below {smallest:.2g} std cm3/s could not be seen, {required:.2g} is required: "
-            "hold the unit longer or move the camera closer"
-        )
-    return ""
+    return gaps
+
+
+def _too_small(shown: _Shown, profile: StationProfile | None) -> str:
+    """Words where leaks that the station has to find could not have been seen."""
+    required = profile.required_sensitivity_std_cm3_s if profile else None
+    smallest = shown.leak_std_cm3_s
+    if required is None or smallest is None or smallest <= required:
+        return ""
+    fact = f"leaks below {smallest:.2g} std cm3/s could not be seen, {required:.2g} is required"
+    usual = replace(shown, seen=None).leak_std_cm3_s
+    cost = costs(shown.seen, shown.sensitivity)
+    if not cost or usual is None or usual > required:
+        return f"{fact}: hold the unit longer or move the camera closer"
+    where, cure = _CURES[max(cost, key=cost.__getitem__)]
+    visible = shown.visibility
+    assert visible is not None
+    return (
+        f"bubbles under {visible.smallest_bubble_px:.1f} px ({visible.smallest_bubble_mm:.1f} mm) cannot be seen "
+        f"{where}, {fact}: {cure}"
+    )
+
+
+_CURES = {
+    "noise_levels": ("in a picture this noisy", "give more light and lower the camera's gain"),
+    "light_levels": ("in this light", "add light behind the tank"),
+    "paper_levels": ("in this light", "add light from the camera's side"),
+    "blur_px": ("in a picture this blurred", "focus the camera and clean the lens"),
+    "clarity": ("in water this hazy", "change the water"),
+}
+"""Field of Visibility -> what is wrong where it costs most, and what to do."""
 
 
 def _gaps(composites: int, due: float, preprocessing: Preprocessing) -> str:
@@ -115,3 +164,7 @@ def _cure(watched: Watched) -> str:
     return {"lost": "clear the markers", "shifted": "run 'calibrate check'"}.get(
         watched.framing.status, "hold it longer"
     )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

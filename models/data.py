@@ -17,12 +17,12 @@ from edge_agent import framing
 from edge_agent.bundle import Preprocessing
 from edge_agent.composite import Compositor
 from edge_agent.decision import DecisionWatch
-from edge_agent.eyes import Eyes
+from edge_agent.eyes import Eyes, Sight
 from edge_agent.records import Composite, Frame, Framing, TankView
 from edge_agent.station import StationProfile
 from models.codec import through_video
 
-Purpose = Literal["bubbles", "cases", "water"]
+Purpose = Literal["bubbles", "cases", "water", "sight"]
 Sent = Literal["raw", "jpeg", "video"]
 """How a camera's pictures come: as they are, as single JPEGs, or through a video codec."""
 JPEG_QUALITY = 75
@@ -85,11 +85,17 @@ class Crops:
 
 def views(recording: Recording, *, sent: Sent = "raw") -> Iterator[tuple[TankView, np.ndarray, Truth]]:
     """(tank view, its things in view pixels, truth) as the device's eyes see them."""
+    for sight, things, truth in sights(recording, sent=sent):
+        yield sight.view, things, truth
+
+
+def sights(recording: Recording, *, sent: Sent = "raw") -> Iterator[tuple[Sight, np.ndarray, Truth]]:
+    """All that the device's eyes see, with the things in view pixels and the truth."""
     profile = recording.profile
     eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(0.5))
     for frame, truth in _sent(recording.frames(), sent):
-        view = eyes.look(frame).view
-        yield view, _in_view(truth.bubbles, view.homography), truth
+        sight = eyes.look(frame)
+        yield sight, _in_view(truth.bubbles, sight.view.homography), truth
 
 
 def composites(stream: Iterator[tuple[TankView, np.ndarray, Truth]]) -> Iterator[tuple[Composite, np.ndarray]]:

@@ -27,7 +27,7 @@ Stage = str
 Make = Callable[[int, Path], None]
 FIRST_SEED: dict[Stage, int] = {
     "bubbles": 0, "cases": 200_000, "chosen": 300_000, "gauges": 400_000, "make_believe": 500_000,
-    "make_believe_cases": 600_000, "upside_down": 700_000,
+    "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000,
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
 SEEDS_A_RECIPE = 1_000_000
@@ -81,7 +81,7 @@ def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes,
         seen = cases.evidence_of(_held(recording), _keeping(detector, thresholds), recording.profile.px_per_mm)
         cases.save(seen, file, leaky=recording.leaky, silent=recording.silent)
 
-    return _features(place.each(stage, count, look, mark=_mark(detector)), thresholds)
+    return _features(place.each(stage, count, look, mark=mark_of(detector)), thresholds)
 
 
 def make_believe_cases(
@@ -100,7 +100,7 @@ def make_believe_cases(
         views = cases.upside_down(_held(recording))
         cases.save(cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm), file)
 
-    mark = _mark(detector)
+    mark = mark_of(detector)
     files = place.each("make_believe_cases", clip_count, look, mark=mark)
     return _features(files + place.each("upside_down", down_count, look_down, mark=mark), thresholds)
 
@@ -170,7 +170,7 @@ def _keeping(detector: bytes, thresholds: Thresholds) -> Detector:
     return Detector(detector, msgspec.structs.replace(thresholds, bubble_above=cases.KEPT_ABOVE))
 
 
-def _mark(detector: bytes) -> str:
+def mark_of(detector: bytes) -> str:
     """Evidence belongs to one detector."""
     return "-" + hashlib.sha256(detector).hexdigest()[:8]
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from edge_agent import durable
-from edge_agent.bundle import Bundle, Sensitivity, Thresholds
+from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
-from models import bubble_fit, case_fit, cases, gauges, package, select, stages
+from models import bubble_fit, case_fit, cases, gauges, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.data import Crops, SceneSource
 from models.net import BubbleNet, LampNet, WaterNet
@@ -49,6 +49,8 @@ class Recipe:
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 6000
     gauge_scenes: int = 200
+    sight_scenes: int = 400
+    """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
 
 
@@ -57,10 +59,12 @@ RECIPES = {
     "small": Recipe(
         "small", bubble_scenes=150, make_believe_clips=150, bubbles=BubbleRecipe(epochs=8), case_scenes=120,
         make_believe_cases=40, upside_down_cases=16, chosen_scenes=60, lamp_samples=3000, gauge_scenes=100,
+        sight_scenes=120,
     ),
     "quick": Recipe(
         "quick", bubble_scenes=6, make_believe_clips=4, bubbles=BubbleRecipe(epochs=2), case_scenes=6,
         make_believe_cases=2, upside_down_cases=2, chosen_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
+        sight_scenes=4,
     ),
 }  # fmt: skip
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
@@ -123,10 +127,11 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
         "`evaluate` on other seeds gives the figures with bounds; docs/models.md keeps them.",
     ]
+    thresholds = package.lowered(LIMITS, limits.ok_below, limits.leak_above)
     content = Content(
         version=1,
-        thresholds=package.lowered(LIMITS, limits.ok_below, limits.leak_above),
-        sensitivity=Sensitivity(),
+        thresholds=thresholds,
+        sensitivity=sight_fit.fit(place, recipe.sight_scenes, detector, thresholds, log),
         lineage=package.lineage(recipe.name, recipe.seed, code_version()),
         card=package.card(words),
         fitted=fitted,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from edge_agent.bundle import BundleManifest, Lineage, Preprocessing, Sensitivity, Thresholds
-from edge_agent.records import FramingSummary, WaterSummary
+from edge_agent.bundle import BundleManifest, Lineage, Preprocessing, RecallCurve, Sensitivity, Thresholds
+from edge_agent.records import FramingSummary, Visibility, WaterSummary
 from edge_agent.station import MarkerReference, StationProfile
 from edge_agent.verdict import Finding, Watched, decide
 from edge_agent.visibility import smallest_leak_std_cm3_s
@@ -112,3 +113,70 @@ def test_the_smallest_leak_follows_the_formula_of_three_bubbles_of_two_millimetr
     assert smallest_leak_std_cm3_s(2.0, 10.0, sensitivity) == pytest.approx(1.3e-3, rel=0.05)
     assert smallest_leak_std_cm3_s(2.0, 30.0, sensitivity) == pytest.approx(4.2e-4, rel=0.05)
     assert smallest_leak_std_cm3_s(None, 10.0, sensitivity) is None
+
+
+USUAL = Visibility(noise_levels=1.0, light_levels=100.0, paper_levels=120.0, blur_px=0.7, clarity=0.8)
+WEIGHTS = dict.fromkeys(("noise_levels", "light_levels", "paper_levels", "blur_px", "clarity"), 1.0)
+CURVE = RecallCurve(usual=USUAL, offset=-4.0, size=5.0, **WEIGHTS)
+GAUGED = msgspec.structs.replace(
+    MANIFEST, sensitivity=Sensitivity(smallest_bubble_px=2.2, recall=0.5, bubbles_needed=2, curve=CURVE)
+)
+REQUIRED = 1e-3
+"""A little more than a usual picture shows in 8 s at 2 px a mm, 8.5e-4."""
+
+
+def gauged(score=0.01, required=REQUIRED, usable_s=8.0, px_per_mm=2.0, **seen):
+    station = profile(required_sensitivity_std_cm3_s=required)
+    how = Watched(
+        usable_s,
+        int(10 * usable_s),
+        FramingSummary("ok"),
+        WaterSummary("clear", 0.9),
+        visibility=msgspec.structs.replace(USUAL, **seen),
+    )
+    finding = Finding(score, 7.0, (10, 20), "no bubble rose")
+    return decide(how, finding, station, manifest=GAUGED, px_per_mm=px_per_mm)
+
+
+def test_a_usual_picture_shows_what_is_required_and_the_case_tells_what_it_showed():
+    verdict = gauged()
+    assert verdict.verdict == "ok"
+    assert verdict.smallest_leak_std_cm3_s == pytest.approx(8.5e-4, rel=0.1)
+    assert verdict.visibility.smallest_bubble_px == pytest.approx(2.23, abs=0.01)
+    assert verdict.visibility.smallest_bubble_mm == pytest.approx(1.11, abs=0.01)
+    assert verdict.visibility.noise_levels == 1.0
+
+
+@pytest.mark.parametrize(
+    ("worse", "words"),
+    [
+        ({"noise_levels": 4.0}, ("noisy", "lower the camera's gain")),
+        ({"light_levels": 20.0}, ("in this light", "behind the tank")),
+        ({"paper_levels": 30.0}, ("in this light", "from the camera's side")),
+        ({"blur_px": 2.5}, ("blurred", "focus the camera")),
+        ({"clarity": 0.2}, ("hazy", "change the water")),
+        ({"clarity": 0.2, "blur_px": 0.9}, ("hazy", "change the water")),
+    ],
+)
+def test_what_costs_most_of_the_visibility_is_named_with_its_cure(worse, words):
+    verdict = gauged(**worse)
+    assert (verdict.verdict, verdict.score) == ("not_tested", None)
+    assert "bubbles under" in verdict.reason and "0.001 is required" in verdict.reason
+    assert all(word in verdict.reason for word in words), verdict.reason
+
+
+@pytest.mark.parametrize("how", [{"usable_s": 5.5}, {"px_per_mm": 1.5}, {"usable_s": 5.5, "blur_px": 0.75}])
+def test_where_no_picture_would_show_it_time_and_size_are_named(how):
+    verdict = gauged(**how)
+    assert verdict.verdict == "not_tested"
+    assert "hold the unit longer or move the camera closer" in verdict.reason
+
+
+def test_a_station_that_requires_nothing_refuses_nothing_for_its_visibility():
+    assert gauged(required=None, clarity=0.05, noise_levels=9.0).verdict == "ok"
+    assert gauged(required=None, clarity=0.05).visibility.smallest_bubble_px > 3.5
+
+
+def test_a_better_picture_than_usual_makes_up_for_time():
+    assert gauged(usable_s=5.5).verdict == "not_tested"
+    assert gauged(usable_s=5.5, noise_levels=0.6).verdict == "ok"

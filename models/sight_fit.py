@@ -1,0 +1,81 @@
+"""Sightings of many stations -> Sensitivity: how a detector's recall depends on size and on what the gauge measures.
+
+A logistic curve over the bubble's size and the logarithms of what was measured, by weighted likelihood. No weight may
+have the wrong sign: where data are few, nothing worse is ever said to show smaller bubbles.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from edge_agent.bundle import RecallCurve, Sensitivity, Thresholds
+from edge_agent.infer import Detector
+from edge_agent.origins import LEAST_POINTS
+from edge_agent.records import Visibility
+from edge_agent.visibility import WORSE, smallest_bubble_px
+from models import sight
+from models.sight import Sightings
+from models.stages import Workplace, mark_of
+
+Log = Callable[[str], None]
+RECALL = 0.5
+"""The smallest bubble is the one of which half are found: the smallest leak, V / r, has its least near there."""
+LEAST_BUBBLES = 60
+LEAST_SIZE = 1.0
+"""Of the weight of ln(diameter): the curve rises with size however few bubbles were seen."""
+SHRINK = 1e-4
+"""Of the squared weights, against a likelihood per bubble."""
+
+
+def fit(place: Workplace, count: int, detector: bytes, thresholds: Thresholds, log: Log) -> Sensitivity:
+    """Looks at `count` recordings with the detector and fits the curve; without enough bubbles there is none."""
+
+    def look(seed: int, file: Path) -> None:
+        sight.save(sight.look(place.scenes.recording(seed, "sight"), Detector(detector, thresholds)), file)
+
+    files = place.each("sight", count, look, mark=mark_of(detector))
+    sensitivity = fitted([sight.load(file) for file in files])
+    log(f"sight recordings={len(files)} {sensitivity}")
+    return sensitivity
+
+
+def fitted(recordings: list[Sightings]) -> Sensitivity:
+    """The curve of these recordings. A bubble is found when a track could be made of it."""
+    shown = [one for one in recordings if len(one.bubbles)]
+    found = np.concatenate([one.bubbles[:, 2] >= LEAST_POINTS for one in shown]) if shown else np.empty(0, bool)
+    if len(found) < LEAST_BUBBLES or not 0 < found.sum() < len(found):
+        return Sensitivity()
+    usual = np.nanmedian([one.seen for one in recordings], axis=0)
+    table = np.concatenate([_table(one, usual) for one in shown])
+    # Bubbles of one recording are alike: many of them say less than as many from many stations.
+    weight = np.concatenate([np.full(len(one.bubbles), len(one.bubbles) ** -0.5) for one in shown])
+    offset, size, *weights = _logistic(table, found.astype(float), weight / weight.sum()).tolist()
+    named = dict(zip(sight.FIELDS, weights, strict=True))
+    middle = Visibility(**dict(zip(sight.FIELDS, usual.tolist(), strict=True)))
+    curve = RecallCurve(usual=middle, offset=offset, size=size, **named)
+    sensitivity = Sensitivity(recall=RECALL, curve=curve)
+    return Sensitivity(smallest_bubble_px(middle, sensitivity), RECALL, curve=curve)
+
+
+def _table(one: Sightings, usual: np.ndarray) -> np.ndarray:
+    """(n, 7) rows of 1, ln(diameter_px) and how much better than usual each quantity was, in logarithms."""
+    better = -np.array([WORSE[name] for name in sight.FIELDS]) * np.log(np.maximum(one.seen, 0.02) / usual)
+    count = len(one.bubbles)
+    size = np.log(np.maximum(one.bubbles[:, 0], 0.1))
+    return np.column_stack([np.ones(count), size, np.tile(np.nan_to_num(better), (count, 1))])
+
+
+def _logistic(table: np.ndarray, found: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Coefficients of each column; all but the first are not negative."""
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = table @ at
+        miss = weight @ (np.logaddexp(0, logit) - found * logit)
+        slope = table.T @ (weight * (1 / (1 + np.exp(-logit)) - found))
+        return miss + SHRINK * float(at[1:] @ at[1:]), slope + 2 * SHRINK * np.append(0, at[1:])
+
+    bounds = [(None, None), (LEAST_SIZE, None), *[(0, None)] * (table.shape[1] - 2)]
+    start = np.append([-3.0, 3.0], np.ones(table.shape[1] - 2))
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
