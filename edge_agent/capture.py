@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Literal
 
 import cv2
@@ -19,6 +18,7 @@ import numpy as np
 
 from edge_agent.errors import StationError
 from edge_agent.records import Frame
+from edge_agent.stream import StreamClock, why_closed
 
 KEPT_FRAMES = 4
 """Waiting for the consumer; older ones are dropped and counted."""
@@ -30,6 +30,8 @@ FROZEN_S = 2.0
 BLACK_LEVEL, WHITE_LEVEL = 10.0, 247.0
 CONNECT_MS = 5000
 GLANCE_STEP_PX = 16
+CLOSE_S = 2.0
+"""A read that goes on while the process ends would abort it: closing waits so long for the thread."""
 
 HealthStatus = Literal["ok", "waiting", "stalled", "frozen", "black", "white"]
 
@@ -69,13 +71,18 @@ class LiveCapture:
         first_pause_s: float = FIRST_PAUSE_S,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        """`now` must be the clock that stamps the frames' `monotonic_s`. `say` hears each trouble in one line."""
+        """`now` must be the clock that stamps the frames' `monotonic_s`. `say` hears each trouble in one line.
+
+        `notes`: the last 20 troubles, with those that were not said again.
+        """
         self.notes: list[str] = []
         self._connect, self._name, self._now, self._say = connect, name, now, say
         self._patience_s, self._stall_s, self._first_pause_s = patience_s, stall_s, first_pause_s
         self._changed = threading.Condition()
         self._waiting: deque[Frame] = deque(maxlen=KEPT_FRAMES)
         self._closed = threading.Event()
+        self._said = ""
+        self._thread: threading.Thread | None = None
         self._worker = 0
         """Number of the thread that may deliver; those with a lower one have been left behind."""
         self._reading_since_s: float | None = None
@@ -116,11 +123,14 @@ class LiveCapture:
         return None
 
     def close(self) -> None:
-        """Ends the iteration; a thread that is stuck in the driver ends when it wakes, and holds nobody up."""
+        """Ends the iteration; a thread that is stuck in the driver ends when it wakes, and holds nobody up for long."""
         self._closed.set()
         with self._changed:
             self._worker += 1
             self._changed.notify_all()
+            thread, self._thread = self._thread, None
+        if thread and thread is not threading.current_thread():
+            thread.join(CLOSE_S)
 
     def health(self) -> CaptureHealth:
         """May be asked from any thread, at any time."""
@@ -171,10 +181,11 @@ class LiveCapture:
             self._worker += 1
             self._reading_since_s = self._now()
             number = self._worker
-        threading.Thread(target=self._run, args=(number,), name=f"capture-{number}", daemon=True).start()
+            self._thread = threading.Thread(target=self._run, args=(number,), name=f"capture-{number}", daemon=True)
+            self._thread.start()
 
     def _replace_thread(self) -> None:
-        self._tell(f"{self._name} has been stuck for over {self._stuck_after_s:g} s: a new connection is made")
+        self._tell(f"{self._name} has been stuck for over {self._stuck_after_s:g} s", ": a new connection is made")
         # Each thread left behind holds memory: the next one is given twice the time.
         self._stuck_after_s = min(2 * self._stuck_after_s, max(LONGEST_PAUSE_S, self._stall_s))
         self._reconnects += 1
@@ -194,7 +205,7 @@ class LiveCapture:
                 self._reconnects += 1
             if self._captured > before:
                 pause_s = self._first_pause_s
-            self._tell(f"{trouble}; next attempt in {pause_s:g} s")
+            self._tell(trouble, f"; next attempt in {pause_s:g} s")
             self._closed.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -219,6 +230,7 @@ class LiveCapture:
                 return False
             now_s = self._now()
             self._reading_since_s, self._trouble, self._stuck_after_s = now_s, "", self._stall_s
+            self._said = ""
             self._next_sequence = frame.sequence + 1
             if self._pictures.see(frame, now_s):
                 self._captured += 1
@@ -231,10 +243,12 @@ class LiveCapture:
         with self._changed:
             return number == self._worker and not self._closed.is_set()
 
-    def _tell(self, words: str) -> None:
-        self.notes = [*self.notes[-19:], words]
-        if self._say:
-            self._say(words)
+    def _tell(self, trouble: str, then: str) -> None:
+        """Notes each attempt, but says a trouble that goes on only once."""
+        self.notes = [*self.notes[-19:], f"{trouble}{then}"]
+        if self._say and trouble != self._said:
+            self._say(f"{trouble}{then}")
+        self._said = trouble
 
 
 class _Pictures:
@@ -279,7 +293,8 @@ def is_live(source: str) -> bool:
 
 def without_password(source: str) -> str:
     """`source` as it may be shown and logged."""
-    return re.sub(r"//[^/@]*@", "//", source)
+    # A password may hold / and @ though it should not: up to the last @ all is left out.
+    return re.sub(r"//.*@", "//", source)
 
 
 def quiet_opencv() -> None:
@@ -299,19 +314,29 @@ def device_frames(
     else:
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, CONNECT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, CONNECT_MS]
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+    clock = StreamClock() if source.startswith("rtsp") else None
     try:
         if not capture.isOpened():
-            raise StationError(f"camera {name} cannot be opened: check power, cable, address and password")
-        for sequence in count():
+            raise StationError(f"camera {name} cannot be opened: {_why(source)}")
+        sequence = -1
+        while True:
             # The time is taken before the picture is decoded: nearest to the exposure.
             if not capture.grab():
                 raise StationError(f"camera {name} has stopped giving pictures: check power and cable")
-            monotonic_s, taken_at = now(), utc()
+            came_s, came_at = now(), utc()
+            taken_s = clock.taken_s(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, came_s) if clock else came_s
+            if taken_s is None:
+                continue
+            sequence += 1
             decoded, image = capture.retrieve()
             if decoded:
-                yield Frame(image, sequence, monotonic_s, taken_at)
+                yield Frame(image, sequence, taken_s, came_at - (came_s - taken_s))
     finally:
         capture.release()
+
+
+def _why(source: str) -> str:
+    return "check cable and power" if source.startswith("/dev/") else why_closed(source)
 
 
 def _nothing() -> None:

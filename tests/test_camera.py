@@ -131,19 +131,31 @@ def test_further_kinds_of_source_are_opened_by_their_beginning_or_ending() -> No
     assert opened == ["twin:seed=1", "/some/where/a.clip"]
 
 
-@pytest.mark.parametrize("source", ["rtsp://user:secret@127.0.0.1:9/stream", "/dev/video97"])
-def test_a_camera_that_is_not_there_is_reported_and_given_up_in_words(source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "cure"),
+    [
+        (
+            "rtsp://user:secret@127.0.0.1:9/stream",
+            "127.0.0.1:9 does not answer (Connection refused): check power, cable",
+        ),
+        ("rtsps://user:secret@127.0.0.1:9/stream", "check power, cable, address and password"),
+        ("rtsp://user:secret@127.0.0.1:many/", "its address is not of the form rtsp://user:password@host:port/path"),
+        ("/dev/video97", "check cable and power"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_reported_and_given_up_in_words(source: str, cure: str) -> None:
     heard: list[str] = []
     camera = open_camera(source, patience_s=0.6, say=heard.append)
     with pytest.raises(StationError) as error:
         list(camera.frames())
-    assert "cannot be opened: check power, cable, address and password" in str(error.value)
+    assert f"cannot be opened: {cure}" in str(error.value)
     assert "next attempt in 0.5 s" in heard[0]
     assert "secret" not in str(error.value) + "".join(heard)
 
 
 def test_a_password_is_never_shown() -> None:
-    assert without_password("rtsp://u:p@10.0.0.1/x") == "rtsp://10.0.0.1/x"
+    for secret in ("u:p", "u:p@ss", "u:p/ss@"):
+        assert without_password(f"rtsp://{secret}@10.0.0.1/x") == "rtsp://10.0.0.1/x"
 
 
 def first(camera: LiveCapture, count: int) -> list[int]:
@@ -161,7 +173,11 @@ def test_a_camera_comes_back_after_refusals_and_the_numbers_go_on() -> None:
     source = FakeSource((1, "ends"), (0, "refused"), (0, "refused"), (3, "blocks"), clock=clock)
     camera = LiveCapture(source, now=clock, first_pause_s=0.01, say=heard.append)
     assert first(camera, 4) == [0, 1, 2, 3]
-    assert [words.rpartition("in ")[2] for words in heard] == ["0.01 s", "0.02 s", "0.04 s"]
+    assert [words.rpartition("in ")[2] for words in camera.notes] == ["0.01 s", "0.02 s", "0.04 s"]
+    assert [words.partition(";")[0] for words in heard] == [
+        "camera has ended its stream",
+        "camera fake cannot be opened: plug it in",
+    ]
     assert camera.health().reconnects == 3
     source.release.set()
 
