@@ -158,7 +158,8 @@ def _inspect(
         else:
             began = time.thread_time()
             cases = inspector.step(frame)
-            report.stepped(inspector.sight, time.thread_time() - began)
+            cpu_s = time.thread_time() - began
+            report.stepped(inspector.sight, cpu_s, remains=inspector.immersion.remains)
         _keep(cases, inspector, keeper)
         if cases:
             obey()

@@ -12,43 +12,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from edge_agent.empty_tank import EmptyTank, ImmersionLimits
 from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
-CLEARED_VARIANCE = 9.0
-"""Of cells that were all alike, in grey levels squared: more is no noise."""
 PAPER = 0.2
 """Of a marker's side: the quiet zone around it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImmersionLimits:
-    """Limits in shares of the thumbnail's cells, grey levels and seconds."""
-
-    cell_level: float = 7.0
-    """A cell that differs by more from the empty tank is taken by something; less where the water is murky."""
-    cell_level_least: float = 1.8
-    cell_level_per_contrast: float = 0.7
-    """Haze weakens the unit as it weakens the tank's own contrast (spread of the empty tank's cells)."""
-    touch_share: float = 0.008
-    """Share of taken cells from which a unit has touched the water (found by looking back)."""
-    unit_share: float = 0.05
-    """Share of taken cells that only a unit can have; hysteresis down to half of it."""
-    move_level: float = 6.0
-    """A cell that changed by more within `move_lag_s` has moved."""
-    move_share: float = 0.035
-    """A moving unit changes 7 % of the cells and more, the densest column of bubbles 1 % (twin, five stations)."""
-    move_lag_s: float = 0.25
-    still_s: float = 0.3
-    """A unit is at rest after this long without movement."""
-    gone_s: float = 0.2
-    """The tank is empty after this long without a unit."""
-    entry_s: float = 0.4
-    """What changed the tank in less time is no unit that was lowered."""
-    hazed_contrast: float = 0.6
-    """Water that shows so much less of the empty tank's contrast, or more, has changed since that was learned."""
-    adapt_s: float = 20.0
-    """Time constant with which the picture of the empty tank follows light and water."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +29,8 @@ class Immersion:
     settled_s: float | None = None
     left_s: float | None = None
     moving: bool = False
+    remains: bool = False
+    """Something lies in the tank that was not there in the picture of the empty tank."""
 
 
 def thumbnail(view_grey: np.ndarray) -> np.ndarray:
@@ -132,12 +103,13 @@ class ImmersionWatch:
         self, empty: np.ndarray | None, water: np.ndarray | None = None, limits: ImmersionLimits | None = None
     ) -> None:
         self._limits = limits or ImmersionLimits()
-        self._water = np.ones(THUMB_SIZE[::-1], bool) if water is None else water
-        self._empty = None if empty is None else empty.astype(np.float32)
-        self._cell_level = self._limits.cell_level
-        self._contrast = 1.0
-        self._learned: deque[np.ndarray] = deque(maxlen=15)
-        self._first_s: float | None = None
+        self._tank = EmptyTank(empty, np.ones(THUMB_SIZE[::-1], bool) if water is None else water, self._limits)
+        self._over_edge: bool | None = None
+        """Whether what changed first in this immersion lay at the edge of the picture."""
+        self._rested_share = 0.0
+        """Largest taken share at rest in this immersion."""
+        self._has_moved = False
+        """Since the unit was decided on, or without a decision since it came to rest."""
         self._movement = _Movement(self._limits)
         self._shares: deque[tuple[float, float]] = deque(maxlen=240)
         self._still_since: float | None = None
@@ -147,21 +119,75 @@ class ImmersionWatch:
 
     def step(self, thumb: np.ndarray, now_s: float, *, decided: bool = False) -> Immersion:
         """The state after the thumbnail `thumb` taken at `now_s`; `decided` = the inspector's lamp is lit or was."""
-        limits = self._limits
-        moving = self._movement.step(thumb, now_s, limits.move_level * self._cell_level / limits.cell_level)
-        if not self._knows_empty(thumb, now_s, moving=moving):
+        moving = self._movement.step(thumb, now_s, self._limits.move_level * self._tank.weakening)
+        if not self._tank.knows(thumb, now_s, moving=moving):
             return self._now
-        share = self._taken_share(thumb)
-        self._shares.append((now_s, share))
-        self._adapt(thumb, now_s, share)
         self._still_since = None if moving else (now_s if self._still_since is None else self._still_since)
+        if self._tank.is_as_before(thumb, now_s):
+            self._now = self._taken_out(now_s)
+            return self._now
+        share = self._tank.taken_share(thumb)
+        self._shares.append((now_s, share))
+        if self._now.phase == "empty" and share < self._limits.touch_share and self._last_s is not None:
+            self._tank.adapt(thumb, now_s - self._last_s)
         if self._water_has_changed(now_s):
-            self._empty = thumb.copy()
+            self._tank.learn(thumb)
             self._now = Immersion("empty")
         else:
-            self._now = replace(self._advance(share, now_s, decided=decided), moving=moving)
+            now = self._advance(share, now_s, decided=decided)
+            if self._lies_there(now, share, now_s, decided=decided):
+                self._tank.take_over(thumb)
+                now = replace(now, phase="empty", left_s=self._left_at(now_s))
+            self._now = replace(now, moving=moving, remains=self._tank.remains)
+        if self._was_taken_out():
+            self._tank.forget()
+            self._now = Immersion("empty")
         self._last_s = now_s
         return self._now
+
+    def _was_taken_out(self) -> bool:
+        """What was learned as the empty tank had a unit in it: what comes in comes over the edge, this did not.
+
+        What appears at once is no evidence.
+        """
+        now, limits = self._now, self._limits
+        if not self._tank.is_guess or now.entered_s is None:
+            self._over_edge = None
+            return False
+        self._over_edge = self._tank.edge_is_taken if self._over_edge is None else self._over_edge
+        if now.settled_s is None:
+            return False
+        self._tank.is_guess = False
+        return not self._over_edge and now.settled_s - now.entered_s >= limits.entry_s
+
+    def _lies_there(self, now: Immersion, share: float, now_s: float, *, decided: bool) -> bool:
+        """What is in the tank is not the unit, or will not be taken out: from now on the tank is empty with it."""
+        limits, since_s = self._limits, self._still_since
+        if now.settled_s is None or now.left_s is not None:
+            self._rested_share, self._has_moved = 0.0, False
+            return False
+        if since_s is None:
+            self._has_moved = True
+            return False
+        if not self._has_moved or since_s <= now.settled_s:
+            self._rested_share = max(self._rested_share, share)
+        resting_s = now_s - since_s
+        if resting_s >= limits.left_in_s:
+            return True
+        remains_s = limits.remains_s if decided else limits.remains_undecided_s
+        return self._has_moved and resting_s >= remains_s and share < limits.remains_share * self._rested_share
+
+    def _left_at(self, now_s: float) -> float:
+        """A unit that left something behind was gone when that came to rest."""
+        since_s = self._still_since
+        return now_s if since_s is None or now_s - since_s >= self._limits.left_in_s else since_s
+
+    def _taken_out(self, now_s: float) -> Immersion:
+        """What lay in the tank is out of it, and with it any unit; one that never rested was none."""
+        now = self._now
+        if now.settled_s is None or now.left_s is not None:
+            return Immersion("empty", left_s=now.left_s)
+        return replace(now, phase="empty", left_s=now_s)
 
     def _water_has_changed(self, now_s: float) -> bool:
         """The tank looks taken, its contrast is far from what it was, and nothing large has moved: murk, no unit."""
@@ -171,7 +197,7 @@ class ImmersionWatch:
             and since_s is not None
             and now_s - since_s >= limits.still_s
             and self._movement.lasted_s < limits.entry_s
-            and not limits.hazed_contrast < self._contrast < 1 / limits.hazed_contrast
+            and not limits.hazed_contrast < self._tank.contrast < 1 / limits.hazed_contrast
         )
 
     def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
@@ -204,34 +230,6 @@ class ImmersionWatch:
             began_s = at_s
         return began_s
 
-    def _taken_share(self, thumb: np.ndarray) -> float:
-        assert self._empty is not None
-        seen, empty = thumb[self._water], self._empty[self._water]
-        contrast, level = _haze(empty, seen)
-        self._contrast = contrast
-        limits = self._limits
-        spread = contrast * float(np.median(np.abs(empty - np.median(empty))))
-        self._cell_level = float(
-            np.clip(limits.cell_level_per_contrast * spread, limits.cell_level_least, limits.cell_level)
-        )
-        return float((np.abs(seen - contrast * empty - level) > self._cell_level).mean())
-
-    def _knows_empty(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
-        if self._empty is not None:
-            return True
-        self._first_s = now_s if self._first_s is None else self._first_s
-        self._learned.append(thumb)
-        if now_s - self._first_s >= 0.5 and not moving:
-            self._empty = np.median(self._learned, axis=0).astype(np.float32)
-        return self._empty is not None
-
-    def _adapt(self, thumb: np.ndarray, now_s: float, share: float) -> None:
-        if self._last_s is None or self._now.phase != "empty" or share >= self._limits.touch_share:
-            return
-        assert self._empty is not None
-        weight = min(max(now_s - self._last_s, 0.0) / self._limits.adapt_s, 0.2)
-        self._empty += weight * (thumb - self._empty)
-
 
 class _Movement:
     """Compares each thumbnail with the one of a quarter of a second ago."""
@@ -258,28 +256,6 @@ class _Movement:
         if self._began_s is not None:
             self.lasted_s = now_s - self._began_s - self._limits.move_lag_s
         return moving
-
-
-def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
-    """Contrast and veil (slope and offset) with which the empty tank's cells (n,) are seen now.
-
-    Light that flickers or ages and water that grows murky change all cells alike. A unit takes some of them: the two
-    fifths that fit worst are left out.
-    """
-    slope = float(np.clip(np.median((seen + 1.0) / (empty + 1.0)), 0.5, 2.0))
-    offset = 0.0
-    for _ in range(4):
-        error = np.abs(seen - slope * empty - offset)
-        kept = error <= np.partition(error, int(0.6 * len(error)))[int(0.6 * len(error))]
-        x, y = empty[kept], seen[kept]
-        variance = float(x.var())
-        if variance < 1.0:
-            # Nothing to fit a slope to. What has contrast now and had none before is water that has cleared.
-            slope = float(np.sqrt(y.var() / max(variance, 0.1))) if y.var() > CLEARED_VARIANCE else 1.0
-            return slope, float(np.median(y - slope * x))
-        slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 50.0))
-        offset = float(np.median(y - slope * x))
-    return slope, offset
 
 
 def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:

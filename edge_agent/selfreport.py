@@ -24,6 +24,7 @@ from edge_agent.state import DeviceState
 SILENT_S = 1.2
 """A live camera of one frame a second or more has stalled after this long; its capture thread waits longer."""
 SILENT = "the camera gives no pictures: check its cable and power"
+REMAINS = "something lies in the tank that was not there when it was set up: take it out, or run 'calibrate fit' again"
 ALARM_EVERY_S = 10.0
 CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
 """A black or white picture is a fault of the picture, not of the camera."""
@@ -55,11 +56,11 @@ class SelfReport:
         self._outcomes: dict[str, int] = {}
         self._active: dict[str, tuple[str, str, float]] = {}
         """Alarm -> since when (UTC), its words, when they were taken."""
-        self._murky = False
+        self._murky = self._remains = False
 
-    def stepped(self, sight: Sight | None, cpu_s: float) -> None:
-        """One more frame was looked at, at this cost."""
-        self._sight = sight
+    def stepped(self, sight: Sight | None, cpu_s: float, *, remains: bool = False) -> None:
+        """One more frame was looked at, at this cost; `remains`: something lies in the tank (`Immersion.remains`)."""
+        self._sight, self._remains = sight, remains
         self._stepped_s = self._clock()
         self._frames += 1
         self._step_s += cpu_s
@@ -132,6 +133,7 @@ class SelfReport:
                 "the water is murky: change the water" if self._murky else "",
                 "small leaks are hidden",
             ),
+            ("tank", "medium", REMAINS if self._remains else "", "it may hide bubbles"),
             ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
             ("clips", "medium", self._film_words, "experts cannot see these cases"),
         ]

@@ -99,3 +99,77 @@ def test_a_thumbnail_holds_cell_means():
     assert thumb.shape == (24, 32)
     assert thumb[:, 0].max() == 0
     assert thumb[:, -1].min() == 200
+
+
+def with_scrap(bottom: int = 0) -> np.ndarray:
+    """A fallen part on the tank's floor, and a unit down to row `bottom`."""
+    thumb = with_unit(bottom) if bottom else EMPTY.copy()
+    thumb[19:23, 14:25] = 60
+    return thumb
+
+
+def play(watch, times_s, depths, *, show=with_unit, decided=lambda now_s: False, seconds, fps=20, start_s=0.0):
+    """States while a unit hangs at the depths (rows) that it has at these times; depth 0 = no unit."""
+    states = []
+    for n in range(int(seconds * fps)):
+        now_s = start_s + n / fps
+        depth = int(np.interp(now_s, times_s, depths))
+        thumb = show(depth) if depth else (EMPTY if show is with_unit else show())
+        states.append((now_s, watch.step(thumb, now_s, decided=decided(now_s))))
+    return states
+
+
+def entries(states) -> list[float]:
+    return sorted({state.entered_s for _, state in states if state.entered_s is not None})
+
+
+def test_a_part_that_falls_off_a_unit_does_not_hide_the_next_units():
+    watch = ImmersionWatch(EMPTY)
+    play(watch, [1, 2], [0, 20], seconds=5)
+    times_s, depths = [6, 7, 10, 11, 16, 17], [20, 0, 0, 20, 20, 0]
+    states = play(watch, times_s, depths, show=with_scrap, decided=lambda now_s: now_s < 10, seconds=15, start_s=5.0)
+    left = [state for _, state in states if state.left_s is not None and state.entered_s is not None]
+    assert abs(left[0].left_s - 7) < 0.5 and abs(left[-1].left_s - 17) < 1.5
+    first, second = entries(states)
+    assert abs(second - 10.1) < 0.3
+    assert states[-1][1].remains and states[-1][1].phase == "empty"
+
+
+def test_what_lay_in_the_tank_is_forgotten_when_it_is_taken_out():
+    watch = ImmersionWatch(EMPTY)
+    play(watch, [0, 1, 3, 4], [0, 20, 20, 0], show=with_scrap, decided=lambda now_s: now_s > 2, seconds=8)
+    states = play(watch, [8], [0], seconds=2, start_s=8.0)
+    assert (states[-1][1].phase, states[-1][1].remains) == ("empty", False)
+    assert abs(entries(play(watch, [11, 12], [0, 20], seconds=3, start_s=10.0))[-1] - 11.1) < 0.3
+
+
+def test_a_unit_left_in_for_ever_is_in_the_end_a_part_of_the_tank_and_is_seen_again_when_it_comes_back():
+    watch = ImmersionWatch(EMPTY)
+    states = play(watch, [1, 2], [0, 20], seconds=604, fps=5)
+    assert states[-1][1].phase == "empty" and states[-1][1].remains
+    assert max(state.left_s for _, state in states if state.left_s) >= 602
+    out = play(watch, [605, 606], [20, 0], seconds=4, start_s=604.0)
+    assert (out[-1][1].phase, out[-1][1].entered_s, out[-1][1].remains) == ("empty", None, False)
+    again = play(watch, [609, 610], [0, 20], seconds=4, start_s=608.0)
+    assert again[-1][1].phase == "watching" and abs(entries(again)[-1] - 609.1) < 0.3
+
+
+def test_a_unit_raised_halfway_and_lowered_again_before_its_lamp_is_one_immersion():
+    watch = ImmersionWatch(EMPTY)
+    states = play(watch, [1, 2, 6, 6.5, 9, 9.5], [0, 20, 20, 5, 5, 20], seconds=14)
+    assert len(entries(states)) == 1 and states[-1][1].phase == "watching"
+
+
+def test_a_unit_taken_out_and_dipped_again_is_two_immersions():
+    watch = ImmersionWatch(EMPTY)
+    states = play(watch, [1, 2, 6, 7, 9, 10], [0, 20, 20, 0, 0, 20], seconds=14)
+    assert len(entries(states)) == 2
+
+
+def test_a_unit_that_is_in_the_tank_at_the_start_is_not_taken_for_the_empty_tank():
+    watch = ImmersionWatch(None)
+    states = play(watch, [0, 3, 4, 8, 9, 14, 15], [20, 20, 0, 0, 20, 20, 0], seconds=17)
+    settled = {state.settled_s for _, state in states if state.settled_s is not None and state.left_s is None}
+    assert any(abs(settled_s - 9) < 0.5 for settled_s in settled)
+    assert states[-1][1].phase == "empty" and states[-1][1].left_s is not None
+    assert all(state.settled_s is None for now_s, state in states if now_s < 8)

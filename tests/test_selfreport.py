@@ -92,10 +92,10 @@ def test_each_trouble_has_its_alarm_and_ends_with_it():
     pending = Waiting(StoreError("disk cannot be written (full): free space"), lost=2)
     report = report_on(pending=pending)
     framing = Framing("shifted", np.eye(3), 4, 9.0, words="the camera has moved 9.0 px: run 'calibrate check'")
-    report.stepped(sight(fault="the picture is black (level 3): check the light", framing=framing), 0.001)
+    report.stepped(sight(fault="the picture is black (level 3): check the light", framing=framing), 0.001, remains=True)
     report.said(msgspec.structs.replace(make_case(1, seed=1), water=WaterSummary("murky", 0.2), clip=None))
     report.not_filmed("a case goes on without its clip: free space")
-    assert set(alarms(report)) == {"picture", "framing", "water", "disk", "clips"}
+    assert set(alarms(report)) == {"picture", "framing", "water", "tank", "disk", "clips"}
     assert "2 are lost" in next(alarm for alarm in report.state().alarms if alarm.id == "disk").consequence
     pending.fault = None
     report.stepped(sight(), 0.001)

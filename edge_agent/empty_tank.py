@@ -1,0 +1,173 @@
+"""The picture of the empty tank -> which share of its cells something takes now. PURE.
+
+It follows light and water, and what was left lying in the tank becomes a part of it; it is then also known without.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+CLEARED_VARIANCE = 9.0
+"""Of cells that were all alike, in grey levels squared: more is no noise."""
+EDGE_CELLS = 2
+"""One cell may be noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImmersionLimits:
+    """Limits in shares of the thumbnail's cells, grey levels and seconds."""
+
+    cell_level: float = 7.0
+    """A cell that differs by more from the empty tank is taken by something; less where the water is murky."""
+    cell_level_least: float = 1.8
+    cell_level_per_contrast: float = 0.7
+    """Haze weakens the unit as it weakens the tank's own contrast (spread of the empty tank's cells)."""
+    touch_share: float = 0.008
+    """Share of taken cells from which a unit has touched the water (found by looking back)."""
+    unit_share: float = 0.05
+    """Share of taken cells that only a unit can have; hysteresis down to half of it."""
+    move_level: float = 6.0
+    """A cell that changed by more within `move_lag_s` has moved."""
+    move_share: float = 0.035
+    """A moving unit changes 7 % of the cells and more, the densest column of bubbles 1 % (twin, five stations)."""
+    move_lag_s: float = 0.25
+    still_s: float = 0.3
+    """A unit is at rest after this long without movement."""
+    gone_s: float = 0.2
+    """The tank is empty after this long without a unit."""
+    entry_s: float = 0.4
+    """What changed the tank in less time is no unit that was lowered."""
+    hazed_contrast: float = 0.6
+    """Water that shows so much less of the empty tank's contrast, or more, has changed since that was learned."""
+    adapt_s: float = 20.0
+    """Time constant with which the picture of the empty tank follows light and water."""
+    remains_share: float = 0.5
+    """Of the cells that a unit took: what keeps less of them, at rest, is no longer the unit."""
+    remains_s: float = 1.0
+    """What stays behind so long after the unit was decided on and moved lies in the tank."""
+    remains_undecided_s: float = 10.0
+    """The same for a unit without a decision, which may be raised halfway for a look."""
+    left_in_s: float = 600.0
+    """What rests in the tank for so long belongs to it."""
+
+
+class EmptyTank:
+    """`empty`: (24, 32) thumbnail, or None: then the first half second is it.
+
+    `water`: (24, 32) bool, cells that show water.
+    """
+
+    def __init__(self, empty: np.ndarray | None, water: np.ndarray, limits: ImmersionLimits) -> None:
+        self._limits, self._water = limits, water
+        self._empty = None if empty is None else empty.astype(np.float32)
+        self.is_guess = empty is None
+        """It was learned, and no unit has been seen to come or go yet."""
+        self._edge = _edge(water.shape)[water]
+        self.edge_is_taken = False
+        """Some of the outermost cells are taken."""
+        self._before: np.ndarray | None = None
+        """Without what lies there now."""
+        self._as_before_since_s: float | None = None
+        self._cell_level = limits.cell_level
+        self.contrast = 1.0
+        """Of the tank as it is seen now, against the picture of it."""
+        self._learned: deque[np.ndarray] = deque(maxlen=15)
+        self._first_s: float | None = None
+
+    @property
+    def remains(self) -> bool:
+        """Something lies in the tank and counts as a part of it."""
+        return self._before is not None
+
+    @property
+    def weakening(self) -> float:
+        """Share of their usual difference that cells show in this water."""
+        return self._cell_level / self._limits.cell_level
+
+    def knows(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
+        """Whether the empty tank is known; where not, it is learned once nothing moves."""
+        if self._empty is not None:
+            return True
+        self._first_s = now_s if self._first_s is None else self._first_s
+        self._learned.append(thumb)
+        if now_s - self._first_s >= 0.5 and not moving:
+            self._empty = np.median(self._learned, axis=0).astype(np.float32)
+        return self._empty is not None
+
+    def taken_share(self, thumb: np.ndarray) -> float:
+        """Share of the water's cells that differ from the empty tank, at equal light and haze."""
+        assert self._empty is not None
+        taken, self.contrast, self._cell_level = self._against(self._empty, thumb)
+        self.edge_is_taken = int(np.count_nonzero(taken & self._edge)) >= EDGE_CELLS
+        return float(taken.mean())
+
+    def forget(self) -> None:
+        """What was learned was wrong: the empty tank is learned anew."""
+        self._empty, self._first_s = None, None
+        self._learned.clear()
+
+    def adapt(self, thumb: np.ndarray, passed_s: float) -> None:
+        """The tank is empty: its picture follows."""
+        assert self._empty is not None
+        self._empty += min(max(passed_s, 0.0) / self._limits.adapt_s, 0.2) * (thumb - self._empty)
+
+    def learn(self, thumb: np.ndarray) -> None:
+        """This is the empty tank."""
+        self._empty, self._before = thumb.copy(), None
+
+    def take_over(self, thumb: np.ndarray) -> None:
+        """What is in the tank belongs to it, until it looks as before again."""
+        self._before = self._empty if self._before is None else self._before
+        self._empty, self._as_before_since_s = thumb.copy(), None
+
+    def is_as_before(self, thumb: np.ndarray, now_s: float) -> bool:
+        """What lay there is gone for a moment now: the former picture is the empty tank again."""
+        if self._before is None:
+            return False
+        if self._against(self._before, thumb)[0].mean() >= self._limits.unit_share / 2:
+            self._as_before_since_s = None
+        elif self._as_before_since_s is None:
+            self._as_before_since_s = now_s
+        if self._as_before_since_s is None or now_s - self._as_before_since_s < self._limits.gone_s:
+            return False
+        self._empty, self._before = self._before, None
+        return True
+
+    def _against(self, empty_view: np.ndarray, thumb: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Which of the water's cells (n,) are taken, contrast, and the level from which a cell counts as taken."""
+        seen, empty = thumb[self._water], empty_view[self._water]
+        contrast, level = _haze(empty, seen)
+        limits = self._limits
+        spread = contrast * float(np.median(np.abs(empty - np.median(empty))))
+        least = float(np.clip(limits.cell_level_per_contrast * spread, limits.cell_level_least, limits.cell_level))
+        return np.abs(seen - contrast * empty - level) > least, contrast, least
+
+
+def _edge(shape: tuple[int, ...]) -> np.ndarray:
+    """(24, 32) bool: the outermost cells."""
+    edge = np.ones(shape, bool)
+    edge[1:-1, 1:-1] = False
+    return edge
+
+
+def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+    """Contrast and veil (slope and offset) with which the empty tank's cells (n,) are seen now.
+
+    Light that flickers or ages and water that grows murky change all cells alike. A unit takes some of them: the two
+    fifths that fit worst are left out.
+    """
+    slope = float(np.clip(np.median((seen + 1.0) / (empty + 1.0)), 0.5, 2.0))
+    offset = 0.0
+    for _ in range(4):
+        error = np.abs(seen - slope * empty - offset)
+        kept = error <= np.partition(error, int(0.6 * len(error)))[int(0.6 * len(error))]
+        x, y = empty[kept], seen[kept]
+        variance = float(x.var())
+        if variance < 1.0:
+            # Nothing to fit a slope to. What has contrast now and had none before is water that has cleared.
+            slope = float(np.sqrt(y.var() / max(variance, 0.1))) if y.var() > CLEARED_VARIANCE else 1.0
+            return slope, float(np.median(y - slope * x))
+        slope = float(np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0.02, 50.0))
+        offset = float(np.median(y - slope * x))
+    return slope, offset
