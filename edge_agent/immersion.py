@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edge_agent.empty_tank import EmptyTank, ImmersionLimits
+from edge_agent.empty_tank import EmptyTank, ImmersionLimits, median
 from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
@@ -260,7 +260,7 @@ class _Movement:
 
 def _difference(thumb: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Grey levels by which cells differ, at equal light: it flickers and ages as a whole, a unit takes a part."""
-    gain = float(np.clip(np.median((other + 1.0) / (thumb + 1.0)), 0.7, 1.4))
+    gain = float(np.clip(median(((other + 1.0) / (thumb + 1.0)).ravel()), 0.7, 1.4))
     return np.abs(thumb * gain - other)
 
 

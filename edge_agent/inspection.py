@@ -138,7 +138,7 @@ def inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int
     profile, profile_sha256 = station.load(options.station) if options.station else (None, None)
     champion = open_bundle(options.bundle or shipped_bundle())
     challenger = open_bundle(options.challenger) if options.challenger else None
-    camera = open_camera(options.source, openers=openers)
+    camera = open_camera(options.source, openers=openers, say=lambda words: print(words, file=sys.stderr))
     found = 0
     try:
         for case in inspect_recording(
@@ -155,7 +155,7 @@ def inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int
             print(msgspec.json.encode(case).decode() if options.json else line(case), flush=True)
     finally:
         camera.close()
-    for note in getattr(camera, "notes", ()):
+    for note in () if camera.live else getattr(camera, "notes", ()):
         print(note, file=sys.stderr)
     if not found:
         print("no immersion was seen: if the part is in the tank from the first frame, add --single", file=sys.stderr)
