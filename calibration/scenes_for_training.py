@@ -71,6 +71,15 @@ class Recording:
     def hold_s(self) -> float:
         return self.scene.hold_s
 
+    @property
+    def births(self) -> np.ndarray:
+        """(n, 3) float32 rows of time in s and the origin's place as shares of the tank's width and height, one a
+        bubble of a leak."""
+        size = self.look.tank_mm
+        rows = [(at, leak.origin_mm[0] / size[0], leak.origin_mm[1] / size[1]) for leak in self.scene.leaks
+                for at in leak.births_s]  # fmt: skip
+        return np.array(rows, np.float32).reshape(-1, 3)
+
     def frames(self) -> Iterator[tuple[Frame, Truth]]:
         """Frames in order with their truths, in colour."""
         twin = Twin(self.look, [self.scene], fps=self.fps, seed=self.seed, single=True, colour=True)

@@ -19,8 +19,8 @@ from edge_agent.errors import ModelError
 from edge_agent.onnxcheck import check_onnx
 from edge_agent.records import BundleRef, Visibility
 
-NetName = Literal["detector", "aggregator", "lamps", "water"]
-NET_NAMES: tuple[NetName, ...] = ("detector", "aggregator", "lamps", "water")
+NetName = Literal["detector", "origins", "aggregator", "lamps", "water"]
+NET_NAMES: tuple[NetName, ...] = ("detector", "origins", "aggregator", "lamps", "water")
 
 
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -158,6 +158,7 @@ class OpenCase:
             leak_at_px=_to_camera(verdict.leak_at_tank_px, self._last.view.homography),
             leak_at_tank_px=verdict.leak_at_tank_px,
             leak_std_cm3_s=verdict.leak_std_cm3_s,
+            emission=verdict.emission,
             smallest_leak_std_cm3_s=verdict.smallest_leak_std_cm3_s,
             decision=self.decision,
             decided_by=said.decided_by,

@@ -155,7 +155,7 @@ class ClipWriter:
             monotonic_s=composite.monotonic_s,
             spacing_s=composite.spacing_s,
             score=float(evidence.score),
-            bubbles=tuple((x, y, score, vx, vy) for x, y, score, vx, vy in evidence.bubbles.tolist()),
+            bubbles=tuple((x, y, score, vx, vy) for x, y, score, vx, vy, _ in evidence.bubbles.tolist()),
             origin_px=None if origin_px is None else (float(origin_px[0]), float(origin_px[1])),
         )
         heat = np.rint(np.clip(evidence.heat, 0, 1) * 255).astype(np.uint8)

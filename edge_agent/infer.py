@@ -10,6 +10,7 @@ import onnxruntime
 
 from edge_agent.bundle import Thresholds
 from edge_agent.errors import ModelError
+from edge_agent.kymograph import ORIGIN_ROWS
 from edge_agent.records import Composite, Evidence
 
 STRIDE = 4
@@ -17,6 +18,11 @@ STRIDE = 4
 MOST_BUBBLES = 64
 """Strongest peaks kept of one composite."""
 SMALLEST_VIEW_PX = 32
+MAPS = 9
+"""Probabilities of rising bubble, attached bubble, bead and speck; offset x, y in cells; velocity x, y in pixels per
+spacing; log2 of the diameter in pixels."""
+DIAMETERS_PX = 0.5, 64.0
+"""What a detector may say of a size."""
 
 
 class Net:
@@ -61,9 +67,9 @@ class Detector:
     def look(self, composite: Composite) -> Evidence:
         """Evidence at the time of the composite's middle frame; positions are those in the middle frame."""
         maps = self._net(self._batch(composite.image))[0]
-        if maps.shape[0] != 6:
+        if maps.shape[0] != MAPS:
             raise ModelError(
-                f"the detector net gives {maps.shape[0]} maps, 6 are needed: use a bundle made for this version"
+                f"the detector net gives {maps.shape[0]} maps, {MAPS} are needed: use a bundle made for this version"
             )
         bubbles = _bubbles(maps, self._bubble_above, composite.spacing_s)
         return Evidence(
@@ -71,7 +77,7 @@ class Detector:
             heat=maps[0],
             bubbles=bubbles,
             score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
-            stir=float(maps[1].mean()),
+            stir=float(maps[2:4].sum(0).mean()),
         )
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
@@ -88,6 +94,23 @@ class Detector:
         return self._planes
 
 
+class OriginReader:
+    """Kymographs of strips -> log odds that bubbles rise again and again from each height of them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._net = Net(data, "origins", 4)
+
+    def __call__(self, strips: np.ndarray) -> np.ndarray:
+        """(n, 5, STEPS, ROWS) float32 as `kymograph.strips` gives them -> (n, ORIGIN_ROWS) float32."""
+        said = self._net(strips)
+        if said.shape != (len(strips), ORIGIN_ROWS):
+            raise ModelError(
+                f"the origins net gives {said.shape} for {len(strips)} strips, {ORIGIN_ROWS} heights each are needed: "
+                "use a bundle made for this version"
+            )
+        return said
+
+
 class Aggregator:
     """A case's features -> its calibrated leak probability at equal odds."""
 
@@ -100,15 +123,16 @@ class Aggregator:
 
 
 def _bubbles(maps: np.ndarray, above: float, spacing_s: float) -> np.ndarray:
-    """(6, h, w) heat, other, dx, dy, vx, vy (cells and pixels per spacing) -> (n, 5) rows as Evidence has them."""
+    """(9, h, w) as MAPS says -> (n, 6) rows as Evidence has them."""
     heat = maps[0]
     peaks = (heat >= above) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     strongest = np.argsort(-heat[rows, columns], kind="stable")[:MOST_BUBBLES]
     rows, columns = rows[strongest], columns[strongest]
-    score, _, dx, dy, vx, vy = maps[:, rows, columns]
+    score, _, _, _, dx, dy, vx, vy, size = maps[:, rows, columns]
     x_px, y_px = (columns + 0.5 + dx) * STRIDE, (rows + 0.5 + dy) * STRIDE
-    return np.stack([x_px, y_px, score, vx / spacing_s, vy / spacing_s], axis=1).astype(np.float32)
+    diameter_px = np.exp2(np.clip(size, *np.log2(DIAMETERS_PX)))
+    return np.stack([x_px, y_px, score, vx / spacing_s, vy / spacing_s, diameter_px], axis=1).astype(np.float32)
 
 
 def _options() -> onnxruntime.SessionOptions:

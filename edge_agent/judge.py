@@ -5,10 +5,10 @@ The champion and the challenger are two judges that see the same views; neither 
 
 import numpy as np
 
+from edge_agent.account import Account
 from edge_agent.bundle import Bundle
 from edge_agent.composite import Compositor
-from edge_agent.infer import Aggregator, Detector
-from edge_agent.origins import Account
+from edge_agent.infer import Aggregator, Detector, OriginReader
 from edge_agent.records import Composite, Evidence, TankView, Verdict
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Finding, Watched, decide
@@ -26,6 +26,7 @@ class Judge:
         self._view_size_px = view_size_px
         self._strict = strict
         self._detector = Detector(bundle.nets["detector"], bundle.manifest.thresholds)
+        self._origins = OriginReader(bundle.nets["origins"])
         self._aggregator = Aggregator(bundle.nets["aggregator"])
         self.restart()
 
@@ -33,7 +34,7 @@ class Judge:
         """Forgets the last case."""
         manifest = self.bundle.manifest
         self._compositor = Compositor(manifest.preprocessing, strict=self._strict)
-        self._account = Account(self._px_per_mm, self._view_size_px, manifest.thresholds)
+        self._account = Account(self._px_per_mm, self._view_size_px, manifest.thresholds, self._origins)
         self.composites = 0
         self.strongest: tuple[Composite, Evidence] | None = None
         self._strongest_rank = (False, 0.0)
@@ -67,4 +68,5 @@ class Judge:
             late_s=self._account.late_s,
             origin_px=None if origin is None else (round(origin[0]), round(origin[1])),
             words=self._account.words(),
+            emission=self._account.emission(),
         )

@@ -1,4 +1,4 @@
-"""Evidence over an immersion -> tracks -> origins -> the features that the aggregator judges. PURE.
+"""Tracks over an immersion -> what rises, and the places that it rises from. PURE.
 
 A leak lets bubbles go again and again from one place. Trapped air lets go soon after immersion, once or from many
 places; general motion has no origin. Lengths are millimetres where the scale is known, else parts of the view's height.
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.bundle import Thresholds
-from edge_agent.records import Evidence
-from edge_agent.tracks import Linker, Track
+from edge_agent.tracks import Track
 
 UNKNOWN_VIEW_MM = 300.0
 """Without a scale a tank view is taken to be this high."""
@@ -29,43 +27,6 @@ SLOT_S = 0.5
 """Births are counted by distinct time slots, so that one bubble seen in pieces counts once."""
 MOST_BIRTHS = 2_000
 """Of more births only each second, third, ... is grouped: every pair of them takes memory."""
-COLUMN_MM = 10.0
-LATE_S = 2.5
-"""Beyond this, trapped air has gone."""
-
-OF_BEST = (
-    "late_births",
-    "late_slots",
-    "late_slots_share",
-    "births_after_2.5_s",
-    "births_second_half",
-    "second_half_share",
-    "regularity",
-    "track_score",
-    "rise_speed",
-    "rise",
-    "highest_rise",
-    "straightness",
-)
-"""Features of the most persistent origin."""
-FEATURES = (
-    *OF_BEST,
-    "late_rising_tracks",
-    "late_origins",
-    "share_of_best_origin",
-    "next_origin_slots",
-    "late_seconds",
-    "late_bubbles_per_composite",
-    "stir",
-    "rising_share",
-    "column_slots",
-    "column_share",
-    "early_rising_tracks",
-    "mean_birth_time",
-    "spread_x",
-    "surprise",
-)
-"""Names of the features, in order; docs/models.md says what each is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,138 +56,14 @@ class Rising:
     speed_mm_s: np.ndarray
     straight: np.ndarray
     score: np.ndarray
+    diameter_px: np.ndarray
+    """Median over the track."""
 
 
-class Account:
-    """Adds up the evidence of one case."""
-
-    def __init__(self, px_per_mm: float | None, view_size_px: tuple[int, int], thresholds: Thresholds) -> None:
-        self._mm_per_px = 1 / px_per_mm if px_per_mm else UNKNOWN_VIEW_MM / view_size_px[1]
-        self._settle_s = thresholds.settle_s
-        self._linker = Linker()
-        self._first_s: float | None = None
-        self._last_s = 0.0
-        self._late = 0
-        self._late_s = 0.0
-        self._bubbles = 0
-        self._stir = 0.0
-        self._columns: dict[int, set[int]] = {}
-
-    def add(self, evidence: Evidence, since_immersion_s: float) -> None:
-        """Takes the evidence of one composite; composites come in order of time."""
-        if self._first_s is None:
-            self._first_s = since_immersion_s
-        passed_s, self._last_s = max(0.0, since_immersion_s - self._last_s), since_immersion_s
-        self._linker.add(evidence, since_immersion_s)
-        if since_immersion_s < self._settle_s:
-            return
-        self._late += 1
-        self._late_s += min(passed_s, SLOT_S)
-        self._bubbles += len(evidence.bubbles)
-        self._stir += evidence.stir
-        slot = int(since_immersion_s / SLOT_S)
-        for x_px in evidence.bubbles[evidence.bubbles[:, 4] < 0, 0].tolist():
-            self._columns.setdefault(int(x_px * self._mm_per_px / COLUMN_MM), set()).add(slot)
-
-    @property
-    def late_s(self) -> float:
-        """Seconds that were watched after the settling time."""
-        return self._late_s
-
-    def origins(self) -> list[Origin]:
-        """Places that bubbles rose from after the settling time, the most persistent first."""
-        return self._origins(self._rising())
-
-    def best_origin(self) -> tuple[float, float] | None:
-        """Tank view pixels of the most persistent origin; None where nothing rose."""
-        origins = self.origins()
-        return (origins[0].x_px, origins[0].y_px) if origins else None
-
-    def words(self) -> str:
-        """What was seen, for a person."""
-        origins = self.origins()
-        if not origins or not origins[0].births_s:
-            return f"no bubble rose in {self._late_s:.1f} s after the water had settled"
-        best, count = origins[0], len(origins[0].births_s)
-        if best.slots < 2:
-            places = f", from {len(origins)} places" if len(origins) > 1 else ""
-            return f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{places}"
-        return f"bubbles rise from one point: {count} in {self._late_s:.1f} s"
-
-    def features(self) -> np.ndarray:
-        """(len(FEATURES),) float32 for the aggregator."""
-        rising = self._rising()
-        origins = self._origins(rising)
-        values = {
-            **self._of_best(rising, origins[0] if origins else None),
-            **self._of_all(rising, origins),
-            "late_seconds": np.log1p(self._late_s),
-            "late_bubbles_per_composite": np.log1p(self._bubbles / max(1, self._late)),
-            "stir": self._stir / max(1, self._late),
-        }
-        return np.array([values[name] for name in FEATURES], np.float32)
-
-    def _rising(self) -> Rising:
-        return _rising(self._linker.tracks(), self._mm_per_px)
-
-    def _origins(self, rising: Rising) -> list[Origin]:
-        late = np.nonzero(rising.birth_s >= self._settle_s)[0]
-        late = late[:: 1 + len(late) // MOST_BIRTHS]
-        groups = _groups(rising.birth_x_px[late] * self._mm_per_px, rising.birth_y_px[late] * self._mm_per_px)
-        origins = [_origin(rising, late[members]) for members in groups]
-        return sorted(origins, key=lambda origin: (-origin.slots, -len(origin.births_s), origin.births_s))
-
-    def _of_best(self, rising: Rising, best: Origin | None) -> dict[str, float]:
-        if best is None:
-            return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0)
-        births, members = np.array(best.births_s), np.array(best.members)
-        middle_s = (self._settle_s + self._last_s) / 2
-        second_half = int((births >= middle_s).sum())
-        return {
-            "late_births": np.log1p(len(births)),
-            "late_slots": np.log1p(best.slots),
-            "late_slots_share": best.slots / self._slots(),
-            "births_after_2.5_s": np.log1p((births >= LATE_S).sum()),
-            "births_second_half": np.log1p(second_half),
-            "second_half_share": second_half / len(births),
-            "regularity": _regularity(births),
-            "track_score": float(rising.score[members].mean()),
-            "rise_speed": float(np.median(rising.speed_mm_s[members])) / 200,
-            "rise": float(np.median(rising.rise_mm[members])) / 100,
-            "highest_rise": float(rising.rise_mm[members].max()) / 100,
-            "straightness": float(rising.straight[members].mean()),
-            "mean_birth_time": float((births.mean() - self._settle_s) / max(0.1, self._last_s - self._settle_s)),
-            "spread_x": float(np.std(rising.birth_x_px[members]) * self._mm_per_px) / 10,
-        }
-
-    def _of_all(self, rising: Rising, origins: list[Origin]) -> dict[str, float]:
-        late = int((rising.birth_s >= self._settle_s).sum())
-        best = len(origins[0].births_s) if origins else 0
-        persistent = max((len(slots) for slots in self._columns.values()), default=0)
-        tracks = sum(len(track.points) >= LEAST_POINTS for track in self._linker.tracks())
-        elsewhere = (late - best + 1) / (len(origins) + 4)
-        return {
-            "late_rising_tracks": np.log1p(late),
-            "late_origins": np.log1p(len(origins)),
-            "share_of_best_origin": best / max(1, late),
-            "next_origin_slots": np.log1p(origins[1].slots) if len(origins) > 1 else 0.0,
-            "rising_share": len(rising.birth_s) / max(1, tracks),
-            "column_slots": np.log1p(persistent),
-            "column_share": persistent / self._slots(),
-            "early_rising_tracks": np.log1p(len(rising.birth_s) - late),
-            # Poisson log-likelihood ratio of the best origin's births against those of the places around it.
-            "surprise": np.log1p(max(0.0, best * np.log(max(best, 1) / elsewhere) - best + elsewhere)),
-        }
-
-    def _slots(self) -> int:
-        """Time slots that were watched after settling, at least one."""
-        return max(1, round(self._late_s / SLOT_S))
-
-
-def _rising(tracks: list[Track], mm_per_px: float) -> Rising:
+def rising(tracks: list[Track], mm_per_px: float) -> Rising:
     """The tracks that go up for long enough, fast enough and straight enough."""
     rows = [_rise(track.points, mm_per_px) for track in tracks if len(track.points) >= LEAST_POINTS]
-    table = np.array([row for row in rows if row is not None]).reshape(-1, 7)
+    table = np.array([row for row in rows if row is not None]).reshape(-1, 8)
     return Rising(*table.T)
 
 
@@ -239,7 +76,20 @@ def _rise(points: np.ndarray, mm_per_px: float) -> tuple[float, ...] | None:
     straight = rise_mm / max(1e-6, float(np.hypot(way[:, 0], way[:, 1]).sum()))
     if rise_mm < LEAST_RISE_MM or not SPEED_MM_S[0] <= speed_mm_s <= SPEED_MM_S[1] or straight < STRAIGHT:
         return None
-    return float(since_s), float(x), float(y), rise_mm, speed_mm_s, straight, float(points[:, 3].mean())
+    return float(since_s), float(x), float(y), rise_mm, speed_mm_s, straight, *_look(points)
+
+
+def _look(points: np.ndarray) -> tuple[float, float]:
+    return float(points[:, 3].mean()), float(np.median(points[:, 4]))
+
+
+def origins(found: Rising, settle_s: float, mm_per_px: float) -> list[Origin]:
+    """Places that bubbles rose from after the settling time, the most persistent first."""
+    late = np.nonzero(found.birth_s >= settle_s)[0]
+    late = late[:: 1 + len(late) // MOST_BIRTHS]
+    groups = _groups(found.birth_x_px[late] * mm_per_px, found.birth_y_px[late] * mm_per_px)
+    places = [_origin(found, late[members]) for members in groups]
+    return sorted(places, key=lambda place: (-place.slots, -len(place.births_s), place.births_s))
 
 
 def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
@@ -261,20 +111,12 @@ def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
     return groups
 
 
-def _origin(rising: Rising, members: np.ndarray) -> Origin:
+def _origin(found: Rising, members: np.ndarray) -> Origin:
     """Its place: the median column, and the lower quarter of the births' heights."""
-    births = np.sort(rising.birth_s[members])
+    births = np.sort(found.birth_s[members])
     return Origin(
-        x_px=float(np.median(rising.birth_x_px[members])),
-        y_px=float(np.quantile(rising.birth_y_px[members], 0.75)),
+        x_px=float(np.median(found.birth_x_px[members])),
+        y_px=float(np.quantile(found.birth_y_px[members], 0.75)),
         births_s=tuple(births.tolist()),
         members=tuple(members.tolist()),
     )
-
-
-def _regularity(births_s: np.ndarray) -> float:
-    """1 = a clock, 0.5 = chance (Poisson), 0 where fewer than three births tell nothing."""
-    if len(births_s) < 3:
-        return 0.0
-    gaps = np.diff(births_s)
-    return float(1 / (1 + gaps.std() / max(1e-6, gaps.mean())))

@@ -83,8 +83,8 @@ class Composite:
 class Evidence:
     """What the detector says of one composite.
 
-    `heat`: (h/4, w/4) float32, 0..1. `bubbles`: (n, 5) float32 rows of x_px, y_px (tank view), score 0..1,
-    vx_px_s, vy_px_s (negative = rising), strongest first.
+    `heat`: (h/4, w/4) float32, 0..1. `bubbles`: (n, 6) float32 rows of x_px, y_px (tank view), score 0..1,
+    vx_px_s, vy_px_s (negative = rising), diameter_px, strongest first.
     """
 
     monotonic_s: float
@@ -92,7 +92,22 @@ class Evidence:
     bubbles: np.ndarray
     score: float
     stir: float = 0.0
-    """Mean of the detector's map of what moves and is no rising bubble, 0..1."""
+    """Mean of the detector's maps of what moves and is no rising bubble, 0..1."""
+
+
+class Emission(msgspec.Struct, frozen=True):
+    """What rises from the most persistent origin after the water has settled (ASTM E515: bubble emission)."""
+
+    births: int
+    """Bubbles whose birth was seen."""
+    births_per_s: float
+    diameter_mm: float
+    """Of a bubble of mean volume."""
+    rise_mm_s: float
+    leak_std_cm3_s: float
+    leak_std_cm3_s_low: float
+    leak_std_cm3_s_high: float
+    """Limits of the 95 % interval."""
 
 
 class Visibility(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +135,14 @@ class Verdict(msgspec.Struct, frozen=True):
     score: float | None
     reason: str
     leak_at_tank_px: tuple[int, int] | None = None
-    leak_std_cm3_s: float | None = None
+    emission: Emission | None = None
     smallest_leak_std_cm3_s: float | None = None
     visibility: Visibility | None = None
+
+    @property
+    def leak_std_cm3_s(self) -> float | None:
+        """How much air leaves the unit; None where that is not known."""
+        return self.emission.leak_std_cm3_s if self.emission else None
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -214,6 +234,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     profile_sha256: str | None
     """Hash of the station profile; None where none was given."""
+    emission: Emission | None = None
+    """None where nothing rises from one place, or the scale is not known."""
     clip: ClipRef | None = None
     """None where the clip stays on the device."""
     challenger: ChallengerVerdict | None = None

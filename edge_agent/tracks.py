@@ -23,7 +23,7 @@ MOST_TRACKS = 20_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """One thing followed. `points`: (n, 4) float64 rows of since_immersion_s, x_px, y_px, score, in order of time."""
+    """One thing followed. `points`: (n, 5) float64 rows of since_immersion_s, x_px, y_px, score, diameter_px."""
 
     points: np.ndarray
 
@@ -32,7 +32,7 @@ class Linker:
     """Links the bubbles of one case."""
 
     def __init__(self) -> None:
-        self._open: list[list[tuple[float, float, float, float]]] = []
+        self._open: list[list[tuple[float, ...]]] = []
         self._state = np.empty((0, 5))
         """Rows of the open tracks: time, x, y, vx, vy."""
         self._ended: list[Track] = []
@@ -43,7 +43,7 @@ class Linker:
         bubbles = evidence.bubbles.astype(np.float64)
         taken = self._continue(bubbles, since_s) if len(self._open) and len(bubbles) else np.zeros(len(bubbles), bool)
         new = bubbles[~taken]
-        self._open += [[(since_s, x, y, score)] for x, y, score in new[:, :3].tolist()]
+        self._open += [[(since_s, *values)] for values in new[:, [0, 1, 2, 5]].tolist()]
         begun = np.column_stack([np.full(len(new), since_s), new[:, [0, 1, 3, 4]]])
         self._state = np.concatenate([self._state, begun])
 
@@ -76,8 +76,8 @@ class Linker:
         return taken
 
     def _feed(self, row: int, bubble: np.ndarray, now_s: float) -> None:
-        x, y, score, vx, vy = bubble.tolist()
-        self._open[row].append((now_s, x, y, score))
+        x, y, score, vx, vy, diameter = bubble.tolist()
+        self._open[row].append((now_s, x, y, score, diameter))
         state = self._state[row]
         state[0], state[1], state[2] = now_s, x, y
         state[3] += VELOCITY_GAIN * (vx - state[3])

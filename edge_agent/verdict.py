@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from edge_agent.bundle import BundleManifest, Preprocessing, Sensitivity, Thresholds
-from edge_agent.records import FramingSummary, Verdict, VerdictWord, Visibility, WaterSummary
+from edge_agent.records import Emission, FramingSummary, Verdict, VerdictWord, Visibility, WaterSummary
 from edge_agent.station import StationProfile
 from edge_agent.visibility import WORSE, costs, smallest_bubble_px, smallest_leak_std_cm3_s
 
@@ -38,6 +38,7 @@ class Finding:
     late_s: float
     origin_px: tuple[int, int] | None
     words: str
+    emission: Emission | None = None
 
 
 def not_tested(reason: str) -> Verdict:
@@ -100,7 +101,13 @@ def _word(finding: Finding, thresholds: Thresholds) -> Verdict:
         word = "leak"
     elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S:
         word = "ok"
-    return Verdict(word, score, finding.words, leak_at_tank_px=finding.origin_px if word != "ok" else None)
+    return Verdict(
+        word,
+        score,
+        finding.words,
+        leak_at_tank_px=finding.origin_px if word != "ok" else None,
+        emission=finding.emission if word != "ok" else None,
+    )
 
 
 def _obstacle(watched: Watched, profile: StationProfile | None, gaps: str) -> str:

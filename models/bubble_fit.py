@@ -8,12 +8,19 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from models.data import BUBBLE, CROP_PX, OTHER, UNSURE, Crops
-from models.net import STRIDE, BubbleNet
+from models.data import ATTACHED, BEAD, CROP_PX, OTHER, RISING, SPECK, UNSURE, Crops
+from models.net import CLASSES, MAPS, STRIDE, BubbleNet
 
 CELLS = CROP_PX // STRIDE
 JUMPS = ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1))
 """Orders of the three frames in which nothing goes on steadily."""
+_PLANES = (
+    *((kind, kind - RISING) for kind in (RISING, ATTACHED, BEAD, SPECK)),
+    (UNSURE, len(CLASSES)),
+    (UNSURE, len(CLASSES) + 1),
+    (OTHER, len(CLASSES) + 1),
+)
+"""Which kinds of row are drawn into which planes."""
 Log = Callable[[str], None]
 
 
@@ -29,7 +36,10 @@ class BubbleRecipe:
     offset_weight: float = 1.0
     velocity_weight: float = 0.08
     """Of pixels per spacing, where offsets are parts of a cell."""
-    other_weight: float = 0.5
+    class_weight: float = 0.3
+    """Of the three classes that are no rising bubble: they explain, they do not decide."""
+    size_weight: float = 0.3
+    """Of log2 of the diameter."""
 
 
 def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
@@ -54,10 +64,10 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
             optimiser.step()
             schedule.step()
             losses.append(loss.detach())
-        heat, other, offset, velocity = torch.stack(losses).mean(0).tolist()
+        rising, classes, offset, velocity, size = torch.stack(losses).mean(0).tolist()
         log(
-            f"detector epoch={epoch + 1}/{recipe.epochs} heat={heat:.3f} other={other:.3f} offset={offset:.3f} "
-            f"velocity={velocity:.3f} seconds={time.monotonic() - began_s:.0f}"
+            f"detector epoch={epoch + 1}/{recipe.epochs} rising={rising:.3f} classes={classes:.3f} offset={offset:.3f} "
+            f"velocity={velocity:.3f} size={size:.3f} seconds={time.monotonic() - began_s:.0f}"
         )
     return net.eval()
 
@@ -72,10 +82,18 @@ def changed(pictures: np.ndarray, rows: np.ndarray, rng: np.random.Generator) ->
 
 
 def targets(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, k, 6) rows -> (n, 2, c, c) wanted heat and other, (n, c, c) share of doubt."""
-    maps = torch.zeros(len(rows), 3, CELLS, CELLS)
-    which, row = (rows[..., 4] > 0).nonzero(as_tuple=True)
-    x, y, _, _, kind, diameter = rows[which, row].T
+    """(n, k, 6) rows -> (n, 4, c, c) wanted classes, (n, 2, c, c) doubt: whether it rises, and what else it is."""
+    planes = len(CLASSES) + 2
+    maps = torch.zeros(len(rows), planes, CELLS, CELLS)
+    for kind, plane in _PLANES:
+        which, row = (rows[..., 4] == kind).nonzero(as_tuple=True)
+        _stamp(maps, which * planes + plane, rows[which, row])
+    return maps[:, : len(CLASSES)], maps[:, len(CLASSES) :]
+
+
+def _stamp(maps: torch.Tensor, plane: torch.Tensor, rows: torch.Tensor) -> None:
+    """Draws a bell for each of `rows` (m, 6) into its plane (m,) of all the planes of `maps`."""
+    x, y, diameter = rows[:, 0], rows[:, 1], rows[:, 5]
     centre_x, centre_y = (x / STRIDE - 0.5).round(), (y / STRIDE - 0.5).round()
     reach = (diameter / (3.5 * STRIDE)).clamp(0.7, 2.5)
     near = torch.arange(-6, 7)
@@ -83,24 +101,25 @@ def targets(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     at_y = (centre_y.long()[:, None, None] + near[:, None]).expand_as(blob)
     at_x = (centre_x.long()[:, None, None] + near).expand_as(blob)
     inside = (at_y >= 0) & (at_y < CELLS) & (at_x >= 0) & (at_x < CELLS)
-    plane = (which * 3 + kind.long() - 1)[:, None, None].expand_as(blob)
-    flat = (plane * CELLS + at_y) * CELLS + at_x
+    flat = (plane[:, None, None].expand_as(blob) * CELLS + at_y) * CELLS + at_x
     maps.view(-1).scatter_reduce_(0, flat[inside], blob[inside], "amax")
-    return maps[:, :2], maps[:, 2]
 
 
 def _loss(maps: torch.Tensor, rows: torch.Tensor, recipe: BubbleRecipe) -> torch.Tensor:
-    """(4,): heat, other, offset, velocity."""
+    """(5,): rising, the other classes, offset, velocity, size."""
     wanted, doubt = targets(rows)
-    found = (rows[..., 4] == BUBBLE).sum().clamp(min=1)
+    found = (rows[..., 4] == RISING).sum().clamp(min=1)
     # Where something too faint to insist on lies, neither answer costs.
     sure = (1 - doubt).clamp(min=0) ** 2
-    heat = _focal(maps[:, 0], wanted[:, 0], sure) / found
-    # Make-believe clips know what is no bubble, not what moves: their rows are empty, and so is their say in `other`.
-    says = ((rows[..., 4] > 0).any(1)).float()[:, None, None]
-    other = recipe.other_weight * _focal(maps[:, 1], wanted[:, 1], sure * says) / found
-    offset, velocity = _motion(maps, rows)
-    return torch.stack([heat, other, recipe.offset_weight * offset, recipe.velocity_weight * velocity])
+    rising = _focal(maps[:, :1], wanted[:, :1], sure[:, :1]) / found
+    # Make-believe clips know what is no bubble, not what moves: their rows are empty, they have no say in the classes.
+    says = ((rows[..., 4] > 0).any(1)).float()[:, None, None, None]
+    others = slice(1, len(CLASSES))
+    classes = recipe.class_weight * _focal(maps[:, others], wanted[:, others], sure[:, 1:] * says) / found
+    offset, velocity, size = _measures(maps, rows)
+    weights = recipe.offset_weight, recipe.velocity_weight, recipe.size_weight
+    measured = (weight * part for weight, part in zip(weights, (offset, velocity, size), strict=True))
+    return torch.stack([rising, classes, *measured])
 
 
 def _focal(logits: torch.Tensor, wanted: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
@@ -111,18 +130,21 @@ def _focal(logits: torch.Tensor, wanted: torch.Tensor, sure: torch.Tensor) -> to
     return -(sure * (centre * (1 - share) ** 2 * hit + (1 - centre) * (1 - wanted) ** 4 * share**2 * miss)).sum()
 
 
-def _motion(maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean error of offset (cells) and velocity (px per spacing) at the bubbles' cells."""
+def _measures(maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean error of offset (cells), velocity (px per spacing) and size (log2 px) at the rising bubbles' cells."""
     place = rows[..., :2] / STRIDE - 0.5
     cell = place.round()
-    inside = (rows[..., 4] == BUBBLE) & ((cell >= 0) & (cell < CELLS)).all(-1)
+    inside = (rows[..., 4] == RISING) & ((cell >= 0) & (cell < CELLS)).all(-1)
     which, row = inside.nonzero(as_tuple=True)
     if not len(which):
-        return maps.sum() * 0, maps.sum() * 0
+        nothing = maps.sum() * 0
+        return nothing, nothing, nothing
     x, y = cell[which, row].long().T
-    said = maps[which, 2:, y, x]
-    offset = functional.l1_loss(said[:, :2], (place - cell)[which, row])
-    return offset, functional.smooth_l1_loss(said[:, 2:], rows[which, row, 2:4], beta=1.0)
+    said = maps[which, :, y, x]
+    dx, vx, size = (MAPS.index(name) for name in ("dx", "vx", "size"))
+    offset = functional.l1_loss(said[:, dx : dx + 2], (place - cell)[which, row])
+    velocity = functional.smooth_l1_loss(said[:, vx : vx + 2], rows[which, row, 2:4], beta=1.0)
+    return offset, velocity, functional.l1_loss(said[:, size], rows[which, row, 5].clamp(min=0.5).log2())
 
 
 def _mirrored(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,15 +165,16 @@ def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) 
     rows[back, :, 2:4] *= -1
     kind, rises = rows[..., 4], rows[..., 3] < 0
     one = (over != back)[:, None]
-    falls = one & (kind == BUBBLE) & ~rises
-    climbs = (over | back)[:, None] & (kind == OTHER) & rises
-    rows[..., 4] = torch.where(falls, float(OTHER), torch.where(climbs, float(UNSURE), kind))
+    falls = one & (kind == RISING) & ~rises
+    climbs = (over | back)[:, None] & ((kind == BEAD) | (kind == SPECK) | (kind == OTHER)) & rises
+    rows[..., 4] = torch.where(falls, float(BEAD), torch.where(climbs, float(UNSURE), kind))
     for chosen in (rng.random(len(images)) < 0.1).nonzero()[0].tolist():
         order = list(JUMPS[int(rng.integers(len(JUMPS)))])
         images[chosen] = images[chosen][order]
         # What is now in the middle was a step earlier or later, or where it is.
         rows[chosen, :, :2] += (order[1] - 1) * rows[chosen, :, 2:4]
-        rows[chosen, rows[chosen, :, 4] == BUBBLE, 4] = OTHER
+        moving = (rows[chosen, :, 4] == RISING) | (rows[chosen, :, 4] == BEAD) | (rows[chosen, :, 4] == SPECK)
+        rows[chosen, moving, 4] = OTHER
     return images, rows
 
 

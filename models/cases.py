@@ -4,19 +4,23 @@ Evidence is kept, features are made from it: at several lengths of watching, wit
 of immersion a little wrong, so that the aggregator knows what it will meet.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from edge_agent import kymograph
+from edge_agent.account import FEATURES, Account
 from edge_agent.bundle import Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
-from edge_agent.origins import FEATURES, Account
 from edge_agent.records import Evidence, TankView
 from models.data import PREPROCESSING
 
+Look = Callable[[np.ndarray], np.ndarray]
+"""What says of kymographs where bubbles rise from: the origins net."""
+SHORTER = 2
 KEPT_ABOVE = 0.12
 """Peaks are kept from this score on, so that the limit can be chosen afterwards."""
 
@@ -24,12 +28,27 @@ KEPT_ABOVE = 0.12
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseEvidence:
     """What a detector saw of one case. `times` (m, 2) float32 rows of since_s and stir, one a composite;
-    `bubbles` (n, 6) float32 rows of the composite's number and the five columns of Evidence."""
+    `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence;
+    `glow` (m, ROWS, STRIPS) uint8, each composite's heat as `kymograph.cells` has it."""
 
     times: np.ndarray
     bubbles: np.ndarray
+    glow: np.ndarray
     px_per_mm: float | None
     view_size_px: tuple[int, int]
+
+
+NO_BIRTHS = np.empty((0, 3), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseTruth:
+    """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
+    of the tank view's width and height, one a bubble of a leak; empty where that is not known."""
+
+    leaky: bool = False
+    silent: bool = False
+    births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +65,8 @@ def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float 
     """Runs the detector over a case's tank views; time counts from the first."""
     compositor = Compositor(PREPROCESSING, strict=False)
     times: list[tuple[float, float]] = []
-    bubbles = [np.empty((0, 6))]
+    bubbles = [np.empty((0, 7))]
+    glow = [np.empty((0, kymograph.ROWS, kymograph.STRIPS), np.uint8)]
     first_s, size = None, (0, 0)
     for view in views:
         first_s = view.monotonic_s if first_s is None else first_s
@@ -56,9 +76,10 @@ def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float 
             continue
         seen = detector.look(composite)
         bubbles.append(np.column_stack([np.full(len(seen.bubbles), len(times)), seen.bubbles]))
+        glow.append(kymograph.cells(seen.heat)[None])
         times.append((composite.monotonic_s - first_s, seen.stir))
     rows = np.concatenate(bubbles).astype(np.float32)
-    return CaseEvidence(np.array(times, np.float32).reshape(-1, 2), rows, px_per_mm, size)
+    return CaseEvidence(np.array(times, np.float32).reshape(-1, 2), rows, np.concatenate(glow), px_per_mm, size)
 
 
 def upside_down(views: Iterable[TankView]) -> Iterator[TankView]:
@@ -68,33 +89,42 @@ def upside_down(views: Iterable[TankView]) -> Iterator[TankView]:
 
 
 def features(
-    evidence: CaseEvidence, thresholds: Thresholds, *, until_s: float = np.inf, late_s: float = 0.0, scale: bool = True
+    evidence: CaseEvidence,
+    thresholds: Thresholds,
+    look: Look,
+    *,
+    until_s: float = np.inf,
+    late_s: float = 0.0,
+    scale: bool = True,
 ) -> np.ndarray:
     """(F,) float32 of the first `until_s` seconds, the moment of immersion set `late_s` later than it was."""
-    account = Account(evidence.px_per_mm if scale else None, evidence.view_size_px, thresholds)
+    account = Account(evidence.px_per_mm if scale else None, evidence.view_size_px, thresholds, look)
     bounds = np.searchsorted(evidence.bubbles[:, 0], np.arange(len(evidence.times) + 1))
     for number, (since_s, stir) in enumerate(evidence.times.tolist()):
         if not late_s <= since_s <= until_s:
             continue
         rows = evidence.bubbles[bounds[number] : bounds[number + 1], 1:]
         rows = rows[rows[:, 2] >= thresholds.bubble_above]
-        account.add(Evidence(since_s, _NO_HEAT, rows, 0.0, stir), since_s - late_s)
+        heat = evidence.glow[number].astype(np.float32) / 255
+        account.add(Evidence(since_s, heat, rows, 0.0, stir), since_s - late_s)
     return account.features()
 
 
 def rows_of(
-    evidence: CaseEvidence, leaky: bool, thresholds: Thresholds, *, case: int, rng: np.random.Generator, short: int = 2
+    evidence: CaseEvidence, leaky: bool, thresholds: Thresholds, look: Look, *, case: int, rng: np.random.Generator
 ) -> Features:
-    """The case watched to its end, and `short` times for less."""
+    """The case watched to its end, and SHORTER times for less."""
     last_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
-    values = [features(evidence, thresholds, late_s=rng.uniform(-0.2, 0.3), scale=rng.random() < 0.75)]
-    for _ in range(short):
+    values = [features(evidence, thresholds, look, late_s=rng.uniform(-0.2, 0.3), scale=rng.random() < 0.75)]
+    for _ in range(SHORTER):
         until_s = float(np.exp(rng.uniform(np.log(min(1.5, last_s)), np.log(max(last_s, 1.6)))))
         values.append(
-            features(evidence, thresholds, until_s=until_s, late_s=rng.uniform(-0.2, 0.5), scale=rng.random() < 0.5)
+            features(
+                evidence, thresholds, look, until_s=until_s, late_s=rng.uniform(-0.2, 0.5), scale=rng.random() < 0.5
+            )
         )
     count = len(values)
-    weight = np.array([1.0] + [0.5] * short, np.float32)
+    weight = np.array([1.0] + [0.5] * SHORTER, np.float32)
     return Features(np.array(values), np.full(count, leaky), weight, np.full(count, case))
 
 
@@ -108,24 +138,22 @@ def together(parts: Iterable[Features]) -> Features:
     return Features(*(np.concatenate([getattr(table, column) for table in tables]) for column in columns))
 
 
-def save(evidence: CaseEvidence, path: Path, *, leaky: bool = False, silent: bool = False) -> None:
+def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> None:
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
     scale = np.nan if evidence.px_per_mm is None else evidence.px_per_mm
-    truth = np.array([leaky, silent])
     np.savez_compressed(
-        partial, times=evidence.times, bubbles=evidence.bubbles, scale=scale, view=evidence.view_size_px, truth=truth
-    )
+        partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow, scale=scale,
+        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent]), births=truth.births,
+    )  # fmt: skip
     partial.replace(path)
 
 
-def load(path: Path) -> tuple[CaseEvidence, bool, bool]:
-    """(evidence, leaky, silent) as `save` wrote them."""
+def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
+    """As `save` wrote them."""
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
         leaky, silent = kept["truth"].tolist()
-        return CaseEvidence(kept["times"], kept["bubbles"], scale, (width, height)), leaky, silent
-
-
-_NO_HEAT = np.zeros((1, 1), np.float32)
+        evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height))
+        return evidence, CaseTruth(leaky, silent, kept["births"])

@@ -30,8 +30,9 @@ PREPROCESSING = Preprocessing(spacing_ms=50.0, spacing_tolerance_ms=20.0, period
 CROP_PX = 128
 MOST_ROWS = 40
 """Things kept of one crop."""
-BUBBLE, OTHER, UNSURE = 1, 2, 3
-"""What a row of a crop is: to be found, moving but no rising bubble, or too faint or slow to insist on either."""
+RISING, ATTACHED, BEAD, SPECK, OTHER, UNSURE = 1, 2, 3, 4, 5, 6
+"""What a row of a crop is: a rising bubble, one that sticks, a bead that falls or rolls, a drifting speck; something
+that is no rising bubble and whose class nobody insists on; too faint or slow to insist on anything."""
 NOTHING = np.empty((0, 6), np.float32)
 """Rows of a picture without anything to find."""
 RISING_PX_S = 30.0
@@ -51,7 +52,8 @@ class Truth(Protocol):
 
 
 class Recording(Protocol):
-    """One immersion, the unit in the tank from the first frame."""
+    """One immersion, the unit in the tank from the first frame. `births`: (n, 3) float32 rows of time in s and the
+    origin's place as shares of the tank view's width and height, one a bubble of a leak."""
 
     @property
     def profile(self) -> StationProfile: ...
@@ -65,6 +67,8 @@ class Recording(Protocol):
     def hold_s(self) -> float: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def births(self) -> np.ndarray: ...
     def frames(self) -> Iterator[tuple[Frame, Truth]]: ...
 
 
@@ -129,7 +133,7 @@ def crop(image: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple
     """A (3, 128, 128) piece of a (h, w, 3) composite and its rows."""
     height, width = image.shape[:2]
     left, top = rng.integers(0, width - CROP_PX + 1), rng.integers(0, height - CROP_PX + 1)
-    sought = rows[rows[:, 4] != UNSURE]
+    sought = rows[np.isin(rows[:, 4], (RISING, BEAD, SPECK))]
     if len(sought) and rng.random() < 0.5:
         centre = sought[rng.integers(len(sought)), :2] - rng.uniform(0.15, 0.85, 2) * CROP_PX
         left, top = np.clip(centre, 0, (width - CROP_PX, height - CROP_PX)).astype(int)
@@ -147,15 +151,22 @@ def rows_of(composite: Composite, things: np.ndarray) -> np.ndarray:
     """(n, 6) x_px, y_px, vx, vy (px per spacing), kind, diameter_px of what a detector must find, or need not."""
     x, y, vx, vy, diameter, contrast, kind = things.T
     signal = np.abs(contrast) * np.maximum(1.0, diameter) / noise_levels(composite.image)
-    rising = (kind <= 1) & (vy < -RISING_PX_S)
-    stirring = np.isin(kind, (0, 1, 3, 4)) & ~rising & (np.hypot(vx, vy) > STIRRING_PX_S)
-    role = np.where(rising, BUBBLE, np.where(stirring, OTHER, 0))
-    role = np.where((role > 0) & (signal < CLEAR), UNSURE, role)
-    role = np.where((signal < FAINT) | (diameter <= 0), 0, role)
+    role = _roles(kind, vx, vy)
+    role = np.where(signal < CLEAR, np.where(role == RISING, UNSURE, OTHER), role)
     # A speck that rises or a bubble that only just starts looks like its neighbour in kind.
-    role = np.where((role == OTHER) & (vy < -RISING_PX_S / 2), UNSURE, role)
+    role = np.where((role != RISING) & (vy < -RISING_PX_S / 2), UNSURE, role)
     rows = np.column_stack([x, y, vx * composite.spacing_s, vy * composite.spacing_s, role, diameter])
-    return rows[role > 0]
+    return rows[(signal >= FAINT) & (diameter > 0)]
+
+
+def _roles(kind: np.ndarray, vx: np.ndarray, vy: np.ndarray) -> np.ndarray:
+    """(n,) what each thing of the truth is to a detector, were it seen well."""
+    moves = np.hypot(vx, vy) > STIRRING_PX_S
+    return np.select(
+        [(kind <= 1) & (vy < -RISING_PX_S), kind == 2, (kind == 3) & moves, (kind == 4) & moves],
+        [RISING, ATTACHED, BEAD, SPECK],
+        OTHER,
+    )
 
 
 def rows_in(rows: np.ndarray, corner_px: tuple[int, int]) -> np.ndarray:

@@ -5,13 +5,18 @@ from torch import nn
 from torch.nn import functional
 
 STRIDE = 4
+QUARTERS = 4
+"""Parts of a kymograph's window in which lines are counted apart."""
 CLIP_LEVELS = 32.0
 """Frame differences beyond this many grey levels say no more: a gain of 8 before clipping at 1."""
-MAPS = ("heat", "other", "dx", "dy", "vx", "vy")
+CLASSES = ("rising", "attached", "bead", "speck")
+"""Rising bubble; bubble that sticks; bead that falls or rolls; speck that drifts."""
+MAPS = (*CLASSES, "dx", "dy", "vx", "vy", "size")
 
 
 class BubbleNet(nn.Module):
-    """(n, 3, h, w) uint8 composites -> (n, 6, h/4, w/4): bubble, other moving thing, offset (cells), velocity (px).
+    """(n, 3, h, w) uint8 composites -> (n, 9, h/4, w/4), in the order of MAPS: a probability for each class, offset in
+    cells, velocity in px per spacing, size as log2 of the diameter in px.
 
     Fully convolutional, stride 4. What it sees: newest minus middle and middle minus oldest, clipped, and the middle
     frame itself through filters without a mean, so that neither light nor water level reaches the features.
@@ -28,10 +33,10 @@ class BubbleNet(nn.Module):
             self.head.weight.mul_(0.3)
             self.head.bias.zero_()
             # Focal loss: nearly every cell is empty at first.
-            self.head.bias[:2] = -4.0
+            self.head.bias[: len(CLASSES)] = -4.0
 
     def raw(self, composites: torch.Tensor) -> torch.Tensor:
-        """The maps before the two probabilities are squashed."""
+        """The maps before the probabilities are squashed."""
         oldest, middle, newest = composites.float().split(1, dim=1)
         moved = torch.cat([middle - oldest, newest - middle], dim=1).clamp(-CLIP_LEVELS, CLIP_LEVELS)
         seen = torch.cat([moved, middle - 128.0], dim=1)
@@ -43,12 +48,41 @@ class BubbleNet(nn.Module):
 
     def forward(self, composites: torch.Tensor) -> torch.Tensor:
         maps = self.raw(composites)
-        return torch.cat([maps[:, :2].sigmoid(), maps[:, 2:]], dim=1)
+        return torch.cat([maps[:, : len(CLASSES)].sigmoid(), maps[:, len(CLASSES) :]], dim=1)
 
     def _stem_weight(self) -> torch.Tensor:
         weight = self.stem.weight / CLIP_LEVELS
         still = weight[:, 2:] - weight[:, 2:].mean(dim=(2, 3), keepdim=True)
         return torch.cat([weight[:, :2], still], dim=1)
+
+
+class OriginNet(nn.Module):
+    """(n, 5, 128, 60) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
+
+    Convolutions see the beginnings of slanted lines; their means over quarters of the window say whether lines go on
+    beginning there, and when.
+    """
+
+    def __init__(self, width: int = 12, hidden: int = 24) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(5, width, 5, stride=2, padding=2)
+        self.second = nn.Conv2d(width, width, 3, stride=(2, 1), padding=1)
+        self.third = nn.Conv2d(width, width, 3, padding=1)
+        self.near = nn.Conv1d(width * 6 + QUARTERS, hidden, 3, padding=1)
+        self.out = nn.Conv1d(hidden, 1, 1)
+        with torch.no_grad():
+            self.out.bias.fill_(-3.0)
+
+    def forward(self, strips: torch.Tensor) -> torch.Tensor:
+        features = functional.relu(self.first(strips))
+        features = functional.relu(self.second(features))
+        features = functional.relu(self.third(features))
+        watched = functional.avg_pool2d(strips[:, :1], (4, 2))
+        share = watched.mean(dim=2).clamp(min=0.01)
+        quarters = features.unflatten(2, (QUARTERS, -1)).mean(dim=3).flatten(1, 2)
+        watched_quarters = watched.unflatten(2, (QUARTERS, -1)).mean(dim=3).flatten(1, 2)
+        pooled = torch.cat([quarters, features.amax(dim=2), features.mean(dim=2) / share, watched_quarters], dim=1)
+        return self.out(functional.relu(self.near(pooled))).squeeze(1)
 
 
 class CaseNet(nn.Module):

@@ -9,23 +9,25 @@ import msgspec
 import numpy as np
 import torch
 
+from edge_agent.account import FEATURES
 from edge_agent.bundle import Bundle, BundleManifest, Lineage, NetName, Sensitivity, Thresholds, write_bundle
 from edge_agent.errors import ModelError
 from edge_agent.infer import Aggregator
-from edge_agent.origins import FEATURES
+from edge_agent.kymograph import ROWS, STEPS
 from models.cases import Features
 from models.data import PREPROCESSING
 from models.export import check_parity, onnx_bytes
-from models.net import BubbleNet, CaseNet, LampNet, WaterNet
+from models.net import BubbleNet, CaseNet, LampNet, OriginNet, WaterNet
 
 NAME = "tankwatch"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nets:
-    """The four nets that are fitted. `detector` may come from a parent, already exported."""
+    """The nets that are fitted. Those that come from a parent are exported already."""
 
     detector: BubbleNet | bytes
+    origins: OriginNet | bytes
     aggregator: CaseNet
     lamps: LampNet | bytes
     water: WaterNet | bytes
@@ -66,6 +68,7 @@ def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:
     lamps, waters = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((5, 3, 24, 24), (5, 1, 48, 64)))
     return {
         "detector": detector_bytes(nets.detector, content.examples),
+        "origins": origins_bytes(nets.origins),
         "aggregator": _exported(nets.aggregator, content.fitted.values[:64], {0: torch.export.Dim.DYNAMIC}),
         "lamps": _exported(nets.lamps, lamps, {0: torch.export.Dim.DYNAMIC}),
         "water": _exported(nets.water, waters, {0: torch.export.Dim.DYNAMIC}),
@@ -76,6 +79,12 @@ def detector_bytes(net: BubbleNet | bytes, examples: np.ndarray) -> bytes:
     """The detector takes composites of any height and width that are multiples of its stride."""
     free = {2: 4 * torch.export.Dim("rows", min=8, max=1024), 3: 4 * torch.export.Dim("columns", min=8, max=1024)}
     return _exported(net, examples, free, batch=1)
+
+
+def origins_bytes(net: OriginNet | bytes) -> bytes:
+    """The origins net takes any number of strips."""
+    strips = np.random.default_rng(1).random((4, 5, STEPS, ROWS), np.float32)
+    return _exported(net, strips, {0: torch.export.Dim.DYNAMIC})
 
 
 def features_bytes(fitted: Features) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from models.data import BUBBLE, CROP_PX, OTHER, UNSURE
+from models.data import CROP_PX, OTHER, RISING, UNSURE
 
 MOST_PAINTED = 14
 LEAST_CHANGE = 12.0
@@ -54,7 +54,7 @@ def _one(
     else:
         slant = rng.normal(0, 0.15)
         velocity = speed * np.array([np.sin(slant), -np.cos(slant)])
-        kind, steps = BUBBLE, np.array([-velocity, (0, 0), velocity])
+        kind, steps = RISING, np.array([-velocity, (0, 0), velocity])
         steps[[0, 2]] += rng.normal(0, 0.04 * speed, (2, 2))
     for frame, step in zip(frames, steps, strict=True):
         _stamp(frame, at + step, radius * float(rng.uniform(0.97, 1.03)), look)

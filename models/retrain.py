@@ -67,7 +67,7 @@ def retrain(manifest: Path, parent: Path, out: Path, *, seed: int, log: Log) -> 
         fitted=fitted,
         examples=np.empty((0, 3, 128, 128), np.uint8),
     )
-    nets = Nets(base.nets["detector"], net, base.nets["lamps"], base.nets["water"])
+    nets = Nets(base.nets["detector"], base.nets["origins"], net, base.nets["lamps"], base.nets["water"])
     return package.pack(out, nets, content)
 
 

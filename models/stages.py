@@ -19,7 +19,7 @@ from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from models import cases, data, gauges, nuisance, painted
-from models.cases import Features
+from models.cases import CaseEvidence, CaseTruth, Features, Look
 from models.data import Crops, Recording, SceneSource
 from models.gauges import Samples
 
@@ -27,7 +27,7 @@ Stage = str
 Make = Callable[[int, Path], None]
 FIRST_SEED: dict[Stage, int] = {
     "bubbles": 0, "cases": 200_000, "chosen": 300_000, "gauges": 400_000, "make_believe": 500_000,
-    "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000,
+    "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000, "origins": 900_000,
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
 SEEDS_A_RECIPE = 1_000_000
@@ -73,27 +73,30 @@ def crops(place: Workplace, scene_count: int, clip_count: int) -> Crops:
     return data.load(files + place.each("make_believe", clip_count, of_clip))
 
 
-def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes, thresholds: Thresholds) -> Features:
-    """Features of simulated cases. Leaks that let go too few bubbles to be seen are left out: they teach nothing."""
+Found = list[tuple[CaseEvidence, CaseTruth]]
+
+
+def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes, thresholds: Thresholds) -> Found:
+    """Simulated cases as the detector sees them."""
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
         seen = cases.evidence_of(_held(recording), _keeping(detector, thresholds), recording.profile.px_per_mm)
-        cases.save(seen, file, leaky=recording.leaky, silent=recording.silent)
+        cases.save(seen, file, CaseTruth(recording.leaky, recording.silent, recording.births))
 
-    return _features(place.each(stage, count, look, mark=mark_of(detector)), thresholds)
+    return _found(place.each(stage, count, look, mark=mark_of(detector)))
 
 
 def make_believe_cases(
     place: Workplace, clip_count: int, down_count: int, detector: bytes, thresholds: Thresholds
-) -> Features:
-    """Features of make-believe cases, a quarter of them with painted leaks, and of simulated leaks upside down: bubbles
-    that go down are no bubbles."""
+) -> Found:
+    """Make-believe cases, a quarter of them with painted leaks, and simulated leaks upside down: what goes down is no
+    bubble."""
 
     def look(seed: int, file: Path) -> None:
         leaky = seed % 4 == 0
         seen = cases.evidence_of(_make_believe_views(seed, leaky), _keeping(detector, thresholds), None)
-        cases.save(seen, file, leaky=leaky)
+        cases.save(seen, file, CaseTruth(leaky))
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
@@ -102,7 +105,7 @@ def make_believe_cases(
 
     mark = mark_of(detector)
     files = place.each("make_believe_cases", clip_count, look, mark=mark)
-    return _features(files + place.each("upside_down", down_count, look_down, mark=mark), thresholds)
+    return _found(files + place.each("upside_down", down_count, look_down, mark=mark))
 
 
 def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
@@ -121,14 +124,18 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
     return (lamps, lit), (waters, clarity)
 
 
-def _features(files: list[Path], thresholds: Thresholds) -> Features:
+def features(found: Found, thresholds: Thresholds, look: Look, seed: int) -> Features:
+    """Rows for the aggregator. Leaks that let go too few bubbles to be seen are left out: they teach nothing."""
     parts = []
-    for number, file in enumerate(files):
-        seen, leaky, silent = cases.load(file)
-        if len(seen.times) and not silent:
-            rng = np.random.default_rng([int(file.stem), 121])
-            parts.append(cases.rows_of(seen, leaky, thresholds, case=number, rng=rng))
+    for number, (seen, truth) in enumerate(found):
+        if len(seen.times) and not truth.silent:
+            rng = np.random.default_rng([seed, number, 121])
+            parts.append(cases.rows_of(seen, truth.leaky, thresholds, look, case=number, rng=rng))
     return cases.together(parts)
+
+
+def _found(files: list[Path]) -> Found:
+    return [cases.load(file) for file in files]
 
 
 def _held(recording: Recording) -> Iterator[TankView]:

@@ -19,10 +19,12 @@ import torch
 from edge_agent import durable
 from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
-from models import bubble_fit, case_fit, cases, gauges, package, select, sight_fit, stages
+from edge_agent.infer import OriginReader
+from models import bubble_fit, case_fit, gauges, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.data import Crops, SceneSource
-from models.net import BubbleNet, LampNet, WaterNet
+from models.net import BubbleNet, LampNet, OriginNet, WaterNet
+from models.origin_fit import OriginRecipe
 from models.package import Content, Nets
 from models.stages import Workplace
 
@@ -41,8 +43,11 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
+    origin_scenes: int = 800
+    """Simulated immersions that the origins net is fitted to."""
+    origins: OriginRecipe = OriginRecipe()
     case_scenes: int = 400
-    """Simulated immersions that the aggregator is fitted to."""
+    """Further ones, unknown to the origins net, that the aggregator is fitted to."""
     make_believe_cases: int = 160
     upside_down_cases: int = 60
     chosen_scenes: int = 160
@@ -57,12 +62,14 @@ class Recipe:
 RECIPES = {
     "shipped": Recipe("shipped"),
     "small": Recipe(
-        "small", bubble_scenes=150, make_believe_clips=150, bubbles=BubbleRecipe(epochs=8), case_scenes=120,
+        "small", bubble_scenes=150, make_believe_clips=150, bubbles=BubbleRecipe(epochs=8), origin_scenes=120,
+        case_scenes=120,
         make_believe_cases=40, upside_down_cases=16, chosen_scenes=60, lamp_samples=3000, gauge_scenes=100,
         sight_scenes=120,
     ),
     "quick": Recipe(
-        "quick", bubble_scenes=6, make_believe_clips=4, bubbles=BubbleRecipe(epochs=2), case_scenes=6,
+        "quick", bubble_scenes=6, make_believe_clips=4, bubbles=BubbleRecipe(epochs=2), origin_scenes=4,
+        origins=OriginRecipe(epochs=2), case_scenes=6,
         make_believe_cases=2, upside_down_cases=2, chosen_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
         sight_scenes=4,
     ),
@@ -104,13 +111,14 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     examples = crops.pictures[:: max(1, len(crops.pictures) // 16)][:16]
     detector = package.detector_bytes(bubbles, examples)
 
-    fitted = cases.together(
-        [
-            stages.simulated_cases(place, "cases", recipe.case_scenes, detector, LIMITS),
-            stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS),
-        ]
-    )
-    chosen = stages.simulated_cases(place, "chosen", recipe.chosen_scenes, detector, LIMITS)
+    origins = _origins(recipe, place, detector, log)
+    look = OriginReader(package.origins_bytes(origins))
+
+    known = stages.simulated_cases(place, "cases", recipe.case_scenes, detector, LIMITS)
+    known += stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS)
+    fitted = stages.features(known, LIMITS, look, recipe.seed)
+    held_out = stages.simulated_cases(place, "chosen", recipe.chosen_scenes, detector, LIMITS)
+    chosen = stages.features(held_out, LIMITS, look, recipe.seed)
     log(f"cases rows={len(fitted.leaky)} held_out_rows={len(chosen.leaky)}")
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
     aggregator = case_fit.calibrate(aggregator, chosen, log)
@@ -137,7 +145,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         fitted=fitted,
         examples=examples,
     )
-    bundle = package.pack(out, Nets(detector, aggregator, lamps, water), content)
+    bundle = package.pack(out, Nets(detector, origins, aggregator, lamps, water), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     log(f"bundle {out.name} sha256={bundle.sha256}")
     return bundle
@@ -160,6 +168,18 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
         net.load_state_dict(torch.load(kept, weights_only=True))
         return net.eval()
     net = bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log)
+    torch.save(net.state_dict(), kept)
+    return net
+
+
+def _origins(recipe: Recipe, place: Workplace, detector: bytes, log: Log) -> OriginNet:
+    kept = place.folder / "origins.pt"
+    if kept.exists():
+        net = OriginNet()
+        net.load_state_dict(torch.load(kept, weights_only=True))
+        return net.eval()
+    found = stages.simulated_cases(place, "origins", recipe.origin_scenes, detector, LIMITS)
+    net = origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
     torch.save(net.state_dict(), kept)
     return net
 

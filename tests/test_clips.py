@@ -26,7 +26,7 @@ def lamp(n: int) -> np.ndarray:
 
 def strongest() -> tuple[Composite, Evidence]:
     image = np.dstack([view(n).grey for n in range(3)])
-    bubbles = np.array([[30, 20, 0.9, 0, -80]], np.float32)
+    bubbles = np.array([[30, 20, 0.9, 0, -80, 4]], np.float32)
     heat = np.linspace(0, 1, 12 * 16, dtype=np.float32).reshape(12, 16)
     return Composite(image, 0.2, 1 / 15), Evidence(0.2, heat, bubbles, 0.9)
 

@@ -17,7 +17,7 @@ def crops() -> data.Crops:
 def test_crops_hold_composites_and_rows(crops):
     assert crops.pictures.shape[1:] == (3, data.CROP_PX, data.CROP_PX)
     assert crops.rows.shape[1:] == (data.MOST_ROWS, 6)
-    assert (crops.rows[..., 4] == data.BUBBLE).any()
+    assert (crops.rows[..., 4] == data.RISING).any()
 
 
 def test_something_changes_where_a_bubble_is_said_to_be(crops):
@@ -25,7 +25,7 @@ def test_something_changes_where_a_bubble_is_said_to_be(crops):
     at, beside = [], []
     for picture, rows in zip(crops.pictures.astype(float), crops.rows, strict=True):
         changed = np.minimum(np.abs(picture[1] - picture[0]), np.abs(picture[1] - picture[2]))
-        for x, y in rows[rows[:, 4] == data.BUBBLE, :2].astype(int):
+        for x, y in rows[rows[:, 4] == data.RISING, :2].astype(int):
             if 3 <= x < data.CROP_PX - 3 and 3 <= y < data.CROP_PX - 3:
                 at.append(changed[y - 3 : y + 4, x - 3 : x + 4].max())
                 beside.append(
@@ -36,7 +36,7 @@ def test_something_changes_where_a_bubble_is_said_to_be(crops):
 
 
 def test_bubbles_rise_in_their_rows(crops):
-    assert (crops.rows[crops.rows[..., 4] == data.BUBBLE][:, 3] < 0).all()
+    assert (crops.rows[crops.rows[..., 4] == data.RISING][:, 3] < 0).all()
 
 
 def test_faint_and_slow_things_are_neither_demanded_nor_forbidden():
@@ -52,7 +52,8 @@ def test_faint_and_slow_things_are_neither_demanded_nor_forbidden():
         np.float32,
     )
     rows = data.rows_of(composite, things)
-    assert [(int(row[0]), int(row[4])) for row in rows] == [(10, data.BUBBLE), (20, data.UNSURE), (40, data.OTHER)]
+    roles = {int(row[0]): int(row[4]) for row in rows}
+    assert roles == {10: data.RISING, 20: data.UNSURE, 40: data.BEAD, 50: data.ATTACHED}
     assert rows[0, 3] == pytest.approx(-200 * 0.05)
 
 

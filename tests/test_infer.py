@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edge_agent import infer
+from edge_agent.account import FEATURES
 from edge_agent.bundle import open_bundle
 from edge_agent.errors import ModelError
 from edge_agent.infer import Aggregator, Detector
 from edge_agent.inspection import shipped_bundle
 from edge_agent.lamps import LampReader, crop
-from edge_agent.origins import FEATURES
 from edge_agent.records import Composite, Frame
 from edge_agent.station import Lamp
 from edge_agent.water import WaterGauge

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edge_agent import origins
+from edge_agent.account import FEATURES, Account
 from edge_agent.bundle import Thresholds
-from edge_agent.origins import FEATURES, Account
+from edge_agent.kymograph import ORIGIN_ROWS
 from edge_agent.records import Evidence
 
 THRESHOLDS = Thresholds(
@@ -14,17 +15,23 @@ THRESHOLDS = Thresholds(
 SPEED_PX_S = 250.0
 
 
+def says_nothing(strips: np.ndarray) -> np.ndarray:
+    return np.full((len(strips), ORIGIN_ROWS), -4.0, np.float32)
+
+
 def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0) -> Account:
     """`births`: (time_s, x_px, y_px); each bubble rises to the surface at y = 30."""
-    account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS)
+    account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS, says_nothing)
     for now_s in np.arange(0, seconds, 0.1):
         rows = []
         for born_s, x, y in births:
             way = SPEED_PX_S * (now_s - born_s) * (1 if rising else -1)
             if born_s <= now_s and 30 < y - way < 430:
-                rows.append((x * scale, (y - way) * scale, 0.9, 0, (-SPEED_PX_S if rising else SPEED_PX_S) * scale))
+                rows.append(
+                    (x * scale, (y - way) * scale, 0.9, 0, (-SPEED_PX_S if rising else SPEED_PX_S) * scale, 3.0 * scale)
+                )
         account.add(
-            Evidence(now_s, np.zeros((1, 1), np.float32), np.array(rows, np.float32).reshape(-1, 5), 0.9), now_s
+            Evidence(now_s, np.zeros((1, 1), np.float32), np.array(rows, np.float32).reshape(-1, 6), 0.9), now_s
         )
     return account
 

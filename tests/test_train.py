@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 
 from calibration import scenes_for_training
+from edge_agent.account import FEATURES
 from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from edge_agent.origins import FEATURES
 from models import data, package, registry
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
 from models.cases import Features
+from models.origin_fit import OriginRecipe
 from models.retrain import read_manifest, retrain
 from models.stages import Workplace
 from models.train import Recipe, train, train_recipe
 
 TINY = Recipe(
-    "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), case_scenes=4,
+    "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
+    origins=OriginRecipe(epochs=1), case_scenes=4,
     make_believe_cases=1, upside_down_cases=1, chosen_scenes=4, lamp_samples=200, gauge_scenes=3, sight_scenes=2,
     case_steps=60,
 )  # fmt: skip

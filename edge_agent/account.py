@@ -1,0 +1,228 @@
+"""Evidence over an immersion -> the account of what rose, as features for the aggregator and in words. PURE."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edge_agent.bundle import Thresholds
+from edge_agent.emission import Window, emission, words
+from edge_agent.kymograph import NEVER, ORIGIN_ROWS, STRIPS, Kymograph
+from edge_agent.origins import LEAST_POINTS, SLOT_S, UNKNOWN_VIEW_MM, Origin, Rising, origins, rising
+from edge_agent.records import Emission, Evidence
+from edge_agent.tracks import Linker
+
+COLUMN_MM = 10.0
+APART_STRIPS = 3
+"""Strips beside the likeliest origin's that are taken to show its bubbles too."""
+MOST_ODDS = 8.0
+FARTHEST_MM = 90.0
+LATE_S = 2.5
+"""Beyond this, trapped air has gone."""
+
+OF_BEST = (
+    "late_births",
+    "late_slots",
+    "late_slots_share",
+    "births_after_2.5_s",
+    "births_second_half",
+    "second_half_share",
+    "regularity",
+    "track_score",
+    "rise_speed",
+    "rise",
+    "highest_rise",
+    "straightness",
+)
+"""Features of the most persistent origin."""
+FEATURES = (
+    *OF_BEST,
+    "late_rising_tracks",
+    "late_origins",
+    "share_of_best_origin",
+    "next_origin_slots",
+    "late_seconds",
+    "late_bubbles_per_composite",
+    "stir",
+    "rising_share",
+    "column_slots",
+    "column_share",
+    "early_rising_tracks",
+    "mean_birth_time",
+    "spread_x",
+    "surprise",
+    "origin_odds",
+    "next_origin_odds",
+    "origin_distance",
+)
+"""Names of the features, in order; docs/models.md says what each is."""
+
+
+class Account:
+    """Adds up the evidence of one case."""
+
+    def __init__(
+        self,
+        px_per_mm: float | None,
+        view_size_px: tuple[int, int],
+        thresholds: Thresholds,
+        look: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        """`look`: what says of kymographs where bubbles rise from, as in `kymograph.Kymograph`."""
+        self._view_size_px = view_size_px
+        self._kymograph = Kymograph(look)
+        self._has_scale = px_per_mm is not None
+        self._mm_per_px = 1 / px_per_mm if px_per_mm else UNKNOWN_VIEW_MM / view_size_px[1]
+        self._settle_s = thresholds.settle_s
+        self._linker = Linker()
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self._late = 0
+        self._late_s = 0.0
+        self._bubbles = 0
+        self._stir = 0.0
+        self._columns: dict[int, set[int]] = {}
+        self._found: tuple[Rising, list[Origin]] | None = None
+        """What all that was added comes to; made when it is asked for."""
+
+    def add(self, evidence: Evidence, since_immersion_s: float) -> None:
+        """Takes the evidence of one composite; composites come in order of time."""
+        self._found = None
+        if self._first_s is None:
+            self._first_s = since_immersion_s
+        passed_s, self._last_s = max(0.0, since_immersion_s - self._last_s), since_immersion_s
+        self._linker.add(evidence, since_immersion_s)
+        self._kymograph.add(evidence.heat, since_immersion_s)
+        if since_immersion_s < self._settle_s:
+            return
+        self._late += 1
+        self._late_s += min(passed_s, SLOT_S)
+        self._bubbles += len(evidence.bubbles)
+        self._stir += evidence.stir
+        slot = int(since_immersion_s / SLOT_S)
+        for x_px in evidence.bubbles[evidence.bubbles[:, 4] < 0, 0].tolist():
+            self._columns.setdefault(int(x_px * self._mm_per_px / COLUMN_MM), set()).add(slot)
+
+    @property
+    def late_s(self) -> float:
+        """Seconds that were watched after the settling time."""
+        return self._late_s
+
+    def origins(self) -> list[Origin]:
+        """Places that bubbles rose from after the settling time, the most persistent first."""
+        return self._seen()[1]
+
+    def best_origin(self) -> tuple[float, float] | None:
+        """Tank view pixels of the most persistent origin; None where nothing rose."""
+        places = self.origins()
+        return (places[0].x_px, places[0].y_px) if places else None
+
+    def emission(self) -> Emission | None:
+        """What rises from the most persistent origin; None where nothing rose or the scale is not known."""
+        found, places = self._seen()
+        if not places or not self._has_scale or not self._late_s:
+            return None
+        return emission(self._linker.tracks(), found, places[0], self._watched())
+
+    def words(self) -> str:
+        """What was seen, for a person."""
+        places = self.origins()
+        if not places or not places[0].births_s:
+            return f"no bubble rose in {self._late_s:.1f} s after the water had settled"
+        best, count = places[0], len(places[0].births_s)
+        if best.slots < 2:
+            others = f", from {len(places)} places" if len(places) > 1 else ""
+            return f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{others}"
+        told = self.emission()
+        return f"bubbles rise from one point: {count} in {self._late_s:.1f} s" + (f", {words(told)}" if told else "")
+
+    def features(self) -> np.ndarray:
+        """(len(FEATURES),) float32 for the aggregator."""
+        found, places = self._seen()
+        values = {
+            **self._of_best(found, places[0] if places else None),
+            **self._of_all(found, places),
+            **self._of_kymograph(places[0] if places else None),
+            "late_seconds": np.log1p(self._late_s),
+            "late_bubbles_per_composite": np.log1p(self._bubbles / max(1, self._late)),
+            "stir": self._stir / max(1, self._late),
+        }
+        return np.array([values[name] for name in FEATURES], np.float32)
+
+    def _seen(self) -> tuple[Rising, list[Origin]]:
+        if self._found is None:
+            found = rising(self._linker.tracks(), self._mm_per_px)
+            self._found = found, origins(found, self._settle_s, self._mm_per_px)
+        return self._found
+
+    def _watched(self) -> Window:
+        return Window(self._settle_s, self._late_s, self._late, self._mm_per_px)
+
+    def _of_best(self, found: Rising, best: Origin | None) -> dict[str, float]:
+        if best is None:
+            return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0)
+        births, members = np.array(best.births_s), np.array(best.members)
+        middle_s = (self._settle_s + self._last_s) / 2
+        second_half = int((births >= middle_s).sum())
+        return {
+            "late_births": np.log1p(len(births)),
+            "late_slots": np.log1p(best.slots),
+            "late_slots_share": best.slots / self._slots(),
+            "births_after_2.5_s": np.log1p((births >= LATE_S).sum()),
+            "births_second_half": np.log1p(second_half),
+            "second_half_share": second_half / len(births),
+            "regularity": _regularity(births),
+            "track_score": float(found.score[members].mean()),
+            "rise_speed": float(np.median(found.speed_mm_s[members])) / 200,
+            "rise": float(np.median(found.rise_mm[members])) / 100,
+            "highest_rise": float(found.rise_mm[members].max()) / 100,
+            "straightness": float(found.straight[members].mean()),
+            "mean_birth_time": float((births.mean() - self._settle_s) / max(0.1, self._last_s - self._settle_s)),
+            "spread_x": float(np.std(found.birth_x_px[members]) * self._mm_per_px) / 10,
+        }
+
+    def _of_all(self, found: Rising, places: list[Origin]) -> dict[str, float]:
+        late = int((found.birth_s >= self._settle_s).sum())
+        best = len(places[0].births_s) if places else 0
+        persistent = max((len(slots) for slots in self._columns.values()), default=0)
+        tracks = sum(len(track.points) >= LEAST_POINTS for track in self._linker.tracks())
+        elsewhere = (late - best + 1) / (len(places) + 4)
+        return {
+            "late_rising_tracks": np.log1p(late),
+            "late_origins": np.log1p(len(places)),
+            "share_of_best_origin": best / max(1, late),
+            "next_origin_slots": np.log1p(places[1].slots) if len(places) > 1 else 0.0,
+            "rising_share": len(found.birth_s) / max(1, tracks),
+            "column_slots": np.log1p(persistent),
+            "column_share": persistent / self._slots(),
+            "early_rising_tracks": np.log1p(len(found.birth_s) - late),
+            # Poisson log-likelihood ratio of the best origin's births against those of the places around it.
+            "surprise": np.log1p(max(0.0, best * np.log(max(best, 1) / elsewhere) - best + elsewhere)),
+        }
+
+    def _of_kymograph(self, best: Origin | None) -> dict[str, float]:
+        odds = np.clip(self._kymograph.origins(), NEVER, MOST_ODDS)
+        row, strip = np.unravel_index(int(odds.argmax()), odds.shape)
+        elsewhere = odds.copy()
+        elsewhere[:, max(0, int(strip) - APART_STRIPS) : int(strip) + APART_STRIPS + 1] = NEVER
+        width, height = self._view_size_px
+        place = np.array([(strip + 0.5) * width / STRIPS, (row + 0.5) * height / ORIGIN_ROWS])
+        distance_mm = FARTHEST_MM
+        if best is not None:
+            distance_mm = float(np.hypot(*(place - (best.x_px, best.y_px)))) * self._mm_per_px
+        return {
+            "origin_odds": float(odds.max()) / 4,
+            "next_origin_odds": float(elsewhere.max()) / 4,
+            "origin_distance": min(distance_mm, FARTHEST_MM) / 30,
+        }
+
+    def _slots(self) -> int:
+        """Time slots that were watched after settling, at least one."""
+        return max(1, round(self._late_s / SLOT_S))
+
+
+def _regularity(births_s: np.ndarray) -> float:
+    """1 = a clock, 0.5 = chance (Poisson), 0 where fewer than three births tell nothing."""
+    if len(births_s) < 3:
+        return 0.0
+    gaps = np.diff(births_s)
+    return float(1 / (1 + gaps.std() / max(1e-6, gaps.mean())))

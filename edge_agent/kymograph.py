@@ -1,0 +1,84 @@
+"""Heat maps over time -> kymographs: how each upright strip of the tank view glowed, height against time. PURE.
+
+A rising bubble is a slanted line in a kymograph, a leak a row of such lines that all begin at one height.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+ROWS, STRIPS = 60, 40
+"""Cells of a tank view of whatever size: heights from the top, and strips from the left."""
+ORIGIN_ROWS = 30
+"""Heights at which an origin is looked for."""
+STEP_S = 0.1
+STEPS = 128
+"""Steps of one window; a longer watch is several windows."""
+DARK = 0.08
+"""A strip that never glowed more holds no bubbles, and no net need look at it."""
+WATCHED, GLOW, LEFT, RIGHT, CLOCK = range(5)
+"""Planes of a strip's picture: 1 where it was watched, its glow, its neighbours' glow, time since immersion."""
+CLOCK_S = 4.0
+"""Time constant with which the clock's plane goes from 0 to 1."""
+
+
+class Kymograph:
+    """Collects the heat of one case and has each window looked at when it is full, and the last one when asked."""
+
+    def __init__(self, look: Callable[[np.ndarray], np.ndarray]) -> None:
+        """`look`: (n, 5, STEPS, ROWS) float32 pictures of strips -> (n, ORIGIN_ROWS) log odds of origins."""
+        self._look = look
+        self._glow = np.zeros((STEPS, ROWS, STRIPS), np.uint8)
+        self._watched = np.zeros(STEPS, bool)
+        self._window = 0
+        self._best = np.full((ORIGIN_ROWS, STRIPS), NEVER, np.float32)
+
+    def add(self, heat: np.ndarray, since_s: float) -> None:
+        """`heat`: (h, w) 0..1, at a time that is not before the last."""
+        step = int(since_s / STEP_S)
+        if step < self._window * STEPS:
+            return
+        while step >= (self._window + 1) * STEPS:
+            self._best = self.origins()
+            self._glow[:], self._watched[:] = 0, False
+            self._window = max(self._window + 1, step // STEPS)
+        here = step - self._window * STEPS
+        self._glow[here] = np.maximum(self._glow[here], cells(heat))
+        self._watched[here] = True
+
+    def origins(self) -> np.ndarray:
+        """(ORIGIN_ROWS, STRIPS) float32, the highest log odds of each cell in any window; NEVER where no net looked."""
+        best = self._best.copy()
+        chosen, pictures = strips(self._glow, self._watched, self._window * STEPS * STEP_S)
+        if len(chosen):
+            best[:, chosen] = np.maximum(best[:, chosen], self._look(pictures).T)
+        return best
+
+
+NEVER = -8.0
+"""Log odds of a strip that never glowed."""
+
+
+def cells(heat: np.ndarray) -> np.ndarray:
+    """(h, w) 0..1 -> (ROWS, STRIPS) uint8, the highest of each cell."""
+    height, width = heat.shape
+    rows = np.arange(ROWS) * height // ROWS
+    columns = np.arange(STRIPS) * width // STRIPS
+    highest = np.maximum.reduceat(np.maximum.reduceat(heat, rows, axis=0), columns, axis=1)
+    return np.rint(np.clip(highest, 0, 1) * 255).astype(np.uint8)
+
+
+def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the strips that glowed, (n, 5, STEPS, ROWS) float32 their pictures.
+
+    `glow`: (STEPS, ROWS, STRIPS) uint8; `watched`: (STEPS,) bool; `began_s`: time since immersion at the first step.
+    """
+    chosen = np.flatnonzero(glow.max(axis=(0, 1)) > DARK * 255)
+    share = np.pad(glow.astype(np.float32) / 255, ((0, 0), (0, 0), (1, 1))).transpose(2, 0, 1)
+    pictures = np.empty((len(chosen), 5, *glow.shape[:2]), np.float32)
+    pictures[:, WATCHED] = watched[:, None]
+    for plane, beside in ((GLOW, 1), (LEFT, 0), (RIGHT, 2)):
+        pictures[:, plane] = share[chosen + beside]
+    clock = 1 - np.exp(-(began_s + STEP_S * np.arange(glow.shape[0])) / CLOCK_S)
+    pictures[:, CLOCK] = clock[:, None]
+    return chosen, pictures

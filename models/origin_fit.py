@@ -1,0 +1,167 @@
+"""Cases' kymographs with the true origins of their bubbles -> a fitted OriginNet.
+
+Each step shows a part of each case: from a moment a little wrong, to an end of chance, mirrored or not, sometimes with
+a tight unit's bubbles on top. A leak counts from its second birth in that part on; with one, nobody insists on a thing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STEP_S, STEPS, STRIPS, strips
+from models.cases import CaseEvidence, CaseTruth
+from models.net import OriginNet
+
+Log = Callable[[str], None]
+NEAR_ROWS, NEAR_STRIPS = 1, 1
+"""Cells around the true one of which any may be the net's answer."""
+SEEN_ABOVE = 0.3
+"""A bubble glows at least so much where it is seen."""
+LEAST_SEEN_STEPS = 3
+QUIET_WEIGHT = 0.3
+"""Of a strip that must stay quiet, beside an origin that must be found."""
+PLACE_WEIGHT = 0.3
+LATENESS_S = 0.5
+"""A bubble shows this long after its birth for certain."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kymographs:
+    """`glow`: (n, STEPS, ROWS, STRIPS) uint8; `watched`: (n, STEPS) bool; `truths`: what each case is."""
+
+    glow: np.ndarray
+    watched: np.ndarray
+    truths: list[CaseTruth]
+
+
+@dataclass(frozen=True, slots=True)
+class OriginRecipe:
+    """How the net is fitted."""
+
+    epochs: int = 24
+    batch: int = 4
+    """Cases; each gives some ten strips."""
+    rate: float = 3e-3
+    decay: float = 1e-3
+    mixed_share: float = 0.3
+    whole_share: float = 0.3
+    """Of the views of a case that show it to its end."""
+
+
+def kymographs(found: list[tuple[CaseEvidence, CaseTruth]]) -> Kymographs:
+    """The first window of each case."""
+    glow = np.zeros((len(found), STEPS, ROWS, STRIPS), np.uint8)
+    watched = np.zeros((len(found), STEPS), bool)
+    for number, (evidence, _) in enumerate(found):
+        step = (evidence.times[:, 0] / STEP_S).astype(int)
+        inside = (step >= 0) & (step < STEPS)
+        np.maximum.at(glow[number], step[inside], evidence.glow[inside])
+        watched[number, step[inside]] = True
+    return Kymographs(glow, watched, [truth for _, truth in found])
+
+
+def fit(seen: Kymographs, recipe: OriginRecipe, seed: int, settle_s: float, log: Log) -> OriginNet:
+    """An OriginNet; births before `settle_s` count as trapped air's."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 171])
+    net = OriginNet()
+    count = len(seen.truths)
+    batches = max(1, count // recipe.batch)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=recipe.epochs * batches)
+    began_s = time.monotonic()
+    for epoch in range(recipe.epochs):
+        losses = []
+        for chosen in np.array_split(rng.permutation(count), batches):
+            loss = torch.stack([_loss(net, *_part(seen, int(one), recipe, settle_s, rng)) for one in chosen]).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        if (epoch + 1) % 5 == 0:
+            log(
+                f"origins epoch={epoch + 1}/{recipe.epochs} loss={np.mean(losses):.4f} "
+                f"seconds={time.monotonic() - began_s:.0f}"
+            )
+    return net.eval()
+
+
+def _part(
+    seen: Kymographs, number: int, recipe: OriginRecipe, settle_s: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(strips' numbers, their pictures, where an origin is, where nobody insists); the last two as of `_wanted`."""
+    truth = seen.truths[number]
+    shift = int(rng.integers(-2, 4))
+    last = int(np.flatnonzero(seen.watched[number]).max(initial=0))
+    end = last if rng.random() < recipe.whole_share else int(rng.integers(min(12, last), last + 1))
+    glow, watched = seen.glow[number].copy(), seen.watched[number].copy()
+    births = truth.births.copy()
+    tight = [other for other, one in enumerate(seen.truths) if not one.leaky]
+    if tight and rng.random() < recipe.mixed_share:
+        other = seen.glow[int(rng.choice(tight))]
+        glow = np.maximum(glow, other if rng.random() < 0.5 else other[:, :, ::-1])
+    glow[end + 1 :], watched[end + 1 :] = 0, False
+    glow, watched = _later(glow, shift), _later(watched, shift)
+    births[:, 0] -= shift * STEP_S
+    if rng.random() < 0.5:
+        glow, births[:, 1] = glow[:, :, ::-1], 1 - births[:, 1]
+    glow[~watched] = 0
+    wanted, open_ = _wanted(births, glow, settle_s, (end - shift) * STEP_S)
+    return *strips(glow, watched, 0.0), wanted, open_
+
+
+def _later(values: np.ndarray, shift: int) -> np.ndarray:
+    """The same as if immersion had been taken to be `shift` steps later."""
+    moved = np.roll(values, -shift, axis=0)
+    if shift > 0:
+        moved[-shift:] = 0
+    elif shift < 0:
+        moved[:-shift] = 0
+    return moved
+
+
+def _wanted(births: np.ndarray, glow: np.ndarray, settle_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(ORIGIN_ROWS, STRIPS) bool: cells of which one is the origin; cells of which nothing is asked."""
+    wanted, undecided = np.zeros((2, ORIGIN_ROWS, STRIPS), bool)
+    for place in np.unique(births[:, 1:], axis=0):
+        at_s = births[(births[:, 1:] == place).all(1), 0]
+        told = int(((at_s >= settle_s) & (at_s < end_s - LATENESS_S)).sum())
+        strip, row = (np.clip(place, 0, 0.999) * (STRIPS, ORIGIN_ROWS)).astype(int).tolist()
+        around = slice(max(0, row - NEAR_ROWS), row + NEAR_ROWS + 1), slice(max(0, strip - NEAR_STRIPS), strip + 2)
+        # Its bubbles rise, and sway into the strips beside.
+        column = slice(0, row + NEAR_ROWS + 3), slice(max(0, strip - 3), strip + 4)
+        undecided[column] = True
+        if told >= 2 and _is_seen(glow, row, strip, settle_s):
+            wanted[around] = True
+    return wanted, undecided & ~wanted
+
+
+def _is_seen(glow: np.ndarray, row: int, strip: int, settle_s: float) -> bool:
+    """Whether bubbles above the origin glow now and then: what the detector cannot see nobody can learn."""
+    fine = row * ROWS // ORIGIN_ROWS
+    above = glow[int(settle_s / STEP_S) :, max(0, fine - 14) : fine + 2, max(0, strip - 1) : strip + 2]
+    return int((above.reshape(len(above), -1).max(1, initial=0) > SEEN_ABOVE * 255).sum()) >= LEAST_SEEN_STEPS
+
+
+def _loss(
+    net: OriginNet, chosen: np.ndarray, pictures: np.ndarray, wanted: np.ndarray, undecided: np.ndarray
+) -> torch.Tensor:
+    """One of the wanted cells must say yes, all others no: each strip's boldest answer counts."""
+    if not len(chosen):
+        return next(net.parameters()).sum() * 0
+    said = net(torch.from_numpy(pictures)).T
+    wanted_here, open_here = torch.from_numpy(wanted[:, chosen]), torch.from_numpy(undecided[:, chosen])
+    loss = said.sum() * 0
+    if wanted_here.any():
+        right = said[wanted_here]
+        # Sure that it leaks, and sure where: of all cells that its bubbles pass, the lowest are meant.
+        passed = said[wanted_here | open_here].logsumexp(0)
+        loss = loss + functional.softplus(-right.max()) + PLACE_WEIGHT * (passed - right.logsumexp(0))
+    quiet = said.masked_fill(wanted_here | open_here, -20.0).amax(0)
+    return loss + functional.softplus(quiet).sum() * QUIET_WEIGHT
