@@ -11,7 +11,7 @@ from edge_agent.errors import ModelError
 # fmt: off
 OPERATORS = frozenset({
     "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool",
-    "Identity", "MatMul", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Split", "Squeeze",
+    "Identity", "MatMul", "MaxPool", "Mul", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Split", "Squeeze",
     "Sub", "Tanh", "Transpose", "Unsqueeze",
 })
 # fmt: on
