@@ -31,6 +31,12 @@ def test_a_glow_lies_in_its_cell_whatever_the_size_of_the_map():
         assert abs(row - ROWS // 2) <= ROWS // size[0] + 1 and abs(strip - STRIPS // 4) <= STRIPS // size[1] + 1
 
 
+def test_both_ways_of_finding_the_highest_agree():
+    heat = np.random.default_rng(1).random((120, 160), np.float32)
+    blocks = np.rint(heat.reshape(60, 2, 40, 4).max(axis=(1, 3)) * 255)
+    assert np.array_equal(kymograph.cells(heat), blocks)
+
+
 def test_cells_of_cells_are_the_same():
     seen = kymograph.cells(np.random.default_rng(0).random((120, 160), np.float32))
     assert np.array_equal(kymograph.cells(seen.astype(np.float32) / 255), seen)
