@@ -57,13 +57,13 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
         for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
             chosen = np.sort(order[first : first + recipe.batch])
             pictures, rows = changed(crops.pictures[chosen], crops.rows[chosen], rng)
-            loss = _loss(net.raw(pictures), rows, recipe)
+            total = loss(net.raw(pictures), rows, recipe)
             optimiser.zero_grad(set_to_none=True)
-            loss.sum().backward()
+            total.sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             schedule.step()
-            losses.append(loss.detach())
+            losses.append(total.detach())
         rising, classes, offset, velocity, size = torch.stack(losses).mean(0).tolist()
         log(
             f"detector epoch={epoch + 1}/{recipe.epochs} rising={rising:.3f} classes={classes:.3f} offset={offset:.3f} "
@@ -73,7 +73,10 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
 
 
 def changed(pictures: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, 3, h, w) float32 pictures in grey levels and their rows, after mirroring, turning, zoom, light and shake."""
+    """(n, 3, h, w) float32 pictures in grey levels and their rows, after mirroring, turning, zoom, light and shake.
+
+    Planes beyond the three frames (a running median, in comparisons of inputs) go along, without noise.
+    """
     images, marks = torch.from_numpy(pictures).clone(), torch.from_numpy(rows).clone()
     images, marks = _mirrored(images, marks, rng)
     images, marks = _turned(images, marks, rng)
@@ -105,7 +108,7 @@ def _stamp(maps: torch.Tensor, plane: torch.Tensor, rows: torch.Tensor) -> None:
     maps.view(-1).scatter_reduce_(0, flat[inside], blob[inside], "amax")
 
 
-def _loss(maps: torch.Tensor, rows: torch.Tensor, recipe: BubbleRecipe) -> torch.Tensor:
+def loss(maps: torch.Tensor, rows: torch.Tensor, recipe: BubbleRecipe) -> torch.Tensor:
     """(5,): rising, the other classes, offset, velocity, size."""
     wanted, doubt = targets(rows)
     found = (rows[..., 4] == RISING).sum().clamp(min=1)
@@ -159,7 +162,7 @@ def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) 
     """Upside down, backwards in time, or in no order: a bubble that goes down or jumps is something else."""
     over, back = (torch.from_numpy(rng.random(len(images)) < 0.12) for _ in range(2))
     images[over] = images[over].flip(2)
-    images[back] = images[back].flip(1)
+    images[back, :3] = images[back, :3].flip(1)
     rows[over, :, 1] = CROP_PX - rows[over, :, 1]
     rows[over, :, 3] *= -1
     rows[back, :, 2:4] *= -1
@@ -170,7 +173,7 @@ def _turned(images: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator) 
     rows[..., 4] = torch.where(falls, float(BEAD), torch.where(climbs, float(UNSURE), kind))
     for chosen in (rng.random(len(images)) < 0.1).nonzero()[0].tolist():
         order = list(JUMPS[int(rng.integers(len(JUMPS)))])
-        images[chosen] = images[chosen][order]
+        images[chosen, :3] = images[chosen][order]
         # What is now in the middle was a step earlier or later, or where it is.
         rows[chosen, :, :2] += (order[1] - 1) * rows[chosen, :, 2:4]
         moving = (rows[chosen, :, 4] == RISING) | (rows[chosen, :, 4] == BEAD) | (rows[chosen, :, 4] == SPECK)
@@ -220,8 +223,8 @@ def _lit(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     offset = mean * (1 - gain) + drawn(-25, 25)
     inverted = drawn(0, 1) < 0.3
     gain, offset = torch.where(inverted, -gain, gain), torch.where(inverted, 255 - offset, offset)
-    flicker = 1 + drawn(-0.025, 0.025, (count, 3, 1, 1)) * (drawn(0, 1) < 0.5)
+    flicker = 1 + drawn(-0.025, 0.025, (count, images.shape[1], 1, 1)) * (drawn(0, 1) < 0.5)
     images = images * (gain * flicker) + offset * flicker
     noisy = torch.from_numpy(rng.random(count) < 0.3)
-    images[noisy] += torch.randn_like(images[noisy]) * drawn(0, 2.5)[noisy]
+    images[noisy, :3] += torch.randn_like(images[noisy, :3]) * drawn(0, 2.5)[noisy]
     return images.clamp(0, 255).contiguous(memory_format=torch.channels_last)

@@ -39,7 +39,10 @@ class BubbleNet(nn.Module):
         """The maps before the probabilities are squashed."""
         oldest, middle, newest = composites.float().split(1, dim=1)
         moved = torch.cat([middle - oldest, newest - middle], dim=1).clamp(-CLIP_LEVELS, CLIP_LEVELS)
-        seen = torch.cat([moved, middle - 128.0], dim=1)
+        return self.maps_of(torch.cat([moved, middle - 128.0], dim=1))
+
+    def maps_of(self, seen: torch.Tensor) -> torch.Tensor:
+        """(n, 3, h, w) of whatever the net is to see; the third channel reaches it without its local mean."""
         features = functional.relu(functional.conv2d(seen, self._stem_weight(), self.stem.bias, STRIDE, 2))
         features = functional.relu(self.near(features))
         features = functional.relu(self.wide(features))
