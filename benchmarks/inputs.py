@@ -1,0 +1,257 @@
+"""`bench inputs`: what should the detector see? Kinds of input on the same budget, judged on unseen scenes.
+
+The same net, crops, epochs and seeds for each kind. Judged by recall at one false detection a 640x480 view, on twin scenes of other seeds, and by detections a
+composite on real clips where a folder of them is named by TANKWATCH_REAL_DATA. The table goes to docs/experiments.md.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from calibration import scenes_for_training
+from models import bubble_fit, data
+from models.data import CROP_PX, RISING, UNSURE
+from models.net import CLIP_LEVELS, BubbleNet
+
+FALSE_A_VIEW = 1.0
+CROPS_A_VIEW = 640 * 480 / CROP_PX**2
+NEAR_PX = 6.0
+SIZES_PX = ((0.0, 3.0), (3.0, 5.0), (5.0, 99.0))
+MEDIAN_EVERY_S = 0.1
+FIRST_TEST_SEED = 77_000_000
+CLIPS = {
+    "boiling upright": ("bubbles-boiling-silhouette/*.mp4", False),
+    "boiling upside down": ("bubbles-boiling-silhouette/*.mp4", True),
+    "aquarium": ("nobubbles-aquarium-fish/*.mp4", False),
+    "beads": ("nobubbles-beads-in-water/*.mov", False),
+    "conveyor": ("industrial-bottles-conveyor/*.mp4", False),
+}
+Picture = torch.Tensor
+"""(n, 4, h, w) float32 grey levels: oldest, middle, newest, running median."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Set:
+    """`pictures`: (n, 4, 128, 128) uint8; `rows`: (n, 40, 6) as of data.Crops."""
+
+    pictures: np.ndarray
+    rows: np.ndarray
+
+
+def _single(p: Picture) -> Picture:
+    return torch.cat([torch.zeros_like(p[:, :2]), p[:, 1:2] - 128], 1)
+
+
+def _composite(p: Picture) -> Picture:
+    return (p[:, :3] - 128) / 4
+
+
+def _differences(p: Picture, clip: float = CLIP_LEVELS) -> Picture:
+    moved = torch.cat([p[:, 1:2] - p[:, :1], p[:, 2:3] - p[:, 1:2]], 1).clamp(-clip, clip) * (CLIP_LEVELS / clip)
+    return torch.cat([moved, torch.zeros_like(moved[:, :1])], 1)
+
+
+def _shipped(p: Picture) -> Picture:
+    return torch.cat([_differences(p)[:, :2], p[:, 1:2] - 128], 1)
+
+
+def _median(p: Picture) -> Picture:
+    return (p[:, :3] - p[:, 3:]).clamp(-CLIP_LEVELS, CLIP_LEVELS)
+
+
+def _local_mean(p: Picture) -> Picture:
+    mean = torch.nn.functional.avg_pool2d(p[:, :3], 15, 1, 7, count_include_pad=False)
+    return (p[:, :3] - mean).clamp(-CLIP_LEVELS, CLIP_LEVELS)
+
+
+INPUTS: dict[str, Callable[[Picture], Picture]] = {
+    "single frame": _single,
+    "composite, plain": _composite,
+    "composite less its local mean, gain 8": _local_mean,
+    "composite less the running median, gain 8": _median,
+    "differences, gain 8": _differences,
+    "differences, gain 16": lambda p: _differences(p, CLIP_LEVELS / 2),
+    "differences, gain 4": lambda p: _differences(p, CLIP_LEVELS * 2),
+    "differences and middle frame (shipped)": _shipped,
+}
+
+
+def run(argv: list[str]) -> int:
+    """Prints a row for each kind of input and seed, resumable with --out."""
+    options = _arguments().parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    out = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    known = _gathered(out / "train.npz", range(options.scenes))
+    judged = _gathered(out / "test.npz", range(FIRST_TEST_SEED, FIRST_TEST_SEED + options.scenes // 3 + 1))
+    rows_file = out / "rows.jsonl"
+    done = (
+        {line["key"] for line in map(json.loads, rows_file.read_text().splitlines())} if rows_file.exists() else set()
+    )
+    for seed in range(1, options.seeds + 1):
+        for name, see in INPUTS.items():
+            if f"{name}/{seed}" in done:
+                continue
+            began_s = time.process_time()
+            net = _fitted(known, see, options.epochs, seed)
+            row = {"key": f"{name}/{seed}", "input": name, "seed": seed, **_judged(net, see, judged), **_real(net, see)}
+            row["cpu_s"] = round(time.process_time() - began_s)
+            with rows_file.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), file=sys.stdout if options.json else sys.stderr, flush=True)
+    if not options.json:
+        print(_table([json.loads(line) for line in rows_file.read_text().splitlines()]))
+    return 0
+
+
+def _gathered(file: Path, seeds: range) -> Set:
+    """Crops of scenes, kept in `file`."""
+    if not file.exists():
+        parts = [crop for seed in seeds for crop in _crops(seed)]
+        pictures, rows = (np.array(column) for column in zip(*parts, strict=True))
+        np.savez(file.with_suffix(".part.npz"), pictures=pictures, rows=rows)
+        file.with_suffix(".part.npz").replace(file)
+    kept = np.load(file)
+    return Set(kept["pictures"], kept["rows"])
+
+
+def _crops(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng([seed, 181])
+    recording = scenes_for_training.recording(seed, "bubbles")
+    medians: dict[float, np.ndarray] = {}
+
+    def followed() -> Iterator:
+        median = None
+        for view, things, truth in data.views(recording):
+            grey = view.grey.astype(np.int16)
+            median = grey if median is None else median + np.sign(grey - median)
+            medians[view.monotonic_s] = median.astype(np.uint8)
+            yield view, things, truth
+
+    for composite, things in data.composites(followed()):
+        if composite.monotonic_s < 1.0 or rng.random() > 0.3:
+            continue
+        planes = np.dstack([composite.image, medians[composite.monotonic_s]])
+        rows = data.rows_of(composite, things)
+        for _ in range(4):
+            yield data.crop(planes, rows, rng)
+
+
+def _fitted(known: Set, see: Callable[[Picture], Picture], epochs: int, seed: int) -> BubbleNet:
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 182])
+    recipe, net = bubble_fit.BubbleRecipe(epochs=epochs), BubbleNet()
+    steps = epochs * (len(known.pictures) // recipe.batch)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps), pct_start=0.15)
+    for _ in range(epochs):
+        order = rng.permutation(len(known.pictures))
+        for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
+            chosen = order[first : first + recipe.batch]
+            pictures, rows = bubble_fit.changed(known.pictures[chosen], known.rows[chosen], rng)
+            loss = bubble_fit.loss(net.maps_of(see(pictures)), rows, recipe).sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+    return net.eval()
+
+
+def _heat(net: BubbleNet, see: Callable[[Picture], Picture], pictures: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return net.maps_of(see(torch.from_numpy(pictures).float()))[:, 0].sigmoid().numpy()
+
+
+def _judged(net: BubbleNet, see: Callable[[Picture], Picture], judged: Set) -> dict[str, float]:
+    """Recall by size at FALSE_A_VIEW, and the limit that gives it."""
+    hits, alarms = [], []
+    for first in range(0, len(judged.pictures), 64):
+        part = slice(first, first + 64)
+        for heat, rows in zip(_heat(net, see, judged.pictures[part]), judged.rows[part], strict=True):
+            found, false = _matched(heat, rows)
+            hits += found
+            alarms += false
+    allowed = int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW)
+    limit = sorted(alarms, reverse=True)[allowed] if len(alarms) > allowed else 0.05
+    sizes, scores = np.array(hits).T
+    shares = {"recall": float((scores > limit).mean()), "limit": float(limit)}
+    for low, high in SIZES_PX:
+        inside = (sizes >= low) & (sizes < high)
+        shares[f"recall {low:g}-{high:g} px"] = float((scores[inside] > limit).mean())
+    return {name: round(value, 4) for name, value in shares.items()}
+
+
+def _matched(heat: np.ndarray, rows: np.ndarray) -> tuple[list[tuple[float, float]], list[float]]:
+    """((diameter, best score near it) of each bubble, scores of the peaks that are near none)."""
+    peaks = np.argwhere((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > 0.05))
+    places, scores = (peaks[:, ::-1] + 0.5) * 4, heat[tuple(peaks.T)]
+    inside = ((rows[:, :2] > 4) & (rows[:, :2] < CROP_PX - 4)).all(1)
+    excused = rows[(rows[:, 4] == RISING) | (rows[:, 4] == UNSURE)]
+    off = np.hypot(*(places[:, None] - rows[None, :, :2]).transpose(2, 0, 1))
+    off_excused = np.hypot(*(places[:, None] - excused[None, :, :2]).transpose(2, 0, 1))
+    hits = [
+        (float(rows[row, 5]), float(scores[off[:, row] < NEAR_PX].max(initial=0)))
+        for row in np.flatnonzero(inside & (rows[:, 4] == RISING))
+    ]
+    reach = NEAR_PX + excused[:, 5] / 2
+    return hits, scores[~(off_excused < reach).any(1)].tolist()
+
+
+def _real(net: BubbleNet, see: Callable[[Picture], Picture]) -> dict[str, float]:
+    """Detections a composite over 0.4 on real clips, every third frame of the first 150."""
+    folder = os.environ.get("TANKWATCH_REAL_DATA")
+    if not folder:
+        return {}
+    return {name: round(_detections(net, see, sorted(Path(folder).glob(where))[0], over), 2)
+            for name, (where, over) in CLIPS.items()}  # fmt: skip
+
+
+def _detections(net: BubbleNet, see: Callable[[Picture], Picture], path: Path, over: bool) -> float:
+    capture, greys = cv2.VideoCapture(str(path)), []
+    while len(greys) < 150 and (read := capture.read())[0]:
+        grey = cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY)
+        greys.append(grey[::-1] if over else grey)
+    height, width = (side // 4 * 4 for side in greys[0].shape)
+    median = np.median(greys[::5], axis=0)
+    counts = []
+    for first in range(0, len(greys) - 2, 9):
+        planes = np.stack([*greys[first : first + 3], median])[None, :, :height, :width].astype(np.float32)
+        heat = _heat(net, see, planes)[0]
+        counts.append(int(((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > 0.4)).sum()))
+    return float(np.mean(counts))
+
+
+def _table(rows: list[dict]) -> str:
+    """Means and spreads over seeds, Markdown."""
+    columns = [name for name in rows[0] if name not in ("key", "input", "seed", "limit", "cpu_s")]
+    lines = ["| input | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in dict.fromkeys(row["input"] for row in rows):
+        values = np.array([[row[column] for column in columns] for row in rows if row["input"] == name])
+        told = " | ".join(
+            f"{mean:.3g} ± {spread:.2g}" for mean, spread in zip(values.mean(0), values.std(0), strict=True)
+        )
+        lines.append(f"| {name} | {told} |")
+    return "\n".join(lines)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tankwatch bench inputs", description="What the detector should see.")
+    parser.add_argument("--scenes", type=int, default=90)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/inputs"), help="results; an interrupted run goes on there"
+    )
+    parser.add_argument("--json", action="store_true")
+    return parser
