@@ -20,7 +20,7 @@ Purpose = Literal["bubbles", "cases", "water", "sight"]
 FPS: dict[Purpose, tuple[float, ...]] = {
     "bubbles": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0),
     # Whole cases are long, and what a composite shows does not depend on the frames between.
-    "cases": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0),
+    "cases": (15.0, 15.0, 20.0, 20.0, 20.0, 25.0),
     "water": (15.0,),
     "sight": (20.0,),
 }

@@ -44,10 +44,14 @@ NO_BIRTHS = np.empty((0, 3), np.float32)
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
-    of the tank view's width and height, one a bubble of a leak; empty where that is not known."""
+    of the tank view's width and height, one a bubble of a leak; empty where that is not known.
+
+    `hidden`: a leak of which nothing stands out of haze, dark and noise: that is for the visibility gauge to say.
+    """
 
     leaky: bool = False
     silent: bool = False
+    hidden: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
 
 
@@ -144,7 +148,7 @@ def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> 
     scale = np.nan if evidence.px_per_mm is None else evidence.px_per_mm
     np.savez_compressed(
         partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow, scale=scale,
-        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent]), births=truth.births,
+        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent, truth.hidden]), births=truth.births,
     )  # fmt: skip
     partial.replace(path)
 
@@ -154,6 +158,6 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
-        leaky, silent = kept["truth"].tolist()
+        leaky, silent, hidden = kept["truth"].tolist()
         evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height))
-        return evidence, CaseTruth(leaky, silent, kept["births"])
+        return evidence, CaseTruth(leaky, silent, hidden, kept["births"])

@@ -149,14 +149,19 @@ def joined(found: list[tuple[np.ndarray, np.ndarray]]) -> Crops:
 
 def rows_of(composite: Composite, things: np.ndarray) -> np.ndarray:
     """(n, 6) x_px, y_px, vx, vy (px per spacing), kind, diameter_px of what a detector must find, or need not."""
-    x, y, vx, vy, diameter, contrast, kind = things.T
-    signal = np.abs(contrast) * np.maximum(1.0, diameter) / noise_levels(composite.image)
+    x, y, vx, vy, diameter, _, kind = things.T
+    signal = signal_to_noise(things, noise_levels(composite.image))
     role = _roles(kind, vx, vy)
     role = np.where(signal < CLEAR, np.where(role == RISING, UNSURE, OTHER), role)
     # A speck that rises or a bubble that only just starts looks like its neighbour in kind.
     role = np.where((role != RISING) & (vy < -RISING_PX_S / 2), UNSURE, role)
     rows = np.column_stack([x, y, vx * composite.spacing_s, vy * composite.spacing_s, role, diameter])
     return rows[(signal >= FAINT) & (diameter > 0)]
+
+
+def signal_to_noise(things: np.ndarray, noise: float) -> np.ndarray:
+    """(n,) of `things` (n, 7), over their area; `noise`: standard deviation in grey levels."""
+    return np.abs(things[:, 5]) * np.maximum(1.0, things[:, 4]) / noise
 
 
 def _roles(kind: np.ndarray, vx: np.ndarray, vy: np.ndarray) -> np.ndarray:

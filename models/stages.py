@@ -18,6 +18,7 @@ from edge_agent.bundle import Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
+from edge_agent.visibility import noise_levels
 from models import cases, data, gauges, nuisance, painted
 from models.cases import CaseEvidence, CaseTruth, Features, Look
 from models.data import Crops, Recording, SceneSource
@@ -35,6 +36,8 @@ CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
 CROPS_A_COMPOSITE = 2
 PAINTED_SHARE = 0.25
+LEAST_SIGHTINGS = 5
+"""A bubble that rises through the view is in sight for some ten looks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +84,11 @@ def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes,
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
-        seen = cases.evidence_of(_held(recording), _keeping(detector, thresholds), recording.profile.px_per_mm)
-        cases.save(seen, file, CaseTruth(recording.leaky, recording.silent, recording.births))
+        sightings = Sightings(thresholds.settle_s)
+        views = _held(recording, sightings)
+        seen = cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm)
+        hidden = recording.leaky and sightings.count < LEAST_SIGHTINGS
+        cases.save(seen, file, CaseTruth(recording.leaky, recording.silent, hidden, recording.births))
 
     return _found(place.each(stage, count, look, mark=mark_of(detector)))
 
@@ -125,10 +131,10 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
 
 
 def features(found: Found, thresholds: Thresholds, look: Look, seed: int) -> Features:
-    """Rows for the aggregator. Leaks that let go too few bubbles to be seen are left out: they teach nothing."""
+    """Rows for the aggregator. Silent and hidden leaks are left out: they would make every quiet case doubtful."""
     parts = []
     for number, (seen, truth) in enumerate(found):
-        if len(seen.times) and not truth.silent:
+        if len(seen.times) and not (truth.silent or truth.hidden):
             rng = np.random.default_rng([seed, number, 121])
             parts.append(cases.rows_of(seen, truth.leaky, thresholds, look, case=number, rng=rng))
     return cases.together(parts)
@@ -138,11 +144,33 @@ def _found(files: list[Path]) -> Found:
     return [cases.load(file) for file in files]
 
 
-def _held(recording: Recording) -> Iterator[TankView]:
+@dataclass(slots=True)
+class Sightings:
+    """Counts looks, ten a second after `settle_s`, at which a bubble of a leak stands out clearly."""
+
+    settle_s: float
+    count: int = 0
+    _due_s: float = 0.0
+    _before: np.ndarray | None = None
+
+    def look(self, view: TankView, things: np.ndarray) -> None:
+        """`things`: (n, 7) in view pixels, the newest frame's."""
+        if self._before is not None and view.monotonic_s >= max(self._due_s, self.settle_s):
+            self._due_s = view.monotonic_s + 0.095
+            leaking = things[(things[:, 6] == 0) & (things[:, 3] < -data.RISING_PX_S)]
+            if len(leaking):
+                noise = noise_levels(view.grey, self._before)
+                self.count += bool((data.signal_to_noise(leaking, noise) >= data.CLEAR).any())
+        self._before = view.grey
+
+
+def _held(recording: Recording, sightings: Sightings | None = None) -> Iterator[TankView]:
     """Views until the inspector decides."""
-    for view, _, _ in data.views(recording):
+    for view, things, _ in data.views(recording):
         if view.monotonic_s > recording.hold_s:
             return
+        if sightings:
+            sightings.look(view, things)
         yield view
 
 
