@@ -1,8 +1,8 @@
 """`bench inputs`: what should the detector see? Kinds of input on the same budget, judged on unseen scenes.
 
-The same net, crops, epochs and seeds for each kind. Judged by recall at one false detection a 640x480 view, on scenes
-of other seeds, and by detections a composite on real clips where TANKWATCH_REAL_DATA names a folder of them. The table
-goes to docs/experiments.md.
+The same net, crops, epochs and seeds for each kind, and blobs of change without a net beside them. Judged by recall at one
+false detection a 640x480 view, on scenes of other seeds, and by detections a composite on real clips where
+TANKWATCH_REAL_DATA names a folder of them. The table goes to docs/experiments.md.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from calibration import scenes_for_training
+from edge_agent.records import Composite
 from models import bubble_fit, data
 from models.data import CROP_PX, RISING, UNSURE
 from models.net import CLIP_LEVELS, BubbleNet
@@ -86,6 +87,37 @@ INPUTS: dict[str, Callable[[Picture], Picture]] = {
 }
 
 
+def _mog2() -> Callable[[np.ndarray], np.ndarray]:
+    """Views in order -> (h, w) float32 grey levels by which what is new differs from the background."""
+    model = cv2.createBackgroundSubtractorMOG2(history=40, varThreshold=16, detectShadows=False)
+
+    def look(grey: np.ndarray) -> np.ndarray:
+        mask = model.apply(grey)
+        return np.where(mask > 0, cv2.absdiff(grey, model.getBackgroundImage()), 0).astype(np.float32)
+
+    return look
+
+
+def _moved() -> Callable[[np.ndarray], np.ndarray]:
+    """The same from differences to the view before, over four times their usual size."""
+    before: list[np.ndarray] = []
+
+    def look(grey: np.ndarray) -> np.ndarray:
+        change = cv2.absdiff(grey, before[0] if before else grey)
+        before[:] = [grey]
+        return np.where(change > 4 * 1.4826 * max(1.0, float(np.median(change[::3, ::3]))), change, 0).astype(
+            np.float32
+        )
+
+    return look
+
+
+BLOBS: dict[str, Callable[[], Callable[[np.ndarray], np.ndarray]]] = {
+    "MOG2 and blobs, no net": _mog2,
+    "frame differences and blobs, no net": _moved,
+}
+
+
 def run(argv: list[str]) -> int:
     """Prints a row for each kind of input and seed, resumable with --out."""
     options = _arguments().parse_args(argv)
@@ -94,11 +126,16 @@ def run(argv: list[str]) -> int:
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
     known = _gathered(out / "train.npz", range(options.scenes))
-    judged = _gathered(out / "test.npz", range(FIRST_TEST_SEED, FIRST_TEST_SEED + options.scenes // 3 + 1))
+    test_seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + options.scenes // 3 + 1)
+    judged = _gathered(out / "test.npz", test_seeds)
     rows_file = out / "rows.jsonl"
     done = (
         {line["key"] for line in map(json.loads, rows_file.read_text().splitlines())} if rows_file.exists() else set()
     )
+    for name, make in BLOBS.items():
+        if f"{name}/0" not in done:
+            row = {"key": f"{name}/0", "input": name, "seed": 0, **_blobs_judged(make, test_seeds)}
+            _keep(row, rows_file, json_out=options.json)
     for seed in range(1, options.seeds + 1):
         for name, see in INPUTS.items():
             if f"{name}/{seed}" in done:
@@ -107,12 +144,16 @@ def run(argv: list[str]) -> int:
             net = _fitted(known, see, options.epochs, seed)
             row = {"key": f"{name}/{seed}", "input": name, "seed": seed, **_judged(net, see, judged), **_real(net, see)}
             row["cpu_s"] = round(time.process_time() - began_s)
-            with rows_file.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), file=sys.stdout if options.json else sys.stderr, flush=True)
+            _keep(row, rows_file, json_out=options.json)
     if not options.json:
         print(_table([json.loads(line) for line in rows_file.read_text().splitlines()]))
     return 0
+
+
+def _keep(row: dict, rows_file: Path, *, json_out: bool) -> None:
+    with rows_file.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row), file=sys.stdout if json_out else sys.stderr, flush=True)
 
 
 def _gathered(file: Path, seeds: range) -> Set:
@@ -174,6 +215,23 @@ def _heat(net: BubbleNet, see: Callable[[Picture], Picture], pictures: np.ndarra
         return net.maps_of(see(torch.from_numpy(pictures).float()))[:, 0].sigmoid().numpy()
 
 
+def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: range) -> dict[str, float]:
+    """Recall as of `_judged` for blobs of change, each as strong as its summed change, on every fifth view."""
+    hits, alarms, views = [], [], 0
+    for seed in seeds:
+        look, before = make(), None
+        for number, (view, things, _) in enumerate(data.views(scenes_for_training.recording(seed, "bubbles"))):
+            change = look(view.grey)
+            if before is not None and number % 5 == 0 and view.monotonic_s > 1.0:
+                rows = data.rows_of(Composite(np.dstack([before, view.grey, view.grey]), 0.0, 0.05), things)
+                _, labels, _, places = cv2.connectedComponentsWithStats((change > 0).astype(np.uint8))
+                sums = np.bincount(labels.ravel(), change.ravel())
+                found, false = _near(places[1:], sums[1:], rows, view.grey.shape[::-1])
+                hits, alarms, views = hits + found, alarms + false, views + 1
+            before = view.grey
+    return _shares(hits, alarms, int(FALSE_A_VIEW * views))
+
+
 def _judged(net: BubbleNet, see: Callable[[Picture], Picture], judged: Set) -> dict[str, float]:
     """Recall by size at FALSE_A_VIEW, and the limit that gives it."""
     hits, alarms = [], []
@@ -183,8 +241,12 @@ def _judged(net: BubbleNet, see: Callable[[Picture], Picture], judged: Set) -> d
             found, false = _matched(heat, rows)
             hits += found
             alarms += false
-    allowed = int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW)
-    limit = sorted(alarms, reverse=True)[allowed] if len(alarms) > allowed else 0.05
+    return _shares(hits, alarms, int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW))
+
+
+def _shares(hits: list[tuple[float, float]], alarms: list[float], allowed: int) -> dict[str, float]:
+    """Recall of all and by size with the limit over which `allowed` alarms lie."""
+    limit = sorted(alarms, reverse=True)[allowed] if len(alarms) > allowed else min(alarms, default=0.0)
     sizes, scores = np.array(hits).T
     shares = {"recall": float((scores > limit).mean()), "limit": float(limit)}
     for low, high in SIZES_PX:
@@ -196,8 +258,14 @@ def _judged(net: BubbleNet, see: Callable[[Picture], Picture], judged: Set) -> d
 def _matched(heat: np.ndarray, rows: np.ndarray) -> tuple[list[tuple[float, float]], list[float]]:
     """((diameter, best score near it) of each bubble, scores of the peaks that are near none)."""
     peaks = np.argwhere((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > 0.05))
-    places, scores = (peaks[:, ::-1] + 0.5) * 4, heat[tuple(peaks.T)]
-    inside = ((rows[:, :2] > 4) & (rows[:, :2] < CROP_PX - 4)).all(1)
+    return _near((peaks[:, ::-1] + 0.5) * 4, heat[tuple(peaks.T)], rows, (CROP_PX, CROP_PX))
+
+
+def _near(
+    places: np.ndarray, scores: np.ndarray, rows: np.ndarray, size: tuple[int, int]
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """The same for (n, 2) places with scores (n,) in a picture of `size`, width and height."""
+    inside = ((rows[:, :2] > 4) & (rows[:, :2] < np.array(size) - 4)).all(1)
     excused = rows[(rows[:, 4] == RISING) | (rows[:, 4] == UNSURE)]
     off = np.hypot(*(places[:, None] - rows[None, :, :2]).transpose(2, 0, 1))
     off_excused = np.hypot(*(places[:, None] - excused[None, :, :2]).transpose(2, 0, 1))
@@ -235,10 +303,10 @@ def _detections(net: BubbleNet, see: Callable[[Picture], Picture], path: Path, o
 
 def _table(rows: list[dict]) -> str:
     """Means and spreads over seeds, Markdown."""
-    columns = [name for name in rows[0] if name not in ("key", "input", "seed", "limit", "cpu_s")]
+    columns = [name for name in rows[-1] if name not in ("key", "input", "seed", "limit", "cpu_s")]
     lines = ["| input | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in dict.fromkeys(row["input"] for row in rows):
-        values = np.array([[row[column] for column in columns] for row in rows if row["input"] == name])
+        values = np.array([[row.get(column, np.nan) for column in columns] for row in rows if row["input"] == name])
         told = " | ".join(
             f"{mean:.3g} ± {spread:.2g}" for mean, spread in zip(values.mean(0), values.std(0), strict=True)
         )
