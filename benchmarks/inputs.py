@@ -1,7 +1,7 @@
 """`bench inputs`: what should the detector see? Kinds of input on the same budget, judged on unseen scenes.
 
-The same net, crops, epochs and seeds for each kind, and blobs of change without a net beside them. Judged by recall at one
-false detection a 640x480 view, on scenes of other seeds, and by detections a composite on real clips where
+The same net, crops, epochs and seeds for each kind, and blobs of change without a net beside them. Judged by recall at
+one false detection a 640x480 view, on scenes of other seeds, and by detections a composite on real clips where
 TANKWATCH_REAL_DATA names a folder of them. The table goes to docs/experiments.md.
 """
 
