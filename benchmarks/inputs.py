@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ CLIPS = {
     "beads": ("nobubbles-beads-in-water/*.mov", False),
     "conveyor": ("industrial-bottles-conveyor/*.mp4", False),
 }
-Picture = torch.Tensor
+Picture: TypeAlias = torch.Tensor
 """(n, 4, h, w) float32 grey levels: oldest, middle, newest, running median."""
 
 
@@ -217,7 +218,9 @@ def _heat(net: BubbleNet, see: Callable[[Picture], Picture], pictures: np.ndarra
 
 def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: range) -> dict[str, float]:
     """Recall as of `_judged` for blobs of change, each as strong as its summed change, on every fifth view."""
-    hits, alarms, views = [], [], 0
+    hits: list[tuple[float, float]] = []
+    alarms: list[float] = []
+    views = 0
     for seed in seeds:
         look, before = make(), None
         for number, (view, things, _) in enumerate(data.views(scenes_for_training.recording(seed, "bubbles"))):
@@ -287,7 +290,8 @@ def _real(net: BubbleNet, see: Callable[[Picture], Picture]) -> dict[str, float]
 
 
 def _detections(net: BubbleNet, see: Callable[[Picture], Picture], path: Path, over: bool) -> float:
-    capture, greys = cv2.VideoCapture(str(path)), []
+    capture = cv2.VideoCapture(str(path))
+    greys: list[np.ndarray] = []
     while len(greys) < 150 and (read := capture.read())[0]:
         grey = cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY)
         greys.append(grey[::-1] if over else grey)
