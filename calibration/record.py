@@ -225,7 +225,7 @@ def contact_sheet(
     kept: dict[str, list[np.ndarray]] = {}
     for frame in frames():
         phase = truths()[0].phase
-        if phase == "leaving":
+        if phase == "leaving" or len(cases()) > 1:
             break
         kept.setdefault(phase, []).append(frame.image)
     last = [images[len(images) // 2] for images in kept.values()][:3]
