@@ -47,7 +47,7 @@ def _bubble(rng: np.random.Generator, grid: Grid) -> Painted:
     """A ball of air; a third of them ringed by a bright edge, as under side light."""
     x, y, r = grid
     body = 1 - _ramp(r, 0.94, 1.03)
-    lean = rng.uniform(-0.2, 0.2, 2)
+    lean = rng.uniform(-0.2, 0.2, 2).tolist()
     off = np.sqrt((x - lean[0]) ** 2 + (y - lean[1]) ** 2)
     inner = rng.uniform(0.3, 0.75)
     rim = _ramp(off, inner - 0.12, inner + rng.uniform(0.08, 0.3))
@@ -68,11 +68,11 @@ def _thrown_back(rng: np.random.Generator, grid: Grid, body: np.ndarray) -> np.n
     """What front light makes of it: a crescent, a faint body, one to three glints."""
     x, y, r = grid
     side = rng.uniform(0, 2 * np.pi)
-    along = x * np.cos(side) + y * np.sin(side)
+    along = x * float(np.cos(side)) + y * float(np.sin(side))
     crescent = _ramp(r, 0.6, 0.82) * body * np.clip(0.35 + along, 0, 1.2)
     front = rng.uniform(0.2, 0.9) * crescent + rng.uniform(0.02, 0.15) * body
     for _ in range(int(rng.integers(1, 4))):
-        where, size = rng.uniform(-0.6, 0.6, 2), rng.uniform(0.008, 0.03)
+        where, size = rng.uniform(-0.6, 0.6, 2).tolist(), rng.uniform(0.008, 0.03)
         front += rng.uniform(0.4, 1.4) * np.exp(-((x - where[0]) ** 2 + (y - where[1]) ** 2) / size) * body
     return front
 
@@ -102,6 +102,6 @@ def _bead(rng: np.random.Generator, grid: Grid) -> Painted:
 def _speck(rng: np.random.Generator, grid: Grid) -> Painted:
     """Dirt: a ragged dark or light spot."""
     _, _, r = grid
-    ragged = cv2.GaussianBlur(rng.standard_normal(r.shape, np.float32), (0, 0), 7)
+    ragged = cv2.GaussianBlur(rng.standard_normal(r.shape, np.float32), (0, 0), 5)
     body = 1 - _ramp(r + ragged / ragged.std() * 0.12, 0.7, 1.0)
     return -rng.uniform(0.2, 0.6) * body, rng.uniform(0.05, 0.5) * body, np.zeros_like(body)

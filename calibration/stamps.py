@@ -67,13 +67,11 @@ def look_index(kind: np.ndarray, look: np.ndarray, tilt: np.ndarray) -> np.ndarr
 
 def paint_looks(seed: int) -> Looks:
     """A station's looks: which optics its bubbles show depends on its lamps, so they are drawn by station."""
-    layers = paint_all(seed, LOOKS, _grid_steps())
-    return Looks(*(_softened(layer).reshape(-1) for layer in layers))
-
-
-def _grid_steps() -> np.ndarray:
-    """Places along one side of a look's fine picture, in radii."""
-    return ((np.arange(_FINE) + 0.5) / _FINE * 2 - 1) * _SPANS[-1]
+    steps = ((np.arange(_FINE) + 0.5) / _FINE * 2 - 1) * _SPANS[-1]
+    empty = int(np.count_nonzero(steps < -_SPANS[0]))  # nothing is painted beyond the narrowest span
+    layers = paint_all(seed, LOOKS, steps[empty : _FINE - empty])
+    wide = (np.pad(layer, ((0, 0), (empty, empty), (empty, empty))) for layer in layers)
+    return Looks(*(_softened(layer).reshape(-1) for layer in wide))
 
 
 def _softened(sharp: np.ndarray) -> np.ndarray:
@@ -84,7 +82,8 @@ def _softened(sharp: np.ndarray) -> np.ndarray:
         kept = (look[cut : _FINE - cut, cut : _FINE - cut] for look in sharp)
         small = [cv2.resize(look, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for look in kept]
         cells = float(soft * _SIDE / (2 * span))
-        layers.append(np.stack([cv2.GaussianBlur(look, (0, 0), cells) if soft else look for look in small]))
+        blurred = (cv2.GaussianBlur(look, (0, 0), cells) if soft and look.any() else look for look in small)
+        layers.append(np.stack(list(blurred)))
     return np.stack(layers)
 
 
