@@ -1,4 +1,4 @@
-"""Camera faults that the twin shows from a given time on: frozen, black, noisy or moved pictures, lost frames."""
+"""Camera faults that the twin shows from a given time on: frozen, black, noisy, moved or dimming pictures, lost frames."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,18 @@ from edge_agent.errors import StationError
 
 _AMOUNTS = {
     "freeze": 0.0, "black": 0.0, "white": 0.0, "stall": 1e9, "half": 0.0, "noise": 40.0, "covered": 0.0,
-    "shift": 3.0, "rotate": 0.5,
+    "shift": 3.0, "rotate": 0.5, "dim": 0.7,
 }  # fmt: skip
 FAULTS = tuple(_AMOUNTS)
+_AGES_IN_S = 60.0
+"""An LED takes years to lose a third of its light; here a minute, so that a recording shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
     """`amount`: seconds for `stall`, grey levels for `noise`, px for `shift`, degrees for `rotate`.
 
-    For `covered` it is the corner's number: 0 TL, 1 TR, 2 BR, 3 BL.
+    For `covered` it is the corner's number: 0 TL, 1 TR, 2 BR, 3 BL; for `dim` the share of the light left at last.
     """
 
     name: str
@@ -65,6 +67,7 @@ def impaired(
     faults: tuple[Impairment, ...],
     tank_px: np.ndarray,
     rng: np.random.Generator,
+    now_s: float,
 ) -> np.ndarray:
     """`image` (h, w, 3) uint8 as the faulty camera gives it; `last` is the picture before."""
     for fault in faults:
@@ -77,6 +80,9 @@ def impaired(
         elif fault.name == "noise":
             loud = image + rng.normal(0, fault.amount, image.shape).astype(np.float32)
             image = np.clip(loud, 0, 255).astype(np.uint8)
+        elif fault.name == "dim":
+            aged = min((now_s - fault.from_s) / _AGES_IN_S, 1.0)
+            image = np.round(image * (1 - (1 - fault.amount) * aged)).astype(np.uint8)
         elif fault.name == "covered":
             image = _covered(image, tank_px, int(fault.amount) % 4)
     return image

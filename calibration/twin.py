@@ -105,7 +105,7 @@ class Twin:
     ) -> tuple[Frame, FrameTruth]:
         shot = self._viewer.shoot(now_s, now_s - rest_s, faults.camera_motion(active))
         image = self._finished(shot, scene, now_s, now_s - rest_s)
-        image = faults.impaired(image, self._last, active, shot.tank_px, self._rng)
+        image = faults.impaired(image, self._last, active, shot.tank_px, self._rng, now_s)
         self._last = image
         frame = Frame(image, self._sequence, now_s, self._started_at + now_s)
         phase = phase_at(case, scene, now_s, rest_s)

@@ -194,6 +194,8 @@ def test_camera_faults_show_from_their_time_on():
     assert noisy[5].image[:, :, 0].astype(int).std() > 1.05 * noisy[2].image[:, :, 0].astype(int).std()
     half = [frame.sequence for frame in picture("half")]
     assert half[:5] == [0, 1, 2, 3, 4] and set(np.diff(half[4:])) == {2}
+    old, new = picture("dim", 0.0)[9].image, picture("shift", 0.0)[9].image
+    assert np.isclose(old.mean() / new.mean(), 1 - 0.25 / 60, atol=2e-3)
     stalled = picture("stall", 1.0)
     assert stalled[4].monotonic_s - stalled[3].monotonic_s > 1.0
 
