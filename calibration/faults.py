@@ -1,4 +1,4 @@
-"""Camera faults that the twin shows from a given time on: frozen, black, noisy, moved or dimming pictures, lost frames."""
+"""Camera faults that the twin shows from a given time on: frozen, black, noisy, moved, dim pictures, lost frames."""
 
 from dataclasses import dataclass
 
