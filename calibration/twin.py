@@ -127,6 +127,7 @@ class TwinCamera:
         self,
         *twins: Twin | Callable[[int, int], Twin],
         look: StationLook | None = None,
+        scenes: str | None = None,
         live: bool = False,
         pace: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -139,13 +140,14 @@ class TwinCamera:
         self._twins, self._pace, self._clock = twins, pace, clock
         self._look = twins[0].look if look is None and twins and isinstance(twins[0], Twin) else look
         self._closed = False
+        self._scenes = scenes
 
     @property
     def profile(self) -> StationProfile:
         """The station profile of a perfect set-up, of the station in view; so a twin source needs no station file."""
         if self._look is None:
             raise StationError("twin: this camera has shown no station yet: take a frame first")
-        return profile_of(self._look)
+        return profile_of(self._look, self._scenes)
 
     def frames(self) -> Iterator[Frame]:
         """Frames in order; a live one sleeps until each is due."""
@@ -268,7 +270,7 @@ def open_twin(spec: str) -> TwinCamera:
             options, at_pose(look, pose), options.first + first, count, sequence, options.first + begun
         )
 
-    return TwinCamera(*(twin_at(pose) for pose in range(poses)), look=look, live=options.live)
+    return TwinCamera(*(twin_at(pose) for pose in range(poses)), look=look, scenes=options.profile, live=options.live)
 
 
 def _each_its_own(options: TwinSpec, cases: int | None) -> TwinCamera:
@@ -282,7 +284,7 @@ def _each_its_own(options: TwinSpec, cases: int | None) -> TwinCamera:
         return lambda sequence, begun: _twin(options, look, number, 1, sequence, options.first + begun)
 
     makers = [twin_of(number, look) for number, look in zip(numbers, looks, strict=True)]
-    return TwinCamera(*makers, look=looks[0] if looks else None, live=options.live)
+    return TwinCamera(*makers, look=looks[0] if looks else None, scenes=options.profile, live=options.live)
 
 
 def _twin(

@@ -168,15 +168,7 @@ class Viewer:
         rows = moment.rows
         if rows.size == 0:
             return np.zeros((0, 7), np.float32)
-        places = np.stack([moment.x_mm, moment.y_mm], -1)
-        step_mm = np.stack([moment.vx_mm_s, moment.vy_mm_s], -1) * 1e-3
-        both = projected(
-            self._mm_to_straight, np.concatenate([places, places + step_mm]), look.frame_size_px, look.sensor.fisheye
-        )
-        now, soon = np.split(both @ motion[:, :2].T + motion[:, 2], 2)
-        speed = (soon - now) * 1e3
-        # A row is read later the lower it is: things that move are elsewhere by then.
-        now = now + speed * (look.sensor.readout_s * (now[:, 1:] / look.frame_size_px[1] - 0.5))
+        now, speed = self._in_picture(moment, motion)
         x, y, speed_x, speed_y = now[:, 0], now[:, 1], speed[:, 0], speed[:, 1]
         diameter = movers.diameter_mm[rows] * look.px_per_mm
         tilt = np.sign(np.where(np.abs(speed_x) > 0.25 * np.abs(speed_y), speed_x, 0)).astype(np.int64)
@@ -191,6 +183,20 @@ class Viewer:
         # What the glass and the lamps leave of it is what the camera sees.
         contrast *= self._passed(x, y)
         return np.stack([x, y, speed_x, speed_y, diameter, contrast, movers.kind[rows]], -1).astype(np.float32)
+
+    def _in_picture(self, moment: bubbles.Moment, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places in px and speeds in px/s, (n, 2) each; `motion` as in Shot."""
+        look = self._look
+        places = np.stack([moment.x_mm, moment.y_mm], -1)
+        step_mm = np.stack([moment.vx_mm_s, moment.vy_mm_s], -1) * 1e-3
+        both = projected(
+            self._mm_to_straight, np.concatenate([places, places + step_mm]), look.frame_size_px, look.sensor.fisheye
+        )
+        now, soon = np.split(both @ motion[:, :2].T + motion[:, 2], 2)
+        speed = (soon - now) * 1e3
+        # A row is read later the lower it is: things that move are elsewhere by then.
+        now = now + speed * (look.sensor.readout_s * (now[:, 1:] / look.frame_size_px[1] - 0.5))
+        return now, speed
 
     def _passed(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Share of the light that reaches the sensor at (n,) places in px."""

@@ -67,7 +67,7 @@ def test_a_source_with_a_codec_shows_the_pixels_of_its_recording(profile, tmp_pa
     numbers = [n for n in range(20) if row_of(TwinSpec(seed=4, profile=profile), n)["codec"] != "none"]
     look = station_of(4, numbers[0], profile, (640, 480), "TANK1")
     again = open_twin(f"twin:seed=4,first={numbers[0]},cases=1,profile={profile},single=1,own=1")
-    assert again.profile == profile_of(look)
+    assert again.profile == profile_of(look, profile)
     twice = open_twin(f"twin:seed=4,first={numbers[0]},cases=1,profile={profile},single=1,own=1")
     for a, b in islice(zip(again.frames(), twice.frames(), strict=True), 8):
         assert np.array_equal(a.image, b.image)
