@@ -73,14 +73,14 @@ class CaseNet(nn.Module):
 
 
 class LampNet(nn.Module):
-    """(n, 3, 24, 24) uint8 BGR lamp crops -> (n, 1) probability that the lamp is lit."""
+    """(n, 3, 24, 24) uint8 BGR lamp crops -> (n, 3) how sure it is that the lamp is dark, lit, unreadable."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 8, 4, stride=2, padding=1)
-        self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
-        self.third = nn.Linear(16 * 36, 16)
-        self.out = nn.Linear(16, 1)
+        self.first = nn.Conv2d(3, 12, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(12, 24, 4, stride=2, padding=1)
+        self.third = nn.Linear(24 * 36, 32)
+        self.out = nn.Linear(32, 3)
 
     def logit(self, crops: torch.Tensor) -> torch.Tensor:
         features = functional.relu(self.first(crops.float() / 128.0 - 1.0))
