@@ -20,8 +20,8 @@ from edge_agent.station import Lamp
 
 Reading = Literal["readable", "doubtful", "unreadable"]
 SPOILT = ("covered", "gone", "overexposed", "glare")
-DOUBTFUL = ("blurred", "half moved", "half covered", "very dim", "very bright")
-SEEN_LIGHT = 0.4
+DOUBTFUL = ("blurred", "half moved", "half covered", "very dim")
+SEEN_LIGHT = 0.45
 """Share of a lamp's full light from which a picture shows that it is lit."""
 STATES: dict[PanelWord, tuple[DecisionWord, ...]] = {"off": (), "ok": ("ok",), "leak": ("leak",), "both": LAMPS}
 
@@ -146,7 +146,8 @@ class _Stage:
         self._cover = (rng.uniform(0, 2 * np.pi), _cloth(rng), int(rng.integers(3)))
         self._blur_px = size * rng.uniform(0.3, 1.0) if trouble == "blurred" else look.blur_px * rng.uniform(0, 2)
         self._noise = rng.standard_normal((2 * height, 2 * width, 3), np.float32) * np.float32(look.noise_levels)
-        self._gain = {"overexposed": rng.uniform(8, 20), "very bright": rng.uniform(2.2, 5)}.get(trouble, 1.0)
+        # Far too long an exposure: the panel itself is white.
+        self._gain = rng.uniform(350, 900) / (level * min(self._ambient[:2])) if trouble == "overexposed" else 1.0
 
     def shoot(self, at_s: float, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(h, w, 3) uint8 BGR; `light`: (2,) share of each lamp's full light."""

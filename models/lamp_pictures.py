@@ -96,15 +96,15 @@ def _surroundings(rng: np.random.Generator, lens: _Lens, ambient: float) -> np.n
 def _paint(rng: np.random.Generator, picture: np.ndarray, lens: _Lens, ambient: float, *, lit: bool) -> None:
     """The glass as the ambient light shows it, and its own light."""
     # A dark lens may be as deeply coloured as a lit one: what tells them apart is how bright it is.
-    level = rng.uniform(20, 95) if rng.random() < 0.6 else np.exp(rng.uniform(np.log(8), np.log(95)))
+    level = rng.uniform(15, 80) if rng.random() < 0.6 else np.exp(rng.uniform(np.log(8), np.log(80)))
     glass = level * ambient * (1 - rng.uniform(0.2, 1.0) * (1 - lens.bgr))
     mask = _mask(lens)
     shade = 1 + rng.uniform(0, 0.5) * _slope(rng)
     picture += (glass * shade - picture) * mask[..., None]
     if not lit:
         return
-    # PWM, old lamps and sunlight: lit may be two fifths of the full light, or far too much for the camera.
-    light = rng.uniform(0.4, 1.0) if rng.random() < 0.8 else rng.uniform(1.0, 3.0)
+    # PWM, old lamps and sunlight: lit may be less than half of the full light, or far too much for the camera.
+    light = rng.uniform(0.45, 1.0) if rng.random() < 0.8 else rng.uniform(1.0, 3.0)
     colour = 1 - (1 - lens.bgr) * rng.uniform(0.5, 1.0)
     core = cv2.GaussianBlur(mask, (0, 0), max(0.6, lens.radius * rng.uniform(0.02, 0.3)))
     halo = cv2.GaussianBlur(mask, (0, 0), lens.radius * rng.uniform(0.3, 1.1))
@@ -125,7 +125,7 @@ def _impair(rng: np.random.Generator, picture: np.ndarray, lens: _Lens) -> np.nd
         soft = cv2.GaussianBlur(_mask(spot), (0, 0), rng.uniform(0.4, 2.5))
         picture += soft[..., None] * rng.uniform(60, 255) * rng.uniform(0.85, 1.0, 3)
     if rng.random() < 0.1:
-        picture = _cover(rng, picture, lens, rng.uniform(0.3, 1.2))
+        picture = _cover(rng, picture, lens, rng.uniform(0.4, 1.3))
     if rng.random() < 0.2:
         veil = rng.uniform(0, 0.45)
         picture = np.clip(picture, 0, 255) * (1 - veil) + veil * rng.uniform(60, 255)
@@ -138,7 +138,7 @@ def _impair(rng: np.random.Generator, picture: np.ndarray, lens: _Lens) -> np.nd
 def _spoil(rng: np.random.Generator, picture: np.ndarray, lens: _Lens, how: str) -> np.ndarray:
     """What nothing can be read through."""
     if how == "covered":
-        return _cover(rng, picture, lens, rng.uniform(-1.6, -0.75))
+        return _cover(rng, picture, lens, rng.uniform(-1.6, 0.1))
     if how == "overexposed":
         around = float(np.median(np.concatenate([picture[:4].ravel(), picture[-4:].ravel(), picture[:, :4].ravel()])))
         flare = rng.uniform(0, 250) * (rng.random() < 0.5)
