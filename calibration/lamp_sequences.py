@@ -57,7 +57,9 @@ def lamp_sequence(seed: int) -> LampSequence:
     rng = np.random.default_rng([seed, 91])
     look = draw_station(seed, str(rng.choice(("reference", "plant", "hard", "demo"))))
     kinds = ("", *SPOILT, *DOUBTFUL)
-    trouble = str(rng.choice(kinds, p=[0.75] + [0.125 / len(SPOILT)] * len(SPOILT) + [0.125 / len(DOUBTFUL)] * len(DOUBTFUL)))
+    trouble = str(
+        rng.choice(kinds, p=[0.75] + [0.125 / len(SPOILT)] * len(SPOILT) + [0.125 / len(DOUBTFUL)] * len(DOUBTFUL))
+    )
     panel: PanelWord = rng.choice(list(STATES), p=(0.2, 0.3, 0.3, 0.2))
     hand = _draw_hand(rng) if not trouble and rng.random() < 0.25 else None
     on_s = rng.uniform(0.4, 2.0)
@@ -127,8 +129,8 @@ class _Stage:
         self._look, self._trouble, self._hand = look, trouble, hand
         boxes = [look.lamps[lamp] for lamp in LAMPS]
         self._size = size = boxes[0][2]
-        left, top = boxes[0][0] - 2 * size, boxes[0][1] - 2 * size
-        width, height = look.frame_size_px[0] - left, boxes[1][1] + 3 * size - top
+        left, top = boxes[0][0] - size, boxes[0][1] - size
+        width, height = look.frame_size_px[0] - left, boxes[1][1] + 2 * size - top
         self.lamps = tuple(
             Lamp(lamp, (x - left, y - top, w, h)) for lamp, (x, y, w, h) in zip(LAMPS, boxes, strict=True)
         )
@@ -169,7 +171,9 @@ class _Stage:
         quality = self._look.jpeg_quality
         if quality is None:
             return shot
-        return np.asarray(cv2.imdecode(cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR))
+        return np.asarray(
+            cv2.imdecode(cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        )
 
     def _shine(self, picture: np.ndarray, lamp: Lamp, ambient: float, share: float, offset: np.ndarray) -> None:
         x, y, width, height = lamp.rect_px

@@ -23,7 +23,9 @@ class LampPainter:
         for name, (x, y, width, height) in self._look.lamps.items():
             centre = motion @ (x + width / 2, y + height / 2, 1.0)
             shines = name in lit
-            colour = np.array(LIT_BGR[name] if shines else DARK_BGR[name]) * (self._look.lamp_glow * beat if shines else 1.0)
+            colour = np.array(LIT_BGR[name] if shines else DARK_BGR[name]) * (
+                self._look.lamp_glow * beat if shines else 1.0
+            )
             _blend(image, self._patches[name], centre, colour)
 
 

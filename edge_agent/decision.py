@@ -39,10 +39,10 @@ class LampReading:
     unreadable: float = 0.0
 
     def word(self, lit_above: float) -> LampWord:
-        """Lit and dark have to be likelier than all else; where the net is not sure of lit, it is not dark either."""
+        """Lit has to be sure, dark likelier than not; what is neither has not been read."""
         if self.lit > lit_above and self.lit >= max(self.dark, self.unreadable):
             return "lit"
-        return "dark" if self.dark >= max(self.lit, self.unreadable) else "unreadable"
+        return "dark" if self.dark >= max(0.5, self.unreadable) else "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ class DecisionWatch:
     def _are_clear(self, shining: frozenset[DecisionWord]) -> bool:
         """The lamps were seen so in the same pictures: not one after the other, nor while the other was covered."""
         wanted = {lamp: "lit" if lamp in shining else "dark" for lamp in LAMPS}
-        together = sum(all(seen.get(lamp, "dark") == word for lamp, word in wanted.items()) for _, seen in self._readings)
+        together = sum(
+            all(seen.get(lamp, "dark") == word for lamp, word in wanted.items()) for _, seen in self._readings
+        )
         return not shining or together >= LEAST_READINGS
 
     def _unread(self, blind: list[DecisionWord], now_s: float) -> Signal:

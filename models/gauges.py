@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -51,7 +50,7 @@ def scene_samples(scenes: SceneSource, seed: int) -> tuple[Samples, Samples]:
     return (pictures, np.array(lit, np.float32)), (np.array(waters, np.uint8)[:, None], clarity)
 
 
-def fit_lamps(samples: Samples, seed: int, log: Log, *, epochs: int = 25) -> LampNet:
+def fit_lamps(samples: Samples, seed: int, log: Log, *, epochs: int = 16) -> LampNet:
     """A LampNet fitted to samples that are also mirrored and change in light."""
     torch.manual_seed(seed)
     return _fit(LampNet(), samples, seed, log, "lamps", epochs=epochs, spread=0.12, loss_of=_lamp_loss)
@@ -70,7 +69,14 @@ def _lamp_loss(net: nn.Module, crops: torch.Tensor, kinds: torch.Tensor) -> torc
 
 
 def _water_loss(net: nn.Module, pictures: torch.Tensor, clarity: torch.Tensor) -> torch.Tensor:
-    return functional.binary_cross_entropy_with_logits(net.logit(pictures).squeeze(1), clarity)
+    """By the logarithm of the haze's exponent: clear water from nearly clear counts as much as murky from opaque."""
+    haze = functional.softplus(-net.logit(pictures).squeeze(1))
+    return functional.smooth_l1_loss(_log_haze(haze), _log_haze(-clarity.clamp(1e-3, 1.0).log()), beta=0.3)
+
+
+def _log_haze(haze: torch.Tensor) -> torch.Tensor:
+    """Below a fiftieth nobody can tell one from the other."""
+    return (haze + 0.02).log()
 
 
 def _fit(

@@ -15,6 +15,10 @@ HUES = (60, 72, 90, 0, 175, 120, 30, 20, 12)
 """Greens to teal, reds, blue, ambers (OpenCV's half degrees): stations differ."""
 SIZE = 2 * CROP_PX
 """Painted at twice the size and averaged down."""
+ARROW = np.array(
+    [[-1, 0.1], [0, -0.9], [1, 0.1], [0.5, 0.5], [0.25, 0.2], [0.25, 1], [-0.25, 1], [-0.25, 0.2], [-0.5, 0.5]]
+)
+"""Corners, in lens radii; it points up."""
 SPOILING = ("covered", "gone", "overexposed", "glare")
 
 
@@ -53,7 +57,7 @@ def _lens(rng: np.random.Generator) -> _Lens:
     pixel = np.array([[[hue % 180, saturation, 255]]], np.uint8)
     bgr = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32) / 255
     x, y = SIZE / 2 + rng.uniform(-0.13, 0.13, 2) * SIZE
-    form = str(rng.choice(("disc", "disc", "disc", "square", "arrow", "bar")))
+    form = str(rng.choice(("disc", "disc", "disc", "disc", "square", "square", "arrow", "arrow aside", "bar", "bar")))
     return _Lens(x, y, rng.uniform(0.17, 0.36) * SIZE, float(np.exp(rng.uniform(-0.4, 0.4))), form, bgr)
 
 
@@ -130,7 +134,7 @@ def _impair(rng: np.random.Generator, picture: np.ndarray, lens: _Lens) -> np.nd
         veil = rng.uniform(0, 0.45)
         picture = np.clip(picture, 0, 255) * (1 - veil) + veil * rng.uniform(60, 255)
     if rng.random() < 0.3:
-        thin = 0.5 if lens.form in ("arrow", "bar") else 1.0
+        thin = 0.5 if lens.form not in ("disc", "square") else 1.0
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 0.25 * thin * lens.radius))
     return picture
 
@@ -144,10 +148,9 @@ def _spoil(rng: np.random.Generator, picture: np.ndarray, lens: _Lens, how: str)
         flare = rng.uniform(0, 250) * (rng.random() < 0.5)
         return picture * rng.uniform(260, 900) / max(around, 15.0) + flare
     if how == "glare":
-        sun = _mask(
-            _Lens(*(np.array([lens.x, lens.y]) + rng.normal(0, 0.15, 2) * lens.radius), lens.radius * rng.uniform(1.25, 2.2),
-                  float(np.exp(rng.normal(0, 0.15))), "disc", lens.bgr)
-        )  # fmt: skip
+        x, y = rng.normal((lens.x, lens.y), 0.15 * lens.radius)
+        radius, aspect = lens.radius * rng.uniform(1.25, 2.2), float(np.exp(rng.normal(0, 0.15)))
+        sun = _mask(_Lens(x, y, radius, aspect, "disc", lens.bgr))
         soft = cv2.GaussianBlur(sun, (0, 0), rng.uniform(1.0, 6.0))
         return picture + soft[..., None] * rng.uniform(240, 600) * rng.uniform(0.9, 1.0, 3)
     return picture
@@ -181,14 +184,16 @@ def _taken(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 def _mask(lens: _Lens, share: float = 1.0) -> np.ndarray:
     """(48, 48) float32, 0..1: the lens's form."""
     mask = np.zeros((SIZE, SIZE), np.float32)
-    centre, across, down = (lens.x, lens.y), lens.radius * share * lens.aspect**0.5, lens.radius * share / lens.aspect**0.5
+    centre, across, down = (
+        (lens.x, lens.y),
+        lens.radius * share * lens.aspect**0.5,
+        lens.radius * share / lens.aspect**0.5,
+    )
     if lens.form == "disc":
         _ellipse(mask, lens, lens.radius * share, 1.0)
-    elif lens.form == "arrow":
-        points = np.array([[-1, 0.1], [0, -0.9], [1, 0.1], [0.5, 0.5], [0.25, 0.2], [0.25, 1], [-0.25, 1], [-0.25, 0.2], [-0.5, 0.5]])
-        turn = np.array([[0, -1], [1, 0]]) if (lens.radius * 1e3) % 2 < 1 else np.eye(2)
-        outline = (points @ turn * (across, down) + centre) * 16
-        cv2.fillPoly(mask, [np.int32(np.round(outline))], 1.0, cv2.LINE_AA, 4)
+    elif lens.form.startswith("arrow"):
+        turned = ARROW @ [[0, -1], [1, 0]] if lens.form == "arrow aside" else ARROW
+        cv2.fillPoly(mask, [np.int32(np.round((turned * (across, down) + centre) * 16))], 1.0, cv2.LINE_AA, 4)
     else:
         down = down * (0.45 if lens.form == "bar" else 0.9)
         outline = (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (0.9 * across, down) + centre) * 16

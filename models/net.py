@@ -92,19 +92,21 @@ class LampNet(nn.Module):
 
 
 class WaterNet(nn.Module):
-    """(n, 1, 48, 64) uint8 small grey tank views -> (n, 1) clarity, the share of light that gets through."""
+    """(n, 1, 96, 128) uint8 small grey tank views -> (n, 1) clarity, the share of light that gets through."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(1, 8, 4, stride=2, padding=1)
         self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
-        self.third = nn.Conv2d(16, 16, 4, stride=2, padding=1)
-        self.out = nn.Linear(16 * 6 * 8, 1)
+        self.third = nn.Conv2d(16, 24, 4, stride=2, padding=1)
+        self.fourth = nn.Conv2d(24, 24, 3, stride=2, padding=1)
+        self.out = nn.Linear(24 * 6 * 8, 1)
 
     def logit(self, views: torch.Tensor) -> torch.Tensor:
         features = functional.relu(self.first(views.float() / 64.0 - 2.0))
         features = functional.relu(self.second(features))
         features = functional.relu(self.third(features))
+        features = functional.relu(self.fourth(features))
         return self.out(features.flatten(1))
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:

@@ -63,7 +63,7 @@ def pack(path: Path, nets: Nets, content: Content) -> Bundle:
 def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:
     """ONNX of each net, checked against the net on real inputs."""
     rng = np.random.default_rng(0)
-    lamps, waters = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((5, 3, 24, 24), (5, 1, 48, 64)))
+    lamps, waters = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((5, 3, 24, 24), (5, 1, 96, 128)))
     return {
         "detector": detector_bytes(nets.detector, content.examples),
         "aggregator": _exported(nets.aggregator, content.fitted.values[:64], {0: torch.export.Dim.DYNAMIC}),

@@ -13,7 +13,7 @@ from models import gauges
 from models.export import onnx_bytes
 
 SAMPLES, EPOCHS = 14_000, 16
-LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
+LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,12 @@ def error(sequence: LampSequence, read: Read) -> str:
     """In words; empty where the reader was right.
 
     What can be read has to be read. Of the rest nothing false may be said: no decision that nobody made, no lamp that
-    is not lit. That the lamps are off may be said of lamps whose light no picture shows.
+    is not lit. That the lamps are off may be said of lamps whose light no picture shows; that they cannot be read is
+    counted apart.
     """
     silent_or_right = read.decisions in ((), sequence.decisions)
     if sequence.reading == "readable":
         right = read.decisions == sequence.decisions and read.panel == sequence.panel
-    elif sequence.reading == "unreadable":
-        right = silent_or_right and read.panel in ("unreadable", sequence.panel)
     else:
         right = silent_or_right and read.panel in ("unreadable", "off", sequence.panel)
     said = f"{read.decisions} and {read.panel}, truly {sequence.decisions} and {sequence.panel}"

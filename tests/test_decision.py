@@ -128,5 +128,6 @@ def test_a_lamp_that_goes_out_beside_a_lit_one_leaves_its_decision_after_a_while
 
 def test_a_net_that_is_sure_of_nothing_has_not_read_the_lamp():
     assert LampReading(0.2, 0.4, 0.3).word(0.5) == "unreadable"
-    assert LampReading(0.6, 0.55, 0.1).word(0.5) == "dark"
+    assert LampReading(0.6, 0.65, 0.1).word(0.8) == "dark"
+    assert LampReading(0.3, 0.65, 0.1).word(0.8) == "unreadable"
     assert LampReading(0.3, 0.7).word(0.5) == "lit"
