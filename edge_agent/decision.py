@@ -14,7 +14,7 @@ from edge_agent.records import DecisionWord
 LampWord = Literal["dark", "lit", "unreadable"]
 PanelWord = Literal["off", "ok", "leak", "both", "unreadable"]
 
-LAMPS: tuple[DecisionWord, ...] = ("ok", "leak")
+LAMPS: tuple[Literal["ok", "leak"], ...] = ("ok", "leak")
 WINDOW_S = 0.3
 LIT_SHARE = 0.5
 """A lamp driven by PWM beats with the frame rate: it is lit when half of the readings in the window say so."""
