@@ -5,8 +5,8 @@ import numpy as np
 
 from calibration.scene import StationLook
 
-_LIT = {"ok": (70, 255, 60), "leak": (50, 40, 255)}
-_DARK = {"ok": (26, 52, 24), "leak": (24, 22, 60)}
+LIT_BGR = {"ok": (70, 255, 60), "leak": (50, 40, 255)}
+DARK_BGR = {"ok": (26, 52, 24), "leak": (24, 22, 60)}
 _MARGIN_PX = 8
 
 
@@ -15,7 +15,7 @@ class LampPainter:
 
     def __init__(self, look: StationLook) -> None:
         self._look = look
-        self._patches = {name: _disc(box[2]) for name, box in look.lamps.items()}
+        self._patches = {name: disc(box[2]) for name, box in look.lamps.items()}
 
     def paint(self, image: np.ndarray, motion: np.ndarray, lit: tuple[str, ...], now_s: float) -> None:
         """Into `image` (h, w, 3) uint8 in place; `motion`: (2, 3) float64, set-up picture -> this picture."""
@@ -23,11 +23,13 @@ class LampPainter:
         for name, (x, y, width, height) in self._look.lamps.items():
             centre = motion @ (x + width / 2, y + height / 2, 1.0)
             shines = name in lit
-            colour = np.array(_LIT[name] if shines else _DARK[name]) * (self._look.lamp_glow * beat if shines else 1.0)
+            colour = np.array(LIT_BGR[name] if shines else DARK_BGR[name]) * (
+                self._look.lamp_glow * beat if shines else 1.0
+            )
             _blend(image, self._patches[name], centre, colour)
 
 
-def _disc(width: int) -> np.ndarray:
+def disc(width: int) -> np.ndarray:
     """Alpha of a round lamp with a soft edge, (n, n) float32."""
     size = width + 2 * _MARGIN_PX
     steps = np.arange(size) - (size - 1) / 2

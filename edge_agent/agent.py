@@ -30,6 +30,7 @@ from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
 from edge_agent.selfreport import SelfReport
 from edge_agent.station import StationProfile
+from edge_agent.water_trend import WaterWatch
 
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
@@ -97,6 +98,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     pending = PendingCases(outbox)
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", gear.device.mode, camera, pending)
     report.bundle, report.challenger = gear.champion.ref, gear.challenger.ref if gear.challenger else None
+    report.water = WaterWatch(gear.champion.manifest.thresholds.murky_below)
     with ExitStack() as stack:
         write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
         stack.callback(write)

@@ -121,11 +121,11 @@ class Eyes:
 
     def _lamps_say(self, frame: Frame, fault: str) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""
-        lit = self._lamps.read(frame) if self._lamps else {}
-        if fault and not any(probability > self._decisions.lit_above for probability in lit.values()):
+        readings = self._lamps.read(frame) if self._lamps else {}
+        if fault and not any(reading.word(self._decisions.lit_above) == "lit" for reading in readings.values()):
             self._signal = replace(self._signal, fresh=False)
         else:
-            self._signal = self._decisions.step(lit, frame.monotonic_s)
+            self._signal = self._decisions.step(readings, frame.monotonic_s)
         return self._signal
 
     def _clarity(self, view: np.ndarray, now_s: float) -> float | None:

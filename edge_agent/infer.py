@@ -41,6 +41,8 @@ class Net:
                 f"one input of rank {input_rank} and one output are needed: use a bundle made for this version"
             )
         self._input = inputs[0].name
+        self.shape: tuple[int | str, ...] = tuple(inputs[0].shape)
+        """Of the input, as the net declares it; an axis of any size has a name."""
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Raises ModelError where the net does not take `batch` or does not give finite numbers."""

@@ -1,9 +1,11 @@
-"""A frame -> how probably each lamp is lit. `decision` debounces the readings over time."""
+"""A frame -> what each lamp's picture shows: dark, lit or unreadable. `decision` debounces the readings over time."""
 
 import cv2
 import numpy as np
 
 from edge_agent.bundle import Thresholds
+from edge_agent.decision import LampReading
+from edge_agent.errors import ModelError
 from edge_agent.infer import Net
 from edge_agent.records import Frame
 from edge_agent.station import Lamp
@@ -11,6 +13,9 @@ from edge_agent.station import Lamp
 CROP_PX = 24
 MARGIN = 0.3
 """Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
+LEAST_SHARE = 0.5
+"""Less of a lamp than this in the picture, and nobody can read it."""
+UNSEEN = LampReading(0.0, 0.0, 1.0)
 
 
 class LampReader:
@@ -21,13 +26,17 @@ class LampReader:
         self._lamps = lamps
         self.lit_above = thresholds.lamp_lit_above
 
-    def read(self, frame: Frame) -> dict[str, float]:
-        """Lamp meaning ("ok", "leak") -> probability that it is lit; empty for a station without lamps."""
+    def read(self, frame: Frame) -> dict[str, LampReading]:
+        """Lamp meaning ("ok", "leak") -> what its picture shows; empty for a station without lamps."""
         if not self._lamps:
             return {}
         crops = np.stack([crop(frame.image, lamp.rect_px) for lamp in self._lamps])
-        lit = self._net(crops).ravel()
-        return {lamp.means: float(probability) for lamp, probability in zip(self._lamps, lit, strict=True)}
+        readings = _readings(self._net(crops))
+        shape = frame.image.shape
+        return {
+            lamp.means: reading if _share_inside(shape, lamp.rect_px) >= LEAST_SHARE else UNSEEN
+            for lamp, reading in zip(self._lamps, readings, strict=True)
+        }
 
 
 def crop(image: np.ndarray, rect_px: tuple[int, int, int, int]) -> np.ndarray:
@@ -40,3 +49,19 @@ def crop(image: np.ndarray, rect_px: tuple[int, int, int, int]) -> np.ndarray:
     if part.ndim == 2:
         part = cv2.cvtColor(part, cv2.COLOR_GRAY2BGR)
     return cv2.resize(part, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+
+
+def _readings(answer: np.ndarray) -> list[LampReading]:
+    """(n, 3) dark, lit, unreadable -> readings; (n, 1), lit alone, from bundles whose net knows nothing else."""
+    if answer.ndim != 2 or answer.shape[1] not in (1, 3):
+        raise ModelError(f"the lamps net gives {answer.shape}, 1 or 3 columns are needed: use another bundle")
+    rows = answer.tolist()
+    return [LampReading(*row) if len(row) == 3 else LampReading(1 - row[0], row[0]) for row in rows]
+
+
+def _share_inside(shape: tuple[int, ...], rect_px: tuple[int, int, int, int]) -> float:
+    """Share of the lamp's rectangle that is in a picture of this shape."""
+    x, y, width, height = rect_px
+    across = min(x + width, shape[1]) - max(x, 0)
+    down = min(y + height, shape[0]) - max(y, 0)
+    return max(0, across) * max(0, down) / (width * height)

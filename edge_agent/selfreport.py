@@ -20,6 +20,7 @@ from edge_agent.messages import (
 from edge_agent.outbox import PendingCases
 from edge_agent.records import BundleRef, Case, Mode
 from edge_agent.state import DeviceState
+from edge_agent.water_trend import WaterOutlook, WaterWatch
 
 SILENT_S = 1.2
 """A live camera of one frame a second or more has stalled after this long; its capture thread waits longer."""
@@ -56,7 +57,10 @@ class SelfReport:
         self._outcomes: dict[str, int] = {}
         self._active: dict[str, tuple[str, str, float]] = {}
         """Alarm -> since when (UTC), its words, when they were taken."""
-        self._murky = self._remains = False
+        self._remains = False
+        self.water: WaterWatch | None = None
+        """Follows the water by the champion's limit; without it each case's own word counts."""
+        self._outlook = WaterOutlook()
 
     def stepped(self, sight: Sight | None, cpu_s: float, *, remains: bool = False) -> None:
         """One more frame was looked at, at this cost; `remains`: something lies in the tank (`Immersion.remains`)."""
@@ -74,7 +78,10 @@ class SelfReport:
             self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
         self._outcomes[case.outcome] = self._outcomes.get(case.outcome, 0) + 1
-        self._murky = case.water.status == "murky"
+        if self.water and case.water.clarity is not None:
+            self._outlook = self.water.see(case.water.clarity, self._clock())
+        elif self.water is None:
+            self._outlook = WaterOutlook(case.water.status, case.water.clarity)
 
     def not_filmed(self, words: str) -> None:
         """A case goes on without its clip; the next clip on the disk ends the alarm."""
@@ -99,7 +106,7 @@ class SelfReport:
                 dropped=health.dropped if health else 0,
                 framing=sight.framing.status if sight else "unchecked",
                 shift_px=sight.framing.shift_px if sight else None,
-                water="unknown" if self._clarity is None else "murky" if self._murky else "clear",
+                water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
             ),
@@ -127,12 +134,8 @@ class SelfReport:
             ("camera", "high", camera_words, "units are not tested"),
             ("picture", "high", sight.fault if sight else "", "units are not tested"),
             ("framing", "high", framing, "units are not tested"),
-            (
-                "water",
-                "medium",
-                "the water is murky: change the water" if self._murky else "",
-                "small leaks are hidden",
-            ),
+            ("lamps", "medium", sight.signal.words if sight else "", "the inspector's decisions are not seen"),
+            ("water", *self._water_trouble()),
             ("tank", "medium", REMAINS if self._remains else "", "it may hide bubbles"),
             ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
             ("clips", "medium", self._film_words, "experts cannot see these cases"),
@@ -152,6 +155,11 @@ class SelfReport:
             )
             for id, priority, words, effect in active
         )
+
+    def _water_trouble(self) -> tuple[AlarmPriority, str, str]:
+        if self._outlook.status == "murky":
+            return "medium", self._outlook.words, "small leaks are hidden"
+        return "low", self._outlook.words, "small leaks will be hidden, and units not tested"
 
     def _held(self, id: str, words: str, now: str) -> tuple[str, str, float]:
         """Numbers that change from frame to frame make an alarm no new message, but now and then."""

@@ -110,14 +110,14 @@ class CaseNet(nn.Module):
 
 
 class LampNet(nn.Module):
-    """(n, 3, 24, 24) uint8 BGR lamp crops -> (n, 1) probability that the lamp is lit."""
+    """(n, 3, 24, 24) uint8 BGR lamp crops -> (n, 3) how sure it is that the lamp is dark, lit, unreadable."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 8, 4, stride=2, padding=1)
-        self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
-        self.third = nn.Linear(16 * 36, 16)
-        self.out = nn.Linear(16, 1)
+        self.first = nn.Conv2d(3, 12, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(12, 24, 4, stride=2, padding=1)
+        self.third = nn.Linear(24 * 36, 32)
+        self.out = nn.Linear(32, 3)
 
     def logit(self, crops: torch.Tensor) -> torch.Tensor:
         features = functional.relu(self.first(crops.float() / 128.0 - 1.0))
@@ -129,19 +129,21 @@ class LampNet(nn.Module):
 
 
 class WaterNet(nn.Module):
-    """(n, 1, 48, 64) uint8 small grey tank views -> (n, 1) clarity, the share of light that gets through."""
+    """(n, 1, 96, 128) uint8 small grey tank views -> (n, 1) clarity, the share of light that gets through."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(1, 8, 4, stride=2, padding=1)
         self.second = nn.Conv2d(8, 16, 4, stride=2, padding=1)
-        self.third = nn.Conv2d(16, 16, 4, stride=2, padding=1)
-        self.out = nn.Linear(16 * 6 * 8, 1)
+        self.third = nn.Conv2d(16, 24, 4, stride=2, padding=1)
+        self.fourth = nn.Conv2d(24, 24, 3, stride=2, padding=1)
+        self.out = nn.Linear(24 * 6 * 8, 1)
 
     def logit(self, views: torch.Tensor) -> torch.Tensor:
         features = functional.relu(self.first(views.float() / 64.0 - 2.0))
         features = functional.relu(self.second(features))
         features = functional.relu(self.third(features))
+        features = functional.relu(self.fourth(features))
         return self.out(features.flatten(1))
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:

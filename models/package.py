@@ -88,7 +88,7 @@ def origins_bytes(net: OriginNet | bytes) -> bytes:
 
 def water_bytes(net: WaterNet | bytes) -> bytes:
     """The water net takes any number of views."""
-    examples = np.random.default_rng(1).integers(0, 256, (5, 1, 48, 64), dtype=np.uint8)
+    examples = np.random.default_rng(1).integers(0, 256, (5, 1, 96, 128), dtype=np.uint8)
     return _exported(net, examples, {0: torch.export.Dim.DYNAMIC})
 
 

@@ -19,6 +19,7 @@ from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from edge_agent.visibility import noise_levels
+from edge_agent.water import GAUGE_SIZE
 from models import cases, data, gauges, nuisance, painted
 from models.cases import CaseEvidence, CaseTruth, Features, Look
 from models.data import Crops, Recording, SceneSource
@@ -123,7 +124,8 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
         np.savez(partial, lamps=lamps, lit=lit, waters=waters, clarity=clarity)
         partial.replace(file)
 
-    parts = [np.load(file) for file in place.each("gauges", count, look)]
+    mark = "-{}x{}".format(*GAUGE_SIZE)
+    parts = [np.load(file) for file in place.each("gauges", count, look, mark=mark)]
     lamps, lit, waters, clarity = (
         np.concatenate([part[name] for part in parts]) for name in ("lamps", "lit", "waters", "clarity")
     )

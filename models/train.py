@@ -52,8 +52,8 @@ class Recipe:
     upside_down_cases: int = 60
     chosen_scenes: int = 200
     """Held-out immersions, for calibration and the choice of limits."""
-    lamp_samples: int = 6000
-    gauge_scenes: int = 200
+    lamp_samples: int = 24_000
+    gauge_scenes: int = 800
     sight_scenes: int = 400
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
@@ -74,7 +74,7 @@ RECIPES = {
         sight_scenes=4,
     ),
 }  # fmt: skip
-LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3)
+LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 """Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 

@@ -1,6 +1,6 @@
 """Lamps become decisions only when they are steadily lit."""
 
-from edge_agent.decision import DecisionWatch
+from edge_agent.decision import DARK_S, FORGET_S, REPORT_S, DecisionWatch, LampReading
 
 
 def follow(readings, fps=20):
@@ -8,11 +8,13 @@ def follow(readings, fps=20):
     return [watch.step(reading, n / fps) for n, reading in enumerate(readings)]
 
 
-OFF, OK, LEAK, BOTH = (
-    {"ok": 0.1, "leak": 0.1},
-    {"ok": 0.9, "leak": 0.1},
-    {"ok": 0.0, "leak": 0.95},
-    {"ok": 0.9, "leak": 0.9},
+DARK, LIT, UNREADABLE = LampReading(0.9, 0.1), LampReading(0.1, 0.9), LampReading(0.1, 0.0, 0.8)
+OFF, OK, LEAK, BOTH, COVERED = (
+    {"ok": DARK, "leak": DARK},
+    {"ok": LIT, "leak": DARK},
+    {"ok": DARK, "leak": LIT},
+    {"ok": LIT, "leak": LIT},
+    {"ok": UNREADABLE, "leak": DARK},
 )
 
 
@@ -72,7 +74,60 @@ def test_a_station_without_lamps_never_decides():
 
 
 def test_a_lamp_that_is_stuck_says_nothing_new_when_the_other_goes_out():
-    signals = follow([OK] * 20 + [BOTH] * 20 + [OK] * 20)
+    signals = follow([OK] * 20 + [BOTH] * 20 + [OK] * 30)
     assert sum(signal.fresh for signal in signals) == 1
-    assert signals[30].decision == "none"
+    assert (signals[30].decision, signals[30].panel) == ("none", "both")
     assert signals[-1] == signals[15]
+
+
+def test_the_panel_has_a_word_for_all_that_two_lamps_can_show():
+    for readings, word in ((OFF, "off"), (OK, "ok"), (LEAK, "leak"), (BOTH, "both"), (COVERED, "unreadable")):
+        assert follow([readings] * 20)[-1].panel == word
+
+
+def test_a_lamp_whose_partner_cannot_be_read_decides_nothing():
+    half_seen = {"ok": UNREADABLE, "leak": LIT}
+    assert all(signal.decision == "none" for signal in follow([OFF] * 20 + [half_seen] * 100))
+
+
+def test_an_arm_that_passes_before_a_lit_lamp_is_no_second_decision():
+    signals = follow([OFF] * 10 + [OK] * 20 + [COVERED] * 40 + [OK] * 20)
+    assert sum(signal.fresh for signal in signals) == 1
+    assert {signal.decision for signal in signals[20:]} == {"ok"}
+    assert {signal.since_s for signal in signals[20:]} == {0.5}
+
+
+def test_a_lamp_that_is_lit_behind_an_arm_is_a_decision_when_the_arm_is_gone():
+    signals = follow([OFF] * 10 + [COVERED] * 30 + [LEAK] * 20)
+    assert [(signal.decision, signal.since_s) for signal in signals if signal.fresh] == [("leak", 2.0)]
+
+
+def test_what_was_decided_is_forgotten_where_the_lamps_cannot_be_read_for_long():
+    signals = follow([OK] * 20 + [COVERED] * round(20 * (FORGET_S + 1)) + [OK] * 20)
+    assert signals[19 + round(20 * (FORGET_S + 0.8))].decision == "none"
+    assert [signal.decision for signal in signals if signal.fresh] == ["ok", "ok"]
+
+
+def test_lamps_that_cannot_be_read_for_long_are_reported_with_limit_and_cure():
+    signals = follow([OFF] * 10 + [COVERED] * round(20 * (REPORT_S + 2)) + [OFF] * 20)
+    assert signals[30].words == "" and signals[30].panel == "unreadable"
+    assert "the ok lamp cannot be read" in signals[-21].words and "limit 10 s" in signals[-21].words
+    assert (signals[-1].words, signals[-1].panel) == ("", "off")
+
+
+def test_two_lamps_that_are_lit_together_and_beat_apart_never_decide():
+    beating = [BOTH] * 4 + [OK] * 8 + [BOTH] * 4 + [LEAK] * 8
+    signals = follow([OFF] * 10 + beating * 6, fps=20)
+    assert all(signal.decision == "none" for signal in signals)
+
+
+def test_a_lamp_that_goes_out_beside_a_lit_one_leaves_its_decision_after_a_while():
+    signals = follow([OFF] * 10 + [BOTH] * 10 + [OK] * round(20 * (DARK_S + 0.6)))
+    assert [(signal.decision, signal.since_s) for signal in signals if signal.fresh] == [("ok", 0.5)]
+
+
+def test_a_net_that_is_sure_of_nothing_has_not_read_the_lamp():
+    assert LampReading(0.2, 0.4, 0.3).word(0.5) == "unreadable"
+    assert LampReading(0.6, 0.65, 0.1).word(0.8) == "dark"
+    assert LampReading(0.3, 0.65, 0.1).word(0.8) == "unreadable"
+    assert LampReading(0.3, 0.7).word(0.5) == "lit"

@@ -12,6 +12,7 @@ from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
 from edge_agent.records import ClipRef, Frame, Framing, TankView, WaterSummary
 from edge_agent.selfreport import ALARM_EVERY_S, SILENT_S, SelfReport
+from edge_agent.water_trend import WaterWatch
 from tests.fakes_camera import Clock
 
 
@@ -40,11 +41,12 @@ class Waiting:
         return len(self.cases)
 
 
-def sight(*, fault: str = "", framing: Framing | None = None) -> Sight:
+def sight(*, fault: str = "", framing: Framing | None = None, lamps: str = "") -> Sight:
     frame = Frame(np.zeros((4, 4), np.uint8), 0, 0.0, 0.0)
     view = TankView(np.zeros((4, 4), np.uint8), 0, 0.0, np.eye(3))
     thumb = np.full((24, 32), 90.0, np.float32)
-    return Sight(frame, framing or Framing("ok", np.eye(3), 4, 0.4), view, thumb, fault, Signal("none"), clarity=0.9)
+    signal = Signal("none", words=lamps)
+    return Sight(frame, framing or Framing("ok", np.eye(3), 4, 0.4), view, thumb, fault, signal, clarity=0.9)
 
 
 def report_on(camera=None, pending=None, clock=None) -> SelfReport:
@@ -119,3 +121,32 @@ def test_an_alarm_whose_numbers_change_is_one_alarm_for_a_while():
     clock.turn(ALARM_EVERY_S + 1)
     assert "9.4" in shifted(9.4)
     assert report.state().alarms[0].since == since
+
+
+def test_lamps_that_cannot_be_read_are_an_alarm_until_they_can():
+    report = report_on()
+    report.stepped(sight(lamps="the ok lamp cannot be read for 12 s (limit 10 s): clear the view of the lamps"), 0.001)
+    told = report.state().alarms[0]
+    assert (told.id, told.action) == ("lamps", "clear the view of the lamps")
+    report.stepped(sight(), 0.001)
+    assert alarms(report) == {}
+
+
+def test_the_water_alarm_comes_hours_before_the_water_is_murky():
+    clock = Clock()
+    report = report_on(clock=clock)
+    report.water = WaterWatch(0.3)
+    report.stepped(sight(), 0.001)
+    texts = []
+    for number in range(160):
+        clarity = float(np.exp(-0.1 - 0.25 * number / 30))
+        case = make_case(number, seed=1, water=WaterSummary("murky" if clarity < 0.3 else "clear", clarity))
+        report.said(case)
+        told = [alarm for alarm in report.state().alarms if alarm.id == "water"]
+        texts.append((told[0].priority, told[0].text) if told else None)
+        clock.turn(120.0)
+    assert texts[0] is None
+    first = next(text for text in texts if text)
+    assert first[0] == "low" and "h until it must be changed" in first[1]
+    assert texts[-1] == ("medium", "the water is murky: change the water")
+    assert report.state().input.water == "murky"

@@ -1,0 +1,129 @@
+"""The clarity of case after case -> the state of the water, with hysteresis, and when it will have to be changed. PURE.
+
+Dirt adds up: the exponent of the haze, -log(clarity), rises in a line, so that line is followed. Slope by Theil and Sen
+(the median of all pairs' slopes), its interval by Sen (1968): neither minds a unit that looked dark.
+"""
+
+from dataclasses import dataclass
+from math import log, sqrt
+from statistics import median
+
+import numpy as np
+
+from edge_agent.records import WaterStatus
+
+CLEARED_SHARE = 0.25
+"""Murky water is clear again from this far on the way from the limit to clarity 1: it was changed, not just calmer."""
+SMOOTHED = 3
+"""Cases whose median is the clarity now: one dark unit is no murky water."""
+BIN_S = 600.0
+KEPT_S = 24 * 3600.0
+"""Older readings say nothing of this water."""
+LEAST_BINS, LEAST_SPAN_S = 6, 3600.0
+FARTHEST_H = 48.0
+"""A line is not drawn on farther than this."""
+LEAD_H = 4.0
+"""Water is changed between shifts: half of one is the time to plan it."""
+Z_90 = 1.645
+"""Normal quantile of a two-sided interval that holds nine times out of ten."""
+LEAST_CLARITY = 1e-3
+FRESH = 0.25
+"""Drop of the haze's exponent by which new water is known: cases of one water differ by less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When the water will be murky, in hours from the newest reading; the interval holds nine times out of ten."""
+
+    hours: float
+    least_hours: float
+    most_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaterOutlook:
+    """The water now. `clarity`: of the last cases; `due`: None where nothing says that it will be murky soon."""
+
+    status: WaterStatus = "unknown"
+    clarity: float | None = None
+    due: Due | None = None
+
+    @property
+    def words(self) -> str:
+        """What an inspector has to know, the limit and the cure; empty while there is time."""
+        if self.status == "murky":
+            return "the water is murky: change the water"
+        if self.due is None or self.due.hours > LEAD_H:
+            return ""
+        about = "less than 1 h" if self.due.hours < 1 else f"about {self.due.hours:.0f} h"
+        between = f"{self.due.least_hours:.1f} to {self.due.most_hours:.1f} h"
+        return f"the water gets murky, {about} until it must be changed ({between}): plan the change of water"
+
+
+class WaterWatch:
+    """Follows one station's water. `murky_below`: the bundle's limit of clarity."""
+
+    def __init__(self, murky_below: float) -> None:
+        self._limit = murky_below
+        self._recent: list[float] = []
+        self._bins: list[tuple[float, list[float]]] = []
+        """Start of each ten minutes with cases, and the haze of these."""
+        self._murky = False
+        self._due: Due | None = None
+
+    def see(self, clarity: float, now_s: float) -> WaterOutlook:
+        """One more case's clarity, 0..1; `now_s` never goes back."""
+        self._recent = [*self._recent, clarity][-SMOOTHED:]
+        if self._is_changed():
+            self._recent, self._bins = self._recent[-1:], []
+        smooth = median(self._recent)
+        cleared = self._limit + CLEARED_SHARE * (1 - self._limit)
+        self._murky = smooth < (cleared if self._murky else self._limit)
+        self._keep(-log(max(clarity, LEAST_CLARITY)), now_s)
+        self._due = None if self._murky else self._forecast(now_s)
+        return self.outlook
+
+    @property
+    def outlook(self) -> WaterOutlook:
+        """As of the last case."""
+        if not self._recent:
+            return WaterOutlook()
+        return WaterOutlook("murky" if self._murky else "clear", round(median(self._recent), 3), self._due)
+
+    def _is_changed(self) -> bool:
+        """Fresh water: the last cases are all clearer than those of the hours before, by more than cases differ."""
+        if len(self._bins) < 2 or len(self._recent) < SMOOTHED:
+            return False
+        before = median(haze for _, hazes in self._bins[:-1][-LEAST_BINS:] for haze in hazes)
+        return max(-log(max(clarity, LEAST_CLARITY)) for clarity in self._recent) < before - FRESH
+
+    def _keep(self, haze: float, now_s: float) -> None:
+        begins_s = now_s // BIN_S * BIN_S
+        if not self._bins or self._bins[-1][0] != begins_s:
+            self._bins.append((begins_s, []))
+        self._bins[-1][1].append(haze)
+        self._bins = [(at_s, hazes) for at_s, hazes in self._bins if now_s - at_s <= KEPT_S]
+
+    def _forecast(self, now_s: float) -> Due | None:
+        if len(self._bins) < LEAST_BINS or self._bins[-1][0] - self._bins[0][0] < LEAST_SPAN_S:
+            return None
+        hours = np.array([(at_s + BIN_S / 2 - now_s) / 3600 for at_s, _ in self._bins])
+        haze = np.array([median(hazes) for _, hazes in self._bins])
+        slope, slowest, fastest = theil_sen(hours, haze)
+        if slowest <= 0:
+            return None
+        left = max(0.0, -log(self._limit) - float(np.median(haze - slope * hours)))
+        if left / slope > FARTHEST_H:
+            return None
+        return Due(left / slope, left / fastest, left / slowest)
+
+
+def theil_sen(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Slope of y over x, (n,) each, x rising, and the two ends of its interval."""
+    first, second = np.triu_indices(len(x), 1)
+    slopes = np.sort((y[second] - y[first]) / (x[second] - x[first]))
+    n = len(x)
+    spread = Z_90 * sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    low = int(max(0, np.floor((len(slopes) - spread) / 2)))
+    high = int(min(len(slopes) - 1, np.ceil((len(slopes) + spread) / 2)))
+    return float(np.median(slopes)), float(slopes[low]), float(slopes[high])
