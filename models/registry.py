@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_agent.bundle import NET_NAMES, Bundle, open_bundle
+from edge_agent.bundle import NET_NAMES, Bundle, Certificate, open_bundle
 from edge_agent.infer import Aggregator, Detector
 from edge_agent.lamps import LampReader
 from edge_agent.origins import FEATURES
@@ -66,4 +66,19 @@ def words(opened: Bundle) -> str:
     lines += [f"net         {name:10} {len(opened.nets[name])} bytes, {manifest.nets[name][:12]}" for name in NET_NAMES]
     for part in (manifest.thresholds, manifest.sensitivity, manifest.preprocessing):
         lines += [f"{name:24}{value}" for name, value in msgspec.to_builtins(part).items()]
+    lines += [line for one in manifest.certificates for line in certificate_words(one)]
     return "\n".join([*lines, "", manifest.card])
+
+
+def certificate_words(one: Certificate) -> list[str]:
+    """A certificate for a person: what is promised, on what, and what the rates probably are."""
+    apart = f", and {one.silent} silent leaks apart" if one.silent else ""
+    return [
+        f"certificate {one.measured_at}, on {one.data} ({one.data_sha256[:12]}): {one.cases} cases{apart}",
+        f"  limits            ok below {one.ok_below:g}, leak above {one.leak_above:g}; coverage {one.coverage:.2%}",
+        f"  miss rate         <= {one.miss_rate_upper:.2e} ({one.missed} of {one.leaks} answered leaks), "
+        f"probably {one.miss_rate_estimate:.1e}",
+        f"  false alarm rate  <= {one.false_alarm_rate_upper:.2e} ({one.false_alarms} of {one.goods} answered good "
+        f"units), probably {one.false_alarm_rate_estimate:.1e}",
+        f"  both together with {one.confidence:.0%} confidence, for cases like these",
+    ]
