@@ -8,7 +8,7 @@ COMMANDS = {
     "demo": ("benchmarks.demo:demo", "the whole system on this machine, with a twin station"),
     "inspect": ("tankwatch:inspect", "inspect a recording or a live source"),
     "replay": ("edge_agent.replay:replay", "judge a stored clip again"),
-    "evaluate": ("models.evaluate:evaluate", "inspect labelled recordings and report"),
+    "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
@@ -55,6 +55,13 @@ def usage() -> str:
 def inspect(argv: list[str]) -> int:
     """`inspect`, with the twin as one more source."""
     from edge_agent.inspection import inspect as run
+
+    return run(argv, openers=_openers())
+
+
+def evaluate(argv: list[str]) -> int:
+    """`evaluate`, with the twin as one more source."""
+    from models.evaluate import evaluate as run
 
     return run(argv, openers=_openers())
 
