@@ -111,13 +111,12 @@ def calibration(scores: np.ndarray, leaky: np.ndarray) -> Slope | None:
     fitted = _logistic(logit(scores[inside]), leaky[inside], float(np.log(odds)))
     if fitted is None:
         return None
-    (intercept, slope), covariance = fitted
-    reach = norm.ppf(0.975) * np.sqrt(np.diag(covariance))
-    return Slope(
-        Interval(slope, slope - reach[1], slope + reach[1]),
-        Interval(intercept, intercept - reach[0], intercept + reach[0]),
-        int(inside.sum()),
+    values, covariance = fitted
+    intercept, slope = (
+        Interval(float(value), float(value - reach), float(value + reach))
+        for value, reach in zip(values, norm.ppf(0.975) * np.sqrt(np.diag(covariance)), strict=True)
     )
+    return Slope(slope, intercept, int(inside.sum()))
 
 
 def _delong(leaks: np.ndarray, goods: np.ndarray) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import numpy as np
 from edge_agent import framing, station
 from edge_agent.bundle import Bundle, Preprocessing
 from edge_agent.camera import open_camera
-from edge_agent.errors import StationError
+from edge_agent.errors import StationError, TankwatchError
 from edge_agent.inspection import Opener, inspect_recording, working_view
 from edge_agent.pipeline import Inspector
 from edge_agent.records import Case
@@ -57,7 +57,7 @@ def judge_all(recordings: Sequence[Labelled], bench: Bench, jobs: int) -> Iterat
 def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | None = None) -> Judged:
     """Inspects one recording as one case. Where no station is named, a camera that has a `profile` tells its own.
 
-    Raises StationError naming the recording.
+    Raises StationError or ModelError naming the recording.
     """
     camera = open_camera(one.source, openers=bench.openers)
     try:
@@ -65,8 +65,8 @@ def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | Non
         cases = list(
             inspect_recording(camera, bench.bundle, profile=profile, profile_sha256=sha256, single=True, at_end=at_end)
         )
-    except StationError as error:
-        raise error if one.name in str(error) else StationError(f"{one.name}: {error}") from error
+    except TankwatchError as error:
+        raise error if one.name in str(error) else type(error)(f"{one.name}: {error}") from error
     finally:
         camera.close()
     if not cases:

@@ -76,9 +76,9 @@ def certificate_words(one: Certificate) -> list[str]:
     return [
         f"certificate {one.measured_at}, on {one.data} ({one.data_sha256[:12]}): {one.cases} cases{apart}",
         f"  limits            ok below {one.ok_below:g}, leak above {one.leak_above:g}; coverage {one.coverage:.2%}",
-        f"  miss rate         <= {one.miss_rate_upper:.2e} ({one.missed} of {one.leaks} answered leaks), "
-        f"probably {one.miss_rate_estimate:.1e}",
-        f"  false alarm rate  <= {one.false_alarm_rate_upper:.2e} ({one.false_alarms} of {one.goods} answered good "
-        f"units), probably {one.false_alarm_rate_estimate:.1e}",
+        f"  miss rate         <= {one.miss_rate_upper:.3%} ({one.missed} of {one.leaks} answered leaks), "
+        f"probably {one.miss_rate_estimate:.3%}",
+        f"  false alarm rate  <= {one.false_alarm_rate_upper:.3%} ({one.false_alarms} of {one.goods} answered good "
+        f"units), probably {one.false_alarm_rate_estimate:.3%}",
         f"  both together with {one.confidence:.0%} confidence, for cases like these",
     ]

@@ -92,7 +92,7 @@ def _confusion(found: dict[str, Any]) -> str:
     words = list(found["verdicts"])
     rows = []
     for truth, said in found["confusion"].items():
-        cells = "".join(f'<td class="{_mark(truth, word)}">{said[word]}</td>' for word in words)
+        cells = "".join(f'<td class="{_mark(truth, word) if said[word] else ""}">{said[word]}</td>' for word in words)
         rows.append(f"<tr><th>{truth}</th>{cells}<td>{sum(said.values())}</td></tr>")
     head = "".join(f"<th>{word}</th>" for word in words)
     return _table(f"<tr><th>truly</th>{head}<th>all</th></tr>", rows)
@@ -105,27 +105,29 @@ def _mark(truth: str, word: str) -> str:
 
 
 def _slices(found: dict[str, Any]) -> str:
+    tables = "".join(_slice(key, values) for key, values in found["slices"].items())
+    explained = "Errors of answers, and the rate that they do not exceed at 95 %."
+    return f'<p class="note">{explained}</p><div class="slices">{tables}</div>'
+
+
+def _slice(key: str, values: dict[str, Any]) -> str:
     rows = []
-    for key, values in found["slices"].items():
-        rows.append(f'<tr class="key"><th colspan="5">{escape(key)}</th></tr>')
-        for value, one in values.items():
-            counts, bounds = one["counts"], one["bounds"]
-            missed = _of(counts["missed"], counts["leaks_answered"], bounds["miss_rate_upper"])
-            alarms = _of(counts["false_alarms"], counts["good_answered"], bounds["false_alarm_rate_upper"])
-            rows.append(
-                f"<tr><th>{escape(value)}</th><td>{one['cases']}</td><td>{_percent(one['coverage'])}</td>"
-                f"<td>{missed}</td><td>{alarms}</td></tr>"
-            )
-    head = "<tr><th></th><th>cases</th><th>coverage</th><th>missed</th><th>false alarms</th></tr>"
-    return _table(head, rows) + '<p class="note">Errors of answers, and the rate that they do not exceed at 95 %.</p>'
+    for value, one in values.items():
+        counts, bounds = one["counts"], one["bounds"]
+        missed = _of(counts["missed"], counts["leaks_answered"], bounds["miss_rate_upper"])
+        alarms = _of(counts["false_alarms"], counts["good_answered"], bounds["false_alarm_rate_upper"])
+        rows.append(
+            f"<tr><th>{escape(value)}</th><td>{one['cases']}</td><td>{_percent(one['coverage'])}</td>"
+            f"<td>{missed}</td><td>{alarms}</td></tr>"
+        )
+    head = f"<tr><th>{escape(key)}</th><th>cases</th><th>coverage</th><th>missed</th><th>false alarms</th></tr>"
+    return _table(head, rows)
 
 
 def _worst(shown: Sequence[Shown]) -> str:
     figures = []
     for one in shown:
-        picture = (
-            f'<img alt="composite and heat map" loading="lazy" src="{_inline(one.picture)}">' if one.picture else ""
-        )
+        picture = f'<img alt="composite and heat map" src="{_inline(one.picture)}">' if one.picture else ""
         figures.append(
             f"<figure>{picture}<figcaption><b>{escape(worst.caption(one.judged))}</b><br>{escape(one.words)}"
             "</figcaption></figure>"

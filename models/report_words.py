@@ -61,10 +61,10 @@ def certificate(found: dict[str, Any]) -> str:
         return "none: answered cases of both labels, leak and ok, are needed"
     shown = "shown" if promise["shown"] else "not shown"
     return (
-        f"miss rate <= {given['miss_rate_upper']:.2e} ({given['missed']} of {given['leaks']}, probably "
-        f"{given['miss_rate_estimate']:.1e}) and false alarm rate <= {given['false_alarm_rate_upper']:.2e} "
-        f"({given['false_alarms']} of {given['goods']}, probably {given['false_alarm_rate_estimate']:.1e}), together "
-        f"at {given['confidence']:.0%}, at coverage {given['coverage']:.4f}; both <= {most:g}: {shown}"
+        f"miss rate <= {given['miss_rate_upper']:.3%} ({given['missed']} of {given['leaks']}, probably "
+        f"{given['miss_rate_estimate']:.3%}) and false alarm rate <= {given['false_alarm_rate_upper']:.3%} "
+        f"({given['false_alarms']} of {given['goods']}, probably {given['false_alarm_rate_estimate']:.3%}), together "
+        f"at {given['confidence']:.0%}, at coverage {given['coverage']:.2%}; both <= {most:.2%}: {shown}"
     )
 
 

@@ -68,7 +68,7 @@ def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, cap
     assert open_bundle(path).manifest.certificates == (CERTIFICATE,)
     assert registry.bundle(["show", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "miss rate         <= 2.30e-03 (1 of 2400 answered leaks), probably 7.0e-04" in shown
+    assert "miss rate         <= 0.230% (1 of 2400 answered leaks), probably 0.070%" in shown
     assert "reference.jsonl" in shown and "130 silent leaks apart" in shown
 
 
