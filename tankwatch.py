@@ -14,7 +14,7 @@ COMMANDS = {
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
     "cloud": ("tankwatch:cloud", "ingest | web | user | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
-    "bundle": ("tankwatch:bundle", "show | verify: what a bundle holds; use | back: which one speaks"),
+    "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from edge_agent.bundle import FEATURES, LARGEST_FILE, NET_NAMES, Certificate, open_bundle, parse_bundle, write_bundle
-from edge_agent.errors import ModelError
+from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
 from models import registry
 
@@ -70,6 +70,33 @@ def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, cap
     shown = capsys.readouterr().out
     assert "miss rate         <= 0.230% (1 of 2400 answered leaks), probably 0.070%" in shown
     assert "reference.jsonl" in shown and "130 silent leaks apart" in shown
+
+
+def evaluation(folder, sha256, certificate=CERTIFICATE):
+    found = {"bundle": {"version": 1, "sha256": sha256}, "certificate": certificate, "schema": "tankwatch/evaluation/1"}
+    (folder / "summary.json").write_bytes(msgspec.json.encode(found))
+    return folder
+
+
+def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(shipped, tmp_path, capsys):
+    out = tmp_path / "certified.bundle"
+    call = ["certify", str(shipped_bundle()), "--out", str(out), "--evaluation", str(tmp_path)]
+    for words, write in (
+        ("cannot be read", lambda: None),
+        ("no evaluation", lambda: (tmp_path / "summary.json").write_text("{}")),
+        ("not of", lambda: evaluation(tmp_path, "ab" * 32)),
+        ("no certificate", lambda: evaluation(tmp_path, shipped.sha256, None)),
+    ):
+        write()
+        with pytest.raises(ConfigError, match=words):
+            registry.bundle(call)
+    evaluation(tmp_path, shipped.sha256)
+    assert registry.bundle(call) == 0
+    again = open_bundle(out)
+    assert again.manifest.certificates == (CERTIFICATE,)
+    assert (again.nets, again.features) == (shipped.nets, shipped.features)
+    with pytest.raises(ConfigError, match="--evaluation DIR"):
+        registry.bundle(call[:4])
 
 
 def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):
