@@ -117,7 +117,7 @@ def _slice(key: str, values: dict[str, Any]) -> str:
         missed = _of(counts["missed"], counts["leaks_answered"], bounds["miss_rate_upper"])
         alarms = _of(counts["false_alarms"], counts["good_answered"], bounds["false_alarm_rate_upper"])
         rows.append(
-            f"<tr><th>{escape(value)}</th><td>{one['cases']}</td><td>{_percent(one['coverage'])}</td>"
+            f"<tr><th>{escape(value)}</th><td>{one['cases']}</td><td>{_percent(one['coverage'], 1)}</td>"
             f"<td>{missed}</td><td>{alarms}</td></tr>"
         )
     head = f"<tr><th>{escape(key)}</th><th>cases</th><th>coverage</th><th>missed</th><th>false alarms</th></tr>"
@@ -168,5 +168,5 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _percent(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}%}"
