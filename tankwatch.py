@@ -8,13 +8,13 @@ COMMANDS = {
     "demo": ("benchmarks.demo:demo", "the whole system on this machine, with a twin station"),
     "inspect": ("tankwatch:inspect", "inspect a recording or a live source"),
     "replay": ("edge_agent.replay:replay", "judge a stored clip again"),
-    "evaluate": ("models.evaluate:evaluate", "inspect labelled recordings and report"),
+    "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
     "cloud": ("tankwatch:cloud", "ingest | web | user | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
-    "bundle": ("tankwatch:bundle", "show | verify: what a bundle holds; use | back: which one speaks"),
+    "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
@@ -55,6 +55,13 @@ def usage() -> str:
 def inspect(argv: list[str]) -> int:
     """`inspect`, with the twin as one more source."""
     from edge_agent.inspection import inspect as run
+
+    return run(argv, openers=_openers())
+
+
+def evaluate(argv: list[str]) -> int:
+    """`evaluate`, with the twin as one more source."""
+    from models.evaluate import evaluate as run
 
     return run(argv, openers=_openers())
 

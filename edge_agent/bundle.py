@@ -93,6 +93,41 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Version of the training code (git commit, or 'unknown')."""
 
 
+class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bundle's limits were shown to keep, once, on cases that had no part in choosing them.
+
+    It holds for cases like those of `data`, and for nothing else. Rates are shares of the answered cases of a class.
+    """
+
+    data: str
+    """What was judged: the name of its manifest."""
+    data_sha256: str
+    """Of the manifest."""
+    measured_at: str
+    """UTC, ISO 8601."""
+    ok_below: float
+    leak_above: float
+    confidence: float
+    """That both upper bounds hold, together."""
+    cases: int
+    """Leaks and good units, answered or not."""
+    silent: int
+    """Leaks that showed too few bubbles for anybody to see; they are not among `cases`."""
+    coverage: float
+    """Share of `cases` that was answered ok or leak."""
+    leaks: int
+    """Answered leaks."""
+    missed: int
+    miss_rate_upper: float
+    miss_rate_estimate: float
+    """As likely too high as too low."""
+    goods: int
+    """Answered good units."""
+    false_alarms: int
+    false_alarm_rate_upper: float
+    false_alarm_rate_estimate: float
+
+
 class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """manifest.json of a bundle."""
 
@@ -110,6 +145,8 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The model card, Markdown."""
     features: str | None = None
     """sha256 of the features that the aggregator was fitted to; None where the bundle does not carry them."""
+    certificates: tuple[Certificate, ...] = ()
+    """What it was shown to keep, and on which data; a certificate is of these nets under these thresholds."""
 
 
 MANIFEST = "manifest.json"
@@ -178,7 +215,7 @@ def write_bundle(
         nets={net: hashlib.sha256(nets[net]).hexdigest() for net in NET_NAMES},
         features=None if features is None else hashlib.sha256(features).hexdigest(),
     )
-    members = {MANIFEST: msgspec.json.format(msgspec.json.encode(filled), indent=1)}
+    members = {MANIFEST: msgspec.json.format(msgspec.json.encode(_as_written(filled)), indent=1)}
     members |= {f"nets/{net}.onnx": nets[net] for net in NET_NAMES}
     if features is not None:
         members[FEATURES] = features
@@ -186,6 +223,12 @@ def write_bundle(
     bundle = parse_bundle(data, str(path))
     durable.write(path, data)
     return bundle
+
+
+def _as_written(manifest: BundleManifest) -> dict[str, object]:
+    """A bundle without certificates has the bytes that it had before there were any."""
+    written = msgspec.to_builtins(manifest)
+    return written if manifest.certificates else {key: written[key] for key in written if key != "certificates"}
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:

@@ -108,8 +108,9 @@ def inspect_recording(
     single: bool = False,
     seed: int = 0,
     progress: bool = False,
+    at_end: Callable[[Inspector], None] | None = None,
 ) -> Iterator[Case]:
-    """The cases of a recording, in order. Audits are drawn by `seed`."""
+    """The cases of a recording, in order. Audits are drawn by `seed`. `at_end` sees the inspector after the last."""
     frames = iter(camera.frames())
     first = next(frames, None)
     if first is None:
@@ -130,6 +131,8 @@ def inspect_recording(
     for frame in counted:
         yield from inspector.step(frame)
     yield from inspector.finish()
+    if at_end:
+        at_end(inspector)
 
 
 def inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:

@@ -14,7 +14,7 @@ from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
 from edge_agent.judge import Judge
-from edge_agent.records import Case, ChallengerVerdict, ClipRef, DecidedBy, Frame, Mode, Verdict
+from edge_agent.records import Case, ChallengerVerdict, ClipRef, Composite, DecidedBy, Evidence, Frame, Mode, Verdict
 from edge_agent.station import StationProfile
 from edge_agent.verdict import not_tested
 
@@ -130,6 +130,11 @@ class Inspector:
         if self._case is None or self.sight is None:
             return []
         return [self._close(self._case.decided_s or self._case.left_s or self.sight.frame.monotonic_s)]
+
+    @property
+    def strongest(self) -> tuple[Composite, Evidence] | None:
+        """What the champion saw most of, in the open case or else in the last one; None where it saw no composite."""
+        return self._champion.strongest
 
     def clip_path(self, case: Case) -> Path | None:
         """Where the clip of a case that `step` has just given lies."""

@@ -15,7 +15,11 @@ from edge_agent.records import Frame
 
 USUAL_FPS = 25.0
 """Assumed where a recording does not tell."""
+FASTEST_FPS = 10_000.0
+"""A recording that claims more tells no time."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+SENSOR_BITS = 10, 12, 14, 16
+"""Sensors give so many bits a pixel, and files of 16 bits hold them in the lower ones."""
 SHARE_READABLE = 0.98
 """Containers estimate their length: fewer frames than this share of it are worth a note."""
 
@@ -31,7 +35,8 @@ class VideoFile:
         self._path = path
         self._capture: cv2.VideoCapture | None = self._opened()
         self._fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if not 0 < self._fps < 10_000:
+        self._timed = self._fps < FASTEST_FPS
+        if not 0 < self._fps < FASTEST_FPS:
             self._fps = USUAL_FPS
             self.notes.append(f"{path.name} does not tell its frame rate: {USUAL_FPS:.0f} frames/s assumed")
         claimed = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -78,6 +83,8 @@ class VideoFile:
 
     def _time_s(self, told_s: float, previous_s: float) -> float:
         """The container's time where it rises, else one frame after the previous."""
+        if not self._timed:
+            return 0.0 if previous_s < 0 else previous_s + 1 / self._fps
         if told_s > previous_s:
             return told_s
         note = f"{self._path.name} has frames without a rising capture time: {self._fps:g} frames/s assumed there"
@@ -101,10 +108,11 @@ class ImageFolder:
     def __init__(self, folder: Path, fps: float = USUAL_FPS) -> None:
         self.notes: list[str] = [f"images carry no capture times: {fps:g} frames/s assumed"]
         self._fps = fps
+        self._bits: int | None = None
         self._paths = sorted(_images(folder), key=_natural)
         if not self._paths:
             raise StationError(f"folder {folder} holds no image: give one with {' '.join(sorted(IMAGE_SUFFIXES))}")
-        self._size = self._one_size()
+        self._refuse_mixed_sizes()
         self._numbers = _numbers([path.stem for path in self._paths])
         self.frame_count: int | None = len(self._paths)
         dropped = self._numbers[-1] + 1 - len(self._numbers)
@@ -112,35 +120,40 @@ class ImageFolder:
             self.notes.append(f"{dropped} images are missing between {self._paths[0].name} and {self._paths[-1].name}")
 
     def frames(self) -> Iterator[Frame]:
-        seen = 0
+        first: tuple[Path, tuple[int, int]] | None = None
         for number, path in zip(self._numbers, self._paths, strict=True):
             image = _decoded(path)
             if image is None:
                 self.notes.append(f"{path.name} cannot be decoded and is left out")
                 continue
-            if (image.shape[1], image.shape[0]) != self._size:
-                raise StationError(_sizes_differ(path, (image.shape[1], image.shape[0]), self._paths[0], self._size))
-            seen += 1
-            yield Frame(image, number, number / self._fps, path.stat().st_mtime)
-        if not seen:
+            size = image.shape[1], image.shape[0]
+            first = first or (path, size)
+            # Headers tell the size before a camera that was held upright says so in its EXIF.
+            if size != first[1]:
+                raise StationError(_sizes_differ(path, size, *first))
+            yield Frame(self._in_eight_bits(image, path), number, number / self._fps, path.stat().st_mtime)
+        if first is None:
             raise StationError(f"no image of {self._paths[0].parent} can be decoded: record them again")
 
     def close(self) -> None:
         self._paths, self._numbers = [], []
 
-    def _one_size(self) -> tuple[int, int]:
-        """The size of all images, as far as their headers tell it."""
+    def _refuse_mixed_sizes(self) -> None:
+        """As far as their headers tell the sizes; before anything is inspected."""
         sizes = [(path, size) for path in self._paths if (size := _header_size(path))]
-        if not sizes:
-            image = next((image for path in self._paths if (image := _decoded(path)) is not None), None)
-            if image is None:
-                raise StationError(f"no image of {self._paths[0].parent} can be decoded: record them again")
-            return image.shape[1], image.shape[0]
-        first_path, first = sizes[0]
         for path, size in sizes:
-            if size != first:
-                raise StationError(_sizes_differ(path, size, first_path, first))
-        return first
+            if size != sizes[0][1]:
+                raise StationError(_sizes_differ(path, size, *sizes[0]))
+
+    def _in_eight_bits(self, image: np.ndarray, path: Path) -> np.ndarray:
+        """The same picture as uint8. How many bits a 16-bit file really holds is taken from the first picture."""
+        if image.dtype == np.uint8:
+            return image
+        if self._bits is None:
+            self._bits = next(bits for bits in SENSOR_BITS if int(image.max()) < 1 << bits)
+            if self._bits < SENSOR_BITS[-1]:
+                self.notes.append(f"{path.name} has 16 bits a pixel of which {self._bits} are used: read as such")
+        return np.minimum(image >> (self._bits - 8), 255).astype(np.uint8)
 
 
 def _sizes_differ(path: Path, size: tuple[int, int], first: Path, first_size: tuple[int, int]) -> str:
@@ -181,6 +194,7 @@ def _header_size(path: Path) -> tuple[int, int] | None:
 
 
 def _decoded(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, or None where the file is no image."""
+    """(H, W, 3) uint8 or uint16 BGR, upright, or None where the file is no such image."""
     quiet_opencv()
-    return cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return image if image is not None and image.dtype in (np.uint8, np.uint16) else None

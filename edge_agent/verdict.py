@@ -65,7 +65,7 @@ def decide(
     if finding is None or reason:
         verdict = not_tested(reason or "too few usable frames for one composite, 3 are needed: record longer")
     else:
-        verdict = _word(finding, manifest.thresholds)
+        verdict = _word(finding, watched.usable_s, manifest.thresholds)
     return msgspec.structs.replace(verdict, smallest_leak_std_cm3_s=view.leak_std_cm3_s, visibility=view.visibility)
 
 
@@ -94,12 +94,12 @@ class _Shown:
         return msgspec.structs.replace(self.seen, **measured, **told)
 
 
-def _word(finding: Finding, thresholds: Thresholds) -> Verdict:
+def _word(finding: Finding, usable_s: float, thresholds: Thresholds) -> Verdict:
     score = round(finding.score, 4)
     word: VerdictWord = "uncertain"
     if score > thresholds.leak_above:
         word = "leak"
-    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S:
+    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S and usable_s > 0:
         word = "ok"
     return Verdict(
         word,

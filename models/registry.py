@@ -1,4 +1,4 @@
-"""`bundle show|verify FILE`: what a bundle holds, and whether it is whole and does what it says."""
+"""`bundle show|verify|certify FILE`: what a bundle holds, does, and was shown to keep."""
 
 import argparse
 import sys
@@ -8,23 +8,30 @@ import msgspec
 import numpy as np
 
 from edge_agent.account import FEATURES
-from edge_agent.bundle import NET_NAMES, Bundle, open_bundle
+from edge_agent.bundle import NET_NAMES, Bundle, Certificate, open_bundle, write_bundle
+from edge_agent.errors import ConfigError
 from edge_agent.infer import Aggregator, Detector, OriginReader
 from edge_agent.kymograph import ROWS, STEPS
 from edge_agent.lamps import LampReader
-from edge_agent.records import Composite, Frame
+from edge_agent.records import BundleRef, Composite, Frame
 from edge_agent.station import Lamp
 from edge_agent.water import WaterGauge
 
 
+class _Evaluation(msgspec.Struct):
+    """What is read of an evaluation's summary."""
+
+    bundle: BundleRef
+    certificate: Certificate | None
+
+
 def bundle(argv: list[str]) -> int:
     """`tankwatch bundle`."""
-    parser = argparse.ArgumentParser("tankwatch bundle", description="What a bundle holds, and its checks.")
-    parser.add_argument("what", choices=("show", "verify"))
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    options = _arguments().parse_args(argv)
     opened = open_bundle(options.file)
+    if options.what == "certify":
+        opened = certified(opened, options.evaluation, options.out)
+        print(f"{options.out}: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
     if options.what == "verify":
         verify(opened)
         print(f"{options.file} is whole: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
@@ -33,6 +40,28 @@ def bundle(argv: list[str]) -> int:
     elif options.what == "show":
         print(words(opened))
     return 0
+
+
+def certified(opened: Bundle, evaluation: Path | None, out: Path | None) -> Bundle:
+    """The same bundle, in `out`, with the certificate of an evaluation of it. Raises ConfigError."""
+    if evaluation is None or out is None:
+        raise ConfigError("certify needs --evaluation DIR, as 'evaluate --out' writes it, and --out FILE")
+    path = evaluation / "summary.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Evaluation)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): run 'evaluate --out {evaluation}'") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path} is no evaluation of this version ({error}): evaluate again") from error
+    if found.bundle.sha256 != opened.sha256:
+        raise ConfigError(
+            f"{path} is of bundle {found.bundle.sha256[:12]}, not of {opened.sha256[:12]}: evaluate this one"
+        )
+    if found.certificate is None:
+        raise ConfigError(f"{path} holds no certificate: evaluate leaks and good units")
+    together = (*opened.manifest.certificates, found.certificate)
+    manifest = msgspec.structs.replace(opened.manifest, certificates=together)
+    return write_bundle(out, manifest, opened.nets, opened.features)
 
 
 def verify(opened: Bundle) -> None:
@@ -68,4 +97,31 @@ def words(opened: Bundle) -> str:
     lines += [f"net         {name:10} {len(opened.nets[name])} bytes, {manifest.nets[name][:12]}" for name in NET_NAMES]
     for part in (manifest.thresholds, manifest.sensitivity, manifest.preprocessing):
         lines += [f"{name:24}{value}" for name, value in msgspec.to_builtins(part).items()]
+    lines += [line for one in manifest.certificates for line in certificate_words(one)]
     return "\n".join([*lines, "", manifest.card])
+
+
+def certificate_words(one: Certificate) -> list[str]:
+    """A certificate for a person: what is promised, on what, and what the rates probably are."""
+    apart = f", and {one.silent} silent leaks apart" if one.silent else ""
+    return [
+        f"certificate {one.measured_at}, on {one.data} ({one.data_sha256[:12]}): {one.cases} cases{apart}",
+        f"  limits            ok below {one.ok_below:g}, leak above {one.leak_above:g}; coverage {one.coverage:.2%}",
+        f"  miss rate         <= {one.miss_rate_upper:.3%} ({one.missed} of {one.leaks} answered leaks), "
+        f"probably {one.miss_rate_estimate:.3%}",
+        f"  false alarm rate  <= {one.false_alarm_rate_upper:.3%} ({one.false_alarms} of {one.goods} answered good "
+        f"units), probably {one.false_alarm_rate_estimate:.3%}",
+        f"  both together with {one.confidence:.0%} confidence, for cases like these",
+    ]
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "tankwatch bundle", description="What a bundle holds, its checks and certificates."
+    )
+    parser.add_argument("what", choices=("show", "verify", "certify"))
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--evaluation", type=Path, metavar="DIR", help="certify: what 'evaluate --out DIR' has written")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="certify: the bundle with its certificate")
+    parser.add_argument("--json", action="store_true")
+    return parser

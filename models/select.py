@@ -1,14 +1,24 @@
-"""Scores of held-out cases -> thresholds: as many sure answers as a bearable share of wrong ones allows."""
+"""Scores of held-out cases -> the two limits between which the machine is unsure, and what they promise. PURE.
+
+`limits` weighs costs, for a first bundle. `learn_then_test` promises: with the confidence asked for, both rates of the
+pair that it gives are within what was asked for, on cases like those that it saw. `sgr` promises it the older way.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import beta, binom
+
+from models.bounds import CONFIDENCE, ErrorCounts
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.91, 0.05), np.arange(0.91, 1.0, 0.01)]), 2)
 
 
 BOLDEST = 0.25, 0.8
 """However good the scores look, limits go no further in: a station is not the data that they were chosen on."""
+OK_BELOW = np.round(np.arange(0.05, 0.255, 0.01), 2)
+LEAK_ABOVE = np.round(np.arange(0.95, 0.795, -0.01), 2)
+"""The fixed grid of `learn_then_test`, each from the most careful limit to the boldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,15 @@ class Limits:
     leak_above: float
     coverage: float
     error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the limits shall keep: the largest rates among answered cases, together with `confidence`."""
+
+    most_missed: float
+    most_alarms: float
+    confidence: float = CONFIDENCE
 
 
 def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005, widest: float = 0.2) -> Limits:
@@ -41,6 +60,77 @@ def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005,
     return best
 
 
+def learn_then_test(
+    scores: np.ndarray,
+    leaky: np.ndarray,
+    promise: Promise,
+    *,
+    ok_below: np.ndarray = OK_BELOW,
+    leak_above: np.ndarray = LEAK_ABOVE,
+) -> Limits | None:
+    """The boldest pair of the grid that keeps the promise; None where not even the most careful one is shown to.
+
+    `scores`, `leaky`: (n,), of cases that neither the fit nor the calibration has seen. Learn-then-Test (Angelopoulos
+    et al. 2021) with exact binomial p-values and two fixed sequences, each from careful to bold and up to its first
+    failure. The good cases set `leak_above`, with `ok_below` at its most careful: a higher one only lowers the share of
+    false alarms among answers. The leaks, which are independent of the good cases, then set `ok_below` at that
+    `leak_above`. Each sequence may err with 1 - sqrt(confidence), so both hold together with `confidence`.
+    """
+    level = 1 - np.sqrt(promise.confidence)
+    leaks, goods = np.sort(scores[leaky]), np.sort(scores[~leaky])
+    alarms = _above(goods, leak_above)
+    highs = _passed(alarms, alarms + _below(goods, ok_below[:1]), promise.most_alarms, level)
+    if not highs:
+        return None
+    high = leak_above[highs - 1]
+    missed = _below(leaks, ok_below)
+    lows = _passed(missed, missed + _above(leaks, np.array([high])), promise.most_missed, level)
+    return _given(scores, leaky, float(ok_below[lows - 1]), float(high)) if lows else None
+
+
+def sgr(
+    scores: np.ndarray,
+    leaky: np.ndarray,
+    promise: Promise,
+    *,
+    ok_below: np.ndarray = OK_BELOW,
+    leak_above: np.ndarray = LEAK_ABOVE,
+) -> Limits | None:
+    """Selection with Guaranteed Risk (Geifman & El-Yaniv 2017), for comparison: one step from careful to bold.
+
+    Both limits move together along the grid's diagonal. A binary search bounds both rates at each of its steps, and all
+    steps share the risk.
+    """
+    pairs = _diagonal(ok_below, leak_above)
+    steps = int(np.ceil(np.log2(len(pairs) + 1)))
+    level = (1 - promise.confidence) / (2 * steps)
+    careful, bold, best = 0, len(pairs), None
+    while careful < bold:
+        middle = (careful + bold) // 2
+        counts = counted(scores, leaky, *pairs[middle])
+        missed, alarms = (
+            _bounded(counts.missed, counts.leaks, level),
+            _bounded(counts.false_alarms, counts.goods, level),
+        )
+        if missed <= promise.most_missed and alarms <= promise.most_alarms:
+            best, careful = pairs[middle], middle + 1
+        else:
+            bold = middle
+    return _given(scores, leaky, *best) if best else None
+
+
+def counted(scores: np.ndarray, leaky: np.ndarray, ok_below: float, leak_above: float) -> ErrorCounts:
+    """The answers that a pair of limits gives to (n,) scores."""
+    said_ok, said_leak = scores < ok_below, scores > leak_above
+    answered = said_ok | said_leak
+    return ErrorCounts(
+        leaks=int((answered & leaky).sum()),
+        missed=int((said_ok & leaky).sum()),
+        goods=int((answered & ~leaky).sum()),
+        false_alarms=int((said_leak & ~leaky).sum()),
+    )
+
+
 def auc(scores: np.ndarray, leaky: np.ndarray) -> float:
     """Chance that a leaky case scores higher than a tight one; ties count half. nan where one class is missing."""
     leaks, tights = scores[leaky], np.sort(scores[~leaky])
@@ -48,3 +138,35 @@ def auc(scores: np.ndarray, leaky: np.ndarray) -> float:
         return float("nan")
     below, upto = np.searchsorted(tights, leaks, "left"), np.searchsorted(tights, leaks, "right")
     return float((below + upto).mean() / 2 / len(tights))
+
+
+def _diagonal(ok_below: np.ndarray, leak_above: np.ndarray) -> list[tuple[float, float]]:
+    """Pairs from the most careful to the boldest, both limits at the same part of their way."""
+    count = max(len(ok_below), len(leak_above))
+    lows, highs = (np.round(np.linspace(0, len(way) - 1, count)).astype(int) for way in (ok_below, leak_above))
+    return [(float(ok_below[low]), float(leak_above[high])) for low, high in zip(lows, highs, strict=True)]
+
+
+def _passed(errors: np.ndarray, answered: np.ndarray, most: float, level: float) -> int:
+    """How many of a sequence's hypotheses are refuted before the first that is not."""
+    refuted = np.where(answered > 0, binom.cdf(errors, answered, most), 1.0) <= level
+    return len(refuted) if refuted.all() else int(np.argmin(refuted))
+
+
+def _below(ordered: np.ndarray, limits_: np.ndarray) -> np.ndarray:
+    return np.searchsorted(ordered, limits_, "left")
+
+
+def _above(ordered: np.ndarray, limits_: np.ndarray) -> np.ndarray:
+    return len(ordered) - np.searchsorted(ordered, limits_, "right")
+
+
+def _bounded(events: int, trials: int, level: float) -> float:
+    return 1.0 if events == trials else float(beta.ppf(1 - level, events + 1, trials - events))
+
+
+def _given(scores: np.ndarray, leaky: np.ndarray, low: float, high: float) -> Limits:
+    counts = counted(scores, leaky, low, high)
+    answered = counts.leaks + counts.goods
+    wrong = counts.missed + counts.false_alarms
+    return Limits(low, high, answered / max(1, len(scores)), wrong / max(1, answered))

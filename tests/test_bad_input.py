@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -79,9 +80,9 @@ def noise(count: int, size: tuple[int, int] = (320, 240)) -> list[np.ndarray]:
     return [rng.integers(60, 180, (size[1], size[0], 3), np.uint8) for _ in range(count)]
 
 
-def video(path: Path, pictures: list[np.ndarray]) -> Path:
+def video(path: Path, pictures: list[np.ndarray], fps: float = 20) -> Path:
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, (width, height))
     for picture in pictures:
         writer.write(picture)
     writer.release()
@@ -98,6 +99,26 @@ def folder_of(path: Path, pictures: dict[str, np.ndarray]) -> Path:
     for name, picture in pictures.items():
         cv2.imwrite(str(path / name), picture)
     return path
+
+
+def with_rate(path: Path, scale: int, rate: int) -> Path:
+    """An AVI that claims `rate / scale` pictures a second (the stream's header, dwScale and dwRate)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 28
+    data[at : at + 8] = struct.pack("<II", scale, rate)
+    if not rate:
+        main = data.index(b"avih") + 8
+        data[main : main + 4] = bytes(4)
+    return written(path, bytes(data))
+
+
+def held_upright(picture: np.ndarray) -> bytes:
+    """A JPEG of a camera that was turned by 90 degrees and says so in its EXIF (orientation 6)."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
+    tiff = b"MM\x00*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    payload = b"Exif\x00\x00" + tiff
+    plain = cv2.imencode(".jpg", picture)[1].tobytes()
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + plain[2:]
 
 
 def is_json(text: str) -> bool:
@@ -144,6 +165,81 @@ def test_folders_with_gaps_are_inspected_and_mixed_sizes_refused(told, refused, 
     (tmp_path / "broken").mkdir()
     written(tmp_path / "broken" / "a1.png", b"\x89PNG\r\n\x1a\nxxxx")
     assert "can be decoded" in refused("inspect", tmp_path / "broken")
+
+
+def unusual(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Name -> a recording that is odd, and the verdict that it deserves. Its noise is no bubble."""
+    rng = np.random.default_rng(2)
+    half = [np.where(rng.random((240, 320)) < 0.5, 0, 255).astype(np.uint8) for _ in range(6)]
+    deep = [rng.integers(15_000, 46_000, (240, 320)).astype(np.uint16) for _ in range(6)]
+    upright = folder / "upright"
+    upright.mkdir()
+    for number, picture in enumerate(noise(6)):
+        written(upright / f"a{number}.jpg", held_upright(picture))
+    one_bit = folder / "one_bit"
+    one_bit.mkdir()
+    for number, picture in enumerate(half):
+        cv2.imwrite(str(one_bit / f"a{number}.png"), picture, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    return {
+        "one frame": (video(folder / "one.avi", noise(1)), "not_tested"),
+        "two frames": (video(folder / "two.avi", noise(2)), "not_tested"),
+        "1 frame a second": (video(folder / "slow.avi", noise(8), 1), "uncertain"),
+        "1,000 frames a second": (video(folder / "fast.avi", noise(60), 1000), "uncertain"),
+        "0 frames a second": (with_rate(video(folder / "zero.avi", noise(8)), 1, 0), "uncertain"),
+        "100,000 frames a second": (with_rate(video(folder / "mad.avi", noise(8)), 1, 100_000), "uncertain"),
+        "1 bit": (one_bit, "uncertain"),
+        "16 bits": (folder_of(folder / "deep", {f"a{n}.png": one for n, one in enumerate(deep)}), "uncertain"),
+        "12 bits of 16": (
+            folder_of(folder / "low", {f"a{n}.png": one >> 4 for n, one in enumerate(deep)}),
+            "uncertain",
+        ),
+        "portrait": (video(folder / "portrait.avi", noise(6, (240, 426))), "uncertain"),
+        "held upright": (upright, "uncertain"),
+        "64x48": (video(folder / "small.avi", noise(6, (64, 48))), "uncertain"),
+        "4K": (video(folder / "large.avi", noise(4, (3840, 2160))), "uncertain"),
+    }
+
+
+def test_unusual_pictures_and_rates_get_a_verdict_from_inspect_and_the_same_from_evaluate(told, tmp_path):
+    recordings = unusual(tmp_path)
+    said = {}
+    for name, (path, verdict) in recordings.items():
+        ended = told("inspect", "--single", "--json", path)
+        said[name] = json.loads(ended.out)
+        assert (name, ended.status, said[name]["verdict"]) == (name, 0, verdict)
+    lines = [{"video": str(path.relative_to(tmp_path)), "label": "ok"} for path, _ in recordings.values()]
+    manifest = written(tmp_path / "manifest.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    ended = told("evaluate", manifest, "--json", "--jobs", 1)
+    *cases, summary = map(json.loads, ended.out.splitlines())
+    assert [(case["verdict"], case["score"]) for case in cases] == [
+        (case["verdict"], case["score"]) for case in said.values()
+    ]
+    assert (summary["auc"], summary["verdicts"]["not_tested"]) == (None, 2)
+
+
+def test_how_unusual_pictures_were_read_is_said(told, tmp_path):
+    recordings = unusual(tmp_path)
+
+    def notes(name: str) -> str:
+        return told("inspect", "--single", recordings[name][0]).err
+
+    assert "12 are used" in notes("12 bits of 16")
+    assert "are used" not in notes("16 bits")
+    assert "does not tell its frame rate: 25 frames/s assumed" in notes("100,000 frames a second")
+
+
+def test_a_picture_too_small_for_the_net_is_refused_with_its_name(refused, tmp_path):
+    tiny = video(tmp_path / "tiny.avi", noise(6, (16, 16)))
+    assert "16x16 px, 32 px are needed" in refused("inspect", "--single", tiny)
+    manifest = written(tmp_path / "manifest.jsonl", b'{"video": "tiny.avi", "label": "ok"}')
+    assert "tiny.avi: a tank view of 16x16 px, 32 px are needed" in refused("evaluate", manifest)
+
+
+def test_a_manifest_that_cannot_be_used_is_refused_in_one_line(refused, tmp_path):
+    for text in (b"", b"{", b"\xff\xfe", b'{"video": "a", "label": "maybe"}', b'{"video": "a", "label": "ok"}'):
+        refused("evaluate", written(tmp_path / "manifest.jsonl", text))
+    refused("evaluate", tmp_path)
+    refused("evaluate", tmp_path / "none.jsonl")
 
 
 def test_two_frames_are_too_few_for_a_verdict(told, tmp_path):

@@ -9,8 +9,8 @@ import msgspec
 import onnx
 import pytest
 
-from edge_agent.bundle import FEATURES, LARGEST_FILE, NET_NAMES, open_bundle, parse_bundle, write_bundle
-from edge_agent.errors import ModelError
+from edge_agent.bundle import FEATURES, LARGEST_FILE, NET_NAMES, Certificate, open_bundle, parse_bundle, write_bundle
+from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
 from models import registry
 
@@ -51,6 +51,52 @@ def test_the_shipped_bundle_opens_and_its_nets_run(shipped):
 def test_no_net_that_is_shipped_holds_a_path(shipped):
     for data in shipped.nets.values():
         assert b"/home" not in data and b".py" not in data and os.getcwd().encode() not in data
+
+
+CERTIFICATE = Certificate(
+    data="reference.jsonl", data_sha256="ab" * 32, measured_at="2026-11-25T12:00:00Z", ok_below=0.2, leak_above=0.8,
+    confidence=0.95, cases=5000, silent=130, coverage=0.98, leaks=2400, missed=1, miss_rate_upper=2.3e-3,
+    miss_rate_estimate=7e-4, goods=2500, false_alarms=0, false_alarm_rate_upper=1.5e-3,
+    false_alarm_rate_estimate=2.8e-4,
+)  # fmt: skip
+
+
+def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, capsys):
+    certified = msgspec.structs.replace(shipped.manifest, certificates=(CERTIFICATE,))
+    path = tmp_path / "certified.bundle"
+    write_bundle(path, certified, shipped.nets, shipped.features)
+    assert open_bundle(path).manifest.certificates == (CERTIFICATE,)
+    assert registry.bundle(["show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "miss rate         <= 0.230% (1 of 2400 answered leaks), probably 0.070%" in shown
+    assert "reference.jsonl" in shown and "130 silent leaks apart" in shown
+
+
+def evaluation(folder, sha256, certificate=CERTIFICATE):
+    found = {"bundle": {"version": 1, "sha256": sha256}, "certificate": certificate, "schema": "tankwatch/evaluation/1"}
+    (folder / "summary.json").write_bytes(msgspec.json.encode(found))
+    return folder
+
+
+def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(shipped, tmp_path, capsys):
+    out = tmp_path / "certified.bundle"
+    call = ["certify", str(shipped_bundle()), "--out", str(out), "--evaluation", str(tmp_path)]
+    for words, write in (
+        ("cannot be read", lambda: None),
+        ("no evaluation", lambda: (tmp_path / "summary.json").write_text("{}")),
+        ("not of", lambda: evaluation(tmp_path, "ab" * 32)),
+        ("no certificate", lambda: evaluation(tmp_path, shipped.sha256, None)),
+    ):
+        write()
+        with pytest.raises(ConfigError, match=words):
+            registry.bundle(call)
+    evaluation(tmp_path, shipped.sha256)
+    assert registry.bundle(call) == 0
+    again = open_bundle(out)
+    assert again.manifest.certificates == (CERTIFICATE,)
+    assert (again.nets, again.features) == (shipped.nets, shipped.features)
+    with pytest.raises(ConfigError, match="--evaluation DIR"):
+        registry.bundle(call[:4])
 
 
 def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):

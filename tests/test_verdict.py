@@ -87,6 +87,11 @@ def test_a_recording_that_ends_before_the_water_has_settled_is_never_ok():
     assert judged(0.9, None, usable_s=0.3, late_s=0.0).verdict == "leak"
 
 
+def test_pictures_too_far_apart_to_have_been_watched_are_never_ok():
+    verdict = judged(0.01, None, usable_s=0.0, late_s=3.0, composites=0)
+    assert (verdict.verdict, verdict.score) == ("uncertain", 0.01)
+
+
 def test_without_a_composite_there_is_no_verdict():
     assert judged(None, None).verdict == "not_tested"
 

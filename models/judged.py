@@ -1,0 +1,110 @@
+"""Labelled recordings -> what the machine says of each, in order and in several processes.
+
+Each recording goes through the same `inspect --single` that a person would run.
+"""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+
+from edge_agent import framing, station
+from edge_agent.bundle import Bundle, Preprocessing
+from edge_agent.camera import open_camera
+from edge_agent.errors import StationError, TankwatchError
+from edge_agent.inspection import Opener, inspect_recording, working_view
+from edge_agent.pipeline import Inspector
+from edge_agent.records import Case
+from edge_agent.station import StationProfile
+from models.labelled import Labelled
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A recording with what the machine said of it."""
+
+    labelled: Labelled
+    case: Case
+    origin_error_mm: float | None = None
+    """From the true origin to where the case says that it leaks; None where one of them or the scale is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What recordings are judged with."""
+
+    bundle: Bundle
+    openers: Mapping[str, Opener] | None = None
+
+
+def judge_all(recordings: Sequence[Labelled], bench: Bench, jobs: int) -> Iterator[Judged]:
+    """In their order."""
+    if jobs <= 1 or len(recordings) <= 1:
+        for one in recordings:
+            yield judge(one, bench)
+        return
+    global _bench
+    _bench = bench  # a fork inherits it
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap(_judge, recordings)
+
+
+def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | None = None) -> Judged:
+    """Inspects one recording as one case. Where no station is named, a camera that has a `profile` tells its own.
+
+    Raises StationError or ModelError naming the recording.
+    """
+    camera = open_camera(one.source, openers=bench.openers)
+    try:
+        profile, sha256 = station.load(one.profile) if one.profile else _own(getattr(camera, "profile", None))
+        cases = list(
+            inspect_recording(camera, bench.bundle, profile=profile, profile_sha256=sha256, single=True, at_end=at_end)
+        )
+    except TankwatchError as error:
+        raise error if one.name in str(error) else type(error)(f"{one.name}: {error}") from error
+    finally:
+        camera.close()
+    if not cases:
+        raise StationError(f"{one.name} gave no case: a recording needs at least 3 readable frames")
+    return Judged(one, cases[0], origin_error_mm(one, cases[0], profile, bench.bundle.manifest.preprocessing))
+
+
+def line(one: Judged) -> dict[str, Any]:
+    """The case as `inspect --json` prints it, with `video`, `label` and `origin_error_mm`."""
+    return {
+        "video": one.labelled.name,
+        "label": one.labelled.label,
+        **msgspec.to_builtins(one.case),
+        "origin_error_mm": one.origin_error_mm,
+    }
+
+
+def origin_error_mm(
+    one: Labelled, case: Case, profile: StationProfile | None, preprocessing: Preprocessing
+) -> float | None:
+    """How far from its true origin the case says that the unit leaks; None where a place or the scale is unknown."""
+    if profile is None or case.leak_at_px is None or one.leak_origin_px is None:
+        return None
+    size, px_per_mm = working_view(profile, preprocessing)
+    if px_per_mm is None:
+        return None
+    both = np.array([[one.leak_origin_px, case.leak_at_px]], np.float32)
+    true, said = cv2.perspectiveTransform(both, framing.homography(profile.tank_px, size))[0]
+    return round(float(np.hypot(*(true - said))) / px_per_mm, 2)
+
+
+def _own(profile: StationProfile | None) -> tuple[StationProfile | None, str | None]:
+    return profile, None if profile is None else hashlib.sha256(station.dump(profile)).hexdigest()
+
+
+def _judge(one: Labelled) -> Judged:
+    assert _bench is not None
+    return judge(one, _bench)
+
+
+_bench: Bench | None = None

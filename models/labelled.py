@@ -1,0 +1,103 @@
+"""A manifest of labelled recordings -> Labelled, line by line; what cannot be used is refused by its line."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.errors import ConfigError
+
+LABELS = ("leak", "ok", "not_testable")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One line of a manifest.
+
+    `source`: as `open_camera` takes it. `silent`: a leak that let go too few bubbles for anybody to see. `slices`: its
+    further keys with words, `quantities`: those with numbers.
+    """
+
+    source: str
+    name: str
+    label: str
+    profile: Path | None = None
+    silent: bool = False
+    leak_origin_px: tuple[float, float] | None = None
+    """Where the leak truly is, camera pixels."""
+    slices: dict[str, str] = field(default_factory=dict)
+    quantities: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A file of labelled recordings. `sha256`: of its bytes."""
+
+    path: Path
+    sha256: str
+    lines: list[Labelled]
+
+
+def read_manifest(path: Path, simulated: Collection[str] = ()) -> Manifest:
+    """`simulated`: beginnings of sources that are no files ("twin:"). Raises ConfigError naming the line at fault."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"manifest {path} cannot be read ({error.strerror}): give a file of JSON lines") from error
+    numbered = [(number, line) for number, line in enumerate(data.splitlines(), start=1) if line.strip()]
+    if not numbered:
+        raise ConfigError(f"manifest {path} has no recordings: give one JSON object a line")
+    lines = [_labelled(line, path, number, tuple(simulated)) for number, line in numbered]
+    return Manifest(path, hashlib.sha256(data).hexdigest(), lines)
+
+
+def _labelled(text: bytes, path: Path, number: int, simulated: tuple[str, ...]) -> Labelled:
+    where = f"manifest {path} line {number}"
+    entry = _object(text, where)
+    video, label, profile = entry.pop("video", None), entry.pop("label", None), entry.pop("station", None)
+    if not isinstance(video, str) or not video:
+        raise ConfigError(f"{where} has no 'video': name a recording, relative to the manifest")
+    if label not in LABELS:
+        raise ConfigError(f"{where} has label {label!r}, {', '.join(LABELS)} are known: mend the line")
+    return Labelled(
+        source=video if video.startswith(simulated) else str(_existing(path.parent / video, where)),
+        name=video,
+        label=label,
+        profile=None if profile is None else _existing(path.parent / str(profile), where),
+        silent=label == "leak" and entry.get("silent") is True,
+        leak_origin_px=_point(entry.get("leak_origin_px")),
+        slices={key: str(value) for key, value in entry.items() if isinstance(value, str | bool)},
+        quantities={key: float(value) for key, value in entry.items() if _is_quantity(key, value)},
+    )
+
+
+def _object(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{where} is no JSON object ({error}): write one object a line") from error
+
+
+def _existing(path: Path, where: str) -> Path:
+    if not path.exists():
+        raise ConfigError(f"{where}: {path} does not exist: paths are relative to the manifest")
+    return path
+
+
+def _point(value: object) -> tuple[float, float] | None:
+    if not isinstance(value, list) or len(value) != 2 or not all(_is_number(one) for one in value):
+        return None
+    return float(value[0]), float(value[1])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_quantity(key: str, value: object) -> bool:
+    # A seed is a name, though it is written as a number.
+    return _is_number(value) and not key.endswith("seed")

@@ -1,0 +1,235 @@
+"""Judged cases -> counts, rates and exact bounds: the whole, each slice, what stands apart, and the certificate."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edge_agent.bundle import Bundle
+from models import bounds, curves
+from models.bounds import CONFIDENCE, ErrorCounts, JudgedSet, lower, upper
+from models.curves import Interval, Slope
+from models.judged import Judged
+from models.labelled import Manifest
+
+VERDICTS = ("ok", "leak", "uncertain", "not_tested")
+TRUTHS = ("leak", "silent", "ok", "not_testable")
+"""Rows of the confusion: `silent` leaks apart from the others."""
+MOST_SLICE_VALUES = 8
+"""A key with more words than this tells cases apart, it is no slice."""
+QUANTILES = 4
+NEAR_MM = 10.0
+"""A leak's place is right within this distance."""
+MOST_ERRORS = 0.002
+"""The limit of both rates that an evaluation is held against, named before anything is judged."""
+
+
+def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: datetime) -> dict[str, Any]:
+    """All that is reported, ready for JSON."""
+    seen = [one for one in judged if not one.labelled.silent]
+    scores, leaky = scored(seen)
+    return {
+        "schema": "tankwatch/evaluation/1",
+        **rates(judged),
+        "bundle": msgspec.to_builtins(bundle.ref),
+        "manifest": {"name": manifest.path.name, "sha256": manifest.sha256},
+        "measured_at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "thresholds": {name: getattr(bundle.manifest.thresholds, name) for name in ("ok_below", "leak_above")},
+        "confusion": confusion(judged),
+        "silent": {
+            "cases": len(judged) - len(seen),
+            "verdicts": _verdicts([one for one in judged if one.labelled.silent]),
+        },
+        "without_silent": rates(seen),
+        "promise": _promise(seen),
+        "certificate": _certificate(judged, seen, bundle, manifest, now),
+        "calibration": _slope(curves.calibration(scores, leaky)),
+        "leak_places": places(judged),
+        "slices": slices(judged),
+    }
+
+
+def rates(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Counts, rates and exact bounds. Rates that nothing can be said of are null."""
+    tested = [one for one in judged if one.labelled.label != "not_testable"]
+    counts = error_counts(tested)
+    covered, wrong = counts.leaks + counts.goods, counts.missed + counts.false_alarms
+    together = bounds.both(counts)
+    refused = [one for one in judged if one.labelled.label == "not_testable"]
+    area = curves.auc_interval(*scored(tested))
+    return {
+        "cases": len(tested),
+        "auc": None if area is None else round(area.value, 5),
+        "auc_interval": _ends(area),
+        "coverage": _share(covered, len(tested)),
+        "error": _share(wrong, covered),
+        "miss_rate": _share(counts.missed, counts.leaks),
+        "false_alarm_rate": _share(counts.false_alarms, counts.goods),
+        "bounds": {
+            "confidence": CONFIDENCE,
+            "coverage_lower": lower(covered, len(tested), CONFIDENCE),
+            "error_upper": upper(wrong, covered, CONFIDENCE),
+            "miss_rate_upper": upper(counts.missed, counts.leaks, CONFIDENCE),
+            "false_alarm_rate_upper": upper(counts.false_alarms, counts.goods, CONFIDENCE),
+            # Promised together, each takes half of the risk.
+            "joint": {
+                "miss_rate_upper": together.miss_rate,
+                "false_alarm_rate_upper": together.false_alarm_rate,
+            },
+        },
+        "counts": {
+            "leaks_answered": counts.leaks,
+            "missed": counts.missed,
+            "good_answered": counts.goods,
+            "false_alarms": counts.false_alarms,
+        },
+        "verdicts": _verdicts(tested),
+        "not_testable": {
+            "cases": len(refused),
+            "not_tested": sum(one.case.verdict == "not_tested" for one in refused),
+        },
+    }
+
+
+def error_counts(judged: Sequence[Judged]) -> ErrorCounts:
+    """Answers and wrong answers of both classes."""
+    said = [(one.labelled.label, one.case.verdict) for one in judged]
+    return ErrorCounts(
+        leaks=said.count(("leak", "leak")) + said.count(("leak", "ok")),
+        missed=said.count(("leak", "ok")),
+        goods=said.count(("ok", "leak")) + said.count(("ok", "ok")),
+        false_alarms=said.count(("ok", "leak")),
+    )
+
+
+def scored(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
+    """(scores, leaky) of the leaks and good units that have a score; (n,) each."""
+    rows = [
+        (one.case.score, one.labelled.label == "leak")
+        for one in judged
+        if one.case.score is not None and one.labelled.label != "not_testable"
+    ]
+    return np.array([score for score, _ in rows], float), np.array([leaky for _, leaky in rows], bool)
+
+
+def confusion(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """What was true -> what was said -> how often."""
+    return {truth: _verdicts([one for one in judged if truth_of(one) == truth]) for truth in TRUTHS}
+
+
+def truth_of(one: Judged) -> str:
+    """Its row of the confusion."""
+    return "silent" if one.labelled.silent else one.labelled.label
+
+
+def places(judged: Sequence[Judged]) -> dict[str, Any]:
+    """How far from the true origin the detected leaks were said to be; a leak without a place is not near."""
+    found = [
+        one
+        for one in judged
+        if (one.labelled.label, one.case.verdict) == ("leak", "leak") and one.labelled.leak_origin_px
+    ]
+    away_mm = np.array([one.origin_error_mm for one in found if one.origin_error_mm is not None])
+    counted = len(away_mm) + sum(one.case.leak_at_px is None for one in found)
+    near = int((away_mm <= NEAR_MM).sum())
+    return {
+        "cases": counted,
+        "median_mm": round(float(np.median(away_mm)), 2) if len(away_mm) else None,
+        "p90_mm": round(float(np.quantile(away_mm, 0.9)), 2) if len(away_mm) else None,
+        "within_mm": NEAR_MM,
+        "near": _share(near, counted),
+        "near_lower": lower(near, counted, CONFIDENCE),
+    }
+
+
+def slices(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """Key -> value -> its rates: words as they are, numbers in bins of about as many cases each."""
+    found = {}
+    for key in sorted({key for one in judged for key in one.labelled.slices}):
+        values = sorted({one.labelled.slices[key] for one in judged if key in one.labelled.slices})
+        if 1 < len(values) <= MOST_SLICE_VALUES:
+            found[key] = {
+                value: rates([one for one in judged if one.labelled.slices.get(key) == value]) for value in values
+            }
+    for key in sorted({key for one in judged for key in one.labelled.quantities}):
+        bins = _bins(np.array([one.labelled.quantities[key] for one in judged if key in one.labelled.quantities]))
+        if len(bins) > 1:
+            found[key] = {
+                name: rates([one for one in judged if _inside(one, key, within)]) for name, within in bins.items()
+            }
+    return found
+
+
+def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:
+    """Name -> whether a number belongs there. Few different numbers have a bin each."""
+    different = np.unique(values)
+    if len(different) <= QUANTILES:
+        return {f"{value:.3g}": _equals(float(value)) for value in different}
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, QUANTILES + 1)))
+    last = len(edges) - 2
+    return {
+        f"{low:.3g}-{high:.3g}": _between(float(low), float(high), closed=number == last)
+        for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+    }
+
+
+def _equals(wanted: float) -> Callable[[float], bool]:
+    return lambda value: value == wanted
+
+
+def _between(low: float, high: float, *, closed: bool) -> Callable[[float], bool]:
+    return lambda value: low <= value < high or (closed and value == high)
+
+
+def _inside(one: Judged, key: str, within: Callable[[float], bool]) -> bool:
+    return key in one.labelled.quantities and within(one.labelled.quantities[key])
+
+
+def _promise(seen: Sequence[Judged]) -> dict[str, Any]:
+    """Whether these cases show that both rates are within MOST_ERRORS."""
+    kept = bounds.keeps(error_counts(seen), MOST_ERRORS, MOST_ERRORS)
+    return {"most_missed": MOST_ERRORS, "most_false_alarms": MOST_ERRORS, "confidence": CONFIDENCE, "shown": kept}
+
+
+def _certificate(
+    judged: Sequence[Judged], seen: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: datetime
+) -> dict[str, Any] | None:
+    tested = sum(one.labelled.label != "not_testable" for one in seen)
+    of = JudgedSet(
+        manifest.path.name,
+        manifest.sha256,
+        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        cases=tested,
+        silent=len(judged) - len(seen),
+    )
+    found = bounds.certificate(error_counts(seen), bundle.manifest.thresholds, of)
+    return None if found is None else msgspec.to_builtins(found)
+
+
+def _slope(found: Slope | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "slope": round(found.slope.value, 3),
+        "slope_interval": _ends(found.slope, 3),
+        "intercept": round(found.intercept.value, 3),
+        "intercept_interval": _ends(found.intercept, 3),
+        "cases": found.cases,
+        "enough": found.enough,
+        "between": list(curves.BETWEEN),
+        "wanted": list(curves.SLOPE_WANTED),
+    }
+
+
+def _ends(interval: Interval | None, digits: int = 5) -> list[float] | None:
+    return None if interval is None else [round(interval.low, digits), round(interval.high, digits)]
+
+
+def _verdicts(judged: Sequence[Judged]) -> dict[str, int]:
+    return {word: sum(one.case.verdict == word for one in judged) for word in VERDICTS}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None

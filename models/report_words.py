@@ -1,0 +1,104 @@
+"""The summary of an evaluation -> words for a person at a terminal, and the sentences that the page shares with it."""
+
+from typing import Any
+
+from models.bounds import CONFIDENCE
+
+
+def words(found: dict[str, Any]) -> str:
+    """The whole summary, a line each thing."""
+    lines = [
+        f"{found['cases']} cases, bundle {found['bundle']['version']} ({found['bundle']['sha256'][:12]})",
+        f"AUC               {area(found)}",
+        *_rates(found),
+        "verdicts          " + counted(found["verdicts"]),
+    ]
+    if found["silent"]["cases"]:
+        lines += [f"silent leaks      {found['silent']['cases']}: {counted(found['silent']['verdicts'])}"]
+        lines += ["without them", f"  AUC               {area(found['without_silent'])}"]
+        lines += [f"  {line}" for line in _rates(found["without_silent"])]
+    refused = found["not_testable"]
+    if refused["cases"]:
+        lines.append(f"not testable      {refused['not_tested']} of {refused['cases']} refused")
+    lines += [
+        f"certificate       {certificate(found)}",
+        f"calibration       {calibration(found)}",
+        f"leak's place      {places(found)}",
+    ]
+    for key, values in found["slices"].items():
+        for value, rate in values.items():
+            said_of = ", ".join(f"{name} {rate[name]}" for name in ("cases", "auc", "coverage", "error"))
+            lines.append(f"  {key}={value}: {said_of}")
+    return "\n".join(lines)
+
+
+def area(rates: dict[str, Any]) -> str:
+    """The AUC with its interval, or why there is none."""
+    if rates["auc"] is None:
+        return "undefined: scored cases of both labels, leak and ok, are needed"
+    low, high = rates["auc_interval"]
+    return f"{rates['auc']:.5f} ({low:.5f}-{high:.5f})"
+
+
+def rate(rates: dict[str, Any], name: str, bound: str) -> str:
+    """A rate with its one-sided bound."""
+    value = rates[name]
+    if value is None:
+        return "no cases"
+    return f"{value:.4f} ({'>=' if bound.endswith('lower') else '<='} {rates['bounds'][bound]:.4f} at {CONFIDENCE:.0%})"
+
+
+def counted(verdicts: dict[str, int]) -> str:
+    """Verdicts and how many of each."""
+    return ", ".join(f"{word} {count}" for word, count in verdicts.items())
+
+
+def certificate(found: dict[str, Any]) -> str:
+    """What these cases show of both rates together, and what the rates probably are."""
+    promise, given = found["promise"], found["certificate"]
+    most = promise["most_missed"]
+    if given is None:
+        return "none: answered cases of both labels, leak and ok, are needed"
+    shown = "shown" if promise["shown"] else "not shown"
+    return (
+        f"miss rate <= {given['miss_rate_upper']:.3%} ({given['missed']} of {given['leaks']}, probably "
+        f"{given['miss_rate_estimate']:.3%}) and false alarm rate <= {given['false_alarm_rate_upper']:.3%} "
+        f"({given['false_alarms']} of {given['goods']}, probably {given['false_alarm_rate_estimate']:.3%}), together "
+        f"at {given['confidence']:.0%}, at coverage {given['coverage']:.2%}; both <= {most:.2%}: {shown}"
+    )
+
+
+def calibration(found: dict[str, Any]) -> str:
+    """The slope with its interval, and whether it means anything."""
+    slope = found["calibration"]
+    if slope is None:
+        return "undefined: uncertain scores of both labels are needed"
+    low, high = slope["slope_interval"]
+    said = (
+        f"slope {slope['slope']:.2f} ({low:.2f}-{high:.2f}), intercept {slope['intercept']:.2f}, on {slope['cases']} "
+        f"cases with a score between {slope['between'][0]:g} and {slope['between'][1]:g}"
+    )
+    return said if slope["enough"] else f"{said}: too few, 300 are needed"
+
+
+def places(found: dict[str, Any]) -> str:
+    """How near the true origin leaks were placed."""
+    near = found["leak_places"]
+    if not near["cases"]:
+        return "unknown: the manifest names no leak_origin_px of a detected leak, or the station has no scale"
+    middle = (
+        "" if near["median_mm"] is None else f"median {near['median_mm']:.1f} mm, 90 % within {near['p90_mm']:.1f} mm; "
+    )
+    return (
+        f"{middle}{near['near']:.1%} of {near['cases']} detected leaks within {near['within_mm']:g} mm of the truth "
+        f"(>= {near['near_lower']:.1%} at {CONFIDENCE:.0%})"
+    )
+
+
+def _rates(rates: dict[str, Any]) -> list[str]:
+    return [
+        f"coverage          {rate(rates, 'coverage', 'coverage_lower')}",
+        f"error             {rate(rates, 'error', 'error_upper')}",
+        f"miss rate         {rate(rates, 'miss_rate', 'miss_rate_upper')}",
+        f"false alarm rate  {rate(rates, 'false_alarm_rate', 'false_alarm_rate_upper')}",
+    ]
