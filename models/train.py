@@ -43,13 +43,13 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 600
+    origin_scenes: int = 450
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
     case_scenes: int = 400
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
     make_believe_cases: int = 160
-    upside_down_cases: int = 60
+    upside_down_cases: int = 40
     chosen_scenes: int = 200
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 24_000
