@@ -1,8 +1,8 @@
 """`bench sight`: leaks that no one could see held against the verdict, and how often a good picture is refused.
 
-Stations of the twin's `reference` are spoilt one way each. Truth says which leaks let fewer than three bubbles rise
-that stand out of the noise; none of those may be called ok. A few moments of a station tell what its gauge reads: only
-where that does not refuse the case is the whole recording inspected.
+Stations of the twin's `reference` are spoilt one way each, and each is shown some leaks of small bubbles. Truth says
+which of them let fewer than three bubbles rise that stand out of the noise; none of those may be called ok. A few
+moments tell what the gauge reads: only where it does not refuse the case is the whole recording inspected.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from calibration.codec import CodecOf
 from calibration.profiles import Range, draw
 from calibration.scene import SILENT_BELOW, Scene, StationLook, draw_scene, draw_station
 from calibration.twin import Twin, TwinCamera, profile_of, scene_seed
@@ -32,9 +33,12 @@ from edge_agent.water import WaterGauge
 from models.data import CLEAR, RISING_PX_S
 
 FPS = 20.0
-MOMENTS_S = (2.0, 5.0, 8.0)
+MOMENTS_S = (3.0, 7.0)
 """When the gauge is read; two frames each."""
 TRUTH_EVERY_S = 0.5
+LEAK_PX = Range(2.0, 4.0, log=True)
+"""Larger bubbles are seen in almost any picture, smaller ones are none of the requirement's."""
+LEAKS_A_STATION = 8
 SHOWN_LEVELS = 0.02
 """Bubbles of less contrast are hidden by the unit itself."""
 MOST_OK = MOST_REFUSED = 0.01
@@ -67,6 +71,7 @@ class Spoilt:
     scene: Scene
     profile: StationProfile
     seed: int
+    viewer: Viewer
 
 
 @dataclass
@@ -84,56 +89,65 @@ class Tally:
 def run(argv: list[str]) -> int:
     """`tankwatch bench sight`."""
     parser = argparse.ArgumentParser("tankwatch bench sight")
-    parser.add_argument("--leaks", type=int, default=100, help="leaks for each way of spoiling (default 100)")
-    parser.add_argument("--good", type=int, default=300, help="stations that are not spoilt (default 300)")
+    parser.add_argument("--stations", type=int, default=40, help="for each way of spoiling (default 40)")
+    parser.add_argument("--good", type=int, default=100, help="stations that are not spoilt (default 100)")
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--bundle", metavar="FILE", help="default: the shipped one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
-    figures = measure(options.leaks, options.good, options.seed, open_bundle(options.bundle or shipped_bundle()))
+    figures = measure(options.stations, options.good, options.seed, open_bundle(options.bundle or shipped_bundle()))
     print(json.dumps(figures, indent=None if options.json else 1), file=sys.stdout if options.json else sys.stderr)
     return 0 if figures["kept"] else 1
 
 
-def measure(leaks: int, good: int, seed: int, bundle: Bundle) -> dict:
+def measure(stations: int, good: int, seed: int, bundle: Bundle) -> dict:
     """The tallies by way of spoiling, and the shares over all."""
-    counts = {way: good if way == "good" else leaks for way in SPOILT}
     tallies = {way: Tally() for way in SPOILT}
-    todo = [(way, number) for way, count in counts.items() for number in range(count)]
-    for way, number in tqdm(todo, unit="leak", disable=None):
-        _add(tallies[way], spoilt(way, scene_seed(seed, 10_000 * list(SPOILT).index(way) + number)), bundle)
+    counts = {way: good if way == "good" else stations for way in SPOILT}
+    todo = [(way, number) for number in range(max(counts.values())) for way in SPOILT if number < counts[way]]
+    for way, number in tqdm(todo, unit="station", disable=None):
+        for case in spoilt(way, scene_seed(seed, 10_000 * list(SPOILT).index(way) + number)):
+            _add(tallies[way], case, bundle)
+    return figures_of(tallies, seed)
+
+
+def figures_of(tallies: dict[str, Tally], seed: int) -> dict:
+    """What the issue asks for, and the tallies."""
     invisible = sum(tally.invisible for tally in tallies.values())
     called_ok = sum(tally.invisible_ok for tally in tallies.values())
-    plain = tallies["good"]
+    good = tallies["good"]
     return {
         "bench": "sight",
         "seed": seed,
         "invisible": invisible,
         "invisible_called_ok": called_ok,
-        "good": plain.leaks,
-        "good_refused": plain.refused,
-        "kept": called_ok <= MOST_OK * invisible and plain.refused <= MOST_REFUSED * plain.leaks,
+        "good": good.leaks,
+        "good_refused": good.refused,
+        "kept": called_ok <= MOST_OK * invisible and good.refused <= MOST_REFUSED * good.leaks,
         "ways": {way: vars(tally) for way, tally in tallies.items()},
     }
 
 
-def spoilt(way: str, seed: int) -> Spoilt:
-    """A station of the reference profile by seed, spoilt, with a leak."""
+def spoilt(way: str, seed: int) -> Iterator[Spoilt]:
+    """A station of the reference profile by seed, spoilt, with some leaks one after the other."""
     rng = np.random.default_rng([seed, 181])
     look = SPOILT[way](draw_station(seed), rng)
-    scene, profile = draw_scene(seed, look, leaky=True), profile_of(look, "reference")
-    if way == "far":
-        # The same leak and the same requirement, from so far away that each has fewer pixels.
-        share, required = draw(rng, Range(0.2, 0.6)), profile.required_sensitivity_std_cm3_s or 0.0
-        scene = replace(scene, leaks=tuple(replace(one, diameter_mm=one.diameter_mm * share) for one in scene.leaks))
-        profile = msgspec.structs.replace(profile, required_sensitivity_std_cm3_s=required * share**3)
-    return Spoilt(look, scene, profile, seed)
+    profile, viewer = profile_of(look, "reference"), Viewer(look, seed)
+    # Seen from farther away the same leak and the same requirement have fewer pixels.
+    share = draw(rng, Range(0.3, 0.7)) if way == "far" else 1.0
+    required = share**3 * (profile.required_sensitivity_std_cm3_s or 0.0)
+    profile = msgspec.structs.replace(profile, required_sensitivity_std_cm3_s=required)
+    for number in range(LEAKS_A_STATION):
+        scene = draw_scene(seed + number, look, leaky=True)
+        size_mm = share * draw(rng, LEAK_PX) * look.frame_size_px[0] / 640 / look.px_per_mm
+        leaks = tuple(replace(leak, diameter_mm=size_mm) for leak in scene.leaks)
+        yield Spoilt(look, replace(scene, leaks=leaks), profile, seed + number, viewer)
 
 
 def _add(tally: Tally, case: Spoilt, bundle: Bundle) -> None:
     seen, visible = _moments(case, bundle)
-    size, scale = working_view(case.profile, bundle.manifest.preprocessing)
+    _, scale = working_view(case.profile, bundle.manifest.preprocessing)
     smallest = smallest_leak_std_cm3_s(scale, case.scene.hold_s, bundle.manifest.sensitivity, seen)
     required = case.profile.required_sensitivity_std_cm3_s
     refused = smallest is not None and required is not None and smallest > required
@@ -154,10 +168,10 @@ def _moments(case: Spoilt, bundle: Bundle) -> tuple[Visibility | None, float | N
     size, _ = working_view(case.profile, bundle.manifest.preprocessing)
     steady = _Steady(Framing("ok", homography(case.profile.tank_px, size)))
     readings, clarities, rows = [], [], []
-    for at_s, eyes, grey, bubbles in _shots(case, bundle, steady, size):
+    for at_s, eyes, image, bubbles in _shots(case, bundle, steady, size):
         rows.append(bubbles[bubbles[:, 6] == 0])
         if eyes is not None:
-            sight = eyes.look(Frame(grey, int(at_s * FPS), at_s, at_s))
+            sight = eyes.look(Frame(image, int(at_s * FPS), at_s, at_s))
             readings += [sight.visibility] if sight.visibility else []
             clarities += [sight.clarity] if sight.clarity is not None else []
     seen = median_of(readings, float(np.median(clarities)))
@@ -167,15 +181,17 @@ def _moments(case: Spoilt, bundle: Bundle) -> tuple[Visibility | None, float | N
 def _shots(
     case: Spoilt, bundle: Bundle, steady: "_Steady", size: tuple[int, int]
 ) -> Iterator[tuple[float, Eyes | None, np.ndarray, np.ndarray]]:
-    viewer, water = Viewer(case.look, case.seed), WaterGauge(bundle.nets["water"])
+    viewer, water = case.viewer, WaterGauge(bundle.nets["water"])
     viewer.begin(case.scene, already_in=True)
     for at_s in np.arange(1.0, case.scene.hold_s, TRUTH_EVERY_S).tolist():
         eyes = None
         if at_s in MOMENTS_S:
             eyes = Eyes(case.profile, steady, size, None, DecisionWatch(0.5), water=water)
+        codec = CodecOf(case.look)
         for now_s in (at_s, at_s + 1 / FPS) if eyes else (at_s,):
             shot = viewer.shoot(now_s, now_s, (0.0, 0.0))
-            yield now_s, eyes, shot.grey, shot.bubbles
+            image = codec.sent(cv2.merge([shot.grey] * 3)) if eyes else shot.grey
+            yield now_s, eyes, image, shot.bubbles
 
 
 def _visible(bubbles: np.ndarray, case: Spoilt, noise: float) -> float | None:

@@ -32,8 +32,8 @@ PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "sight": (("reference", "hard"), (0.7, 0.3)),
 }
 SHORTEST_HOLD_S = 4.0
-SIGHT_S = 2.0
-"""A bubble is seen on the way up or it is not: two seconds of a station show some dozens of them."""
+SIGHT_S = 3.0
+"""A bubble is seen on the way up or it is not: three seconds of a station show some dozens of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

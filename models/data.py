@@ -20,6 +20,7 @@ from edge_agent.decision import DecisionWatch
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.records import Composite, Frame, Framing, TankView
 from edge_agent.station import StationProfile
+from edge_agent.water import WaterGauge
 from models.codec import through_video
 
 Purpose = Literal["bubbles", "cases", "water", "sight"]
@@ -89,10 +90,12 @@ def views(recording: Recording, *, sent: Sent = "raw") -> Iterator[tuple[TankVie
         yield sight.view, things, truth
 
 
-def sights(recording: Recording, *, sent: Sent = "raw") -> Iterator[tuple[Sight, np.ndarray, Truth]]:
+def sights(
+    recording: Recording, *, sent: Sent = "raw", water: WaterGauge | None = None
+) -> Iterator[tuple[Sight, np.ndarray, Truth]]:
     """All that the device's eyes see, with the things in view pixels and the truth."""
     profile = recording.profile
-    eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(0.5))
+    eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(0.5), water=water)
     for frame, truth in _sent(recording.frames(), sent):
         sight = eyes.look(frame)
         yield sight, _in_view(truth.bubbles, sight.view.homography), truth

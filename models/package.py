@@ -62,13 +62,12 @@ def pack(path: Path, nets: Nets, content: Content) -> Bundle:
 
 def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:
     """ONNX of each net, checked against the net on real inputs."""
-    rng = np.random.default_rng(0)
-    lamps, waters = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((5, 3, 24, 24), (5, 1, 48, 64)))
+    lamps = np.random.default_rng(0).integers(0, 256, (5, 3, 24, 24), dtype=np.uint8)
     return {
         "detector": detector_bytes(nets.detector, content.examples),
         "aggregator": _exported(nets.aggregator, content.fitted.values[:64], {0: torch.export.Dim.DYNAMIC}),
         "lamps": _exported(nets.lamps, lamps, {0: torch.export.Dim.DYNAMIC}),
-        "water": _exported(nets.water, waters, {0: torch.export.Dim.DYNAMIC}),
+        "water": water_bytes(nets.water),
     }
 
 
@@ -76,6 +75,12 @@ def detector_bytes(net: BubbleNet | bytes, examples: np.ndarray) -> bytes:
     """The detector takes composites of any height and width that are multiples of its stride."""
     free = {2: 4 * torch.export.Dim("rows", min=8, max=1024), 3: 4 * torch.export.Dim("columns", min=8, max=1024)}
     return _exported(net, examples, free, batch=1)
+
+
+def water_bytes(net: WaterNet | bytes) -> bytes:
+    """The water net takes any number of views."""
+    examples = np.random.default_rng(1).integers(0, 256, (5, 1, 48, 64), dtype=np.uint8)
+    return _exported(net, examples, {0: torch.export.Dim.DYNAMIC})
 
 
 def features_bytes(fitted: Features) -> bytes:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_agent.eyes import Sight
 from edge_agent.infer import Detector
-from edge_agent.records import Composite, Evidence, TankView, Visibility
+from edge_agent.records import Composite, Evidence, TankView
+from edge_agent.visibility import median_of
+from edge_agent.water import WaterGauge
 from models import data
 from models.data import Recording, Truth
 
@@ -16,7 +19,7 @@ FIELDS = ("noise_levels", "light_levels", "paper_levels", "blur_px", "clarity")
 NEAR_PX = 5.0
 """A peak this near a bubble, or within its radius, has found it."""
 BORDER_PX = 10.0
-ALONE_PX = 14.0
+ALONE_PX = 10.0
 """Bubbles closer than this cannot be told apart by a peak."""
 SAME_PX = 3.0
 """A bubble is where its velocity took it, within this; the truth knows no names."""
@@ -33,17 +36,18 @@ class Sightings:
     seen: np.ndarray
 
 
-def look(recording: Recording, detector: Detector) -> Sightings:
+def look(recording: Recording, detector: Detector, water: WaterGauge) -> Sightings:
     """Every bubble that rises alone and in sight."""
     ways: tuple[data.Sent, ...] = ("raw", "jpeg", "video")
     sent = ways[int(np.random.default_rng([recording.seed, 171]).choice(3, p=(0.5, 0.2, 0.3)))]
-    gauged: list[Visibility] = []
+    gauged: list[Sight] = []
     roll = _Roll()
-    for composite, things in data.composites(_held(recording, sent, gauged)):
+    for composite, things in data.composites(_held(recording, sent, water, gauged)):
         roll.add(composite.monotonic_s, _found(composite, things, detector.look(composite)))
-    values = [[getattr(one, name) or np.nan for name in FIELDS[:-1]] for one in gauged]
-    seen = np.nanmedian(values, axis=0) if values else np.full(len(FIELDS) - 1, np.nan)
-    return Sightings(roll.bubbles(), np.append(seen, np.exp(-recording.haze)).astype(np.float32))
+    clarities = [sight.clarity for sight in gauged if sight.clarity is not None]
+    seen = median_of([one.visibility for one in gauged if one.visibility], float(np.median(clarities)))
+    values = [np.nan if seen is None else getattr(seen, name) for name in FIELDS]
+    return Sightings(roll.bubbles(), np.array(values, np.float32))
 
 
 def save(sightings: Sightings, path: Path) -> None:
@@ -60,14 +64,14 @@ def load(path: Path) -> Sightings:
 
 
 def _held(
-    recording: Recording, sent: data.Sent, gauged: list[Visibility]
+    recording: Recording, sent: data.Sent, water: WaterGauge, gauged: list[Sight]
 ) -> Iterator[tuple[TankView, np.ndarray, Truth]]:
-    """Views until the inspector decides; what the gauge said goes to `gauged`."""
-    for sight, things, truth in data.sights(recording, sent=sent):
+    """Views until the inspector decides; what was seen besides goes to `gauged`."""
+    for sight, things, truth in data.sights(recording, sent=sent, water=water):
         if sight.frame.monotonic_s > recording.hold_s:
             return
-        if sight.visibility:
-            gauged.append(sight.visibility)
+        if sight.visibility or sight.clarity is not None:
+            gauged.append(sight)
         yield sight.view, things, truth
 
 

@@ -4,17 +4,18 @@ A logistic curve over the bubble's size and the logarithms of what was measured,
 have the wrong sign: where data are few, nothing worse is ever said to show smaller bubbles.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 
-from edge_agent.bundle import RecallCurve, Sensitivity, Thresholds
+from edge_agent.bundle import NetName, RecallCurve, Sensitivity, Thresholds
 from edge_agent.infer import Detector
 from edge_agent.origins import LEAST_POINTS
 from edge_agent.records import Visibility
 from edge_agent.visibility import WORSE, smallest_bubble_px
+from edge_agent.water import WaterGauge
 from models import sight
 from models.sight import Sightings
 from models.stages import Workplace, mark_of
@@ -29,13 +30,16 @@ SHRINK = 1e-4
 """Of the squared weights, against a likelihood per bubble."""
 
 
-def fit(place: Workplace, count: int, detector: bytes, thresholds: Thresholds, log: Log) -> Sensitivity:
-    """Looks at `count` recordings with the detector and fits the curve; without enough bubbles there is none."""
+def fit(place: Workplace, count: int, nets: Mapping[NetName, bytes], thresholds: Thresholds, log: Log) -> Sensitivity:
+    """Looks at `count` recordings with the detector and the water net of `nets` and fits the curve; where they show too
+    few bubbles there is none."""
 
     def look(seed: int, file: Path) -> None:
-        sight.save(sight.look(place.scenes.recording(seed, "sight"), Detector(detector, thresholds)), file)
+        recording = place.scenes.recording(seed, "sight")
+        detector, water = Detector(nets["detector"], thresholds), WaterGauge(nets["water"])
+        sight.save(sight.look(recording, detector, water), file)
 
-    files = place.each("sight", count, look, mark=mark_of(detector))
+    files = place.each("sight", count, look, mark=mark_of(nets["detector"] + nets["water"]))
     sensitivity = fitted([sight.load(file) for file in files])
     log(f"sight recordings={len(files)} {sensitivity}")
     return sensitivity

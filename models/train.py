@@ -121,7 +121,8 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     auc = select.auc(scores, chosen.leaky[whole])
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={int(whole.sum())}")
 
-    lamps, water = _gauges(recipe, place, log)
+    lamps, water_net = _gauges(recipe, place, log)
+    water = package.water_bytes(water_net)
     words = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station,",
         f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
@@ -131,7 +132,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     content = Content(
         version=1,
         thresholds=thresholds,
-        sensitivity=sight_fit.fit(place, recipe.sight_scenes, detector, thresholds, log),
+        sensitivity=sight_fit.fit(place, recipe.sight_scenes, {"detector": detector, "water": water}, thresholds, log),
         lineage=package.lineage(recipe.name, recipe.seed, code_version()),
         card=package.card(words),
         fitted=fitted,

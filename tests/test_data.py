@@ -10,7 +10,9 @@ from models import data
 
 @pytest.fixture(scope="module")
 def crops() -> data.Crops:
-    found = [data.crops(scenes_for_training.recording(seed, "bubbles"), np.random.default_rng(seed)) for seed in (1, 2, 3)]
+    found = [
+        data.crops(scenes_for_training.recording(seed, "bubbles"), np.random.default_rng(seed)) for seed in (1, 2, 3)
+    ]
     return data.Crops(*(np.concatenate([getattr(one, name) for one in found]) for name in ("pictures", "rows")))
 
 

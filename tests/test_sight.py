@@ -14,6 +14,7 @@ from edge_agent.infer import Detector
 from edge_agent.inspection import shipped_bundle
 from edge_agent.records import Visibility
 from edge_agent.visibility import WORSE, smallest_bubble_px
+from edge_agent.water import WaterGauge
 from models import sight, sight_fit
 from models.sight import Sightings
 
@@ -69,10 +70,10 @@ def test_a_curve_goes_through_the_manifest_and_a_bundle_without_one_says_nothing
 
 def test_more_bubbles_are_found_where_the_picture_is_better(tmp_path):
     bundle = open_bundle(shipped_bundle())
-    detector = Detector(bundle.nets["detector"], bundle.manifest.thresholds)
+    nets = Detector(bundle.nets["detector"], bundle.manifest.thresholds), WaterGauge(bundle.nets["water"])
     recording = _streaming()
-    clear = sight.look(recording, detector)
-    hidden = sight.look(replace(recording, look=replace(recording.look, blur_px=2.4, noise_levels=7.0)), detector)
+    clear = sight.look(recording, *nets)
+    hidden = sight.look(replace(recording, look=replace(recording.look, blur_px=2.4, noise_levels=7.0)), *nets)
     assert min(len(clear.bubbles), len(hidden.bubbles)) >= 5
     assert np.median(clear.bubbles[:, 2]) > np.median(hidden.bubbles[:, 2])
     assert hidden.seen[0] > 2 * clear.seen[0] and hidden.seen[3] > 2 * clear.seen[3]
@@ -83,7 +84,7 @@ def test_more_bubbles_are_found_where_the_picture_is_better(tmp_path):
 def _streaming():
     """A plain station with a leak of some large bubbles a second."""
     look = draw_station(31, "demo")
-    scene = replace(draw_scene(4, look, "demo", leaky=True), hold_s=2.0)
+    scene = replace(draw_scene(4, look, "demo", leaky=True), hold_s=3.0)
     return scenes_for_training.Recording(look, scene, profile_of(look), 20.0, 3)
 
 
