@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,15 +11,16 @@ from calibration.faults import Impairment
 from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import clips
-from edge_agent.bundle import open_bundle
+from edge_agent.bundle import RecallCurve, Sensitivity, open_bundle
 from edge_agent.case import Identity
 from edge_agent.errors import StationError
 from edge_agent.filming import film_in
 from edge_agent.inspection import make_inspector, shipped_bundle, working_view
 from edge_agent.pipeline import Sampling
-from edge_agent.records import Frame
+from edge_agent.records import Frame, Visibility
 from edge_agent.replay import judge_again
 from edge_agent.station import StationProfile
+from edge_agent.visibility import smallest_leak_std_cm3_s
 
 LOOK = draw_station(31, "demo")
 PROFILE = profile_of(LOOK)
@@ -109,8 +111,6 @@ def test_a_murky_tank_is_not_tested_and_the_reason_says_so(bundle):
 
 
 def test_a_station_without_lamps_is_undecided(bundle):
-    import msgspec
-
     cases, _, _ = inspect(bundle, [scene(3)], profile=msgspec.structs.replace(PROFILE, lamps=()))
     assert [case.decision for case in cases] == ["none"]
 
@@ -157,3 +157,24 @@ def test_water_that_is_changed_is_followed(bundle):
     cases, _, truths = inspect(bundle, [scene(3, haze=2.4, gap_s=4.0), scene(5, gap_s=4.0)])
     assert [case.verdict == "not_tested" for case in cases] == [True, False]
     assert all(abs(case.started_s - truth.entered_s) <= 0.3 for case, truth in zip(cases, truths, strict=True))
+
+
+def test_a_case_tells_what_could_be_seen_and_is_not_tested_where_that_would_hide_a_leak_it_has_to_find(bundle):
+    usual = Visibility(noise_levels=1.0, light_levels=110.0, paper_levels=130.0, blur_px=0.8, clarity=0.85)
+    curve = RecallCurve(
+        usual=usual, offset=-3.5, size=4.5, noise_levels=1.0, light_levels=1.0, blur_px=2.5, clarity=2.5
+    )
+    sensitivity = Sensitivity(smallest_bubble_px=2.2, recall=0.5, curve=curve)
+    manifest = msgspec.structs.replace(bundle.manifest, sensitivity=sensitivity)
+    required = smallest_leak_std_cm3_s(PROFILE.px_per_mm, 4.0, sensitivity)
+    station = msgspec.structs.replace(PROFILE, required_sensitivity_std_cm3_s=3 * required)
+    clear, hazy = (
+        inspect(replace(bundle, manifest=manifest), [scene(3, haze=haze)], profile=station)[0][0] for haze in (0.1, 1.0)
+    )
+    assert clear.verdict != "not_tested"
+    assert clear.smallest_leak_std_cm3_s < 3 * required
+    assert clear.visibility.smallest_bubble_px < hazy.visibility.smallest_bubble_px
+    assert clear.visibility.blur_px == pytest.approx(hazy.visibility.blur_px, rel=0.1)
+    assert clear.visibility.clarity > hazy.visibility.clarity + 0.2
+    assert hazy.verdict == "not_tested"
+    assert "in water this hazy" in hazy.reason and hazy.reason.endswith("change the water")
