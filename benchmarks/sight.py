@@ -84,13 +84,15 @@ class Tally:
     invisible_refused: int = 0
     invisible_ok: int = 0
     passed: list[str] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    """Smallest leak that could be seen, as a share of the required one."""
 
 
 def run(argv: list[str]) -> int:
     """`tankwatch bench sight`."""
     parser = argparse.ArgumentParser("tankwatch bench sight")
-    parser.add_argument("--stations", type=int, default=40, help="for each way of spoiling (default 40)")
-    parser.add_argument("--good", type=int, default=100, help="stations that are not spoilt (default 100)")
+    parser.add_argument("--stations", type=int, default=20, help="for each way of spoiling (default 20)")
+    parser.add_argument("--good", type=int, default=40, help="stations that are not spoilt (default 40)")
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--bundle", metavar="FILE", help="default: the shipped one")
     parser.add_argument("--json", action="store_true")
@@ -124,9 +126,14 @@ def figures_of(tallies: dict[str, Tally], seed: int) -> dict:
         "invisible_called_ok": called_ok,
         "good": good.leaks,
         "good_refused": good.refused,
+        "good_smallest_to_required": [round(float(np.quantile(good.shares, at)), 2) for at in (0.5, 0.9, 0.99)],
         "kept": called_ok <= MOST_OK * invisible and good.refused <= MOST_REFUSED * good.leaks,
-        "ways": {way: vars(tally) for way, tally in tallies.items()},
+        "ways": {way: _brief(tally) for way, tally in tallies.items()},
     }
+
+
+def _brief(tally: Tally) -> dict:
+    return {key: value for key, value in vars(tally).items() if key != "shares"}
 
 
 def spoilt(way: str, seed: int) -> Iterator[Spoilt]:
@@ -153,6 +160,7 @@ def _add(tally: Tally, case: Spoilt, bundle: Bundle) -> None:
     refused = smallest is not None and required is not None and smallest > required
     tally.leaks += 1
     tally.refused += refused
+    tally.shares.append(smallest / required if smallest and required else 0.0)
     if case.scene.silent or visible is None or visible >= SILENT_BELOW:
         return
     tally.invisible += 1

@@ -67,6 +67,7 @@ class RecallCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     light_levels: float = 0.0
     paper_levels: float = 0.0
     blur_px: float = 0.0
+    smear_px: float = 0.0
     clarity: float = 0.0
 
 

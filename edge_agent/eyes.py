@@ -13,12 +13,15 @@ from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import LampReader
 from edge_agent.records import Frame, Framing, TankView, Visibility
 from edge_agent.stabilise import Stabiliser
-from edge_agent.station import StationProfile
+from edge_agent.station import StationProfile, scale_of
 from edge_agent.visibility import PictureWatch, VisibilityGauge
 from edge_agent.water import WaterGauge
 
 WATER_EVERY_S = 1.0
 """Water changes over hours; a case needs a few readings."""
+
+USUAL_RISE_MM_S = 200.0
+"""Of a bubble of some millimetres, whatever the water (Clift, Grace & Weber 1978)."""
 
 
 class FramingSource(Protocol):
@@ -161,7 +164,9 @@ def _marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarra
 
 def _gauge(profile: StationProfile, view_size_px: tuple[int, int]) -> VisibilityGauge:
     markers = markers_in_view(profile, view_size_px)
-    return VisibilityGauge(markers, water_cells(markers, view_size_px))
+    exposure_ms, scale = profile.camera.exposure_ms, scale_of(profile, view_size_px)
+    smear_px = exposure_ms / 1000 * USUAL_RISE_MM_S * scale if exposure_ms and scale else None
+    return VisibilityGauge(markers, water_cells(markers, view_size_px), smear_px)
 
 
 def _translation(dx: float, dy: float) -> np.ndarray:

@@ -106,6 +106,8 @@ class Visibility(msgspec.Struct, frozen=True, kw_only=True):
     """Grey levels between the markers' black and white: the light from the camera's side."""
     blur_px: float | None = None
     """Of the markers' edges, standard deviation in pixels of the tank view."""
+    smear_px: float | None = None
+    """How far a bubble usually moves in the tank view while the shutter is open."""
     clarity: float | None = None
     """Of the water, 0 (opaque) .. 1 (clear)."""
     smallest_bubble_px: float | None = None

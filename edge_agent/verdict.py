@@ -144,6 +144,7 @@ _CURES = {
     "light_levels": ("in this light", "add light behind the tank"),
     "paper_levels": ("in this light", "add light from the camera's side"),
     "blur_px": ("in a picture this blurred", "focus the camera and clean the lens"),
+    "smear_px": ("with the shutter open for so long", "shorten the exposure and add light"),
     "clarity": ("in water this hazy", "change the water"),
 }
 """Field of Visibility -> what is wrong where it costs most, and what to do."""

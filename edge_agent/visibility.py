@@ -16,7 +16,7 @@ FROZEN_S = 1.0
 MEAN_BUBBLES_NEEDED = {1: 3.00, 2: 4.74, 3: 6.30}
 """Poisson means at which that many bubbles are seen with 95 % probability (Clopper & Pearson's m95)."""
 
-WORSE = {"noise_levels": 1, "light_levels": -1, "paper_levels": -1, "blur_px": 1, "clarity": -1}
+WORSE = {"noise_levels": 1, "light_levels": -1, "paper_levels": -1, "blur_px": 1, "smear_px": 1, "clarity": -1}
 """Fields of Visibility that decide what is seen: 1 where more is worse, -1 where less is."""
 LEAST_READING = 0.02
 """No logarithm is taken of less: clarity 0 is opaque anyway."""
@@ -31,10 +31,12 @@ BLURRED_ABOUT_PX = 20.0
 class VisibilityGauge:
     """Measures one station's tank views: noise, light, and how its markers' print comes out."""
 
-    def __init__(self, markers_px: Sequence[np.ndarray], water: np.ndarray) -> None:
-        """`markers_px`: (4, 2) corners of each code in the tank view; `water`: (24, 32) bool, cells without them."""
+    def __init__(self, markers_px: Sequence[np.ndarray], water: np.ndarray, smear_px: float | None = None) -> None:
+        """`markers_px`: (4, 2) corners of each code in the tank view; `water`: (24, 32) bool, cells without them;
+        `smear_px`: known from the camera's settings, for a picture of still water does not show it."""
         self._papers = [_box(corners) for corners in markers_px]
         self._water = water
+        self._smear_px = smear_px
 
     def measure(self, grey: np.ndarray, before: np.ndarray, thumb: np.ndarray) -> Visibility:
         """`grey`, `before`: (h, w) uint8 views of one moment and the one before it; `thumb`: cell means of `grey`."""
@@ -42,7 +44,9 @@ class VisibilityGauge:
         prints = [found for rows, columns in self._papers if (found := _print(grey[rows, columns], noise))]
         contrast, blur = np.median(prints, axis=0).tolist() if prints else (None, None)
         light = float(np.median(thumb[self._water] if self._water.any() else thumb))
-        return Visibility(noise_levels=noise, light_levels=light, paper_levels=contrast, blur_px=blur)
+        return Visibility(
+            noise_levels=noise, light_levels=light, paper_levels=contrast, blur_px=blur, smear_px=self._smear_px
+        )
 
 
 def noise_levels(grey: np.ndarray, before: np.ndarray) -> float:
@@ -89,7 +93,7 @@ def median_of(seen: Sequence[Visibility], clarity: float | None) -> Visibility |
     """Of each quantity the median over a case; None where nothing was measured."""
     if not seen:
         return None
-    middles = {name: _median([getattr(one, name) for one in seen]) for name in ("paper_levels", "blur_px")}
+    middles = {name: _median([getattr(one, name) for one in seen]) for name in ("paper_levels", "blur_px", "smear_px")}
     noise, light = (median(getattr(one, name) for one in seen) for name in ("noise_levels", "light_levels"))
     return Visibility(noise_levels=noise, light_levels=light, clarity=clarity, **middles)
 

@@ -14,7 +14,7 @@ from edge_agent.water import WaterGauge
 from models import data
 from models.data import Recording, Truth
 
-FIELDS = ("noise_levels", "light_levels", "paper_levels", "blur_px", "clarity")
+FIELDS = ("noise_levels", "light_levels", "paper_levels", "blur_px", "smear_px", "clarity")
 """What is measured of a picture, in the order of the columns."""
 NEAR_PX = 5.0
 """A peak this near a bubble, or within its radius, has found it."""
@@ -30,7 +30,7 @@ LEAST_LOOKS = 5
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
     """Bubbles that rose. `bubbles`: (n, 4) float32 rows of diameter_px, composites that showed it, those in which it
-    was found, median signal to noise; `seen`: (5,) float32, the recording's FIELDS, nan = not measured."""
+    was found, median signal to noise; `seen`: (6,) float32, the recording's FIELDS, nan = not measured."""
 
     bubbles: np.ndarray
     seen: np.ndarray

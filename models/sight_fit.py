@@ -64,7 +64,7 @@ def fitted(recordings: list[Sightings]) -> Sensitivity:
 
 
 def _table(one: Sightings, usual: np.ndarray) -> np.ndarray:
-    """(n, 7) rows of 1, ln(diameter_px) and how much better than usual each quantity was, in logarithms."""
+    """(n, 8) rows of 1, ln(diameter_px) and how much better than usual each quantity was, in logarithms."""
     better = -np.array([WORSE[name] for name in sight.FIELDS]) * np.log(np.maximum(one.seen, 0.02) / usual)
     count = len(one.bubbles)
     size = np.log(np.maximum(one.bubbles[:, 0], 0.1))

@@ -24,10 +24,10 @@ def made_up(seed, count=300, *, blur=3.0, paper=0.0):
     rng = np.random.default_rng(seed)
     recordings = []
     for _ in range(count):
-        better = rng.normal(0, 0.4, 5)
-        seen = np.array([1.5, 90.0, 110.0, 0.8, 0.7]) * np.exp(better * [-1, 1, 1, -1, 1])
+        better = rng.normal(0, 0.4, 6)
+        seen = np.array([1.5, 90.0, 110.0, 0.8, 1.2, 0.7]) * np.exp(better * [-1, 1, 1, -1, -1, 1])
         size = rng.uniform(0.0, 2.0, 8)
-        logit = 4.5 * (size - 0.8) + np.array([1.0, 1.5, paper, blur, 2.0]) @ better
+        logit = 4.5 * (size - 0.8) + np.array([1.0, 1.5, paper, blur, 0.8, 2.0]) @ better
         hits = np.where(rng.random(8) < 1 / (1 + np.exp(-logit)), 5, 1)
         bubbles = np.column_stack([np.exp(size), np.full(8, 10), hits, np.full(8, 20.0)])
         recordings.append(Sightings(bubbles.astype(np.float32), seen.astype(np.float32)))
@@ -58,7 +58,9 @@ def test_too_few_bubbles_make_no_curve():
 
 def test_a_quantity_that_some_stations_could_not_measure_is_fitted_on_the_others():
     recordings = made_up(3)
-    recordings[::2] = [Sightings(one.bubbles, one.seen * np.float32([1, 1, 1, np.nan, 1])) for one in recordings[::2]]
+    recordings[::2] = [
+        Sightings(one.bubbles, one.seen * np.float32([1, 1, 1, np.nan, 1, 1])) for one in recordings[::2]
+    ]
     assert sight_fit.fitted(recordings).curve.blur_px > 1.0
 
 

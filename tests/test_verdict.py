@@ -115,8 +115,8 @@ def test_the_smallest_leak_follows_the_formula_of_three_bubbles_of_two_millimetr
     assert smallest_leak_std_cm3_s(None, 10.0, sensitivity) is None
 
 
-USUAL = Visibility(noise_levels=1.0, light_levels=100.0, paper_levels=120.0, blur_px=0.7, clarity=0.8)
-WEIGHTS = dict.fromkeys(("noise_levels", "light_levels", "paper_levels", "blur_px", "clarity"), 1.0)
+USUAL = Visibility(noise_levels=1.0, light_levels=100.0, paper_levels=120.0, blur_px=0.7, smear_px=1.2, clarity=0.8)
+WEIGHTS = dict.fromkeys(("noise_levels", "light_levels", "paper_levels", "blur_px", "smear_px", "clarity"), 1.0)
 CURVE = RecallCurve(usual=USUAL, offset=-4.0, size=5.0, **WEIGHTS)
 GAUGED = msgspec.structs.replace(
     MANIFEST, sensitivity=Sensitivity(smallest_bubble_px=2.2, recall=0.5, bubbles_needed=2, curve=CURVE)
@@ -154,6 +154,7 @@ def test_a_usual_picture_shows_what_is_required_and_the_case_tells_what_it_showe
         ({"light_levels": 20.0}, ("in this light", "behind the tank")),
         ({"paper_levels": 30.0}, ("in this light", "from the camera's side")),
         ({"blur_px": 2.5}, ("blurred", "focus the camera")),
+        ({"smear_px": 4.0}, ("shutter", "shorten the exposure")),
         ({"clarity": 0.2}, ("hazy", "change the water")),
         ({"clarity": 0.2, "blur_px": 0.9}, ("hazy", "change the water")),
     ],

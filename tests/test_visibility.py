@@ -65,6 +65,13 @@ def test_blur_is_measured_from_the_codes_within_a_fifth_whatever_the_noise(blur)
         assert measured(blur=blur, noise=noise).blur_px == pytest.approx(blur, rel=0.2)
 
 
+def test_a_longer_exposure_smears_bubbles_over_more_pixels():
+    short, long = (draw_station(31, "demo"), replace(draw_station(31, "demo"), exposure_s=1 / 60))
+    smears = [_on_twin(look, seconds=0.2)[0].smear_px for look in (short, long)]
+    assert smears[1] == pytest.approx(200 / 60 * profile_of(long).px_per_mm, rel=0.01)
+    assert smears[0] < smears[1] / 2
+
+
 def test_light_is_told_apart_by_where_it_comes_from():
     usual, no_back, no_front = measured(), measured(light=0.4), measured(front=0.4)
     assert no_back.light_levels == pytest.approx(0.4 * usual.light_levels, rel=0.05)
