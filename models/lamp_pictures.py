@@ -120,10 +120,10 @@ def _paint(rng: np.random.Generator, picture: np.ndarray, lens: _Lens, ambient: 
 
 def _impair(rng: np.random.Generator, picture: np.ndarray, lens: _Lens) -> np.ndarray:
     """What a lamp can be read through: a reflection, something before its edge, haze, want of focus."""
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         angle, apart = rng.uniform(0, 2 * np.pi), lens.radius * rng.uniform(0, 1.2)
         spot = _Lens(
-            lens.x + apart * np.cos(angle), lens.y + apart * np.sin(angle), lens.radius * rng.uniform(0.05, 0.45),
+            lens.x + apart * np.cos(angle), lens.y + apart * np.sin(angle), lens.radius * rng.uniform(0.05, 0.4),
             float(np.exp(rng.normal(0, 0.5))), "disc", lens.bgr,
         )  # fmt: skip
         soft = cv2.GaussianBlur(_mask(spot), (0, 0), rng.uniform(0.4, 2.5))

@@ -12,7 +12,7 @@ from edge_agent.lamps import LampReader
 from models import gauges
 from models.export import onnx_bytes
 
-SAMPLES, EPOCHS = 16_000, 14
+SAMPLES, EPOCHS = 14_000, 16
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 
 
