@@ -43,18 +43,18 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 450
+    origin_scenes: int = 400
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 400
+    case_scenes: int = 320
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
-    make_believe_cases: int = 160
+    make_believe_cases: int = 120
     upside_down_cases: int = 40
-    chosen_scenes: int = 200
+    chosen_scenes: int = 160
     """Held-out immersions, for calibration and the choice of limits."""
-    lamp_samples: int = 24_000
-    gauge_scenes: int = 800
-    sight_scenes: int = 400
+    lamp_samples: int = 14_000
+    gauge_scenes: int = 400
+    sight_scenes: int = 200
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
 
