@@ -7,6 +7,7 @@ have the wrong sign: where data are few, nothing worse is ever said to show smal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from scipy.optimize import minimize
 
@@ -51,16 +52,23 @@ def fitted(recordings: list[Sightings]) -> Sensitivity:
     found = np.concatenate([one.bubbles[:, 2] >= LEAST_POINTS for one in shown]) if shown else np.empty(0, bool)
     if len(found) < LEAST_BUBBLES or not 0 < found.sum() < len(found):
         return Sensitivity()
-    usual = np.nanmedian([one.seen for one in recordings], axis=0)
+    usual = np.array([_median(column) for column in np.array([one.seen for one in recordings]).T])
     table = np.concatenate([_table(one, usual) for one in shown])
     # Bubbles of one recording are alike: many of them say less than as many from many stations.
     weight = np.concatenate([np.full(len(one.bubbles), len(one.bubbles) ** -0.5) for one in shown])
     offset, size, *weights = _logistic(table, found.astype(float), weight / weight.sum()).tolist()
     named = dict(zip(sight.FIELDS, weights, strict=True))
-    middle = Visibility(**dict(zip(sight.FIELDS, usual.tolist(), strict=True)))
+    known = {name: None if np.isnan(value) else float(value) for name, value in zip(sight.FIELDS, usual, strict=True)}
+    middle = msgspec.convert(known, Visibility)
     curve = RecallCurve(usual=middle, offset=offset, size=size, **named)
     sensitivity = Sensitivity(recall=RECALL, curve=curve)
     return Sensitivity(smallest_bubble_px(middle, sensitivity), RECALL, curve=curve)
+
+
+def _median(values: np.ndarray) -> float:
+    """Of those that were measured; nan where none was."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _table(one: Sightings, usual: np.ndarray) -> np.ndarray:

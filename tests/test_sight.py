@@ -62,6 +62,10 @@ def test_a_quantity_that_some_stations_could_not_measure_is_fitted_on_the_others
         Sightings(one.bubbles, one.seen * np.float32([1, 1, 1, np.nan, 1, 1])) for one in recordings[::2]
     ]
     assert sight_fit.fitted(recordings).curve.blur_px > 1.0
+    nowhere = [Sightings(one.bubbles, one.seen * np.float32([1, 1, 1, 1, np.nan, 1])) for one in recordings]
+    sensitivity = sight_fit.fitted(nowhere)
+    assert (sensitivity.curve.usual.smear_px, sensitivity.curve.smear_px) == (None, 0.0)
+    assert np.isfinite(sensitivity.smallest_bubble_px)
 
 
 def test_a_curve_goes_through_the_manifest_and_a_bundle_without_one_says_nothing_of_it():
