@@ -4,11 +4,22 @@ import numpy as np
 
 from calibration.look import StationLook
 from calibration.movers import Table, chosen, path, rising, table, together
-from calibration.scene import Scene, Unit
+from calibration.scene import Leak, Scene, Unit
 
 _CREEP_MM_S = (20.0, 90.0)
 _EDGE = 0.9
 """Where on the half width the underside is so steep that bubbles leave it."""
+
+
+def release(leak: Leak, unit: Unit) -> tuple[float, float, float]:
+    """x and y in mm of where a leak's bubbles begin to rise, and how long after their birth, in s: those that creep come
+    out at the shell's edge."""
+    x, y = leak.origin_mm
+    if not leak.slides:
+        return x, y, 0.0
+    side = 1.0 if x >= unit.centre_mm else -1.0
+    edge = unit.centre_mm + side * _EDGE * unit.width_mm / 2
+    return edge, float(unit.underside_mm(edge)), max((edge - x) * side, 0.0) / float(np.mean(_CREEP_MM_S))
 
 
 def creeping(rng: np.random.Generator, free: Table, scene: Scene, look: StationLook, unit: Unit) -> Table:

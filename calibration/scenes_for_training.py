@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from calibration.odd import release
 from calibration.profiles import Range, draw
 from calibration.scene import Scene, StationLook, draw_scene, draw_station
 from calibration.truth import lit_lamps
@@ -73,11 +74,13 @@ class Recording:
 
     @property
     def births(self) -> np.ndarray:
-        """(n, 3) float32 rows of time in s and the origin's place as shares of the tank's width and height, one a
-        bubble of a leak."""
-        size = self.look.tank_mm
-        rows = [(at, leak.origin_mm[0] / size[0], leak.origin_mm[1] / size[1]) for leak in self.scene.leaks
-                for at in leak.births_s]  # fmt: skip
+        """(n, 3) float32 rows of the time in s and the place, as shares of the tank's width and height, at which a
+        bubble of a leak begins to rise."""
+        width, height = self.look.tank_mm
+        rows: list[tuple[float, float, float]] = []
+        for leak in self.scene.leaks if self.scene.unit else ():
+            x, y, later_s = release(leak, self.scene.unit)
+            rows += [(at + later_s, x / width, y / height) for at in leak.births_s.tolist()]
         return np.array(rows, np.float32).reshape(-1, 3)
 
     def frames(self) -> Iterator[tuple[Frame, Truth]]:

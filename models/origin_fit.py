@@ -17,8 +17,8 @@ from models.cases import CaseEvidence, CaseTruth
 from models.net import OriginNet
 
 Log = Callable[[str], None]
-NEAR_ROWS, NEAR_STRIPS = 1, 1
-"""Cells around the true one of which any may be the net's answer."""
+NEAR_ROWS, NEAR_STRIPS = 1.1, 0.7
+"""A cell whose middle lies so near to the true place may be the net's answer."""
 SEEN_ABOVE = 0.3
 """A bubble glows at least so much where it is seen."""
 LEAST_SEEN_STEPS = 3
@@ -132,14 +132,19 @@ def _wanted(births: np.ndarray, glow: np.ndarray, settle_s: float, end_s: float)
     for place in np.unique(births[:, 1:], axis=0):
         at_s = births[(births[:, 1:] == place).all(1), 0]
         told = int(((at_s >= settle_s) & (at_s < end_s - LATENESS_S)).sum())
-        strip, row = (np.clip(place, 0, 0.999) * (STRIPS, ORIGIN_ROWS)).astype(int).tolist()
-        around = slice(max(0, row - NEAR_ROWS), row + NEAR_ROWS + 1), slice(max(0, strip - NEAR_STRIPS), strip + 2)
+        across, down = np.clip(place, 0, 0.999) * (STRIPS, ORIGIN_ROWS)
+        strip, row = int(across), int(down)
+        around = np.ix_(_near(down, ORIGIN_ROWS, NEAR_ROWS), _near(across, STRIPS, NEAR_STRIPS))
         # Its bubbles rise, and sway into the strips beside.
-        column = slice(0, row + NEAR_ROWS + 3), slice(max(0, strip - 3), strip + 4)
+        column = slice(0, row + 4), slice(max(0, strip - 3), strip + 4)
         undecided[column] = True
         if told >= 2 and _is_seen(glow, row, strip, settle_s):
             wanted[around] = True
     return wanted, undecided & ~wanted
+
+
+def _near(place: float, cells: int, reach: float) -> np.ndarray:
+    return np.flatnonzero(np.abs(np.arange(cells) + 0.5 - place) <= reach)
 
 
 def _is_seen(glow: np.ndarray, row: int, strip: int, settle_s: float) -> bool:
