@@ -12,7 +12,7 @@ _EDGE = 0.9
 
 
 def release(leak: Leak, unit: Unit) -> tuple[float, float, float]:
-    """x and y in mm of where a leak's bubbles begin to rise, and how long after their birth, in s: those that creep come
+    """x and y in mm of where a leak's bubbles begin to rise, and how long after birth, in s: those that creep come
     out at the shell's edge."""
     x, y = leak.origin_mm
     if not leak.slides:
