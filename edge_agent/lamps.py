@@ -52,11 +52,10 @@ def crop(image: np.ndarray, rect_px: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def _readings(answer: np.ndarray) -> list[LampReading]:
-    """(n, 3) dark, lit, unreadable -> readings; (n, 1), lit alone, from bundles whose net knows nothing else."""
-    if answer.ndim != 2 or answer.shape[1] not in (1, 3):
-        raise ModelError(f"the lamps net gives {answer.shape}, 1 or 3 columns are needed: use another bundle")
-    rows = answer.tolist()
-    return [LampReading(*row) if len(row) == 3 else LampReading(1 - row[0], row[0]) for row in rows]
+    """(n, 3) dark, lit, unreadable -> readings."""
+    if answer.ndim != 2 or answer.shape[1] != 3:
+        raise ModelError(f"the lamps net gives {answer.shape}, 3 columns are needed: use another bundle")
+    return [LampReading(*row) for row in answer.tolist()]
 
 
 def _share_inside(shape: tuple[int, ...], rect_px: tuple[int, int, int, int]) -> float:

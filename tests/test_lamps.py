@@ -89,13 +89,13 @@ def test_made_up_lamps_are_of_three_kinds_and_the_same_for_a_seed():
     assert {DARK, LIT, UNREADABLE} == set(kinds.astype(int).tolist())
 
 
-def test_a_bundle_whose_net_only_knows_lit_is_read_too():
-    old = open_bundle(shipped_bundle())
+def test_the_shipped_net_reads_a_plain_panel():
+    bundle = open_bundle(shipped_bundle())
     picture = np.full((100, 100, 3), 90, np.uint8)
     cv2.circle(picture, (50, 50), 10, (70, 255, 60), -1)
     cv2.circle(picture, (50, 20), 10, (24, 22, 60), -1)
     lamps = (Lamp("ok", (40, 40, 20, 20)), Lamp("leak", (40, 10, 20, 20)))
-    reader = LampReader(old.nets["lamps"], lamps, old.manifest.thresholds)
+    reader = LampReader(bundle.nets["lamps"], lamps, bundle.manifest.thresholds)
     readings = reader.read(Frame(picture, 0, 0.0, 0.0))
     assert {lamp: reading.word(reader.lit_above) for lamp, reading in readings.items()} == {"ok": "lit", "leak": "dark"}
 
