@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import train as bench
+from benchmarks import train_clips
 from calibration import scenes_for_training
+from edge_agent import clips
 from edge_agent.account import FEATURES
 from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
@@ -21,7 +24,7 @@ from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
 from models.cases import Features, together
-from models.looked import Workroom
+from models.looked import JudgedClip, Workroom
 from models.net import OriginNet
 from models.origin_fit import OriginRecipe
 from models.retrain import read_manifest, retrain, without
@@ -226,6 +229,25 @@ def test_a_dataset_of_which_too_little_can_be_used_is_refused(dataset, first, tm
     mostly.write_text(dataset.read_text() + absent)
     with pytest.raises(ConfigError, match="8 of 17 clips can be used, 9 are needed"):
         retrain(mostly, shipped_bundle(), tmp_path / "out.bundle", first[0], seed=1)
+
+
+def test_the_benchmark_looks_at_the_same_frames_in_files_that_differ(dataset):
+    one = JudgedClip(next(dataset.parent.glob("9*.twclip")), True)
+    other = train_clips._renamed(one, 7)
+    assert other.video.read_bytes() != one.video.read_bytes()
+    clip, again = clips.read(one.video), clips.read(other.video)
+    assert again.whole and again.watch == clip.watch and again.header.case_id == "B-7"
+    assert all(np.array_equal(a.grey, b.grey) for a, b in zip(clip.views(), again.views(), strict=True))
+    other.video.unlink()
+
+
+@pytest.mark.parametrize(("units", "minutes", "kept"), [(100, 30.0, True), (300, 5.0, False), (100, 31.0, False)])
+def test_the_benchmark_fails_where_one_of_the_limits_is_not_kept(units, minutes, kept):
+    stages = [bench.Cost("look", units, 120.0, "rendering", 60.0, 2), bench.Cost("fit", 30, 60.0, "none", 0.0)]
+    figures = bench.figures_of(stages, {"minutes": minutes})
+    assert figures["train"]["minutes"] == units + 30
+    assert [stage["ratio"] for stage in figures["stages"]] == [2.0, None]
+    assert figures["kept"] is kept
 
 
 def test_a_clip_that_the_parent_was_trained_on_counts_once(first):
