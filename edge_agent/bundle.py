@@ -135,6 +135,7 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     name: str
     version: int
     created_at: str
+    """UTC, ISO 8601; of a retrained bundle the time of the newest review that it was trained on."""
     nets: dict[NetName, str]
     """sha256 of each net's bytes."""
     preprocessing: Preprocessing

@@ -1,6 +1,7 @@
 """Fitted nets, limits and lineage -> a bundle: exported, checked against the nets themselves, with its card."""
 
 import io
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ class Content:
     """What goes into a bundle beside the nets. `examples`: (n, 3, h, w) uint8 composites for the parity check."""
 
     version: int
+    created_at: str
+    """As `utc` writes it."""
     thresholds: Thresholds
     sensitivity: Sensitivity
     lineage: Lineage
@@ -51,7 +54,7 @@ def pack(path: Path, nets: Nets, content: Content) -> Bundle:
     manifest = BundleManifest(
         name=NAME,
         version=content.version,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=content.created_at,
         nets={},
         preprocessing=PREPROCESSING,
         thresholds=content.thresholds,
@@ -128,11 +131,24 @@ def card(lines: list[str]) -> str:
     return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
 
 
-def lineage(
-    recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None
-) -> Lineage:
+def lineage(recipe: str, seed: int, *, dataset_sha256: str | None = None, parent: str | None = None) -> Lineage:
     """Where a bundle comes from."""
-    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code)
+    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code_version())
+
+
+def code_version() -> str:
+    """The git commit of the training code, or 'unknown'."""
+    here = Path(__file__).parent
+    try:
+        said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return said.stdout.strip()
+
+
+def utc(moment: datetime) -> str:
+    """A time with a zone, as manifests have it: ISO 8601, whole seconds, Z."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def lowered(thresholds: Thresholds, ok_below: float, leak_above: float) -> Thresholds:

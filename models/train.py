@@ -4,12 +4,14 @@ Every stage keeps its result in the work folder and is skipped when the result i
 """
 
 import argparse
+import io
 import json
-import subprocess
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -23,9 +25,11 @@ from edge_agent.infer import OriginReader
 from models import bubble_fit, case_fit, gauges, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.data import Crops, SceneSource
+from models.looked import Workroom
 from models.net import BubbleNet, LampNet, OriginNet, WaterNet
 from models.origin_fit import OriginRecipe
 from models.package import Content, Nets
+from models.retrain import retrain
 from models.stages import Workplace
 
 SHIPPED = Path(__file__).parent / "shipped" / "tankwatch-1.bundle"
@@ -81,15 +85,16 @@ LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0
 def train(argv: list[str], scenes: SceneSource) -> int:
     """`tankwatch train`. `scenes`: where simulated immersions come from."""
     options = _arguments().parse_args(argv)
-    torch.set_num_threads(1 if options.jobs == 1 else 2)
+    # Retraining's small sums gain nothing from threads, and with one its bytes do not depend on --jobs.
+    torch.set_num_threads(1 if options.jobs == 1 or options.dataset else 2)
     cv2.setNumThreads(1)
     out = options.out or SHIPPED
     if options.dataset and not options.out:
         raise ConfigError("--dataset needs --out FILE: the shipped bundle is not written over")
+    out.parent.mkdir(parents=True, exist_ok=True)
     if options.dataset:
-        from models.retrain import retrain
-
-        bundle = retrain(options.dataset, options.parent or SHIPPED, out, seed=options.seed, log=_log_to(None))
+        room = _workroom(options.work or out.with_name(out.name + ".work"), options.jobs)
+        bundle = retrain(options.dataset, options.parent or SHIPPED, out, room, seed=options.seed)
     else:
         recipe = replace(RECIPES["quick" if options.quick else options.recipe], seed=options.seed)
         work = options.work or Path("runs") / f"train-{recipe.name}-{recipe.seed}"
@@ -101,7 +106,7 @@ def train(argv: list[str], scenes: SceneSource) -> int:
 def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     """The whole way from nothing to a bundle."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_at = _made_at()
     log = _log_to(place.folder / "train.log")
     log(f"recipe {json.dumps(asdict(recipe))}")
 
@@ -139,9 +144,10 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     thresholds = package.lowered(LIMITS, limits.ok_below, limits.leak_above)
     content = Content(
         version=1,
+        created_at=package.utc(made_at),
         thresholds=thresholds,
         sensitivity=sight_fit.fit(place, recipe.sight_scenes, {"detector": detector, "water": water}, thresholds, log),
-        lineage=package.lineage(recipe.name, recipe.seed, code_version()),
+        lineage=package.lineage(recipe.name, recipe.seed),
         card=package.card(words),
         fitted=fitted,
         examples=examples,
@@ -152,16 +158,6 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     return bundle
 
 
-def code_version() -> str:
-    """The git commit of the training code, or 'unknown'."""
-    here = Path(__file__).parent
-    try:
-        said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return said.stdout.strip()
-
-
 def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> BubbleNet:
     kept = place.folder / "detector.pt"
     if kept.exists():
@@ -169,7 +165,7 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
         net.load_state_dict(torch.load(kept, weights_only=True))
         return net.eval()
     net = bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log)
-    torch.save(net.state_dict(), kept)
+    _keep(net, kept)
     return net
 
 
@@ -181,8 +177,15 @@ def _origins(recipe: Recipe, place: Workplace, detector: bytes, log: Log) -> Ori
         return net.eval()
     found = stages.simulated_cases(place, "origins", recipe.origin_scenes, detector, LIMITS)
     net = origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
-    torch.save(net.state_dict(), kept)
+    _keep(net, kept)
     return net
+
+
+def _keep(net: torch.nn.Module, path: Path) -> None:
+    """One file, whole or absent: a run may be killed while it is written."""
+    out = io.BytesIO()
+    torch.save(net.state_dict(), out)
+    durable.write(path, out.getvalue())
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:
@@ -192,14 +195,29 @@ def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterN
     return gauges.fit_lamps(lamps, recipe.seed, log), gauges.fit_water(water, recipe.seed, log)
 
 
-def _log_to(path: Path | None) -> Log:
+def _workroom(folder: Path, jobs: int) -> Workroom:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Workroom(folder, jobs, _log_to(folder / "train.log"))
+
+
+def _made_at() -> datetime:
+    """The clock's time, or the environment's SOURCE_DATE_EPOCH for who wants the same bytes again."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return datetime.now(UTC) if given is None else datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"SOURCE_DATE_EPOCH is {given!r}: give whole seconds since 1970, or leave it unset"
+        ) from error
+
+
+def _log_to(path: Path) -> Log:
     """Lines to stderr and, with the time, to a file."""
 
     def log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
-        if path is not None:
-            with path.open("a") as file:
-                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+        with path.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
 
     return log
 
@@ -211,7 +229,12 @@ def _arguments() -> argparse.ArgumentParser:
     what.add_argument("--dataset", type=Path, metavar="MANIFEST", help="train on judged clips, on top of a parent")
     parser.add_argument("--parent", type=Path, metavar="BUNDLE", help="with --dataset; default: the shipped bundle")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: the shipped bundle's place")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="results of the stages (default runs/train-NAME-SEED)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="results of the stages, to go on after an interruption (default runs/train-NAME-SEED; OUT.work)",
+    )
     parser.add_argument("--quick", action="store_true", help="the same in a minute, for tests: the nets are no good")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")

@@ -1,23 +1,33 @@
 """The whole way from scenes to a bundle, and from judged clips to the next one, in miniature."""
 
 import json
+import multiprocessing
+import resource
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import train as bench
+from benchmarks import train_clips
 from calibration import scenes_for_training
+from edge_agent import clips
 from edge_agent.account import FEATURES
 from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import data, package, registry
+from models import cases, data, package, registry, sight
+from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
-from models.cases import Features
+from models.cases import Features, together
+from models.looked import JudgedClip, Workroom
+from models.net import OriginNet
 from models.origin_fit import OriginRecipe
-from models.retrain import read_manifest, retrain
+from models.retrain import read_manifest, retrain, without
 from models.stages import Workplace
 from models.train import Recipe, train, train_recipe
 
@@ -53,12 +63,52 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
 
 
-def test_a_second_run_takes_up_what_is_there(tiny):
+def test_a_second_run_takes_up_what_is_there(tiny, monkeypatch):
     folder, place, bundle = tiny
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     before = {path: path.stat().st_mtime_ns for path in place.folder.rglob("*.npz")}
     again = train_recipe(TINY, place, folder / "again.bundle")
     assert {path: path.stat().st_mtime_ns for path in place.folder.rglob("*.npz")} == before
     assert again.nets == bundle.nets
+    assert again.manifest.created_at == "2001-09-09T01:46:40Z"
+
+
+def _save_net(path: Path) -> None:
+    training._keep(OriginNet(), path)
+
+
+def _save_crops(path: Path) -> None:
+    data.save(data.joined([(np.zeros((3, 128, 128), np.uint8), data.rows_in(data.NOTHING, (0, 0)))]), path)
+
+
+def _save_case(path: Path) -> None:
+    rng = np.random.default_rng(1)
+    glow = rng.integers(0, 256, (40, 60, 40), np.uint8)
+    cases.save(cases.CaseEvidence(np.zeros((40, 2)), np.empty((0, 7)), glow, 2.0, (640, 480)), path)
+
+
+def _save_sightings(path: Path) -> None:
+    sight.save(sight.Sightings(np.zeros((900, 4), np.float32), np.zeros(6, np.float32)), path)
+
+
+@pytest.mark.parametrize("save", [_save_net, _save_crops, _save_case, _save_sightings])
+def test_a_run_killed_while_a_stage_writes_leaves_no_half_file_under_its_name(tmp_path, save):
+    """The kernel kills the child in the middle of a write: at the limit of a file's size."""
+
+    def write_until_killed() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        save(tmp_path / "kept.npz")
+
+    child = multiprocessing.get_context("fork").Process(target=write_until_killed)
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGXFSZ
+    assert list(tmp_path.iterdir()) and not (tmp_path / "kept.npz").exists()
+    save(tmp_path / "kept.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.npz"]
+    assert (tmp_path / "kept.npz").stat().st_size > 8192
 
 
 def test_every_stage_is_logged(tiny):
@@ -92,25 +142,121 @@ def dataset(tmp_path_factory):
     for seed in range(900_000, 900_008):
         leaky = _clip(folder / f"{seed}.twclip", seed)
         lines.append({"video": f"{seed}.twclip", "label": "leak" if leaky else "ok", "split": "train"})
+    # The newest review's time is the bundle's, whatever its zone.
+    lines[2]["lineage"] = {"judged_at": "2026-11-02T11:30:00.250+01:00"}
+    lines[5]["lineage"] = {"judged_at": "2026-11-01T09:00:00.000+00:00"}
     lines.append({"video": "absent.twclip", "label": "leak", "split": "test"})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert len({line["label"] for line in lines[:-1]}) == 2
     return folder / "manifest.jsonl"
 
 
-def test_judged_clips_make_the_next_version_with_its_lineage(dataset, tmp_path):
-    parent = open_bundle(shipped_bundle())
-    lines = []
-    bundle = retrain(dataset, shipped_bundle(), tmp_path / "next.bundle", seed=1, log=lines.append)
-    manifest = open_bundle(tmp_path / "next.bundle").manifest
+@pytest.fixture(scope="module")
+def first(dataset, tmp_path_factory):
+    """A retraining in one process: its room, its log and the file."""
+    folder, lines = tmp_path_factory.mktemp("first"), []
+    room = Workroom(folder / "work", 1, lines.append)
+    retrain(dataset, shipped_bundle(), folder / "next.bundle", room, seed=1)
+    return room, lines, folder / "next.bundle"
+
+
+def _looks(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("looks-*/*.npy")}
+
+
+def test_judged_clips_make_the_next_version_with_its_lineage(dataset, first):
+    parent, bundle = open_bundle(shipped_bundle()), open_bundle(first[2])
+    manifest = bundle.manifest
     assert manifest.version == parent.manifest.version + 1
     assert manifest.lineage.parent_sha256 == parent.sha256
-    assert manifest.lineage.dataset_sha256 == read_manifest(dataset)[1]
+    assert manifest.lineage.dataset_sha256 == read_manifest(dataset).sha256
+    assert manifest.created_at == "2026-11-02T10:30:00Z"
     assert bundle.nets["detector"] == parent.nets["detector"]
     assert bundle.nets["aggregator"] != parent.nets["aggregator"]
     # It carries what the next one is trained on.
     assert len(package.fitted_features(bundle).leaky) == len(package.fitted_features(parent).leaky) + 8
+    assert "clips used=8 left_out=0" in first[1]
     registry.verify(bundle)
+
+
+def test_a_killed_retraining_goes_on_and_gives_the_same_bytes_in_another_folder(dataset, first, tmp_path):
+    room = Workroom(tmp_path / "other" / "work", 2, lambda line: None)
+    out = tmp_path / "next.bundle"
+    child = multiprocessing.get_context("spawn").Process(target=_retrain_until_killed, args=(dataset, out, room.folder))
+    child.start()
+    while len(_looks(room.folder)) < 2 and child.is_alive():
+        child.join(0.02)
+    child.kill()
+    child.join()
+    before = _looks(room.folder)
+    assert child.exitcode == -signal.SIGKILL and len(before) >= 2 and not out.exists()
+    retrain(dataset, shipped_bundle(), out, room, seed=1)
+    after = _looks(room.folder)
+    assert len(after) == 8 and {name: after[name] for name in before} == before
+    assert out.read_bytes() == first[2].read_bytes()
+
+
+def _retrain_until_killed(dataset: Path, out: Path, folder: Path) -> None:
+    retrain(dataset, shipped_bundle(), out, Workroom(folder, 1, print), seed=1)
+
+
+def test_clips_that_cannot_be_used_are_named_and_left_out(dataset, first, tmp_path):
+    room, _, made = first
+    lines = []
+    good = next(dataset.parent.glob("*.twclip")).read_bytes()
+    for name, content in (("torn", good[:40]), ("copy", good), ("empty", b"")):
+        (dataset.parent / f"{name}.twclip").write_bytes(content)
+    (dataset.parent / "other.twclip").write_bytes(good[:-9])
+    entries = [{"video": f"{name}.twclip", "label": "ok"} for name in ("torn", "copy", "empty", "gone", "other")]
+    entries[-1]["lineage"] = {"clip_sha256": "0" * 64}
+    added = "".join(json.dumps(entry) + "\n" for entry in entries)
+    longer = dataset.with_name("longer.jsonl")
+    longer.write_text(dataset.read_text() + added)
+    seen = _looks(room.folder)
+    bundle = retrain(longer, shipped_bundle(), tmp_path / "out.bundle", replace(room, log=lines.append), seed=1)
+    assert _looks(room.folder) == seen
+    assert "clips used=8 left_out=5" in lines
+    left = sorted(line for line in lines if line.startswith("left out"))
+    words = ("copy.twclip is the same clip as", "empty.twclip", "gone.twclip cannot be read", "other.twclip has hash",
+             "torn.twclip")  # fmt: skip
+    assert len(left) == 5 and all(word in line for word, line in zip(words, left, strict=True))
+    assert bundle.nets == open_bundle(made).nets
+
+
+def test_a_dataset_of_which_too_little_can_be_used_is_refused(dataset, first, tmp_path):
+    absent = "".join(json.dumps({"video": f"gone-{number}.twclip", "label": "ok"}) + "\n" for number in range(9))
+    mostly = dataset.with_name("mostly.jsonl")
+    mostly.write_text(dataset.read_text() + absent)
+    with pytest.raises(ConfigError, match="8 of 17 clips can be used, 9 are needed"):
+        retrain(mostly, shipped_bundle(), tmp_path / "out.bundle", first[0], seed=1)
+
+
+def test_the_benchmark_looks_at_the_same_frames_in_files_that_differ(dataset):
+    one = JudgedClip(next(dataset.parent.glob("9*.twclip")), True)
+    other = train_clips._renamed(one, 7)
+    assert other.video.read_bytes() != one.video.read_bytes()
+    clip, again = clips.read(one.video), clips.read(other.video)
+    assert again.whole and again.watch == clip.watch and again.header.case_id == "B-7"
+    assert all(np.array_equal(a.grey, b.grey) for a, b in zip(clip.views(), again.views(), strict=True))
+    other.video.unlink()
+
+
+@pytest.mark.parametrize(("units", "minutes", "kept"), [(100, 30.0, True), (300, 5.0, False), (100, 31.0, False)])
+def test_the_benchmark_fails_where_one_of_the_limits_is_not_kept(units, minutes, kept):
+    stages = [bench.Cost("look", units, 120.0, "rendering", 60.0, 2), bench.Cost("fit", 30, 60.0, "none", 0.0)]
+    figures = bench.figures_of(stages, {"minutes": minutes})
+    assert figures["train"]["minutes"] == units + 30
+    assert [stage["ratio"] for stage in figures["stages"]] == [2.0, None]
+    assert figures["kept"] is kept
+
+
+def test_a_clip_that_the_parent_was_trained_on_counts_once(first):
+    parent, fitted = (package.fitted_features(open_bundle(path)) for path in (shipped_bundle(), first[2]))
+    judged = Features(*(getattr(fitted, name)[-8:] for name in ("values", "leaky", "weight", "case")))
+    assert len(set(judged.case)) == 8 and (judged.case < 0).all()
+    rest = without(fitted, judged)
+    assert np.array_equal(rest.values, parent.values) and np.array_equal(rest.case, parent.case)
+    assert len(without(together([parent, judged]), judged).leaky) == len(parent.leaky)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +266,7 @@ def test_judged_clips_make_the_next_version_with_its_lineage(dataset, tmp_path):
         ('{"video": "a.twclip", "label": "leak"}\n' * 6, "6 clips"),
         ("no json\n", "line 1"),
         ('{"label": "leak"}\n', "line 1"),
+        ('{"video": "a.twclip", "label": "leak", "lineage": {"judged_at": "yesterday"}}\n', "line 1"),
     ],
 )
 def test_a_manifest_that_cannot_be_trained_on_is_refused(tmp_path, text, words):
@@ -140,7 +287,7 @@ def test_a_parent_without_features_is_refused(dataset, tmp_path):
     shipped = open_bundle(shipped_bundle())
     write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets)
     with pytest.raises(ModelError, match="no features"):
-        retrain(dataset, tmp_path / "bare.bundle", tmp_path / "out.bundle", seed=1, log=lambda line: None)
+        retrain(dataset, tmp_path / "bare.bundle", tmp_path / "out.bundle", Workroom(tmp_path, 1, print), seed=1)
 
 
 def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
