@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ from models.stages import Workplace
 
 SHIPPED = Path(__file__).parent / "shipped" / "tankwatch-1.bundle"
 Log = Callable[[str], None]
+N = TypeVar("N", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,40 +161,39 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
 
 
 def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> BubbleNet:
-    kept = place.folder / "detector.pt"
-    if kept.exists():
-        net = BubbleNet()
-        net.load_state_dict(torch.load(kept, weights_only=True))
-        return net.eval()
-    net = bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log)
-    _keep(net, kept)
-    return net
+    return _kept(place, "detector", BubbleNet, lambda: bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log))
 
 
 def _origins(recipe: Recipe, place: Workplace, detector: bytes, log: Log) -> OriginNet:
-    kept = place.folder / "origins.pt"
-    if kept.exists():
-        net = OriginNet()
-        net.load_state_dict(torch.load(kept, weights_only=True))
-        return net.eval()
-    found = stages.simulated_cases(place, "origins", recipe.origin_scenes, detector, LIMITS)
-    net = origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
-    _keep(net, kept)
-    return net
+    def fit() -> OriginNet:
+        found = stages.simulated_cases(place, "origins", recipe.origin_scenes, detector, LIMITS)
+        return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
-
-def _keep(net: torch.nn.Module, path: Path) -> None:
-    """One file, whole or absent: a run may be killed while it is written."""
-    out = io.BytesIO()
-    torch.save(net.state_dict(), out)
-    durable.write(path, out.getvalue())
+    return _kept(place, "origins", OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:
     (seen, lit), water = stages.gauge_samples(place, recipe.gauge_scenes)
     made, made_lit = gauges.lamp_samples(recipe.seed, recipe.lamp_samples)
     lamps = np.concatenate([made, seen]), np.concatenate([made_lit, lit])
-    return gauges.fit_lamps(lamps, recipe.seed, log), gauges.fit_water(water, recipe.seed, log)
+    return (
+        _kept(place, "lamps", LampNet, lambda: gauges.fit_lamps(lamps, recipe.seed, log)),
+        _kept(place, "water", WaterNet, lambda: gauges.fit_water(water, recipe.seed, log)),
+    )
+
+
+def _kept(place: Workplace, name: str, empty: Callable[[], N], fit: Callable[[], N]) -> N:
+    """The net as an earlier run has fitted it, or fitted now and kept: one file, whole or absent."""
+    path = place.folder / f"{name}.pt"
+    if path.exists():
+        net = empty()
+        net.load_state_dict(torch.load(path, weights_only=True))
+        return net.eval()
+    net = fit()
+    out = io.BytesIO()
+    torch.save(net.state_dict(), out)
+    durable.write(path, out.getvalue())
+    return net
 
 
 def _workroom(folder: Path, jobs: int) -> Workroom:
