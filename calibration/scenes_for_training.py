@@ -76,10 +76,11 @@ class Recording:
     def births(self) -> np.ndarray:
         """(n, 3) float32 rows of the time in s and the place, as shares of the tank's width and height, at which a
         bubble of a leak begins to rise."""
-        width, height = self.look.tank_mm
+        (width, height), unit = self.look.tank_mm, self.scene.unit
         rows: list[tuple[float, float, float]] = []
-        for leak in self.scene.leaks if self.scene.unit else ():
-            x, y, later_s = release(leak, self.scene.unit)
+        for leak in self.scene.leaks if unit else ():
+            assert unit is not None
+            x, y, later_s = release(leak, unit)
             rows += [(at + later_s, x / width, y / height) for at in leak.births_s.tolist()]
         return np.array(rows, np.float32).reshape(-1, 3)
 
