@@ -18,7 +18,7 @@ from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.judge import Judge
 from edge_agent.replay import push_views
-from models import case_fit, package, select
+from models import case_fit, golden, package, select
 from models.cases import Features, together
 from models.package import Content, Nets
 
@@ -66,6 +66,7 @@ def retrain(manifest: Path, parent: Path, out: Path, *, seed: int, log: Log) -> 
         card=package.card(words),
         fitted=fitted,
         examples=np.empty((0, 3, 128, 128), np.uint8),
+        golden=tuple(golden.of_bundle(base)),
     )
     nets = Nets(base.nets["detector"], base.nets["origins"], net, base.nets["lamps"], base.nets["water"])
     return package.pack(out, nets, content)

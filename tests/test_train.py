@@ -12,7 +12,7 @@ from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import data, package, registry
+from models import data, golden, package, registry
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
 from models.cases import Features
@@ -25,7 +25,7 @@ TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
     origins=OriginRecipe(epochs=1), case_scenes=4,
     make_believe_cases=1, upside_down_cases=1, chosen_scenes=4, lamp_samples=200, gauge_scenes=3, sight_scenes=2,
-    case_steps=60,
+    case_steps=60, golden_cases=1,
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     registry.verify(opened)
     assert opened.manifest.lineage.recipe == "tiny" and opened.manifest.card.startswith("# Model card")
     assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
+    assert [case.name for case in opened.manifest.golden] == ["leak"]
 
 
 def test_a_second_run_takes_up_what_is_there(tiny):
@@ -98,10 +99,11 @@ def dataset(tmp_path_factory):
     return folder / "manifest.jsonl"
 
 
-def test_judged_clips_make_the_next_version_with_its_lineage(dataset, tmp_path):
-    parent = open_bundle(shipped_bundle())
+def test_judged_clips_make_the_next_version_with_its_lineage(tiny, dataset, tmp_path):
+    shipped, found = open_bundle(shipped_bundle()), golden.of_bundle(tiny[2])
+    parent = package.with_golden(tmp_path / "parent.bundle", shipped, found, shipped.features)
     lines = []
-    bundle = retrain(dataset, shipped_bundle(), tmp_path / "next.bundle", seed=1, log=lines.append)
+    bundle = retrain(dataset, tmp_path / "parent.bundle", tmp_path / "next.bundle", seed=1, log=lines.append)
     manifest = open_bundle(tmp_path / "next.bundle").manifest
     assert manifest.version == parent.manifest.version + 1
     assert manifest.lineage.parent_sha256 == parent.sha256
@@ -110,6 +112,9 @@ def test_judged_clips_make_the_next_version_with_its_lineage(dataset, tmp_path):
     assert bundle.nets["aggregator"] != parent.nets["aggregator"]
     # It carries what the next one is trained on.
     assert len(package.fitted_features(bundle).leaky) == len(package.fitted_features(parent).leaky) + 8
+    # The parent's golden clips go with it, and say what its own nets say of them.
+    assert bundle.golden == parent.golden and len(bundle.golden) == 1
+    assert manifest.golden == golden.judged(bundle, golden.of_bundle(parent))
     registry.verify(bundle)
 
 
@@ -138,7 +143,7 @@ def test_a_parent_without_features_is_refused(dataset, tmp_path):
     from edge_agent.bundle import write_bundle
 
     shipped = open_bundle(shipped_bundle())
-    write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets)
+    write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets, golden=shipped.golden)
     with pytest.raises(ModelError, match="no features"):
         retrain(dataset, tmp_path / "bare.bundle", tmp_path / "out.bundle", seed=1, log=lambda line: None)
 
