@@ -17,13 +17,16 @@ from calibration.twin import Twin, profile_of
 from edge_agent.records import Frame
 from edge_agent.station import StationProfile
 
-Purpose = Literal["bubbles", "cases", "water", "sight"]
+Purpose = Literal["bubbles", "cases", "water", "sight", "golden", "hard"]
 FPS: dict[Purpose, tuple[float, ...]] = {
     "bubbles": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0),
     # Whole cases are long, and what a composite shows does not depend on the frames between.
     "cases": (15.0, 15.0, 20.0, 20.0, 20.0, 25.0),
     "water": (15.0,),
     "sight": (20.0,),
+    # What travels in a bundle has to be small.
+    "golden": (15.0,),
+    "hard": (15.0,),
 }
 PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "bubbles": (("reference", "hard", "plant", "demo"), (0.4, 0.25, 0.25, 0.1)),
@@ -31,6 +34,8 @@ PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "cases": (("reference", "plant", "demo"), (0.6, 0.3, 0.1)),
     "water": (("reference", "plant"), (0.6, 0.4)),
     "sight": (("reference", "hard"), (0.7, 0.3)),
+    "golden": (("reference", "plant"), (0.6, 0.4)),
+    "hard": (("hard",), (1.0,)),
 }
 SHORTEST_HOLD_S = 4.0
 SIGHT_S = 3.0
@@ -83,6 +88,11 @@ class Recording:
             x, y, later_s = release(leak, unit)
             rows += [(at + later_s, x / width, y / height) for at in leak.births_s.tolist()]
         return np.array(rows, np.float32).reshape(-1, 3)
+
+    @property
+    def trapped(self) -> int:
+        """Bubbles of trapped air that rise at first."""
+        return self.scene.trapped_bubbles
 
     def frames(self) -> Iterator[tuple[Frame, Truth]]:
         """Frames in order with their truths, in colour."""

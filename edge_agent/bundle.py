@@ -1,15 +1,18 @@
 """A bundle's file <-> Bundle: everything a verdict depends on, in one file with one version and one hash.
 
-A bundle is a stored (uncompressed) zip of `manifest.json`, `nets/<name>.onnx` and, for retraining, the features that
-the aggregator was fitted to. It is opened only through the checks below, before any runtime sees a byte of it.
+A bundle is a stored (uncompressed) zip of `manifest.json`, `nets/<name>.onnx`, golden cases and, for retraining, the
+features that the aggregator was fitted to. It is opened only through the checks below, before any runtime sees a byte
+of it; golden clips are looked through by `edge_agent.golden`, when they are judged.
 """
 
 import hashlib
 import io
+import re
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -128,6 +131,25 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     false_alarm_rate_estimate: float
 
 
+MOST_GOLDEN = 8
+LARGEST_TOLERANCE = 0.05
+"""More would let through what is another verdict to a person."""
+
+
+class GoldenCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A clip that travels in the bundle, `golden/<name>.twclip`, and what its own nets said of it when it was made."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
+    sha256: str
+    """Of the clip's bytes."""
+    leaky: bool
+    """The truth, which the nets need not have seen."""
+    verdict: Literal["ok", "leak", "uncertain"]
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    tolerance: Annotated[float, msgspec.Meta(gt=0, le=LARGEST_TOLERANCE)]
+    """The score may differ by so much where the bundle runs."""
+
+
 class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """manifest.json of a bundle."""
 
@@ -148,6 +170,8 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """sha256 of the features that the aggregator was fitted to; None where the bundle does not carry them."""
     certificates: tuple[Certificate, ...] = ()
     """What it was shown to keep, and on which data; a certificate is of these nets under these thresholds."""
+    golden: Annotated[tuple[GoldenCase, ...], msgspec.Meta(max_length=MOST_GOLDEN)] = ()
+    """What it has to say again wherever it is to run."""
 
 
 MANIFEST = "manifest.json"
@@ -155,17 +179,23 @@ FEATURES = "lineage/features.npy"
 LARGEST_FILE = 24 << 20
 LARGEST_MEMBER = {MANIFEST: 256 << 10, FEATURES: 8 << 20}
 LARGEST_NET = 4 << 20
+LARGEST_GOLDEN = 1 << 20
+_GOLDEN = re.compile(r"golden/[a-z0-9-]{1,40}\.twclip")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """An opened bundle. `nets`: the checked bytes of each ONNX net; `features`: a .npy file's bytes, or None."""
+    """An opened bundle. `nets`: the checked bytes of each ONNX net; `features`: a .npy file's bytes, or None.
+
+    `golden`: the bytes of each golden case's clip by its name, with the right hash but not yet looked through.
+    """
 
     manifest: BundleManifest
     sha256: str
     """Of the whole file."""
     nets: dict[NetName, bytes] = field(repr=False)
     features: bytes | None = field(default=None, repr=False)
+    golden: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def ref(self) -> BundleRef:
@@ -200,17 +230,23 @@ def parse_bundle(data: bytes, name: str = "bundle") -> Bundle:
     features = members.get(FEATURES)
     if features is not None or manifest.features is not None:
         _same_hash(features or b"", manifest.features, f"{FEATURES} of bundle {name}")
-    return Bundle(manifest=manifest, sha256=hashlib.sha256(data).hexdigest(), nets=nets, features=features)
+    golden = _golden(members, manifest, name)
+    return Bundle(manifest, hashlib.sha256(data).hexdigest(), nets, features, golden)
 
 
 def write_bundle(
-    path: Path | str, manifest: BundleManifest, nets: dict[NetName, bytes], features: bytes | None = None
+    path: Path | str,
+    manifest: BundleManifest,
+    nets: dict[NetName, bytes],
+    features: bytes | None = None,
+    *,
+    golden: dict[str, bytes] | None = None,
 ) -> Bundle:
     """Writes the file in one step, the same bytes for the same content, and opens it again.
 
-    The hashes in `manifest` are filled in from `nets` and `features`.
+    The hashes in `manifest` are filled in from `nets` and `features`; its golden cases are those of `golden`.
     """
-    path = Path(path)
+    path, golden = Path(path), golden or {}
     filled = msgspec.structs.replace(
         manifest,
         nets={net: hashlib.sha256(nets[net]).hexdigest() for net in NET_NAMES},
@@ -220,6 +256,7 @@ def write_bundle(
     members |= {f"nets/{net}.onnx": nets[net] for net in NET_NAMES}
     if features is not None:
         members[FEATURES] = features
+    members |= {_golden_member(case): clip for case, clip in golden.items()}
     data = _zipped(members)
     bundle = parse_bundle(data, str(path))
     durable.write(path, data)
@@ -227,9 +264,9 @@ def write_bundle(
 
 
 def _as_written(manifest: BundleManifest) -> dict[str, object]:
-    """A bundle without certificates has the bytes that it had before there were any."""
+    """A bundle without certificates or golden cases has the bytes that it had before there were any."""
     written = msgspec.to_builtins(manifest)
-    return written if manifest.certificates else {key: written[key] for key in written if key != "certificates"}
+    return {key: written[key] for key in written if written[key] or key not in ("certificates", "golden")}
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:
@@ -243,23 +280,24 @@ def _zipped(members: dict[str, bytes]) -> bytes:
 
 def _members(data: bytes, name: str) -> dict[str, bytes]:
     """Member name -> bytes, for the names that a bundle may have and no others."""
-    known = {MANIFEST, FEATURES, *(f"nets/{net}.onnx" for net in NET_NAMES)}
+    needed = {MANIFEST, *(f"nets/{net}.onnx" for net in NET_NAMES)}
     members: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
-                _acceptable(info, known - members.keys(), name)
+                _acceptable(info, needed | {FEATURES}, members.keys(), name)
                 members[info.filename] = archive.read(info)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelError(f"bundle {name} is no whole zip file ({error}): fetch it again") from error
-    missing = sorted(known - {FEATURES} - members.keys())
+    missing = sorted(needed - members.keys())
     if missing:
         raise ModelError(f"bundle {name} lacks {', '.join(missing)}: fetch it again")
     return members
 
 
-def _acceptable(info: zipfile.ZipInfo, expected: set[str], name: str) -> None:
-    if info.filename not in expected:
+def _acceptable(info: zipfile.ZipInfo, known: set[str], before: Collection[str], name: str) -> None:
+    golden = bool(_GOLDEN.fullmatch(info.filename))
+    if info.filename in before or not (golden or info.filename in known):
         raise ModelError(
             f"bundle {name} holds an unknown or repeated member {info.filename[:80]!r}: it is not one of ours"
         )
@@ -267,7 +305,9 @@ def _acceptable(info: zipfile.ZipInfo, expected: set[str], name: str) -> None:
         raise ModelError(
             f"bundle {name}: member {info.filename} is compressed or encrypted, only stored ones are read: pack it anew"
         )
-    limit = LARGEST_MEMBER.get(info.filename, LARGEST_NET)
+    if golden and len(set(before) - known) >= MOST_GOLDEN:
+        raise ModelError(f"bundle {name} holds more than {MOST_GOLDEN} golden cases: it is not one of ours")
+    limit = LARGEST_GOLDEN if golden else LARGEST_MEMBER.get(info.filename, LARGEST_NET)
     if info.file_size > limit:
         raise ModelError(
             f"bundle {name}: member {info.filename} has {info.file_size} bytes, limit {limit}: it is not one of ours"
@@ -281,6 +321,24 @@ def _manifest(members: dict[str, bytes], name: str) -> BundleManifest:
         raise ModelError(
             f"bundle {name}: its manifest is not usable ({error}): use a bundle made for this version"
         ) from error
+
+
+def _golden(members: dict[str, bytes], manifest: BundleManifest, name: str) -> dict[str, bytes]:
+    """Case name -> clip; each of the manifest's cases has one, and there are no others."""
+    named = [_golden_member(case.name) for case in manifest.golden]
+    carried = [member for member in members if _GOLDEN.fullmatch(member)]
+    if sorted(named) != sorted(carried):
+        raise ModelError(
+            f"bundle {name} carries {', '.join(sorted(carried)) or 'no golden case'}, its manifest names "
+            f"{', '.join(sorted(named)) or 'none'}: fetch it again"
+        )
+    for case in manifest.golden:
+        _same_hash(members[_golden_member(case.name)], case.sha256, f"golden case {case.name} of bundle {name}")
+    return {case.name: members[_golden_member(case.name)] for case in manifest.golden}
+
+
+def _golden_member(case: str) -> str:
+    return f"golden/{case}.twclip"
 
 
 def _same_hash(content: bytes, wanted: str | None, what: str) -> None:

@@ -23,7 +23,7 @@ from edge_agent.station import StationProfile
 from edge_agent.water import WaterGauge
 from models.codec import through_video
 
-Purpose = Literal["bubbles", "cases", "water", "sight"]
+Purpose = Literal["bubbles", "cases", "water", "sight", "golden", "hard"]
 Sent = Literal["raw", "jpeg", "video"]
 """How a camera's pictures come: as they are, as single JPEGs, or through a video codec."""
 JPEG_QUALITY = 75
@@ -54,7 +54,8 @@ class Truth(Protocol):
 
 class Recording(Protocol):
     """One immersion, the unit in the tank from the first frame. `births`: (n, 3) float32 rows of time in s and the
-    origin's place as shares of the tank view's width and height, one a bubble of a leak."""
+    origin's place as shares of the tank view's width and height, one a bubble of a leak; `trapped`: bubbles of trapped
+    air that rise at first."""
 
     @property
     def profile(self) -> StationProfile: ...
@@ -70,6 +71,8 @@ class Recording(Protocol):
     def seed(self) -> int: ...
     @property
     def births(self) -> np.ndarray: ...
+    @property
+    def trapped(self) -> int: ...
     def frames(self) -> Iterator[tuple[Frame, Truth]]: ...
 
 

@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,11 @@ from edge_agent.bundle import Bundle, BundleManifest, Lineage, NetName, Sensitiv
 from edge_agent.errors import ModelError
 from edge_agent.infer import Aggregator
 from edge_agent.kymograph import ROWS, STEPS
+from models import golden
 from models.cases import Features
 from models.data import PREPROCESSING
 from models.export import check_parity, onnx_bytes
+from models.golden import GoldenClip
 from models.net import BubbleNet, CaseNet, LampNet, OriginNet, WaterNet
 
 NAME = "tankwatch"
@@ -47,6 +50,8 @@ class Content:
     card: str
     fitted: Features
     examples: np.ndarray
+    golden: tuple[GoldenClip, ...] = ()
+    """Clips that the bundle carries, with what its own nets say of them."""
 
 
 def pack(path: Path, nets: Nets, content: Content) -> Bundle:
@@ -62,7 +67,14 @@ def pack(path: Path, nets: Nets, content: Content) -> Bundle:
         lineage=content.lineage,
         card=content.card,
     )
-    return write_bundle(path, manifest, exported(nets, content), features_bytes(content.fitted))
+    carried = Bundle(manifest, "", exported(nets, content))
+    return with_golden(path, carried, content.golden, features_bytes(content.fitted))
+
+
+def with_golden(path: Path, bundle: Bundle, found: Sequence[GoldenClip], features: bytes | None) -> Bundle:
+    """Writes `bundle` with these golden cases and what its own nets say of them, and no others."""
+    manifest = msgspec.structs.replace(bundle.manifest, golden=golden.judged(bundle, found))
+    return write_bundle(path, manifest, bundle.nets, features, golden={one.name: one.clip for one in found})
 
 
 def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edge_agent import golden
 from edge_agent.account import FEATURES
-from edge_agent.bundle import NET_NAMES, Bundle, Certificate, open_bundle, write_bundle
+from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_bundle, write_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.infer import Aggregator, Detector, OriginReader
 from edge_agent.kymograph import ROWS, STEPS
@@ -35,6 +36,7 @@ def bundle(argv: list[str]) -> int:
     if options.what == "verify":
         verify(opened)
         print(f"{options.file} is whole: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
+        print(f"{len(opened.manifest.golden)} golden cases judged as when it was made", file=sys.stderr)
     if options.json:
         print(msgspec.json.encode(summary(opened)).decode())
     elif options.what == "show":
@@ -61,11 +63,14 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None) -> Bund
         raise ConfigError(f"{path} holds no certificate: evaluate leaks and good units")
     together = (*opened.manifest.certificates, found.certificate)
     manifest = msgspec.structs.replace(opened.manifest, certificates=together)
-    return write_bundle(out, manifest, opened.nets, opened.features)
+    return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
 
 
 def verify(opened: Bundle) -> None:
-    """Runs each net once. Raises ModelError where one does not do what the device asks of it."""
+    """Runs each net once, and all of them on the golden cases.
+
+    Raises ModelError where one does not do what the device asks of it, or where a golden case is judged otherwise.
+    """
     thresholds = opened.manifest.thresholds
     grey = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
     picture = np.repeat(grey[..., None], 3, axis=2)
@@ -75,6 +80,7 @@ def verify(opened: Bundle) -> None:
     lamps = tuple(Lamp(means, (10, 10, 20, 20)) for means in ("ok", "leak"))
     LampReader(opened.nets["lamps"], lamps, thresholds).read(Frame(picture, 0, 0.0, 0.0))
     WaterGauge(opened.nets["water"]).clarity(grey)
+    golden.reproduce(opened)
 
 
 def summary(opened: Bundle) -> dict:
@@ -97,8 +103,16 @@ def words(opened: Bundle) -> str:
     lines += [f"net         {name:10} {len(opened.nets[name])} bytes, {manifest.nets[name][:12]}" for name in NET_NAMES]
     for part in (manifest.thresholds, manifest.sensitivity, manifest.preprocessing):
         lines += [f"{name:24}{value}" for name, value in msgspec.to_builtins(part).items()]
+    lines += [golden_words(case) for case in manifest.golden]
     lines += [line for one in manifest.certificates for line in certificate_words(one)]
     return "\n".join([*lines, "", manifest.card])
+
+
+def golden_words(case: GoldenCase) -> str:
+    """A golden case for a person."""
+    truth = "leaks" if case.leaky else "is tight"
+    said = f"{case.verdict} {case.score:.3f} +-{case.tolerance:g}"
+    return f"golden case {case.name:15} {said}; the unit {truth}; {case.sha256[:12]}"
 
 
 def certificate_words(one: Certificate) -> list[str]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
-from models import case_fit, looked, package, select
+from models import case_fit, golden, looked, package, select
 from models.cases import Features, together
 from models.looked import JudgedClip, Log, Look, Workroom
 from models.package import Content, Nets
@@ -167,6 +167,7 @@ def _content(
         card=package.card([f"Version {version}: parent version {parent.version} and {told}", "", before]),
         fitted=fitted,
         examples=np.empty((0, 3, 128, 128), np.uint8),
+        golden=tuple(golden.of_bundle(base)),
     )
 
 

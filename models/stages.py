@@ -28,7 +28,7 @@ from models.gauges import Samples
 Stage = str
 Make = Callable[[int, Path], None]
 FIRST_SEED: dict[Stage, int] = {
-    "bubbles": 0, "cases": 200_000, "chosen": 300_000, "gauges": 400_000, "make_believe": 500_000,
+    "bubbles": 0, "golden": 100_000, "cases": 200_000, "chosen": 300_000, "gauges": 400_000, "make_believe": 500_000,
     "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000, "origins": 900_000,
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
@@ -50,12 +50,16 @@ class Workplace:
     seed: int
     jobs: int = 1
 
-    def each(self, stage: Stage, count: int, make: Make, *, mark: str = "") -> list[Path]:
+    def first_seed(self, stage: Stage) -> int:
+        """The stage's seeds count from here."""
+        return self.seed * SEEDS_A_RECIPE + FIRST_SEED[stage]
+
+    def each(self, stage: Stage, count: int, make: Make, *, mark: str = "", suffix: str = ".npz") -> list[Path]:
         """`make(seed, file)` for each of the stage's seeds whose file is not there yet; all the files."""
         folder = self.folder / f"{stage}{mark}"
         folder.mkdir(parents=True, exist_ok=True)
-        first = self.seed * SEEDS_A_RECIPE + FIRST_SEED[stage]
-        files = {seed: folder / f"{seed}.npz" for seed in range(first, first + count)}
+        first = self.first_seed(stage)
+        files = {seed: folder / f"{seed}{suffix}" for seed in range(first, first + count)}
         missing = [(make, seed, file) for seed, file in files.items() if not file.exists()]
         for _ in tqdm(_done(missing, self.jobs), total=len(missing), desc=stage, unit="scene", disable=None):
             pass

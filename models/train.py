@@ -23,7 +23,7 @@ from edge_agent import durable
 from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
-from models import bubble_fit, case_fit, gauges, origin_fit, package, select, sight_fit, stages
+from models import bubble_fit, case_fit, gauges, golden, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.data import Crops, SceneSource
 from models.looked import Workroom
@@ -63,6 +63,8 @@ class Recipe:
     sight_scenes: int = 200
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
+    golden_cases: int = 4
+    """Stored clips that travel in the bundle; where it is to run it has to judge them as here."""
 
 
 RECIPES = {
@@ -77,7 +79,7 @@ RECIPES = {
         "quick", bubble_scenes=6, make_believe_clips=4, bubbles=BubbleRecipe(epochs=2), origin_scenes=4,
         origins=OriginRecipe(epochs=2), case_scenes=6,
         make_believe_cases=2, upside_down_cases=2, chosen_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
-        sight_scenes=4,
+        sight_scenes=4, golden_cases=2,
     ),
 }  # fmt: skip
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
@@ -112,6 +114,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     log = _log_to(place.folder / "train.log")
     log(f"recipe {json.dumps(asdict(recipe))}")
 
+    clips = golden.from_scenes(place, recipe.golden_cases)
     crops = stages.crops(place, recipe.bubble_scenes, recipe.make_believe_clips)
     log(f"crops {len(crops.pictures)}")
     bubbles = _detector(recipe, place, crops, log)
@@ -153,9 +156,12 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         card=package.card(words),
         fitted=fitted,
         examples=examples,
+        golden=tuple(clips),
     )
     bundle = package.pack(out, Nets(detector, origins, aggregator, lamps, water), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
+    for case in bundle.manifest.golden:
+        log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
     log(f"bundle {out.name} sha256={bundle.sha256}")
     return bundle
 

@@ -1,5 +1,6 @@
 """The bundle's file: what is shipped opens, and whatever was done to it is refused in one line."""
 
+import hashlib
 import io
 import json
 import os
@@ -9,7 +10,17 @@ import msgspec
 import onnx
 import pytest
 
-from edge_agent.bundle import FEATURES, LARGEST_FILE, NET_NAMES, Certificate, open_bundle, parse_bundle, write_bundle
+from edge_agent.bundle import (
+    FEATURES,
+    LARGEST_FILE,
+    LARGEST_GOLDEN,
+    MOST_GOLDEN,
+    NET_NAMES,
+    Certificate,
+    open_bundle,
+    parse_bundle,
+    write_bundle,
+)
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
 from models import registry
@@ -64,7 +75,7 @@ CERTIFICATE = Certificate(
 def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, capsys):
     certified = msgspec.structs.replace(shipped.manifest, certificates=(CERTIFICATE,))
     path = tmp_path / "certified.bundle"
-    write_bundle(path, certified, shipped.nets, shipped.features)
+    write_bundle(path, certified, shipped.nets, shipped.features, golden=shipped.golden)
     assert open_bundle(path).manifest.certificates == (CERTIFICATE,)
     assert registry.bundle(["show", str(path)]) == 0
     shown = capsys.readouterr().out
@@ -94,14 +105,14 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     assert registry.bundle(call) == 0
     again = open_bundle(out)
     assert again.manifest.certificates == (CERTIFICATE,)
-    assert (again.nets, again.features) == (shipped.nets, shipped.features)
+    assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)
     with pytest.raises(ConfigError, match="--evaluation DIR"):
         registry.bundle(call[:4])
 
 
 def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):
     path = tmp_path / "again.bundle"
-    again = write_bundle(path, shipped.manifest, shipped.nets, shipped.features)
+    again = write_bundle(path, shipped.manifest, shipped.nets, shipped.features, golden=shipped.golden)
     assert open_bundle(path).sha256 == again.sha256 == shipped.sha256
     assert list(tmp_path.iterdir()) == [path]
 
@@ -154,6 +165,70 @@ def test_a_repeated_member_is_refused(members):
     assert "repeated" in refusal(out.getvalue())
 
 
+def with_golden(members: dict[str, bytes], named: dict[str, bytes], **changes: object) -> dict[str, bytes]:
+    """The bundle with these golden clips and no others, the manifest changed to name them."""
+    cases = [
+        {
+            "name": name, "sha256": hashlib.sha256(clip).hexdigest(), "leaky": True, "verdict": "leak", "score": 0.9,
+            "tolerance": 0.02, **changes,
+        } for name, clip in named.items()
+    ]  # fmt: skip
+    manifest = json.loads(members["manifest.json"]) | {"golden": cases}
+    bare = {name: data for name, data in members.items() if not name.startswith("golden/")}
+    carried = {f"golden/{name}.twclip": clip for name, clip in named.items()}
+    return bare | {"manifest.json": json.dumps(manifest).encode()} | carried
+
+
+def test_golden_clips_are_opened_by_their_hash_and_looked_at_later(members):
+    opened = parse_bundle(packed(with_golden(members, {"leak": b"looked at when it is judged"})))
+    assert opened.golden == {"leak": b"looked at when it is judged"}
+
+
+def test_a_bundle_from_before_there_were_golden_cases_opens(members):
+    bare = with_golden(members, {})
+    manifest = json.loads(bare["manifest.json"])
+    del manifest["golden"]
+    opened = parse_bundle(packed(bare | {"manifest.json": json.dumps(manifest).encode()}))
+    assert opened.manifest.golden == () and opened.golden == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["golden/A.twclip", "golden/../a.twclip", "golden/a.onnx", "golden/a/b.twclip", "golden/a.twclip\n", "golden/"],
+)
+def test_a_golden_clip_of_another_name_is_refused(members, name):
+    assert "unknown" in refusal(packed(members | {name: b""}))
+
+
+def test_golden_clips_are_few_small_unaltered_and_named(members):
+    one = with_golden(members, {"leak": b"clip"})
+    assert "altered" in refusal(packed(one | {"golden/leak.twclip": b"clap"}))
+    assert "golden/more.twclip" in refusal(packed(one | {"golden/more.twclip": b"clip"}))
+    assert "no golden case" in refusal(packed({name: data for name, data in one.items() if "golden" not in name}))
+    many = with_golden(members, {f"case-{n}": b"clip" for n in range(MOST_GOLDEN + 1)})
+    assert f"more than {MOST_GOLDEN}" in refusal(packed(many))
+    large = with_golden(members, {"leak": bytes(LARGEST_GOLDEN + 1)})
+    assert f"limit {LARGEST_GOLDEN}" in refusal(packed(large))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tolerance": 0.5}, {"tolerance": 0.0}, {"score": 1.5}, {"verdict": "not_tested"}, {"name": "../leak"},
+        {"name": "leak\n"}, {"surprise": 1},
+    ],
+)  # fmt: skip
+def test_a_golden_case_that_could_not_fail_or_is_not_ours_is_refused(members, change):
+    assert "manifest" in refusal(packed(with_golden(members, {"leak": b"clip"}, **change)))
+
+
+def test_a_manifest_that_names_a_golden_case_twice_is_refused(members):
+    one = with_golden(members, {"leak": b"clip"})
+    manifest = json.loads(one["manifest.json"])
+    manifest["golden"] *= 2
+    assert "golden/leak.twclip" in refusal(packed(one | {"manifest.json": json.dumps(manifest).encode()}))
+
+
 def test_a_compressed_bundle_is_refused(members):
     assert "compressed" in refusal(packed(members, zipfile.ZIP_DEFLATED))
 
@@ -182,7 +257,7 @@ def test_a_hostile_net_with_a_right_hash_is_refused_all_the_same(shipped):
     model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
     nets = shipped.nets | {"water": model.SerializeToString()}
     with pytest.raises(ModelError, match="refused"):
-        write_bundle("unused.bundle", shipped.manifest, nets)
+        write_bundle("unused.bundle", shipped.manifest, nets, golden=shipped.golden)
 
 
 def test_show_and_verify(capsys):

@@ -20,7 +20,7 @@ def bundles(tmp_path_factory) -> list[Path]:
     paths = [folder / f"{version}.bundle" for version in (7, 8, 9)]
     for path in paths:
         manifest = msgspec.structs.replace(shipped.manifest, version=int(path.stem))
-        write_bundle(path, manifest, shipped.nets, shipped.features)
+        write_bundle(path, manifest, shipped.nets, shipped.features, golden=shipped.golden)
     return paths
 
 

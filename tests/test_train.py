@@ -19,7 +19,7 @@ from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import cases, data, package, registry, sight
+from models import cases, data, golden, package, registry, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
@@ -35,7 +35,7 @@ TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
     origins=OriginRecipe(epochs=1), case_scenes=4,
     make_believe_cases=1, upside_down_cases=1, chosen_scenes=4, lamp_samples=200, gauge_scenes=3, sight_scenes=2,
-    case_steps=60,
+    case_steps=60, golden_cases=1,
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     registry.verify(opened)
     assert opened.manifest.lineage.recipe == "tiny" and opened.manifest.card.startswith("# Model card")
     assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
+    assert [case.name for case in opened.manifest.golden] == ["leak"]
 
 
 def test_a_second_run_takes_up_what_is_there(tiny, monkeypatch):
@@ -162,6 +163,12 @@ def first(dataset, tmp_path_factory):
 
 def _looks(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("looks-*/*.npy")}
+
+
+def test_the_parents_golden_clips_go_along_with_what_the_new_nets_say_of_them(first):
+    parent, bundle = open_bundle(shipped_bundle()), open_bundle(first[2])
+    assert parent.golden and bundle.golden == parent.golden
+    assert bundle.manifest.golden == golden.judged(bundle, golden.of_bundle(parent))
 
 
 def test_judged_clips_make_the_next_version_with_its_lineage(dataset, first):
@@ -285,7 +292,7 @@ def test_a_parent_without_features_is_refused(dataset, tmp_path):
     from edge_agent.bundle import write_bundle
 
     shipped = open_bundle(shipped_bundle())
-    write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets)
+    write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets, golden=shipped.golden)
     with pytest.raises(ModelError, match="no features"):
         retrain(dataset, tmp_path / "bare.bundle", tmp_path / "out.bundle", Workroom(tmp_path, 1, print), seed=1)
 
