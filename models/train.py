@@ -52,15 +52,15 @@ class Recipe:
     origin_scenes: int = 400
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 320
+    case_scenes: int = 240
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
-    make_believe_cases: int = 120
-    upside_down_cases: int = 40
-    chosen_scenes: int = 160
+    make_believe_cases: int = 80
+    upside_down_cases: int = 24
+    chosen_scenes: int = 120
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 14_000
-    gauge_scenes: int = 400
-    sight_scenes: int = 200
+    gauge_scenes: int = 240
+    sight_scenes: int = 120
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
     golden_cases: int = 4
