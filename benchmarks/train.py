@@ -27,11 +27,11 @@ from edge_agent import kymograph
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.infer import OriginReader
 from edge_agent.inspection import shipped_bundle
-from models import bubble_fit, case_fit, cases, gauges, nuisance, origin_fit, package, sight_fit, stages
+from models import bubble_fit, case_fit, cases, gauges, golden, nuisance, origin_fit, package, sight_fit, stages
 from models.cases import Features
 from models.data import Crops, Purpose
 from models.net import BubbleNet, OriginNet
-from models.stages import FIRST_SEED, SEEDS_A_RECIPE, Found, Stage, Workplace
+from models.stages import Found, Stage, Workplace
 from models.train import LIMITS, RECIPES, Recipe
 
 CORES = 2
@@ -123,6 +123,8 @@ def recipe_costs(recipe: Recipe, place: Workplace, bundle: Bundle, count: int) -
     yield from _gauges(recipe, place, count)
     spent_s, _ = timed(lambda: sight_fit.fit(place, count, bundle.nets, LIMITS, _unheard))
     yield Cost("sight of a scene", recipe.sight_scenes, spent_s / count, *_rendering(place, "sight", "sight", count))
+    spent_s, _ = timed(lambda: golden.from_scenes(place, 1))
+    yield Cost("golden case", recipe.golden_cases, spent_s, ALONE, 0.0)
     spent_s, _ = timed(lambda: package.origins_bytes(OriginNet()))
     yield Cost("export of a net", NETS, spent_s, ALONE, 0.0)
 
@@ -242,8 +244,7 @@ def _bare_step(forward: Callable[[], torch.Tensor]) -> tuple[str, float]:
 
 
 def _seeds(place: Workplace, stage: Stage, count: int) -> range:
-    first = place.seed * SEEDS_A_RECIPE + FIRST_SEED[stage]
-    return range(first, first + count)
+    return range(place.first_seed(stage), place.first_seed(stage) + count)
 
 
 def _told(costs: Iterable[Cost]) -> Iterator[Cost]:
