@@ -113,7 +113,7 @@ def recipe_costs(recipe: Recipe, place: Workplace, bundle: Bundle, count: int) -
     detector = bundle.nets["detector"]
     yield from _crops_and_detector(recipe, place, count)
     spent_s, found = timed(lambda: stages.simulated_cases(place, "cases", count, detector, LIMITS))
-    looked = recipe.origin_scenes + recipe.case_scenes + recipe.upside_down_cases + recipe.chosen_scenes
+    looked = recipe.origin_scenes + recipe.case_scenes + recipe.upside_down_cases + recipe.limit_scenes
     yield Cost("look at a case", looked, spent_s / count, *_rendering(place, "cases", "cases", count))
     spent_s, none = timed(lambda: stages.make_believe_cases(place, count, 0, detector, LIMITS))
     bare = _pictures(place, "make_believe_cases", stages.CASE_S, count)
@@ -174,7 +174,7 @@ def _cases(recipe: Recipe, found: Found, look: OriginReader) -> Iterator[Cost]:
     fitted_to = recipe.case_scenes + recipe.make_believe_cases + recipe.upside_down_cases
     strips = np.random.default_rng(0).random((10, 5, kymograph.STEPS, kymograph.ROWS), np.float32)
     bare_s = timed(lambda: [look(strips) for _ in range(10)])[0] / 10
-    yield Cost("features of a case", fitted_to + recipe.chosen_scenes, spent_s / len(found), "origins net", bare_s)
+    yield Cost("features of a case", fitted_to + recipe.limit_scenes, spent_s / len(found), "origins net", bare_s)
     wanted = (1 + cases.SHORTER) * fitted_to
     chosen = np.resize(np.arange(len(rows.leaky)), wanted)
     many = Features(*(getattr(rows, name)[chosen] for name in ("values", "leaky", "weight", "case")))

@@ -17,11 +17,12 @@ from calibration.twin import Twin, profile_of
 from edge_agent.records import Frame
 from edge_agent.station import StationProfile
 
-Purpose = Literal["bubbles", "cases", "water", "sight", "golden", "hard"]
+Purpose = Literal["bubbles", "cases", "limits", "water", "sight", "golden", "hard"]
 FPS: dict[Purpose, tuple[float, ...]] = {
     "bubbles": (15.0, 20.0, 20.0, 24.0, 25.0, 30.0, 30.0, 60.0),
     # Whole cases are long, and what a composite shows does not depend on the frames between.
     "cases": (15.0, 15.0, 20.0, 20.0, 20.0, 25.0),
+    "limits": (15.0, 15.0, 20.0, 20.0, 20.0, 25.0),
     "water": (15.0,),
     "sight": (20.0,),
     # What travels in a bundle has to be small.
@@ -32,6 +33,8 @@ PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "bubbles": (("reference", "hard", "plant", "demo"), (0.4, 0.25, 0.25, 0.1)),
     # Of hard stations many leaks cannot be seen: taught as leaks, they would only make every quiet case doubtful.
     "cases": (("reference", "plant", "demo"), (0.6, 0.3, 0.1)),
+    # Leaks at the edge of what shows, half of all units, would make limits for a plant that is nowhere.
+    "limits": (("reference", "demo"), (0.85, 0.15)),
     "water": (("reference", "plant"), (0.6, 0.4)),
     "sight": (("reference", "hard"), (0.7, 0.3)),
     "golden": (("reference", "plant"), (0.6, 0.4)),

@@ -23,7 +23,7 @@ from edge_agent.station import StationProfile
 from edge_agent.water import WaterGauge
 from models.codec import through_video
 
-Purpose = Literal["bubbles", "cases", "water", "sight", "golden", "hard"]
+Purpose = Literal["bubbles", "cases", "limits", "water", "sight", "golden", "hard"]
 Sent = Literal["raw", "jpeg", "video"]
 """How a camera's pictures come: as they are, as single JPEGs, or through a video codec."""
 JPEG_QUALITY = 75

@@ -22,13 +22,13 @@ from edge_agent.visibility import noise_levels
 from edge_agent.water import GAUGE_SIZE
 from models import cases, data, gauges, nuisance, painted
 from models.cases import CaseEvidence, CaseTruth, Features, Look
-from models.data import Crops, Recording, SceneSource
+from models.data import Crops, Purpose, Recording, SceneSource
 from models.gauges import Samples
 
 Stage = str
 Make = Callable[[int, Path], None]
 FIRST_SEED: dict[Stage, int] = {
-    "bubbles": 0, "golden": 100_000, "cases": 200_000, "chosen": 300_000, "gauges": 400_000, "make_believe": 500_000,
+    "bubbles": 0, "golden": 100_000, "cases": 200_000, "limits": 300_000, "gauges": 400_000, "make_believe": 500_000,
     "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000, "origins": 900_000,
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
@@ -84,11 +84,13 @@ def crops(place: Workplace, scene_count: int, clip_count: int) -> Crops:
 Found = list[tuple[CaseEvidence, CaseTruth]]
 
 
-def simulated_cases(place: Workplace, stage: Stage, count: int, detector: bytes, thresholds: Thresholds) -> Found:
+def simulated_cases(
+    place: Workplace, stage: Stage, count: int, detector: bytes, thresholds: Thresholds, purpose: Purpose = "cases"
+) -> Found:
     """Simulated cases as the detector sees them."""
 
     def look(seed: int, file: Path) -> None:
-        recording = place.scenes.recording(seed, "cases")
+        recording = place.scenes.recording(seed, purpose)
         sightings = Sightings(thresholds.settle_s)
         views = _held(recording, sightings)
         seen = cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm)

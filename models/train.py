@@ -56,7 +56,7 @@ class Recipe:
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
     make_believe_cases: int = 80
     upside_down_cases: int = 24
-    chosen_scenes: int = 120
+    limit_scenes: int = 140
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 14_000
     gauge_scenes: int = 240
@@ -72,13 +72,13 @@ RECIPES = {
     "small": Recipe(
         "small", bubble_scenes=150, make_believe_clips=150, bubbles=BubbleRecipe(epochs=8), origin_scenes=120,
         case_scenes=120,
-        make_believe_cases=40, upside_down_cases=16, chosen_scenes=60, lamp_samples=3000, gauge_scenes=100,
+        make_believe_cases=40, upside_down_cases=16, limit_scenes=60, lamp_samples=3000, gauge_scenes=100,
         sight_scenes=120,
     ),
     "quick": Recipe(
         "quick", bubble_scenes=6, make_believe_clips=4, bubbles=BubbleRecipe(epochs=2), origin_scenes=4,
         origins=OriginRecipe(epochs=2), case_scenes=6,
-        make_believe_cases=2, upside_down_cases=2, chosen_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
+        make_believe_cases=2, upside_down_cases=2, limit_scenes=4, lamp_samples=400, gauge_scenes=6, case_steps=200,
         sight_scenes=4, golden_cases=2,
     ),
 }  # fmt: skip
@@ -127,7 +127,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     known = stages.simulated_cases(place, "cases", recipe.case_scenes, detector, LIMITS)
     known += stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS)
     fitted = stages.features(known, LIMITS, look, recipe.seed)
-    held_out = stages.simulated_cases(place, "chosen", recipe.chosen_scenes, detector, LIMITS)
+    held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, detector, LIMITS, "limits")
     chosen = stages.features(held_out, LIMITS, look, recipe.seed)
     log(f"cases rows={len(fitted.leaky)} held_out_rows={len(chosen.leaky)}")
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
