@@ -27,8 +27,9 @@ CHECK_EVERY_S = 0.1
 def calibrate(argv: list[str]) -> int:
     """`tankwatch calibrate ...`: picks the sub-command."""
     commands: dict[str, Callable[[list[str]], int]] = {"markers": markers, "fit": fit, "check": check, "read": read}
-    parser = argparse.ArgumentParser(prog="tankwatch calibrate", description="Set a station up.", add_help=False)
-    parser.add_argument("command", choices=commands)
+    parser = argparse.ArgumentParser(prog="tankwatch calibrate", description="Set a station up.")
+    words = "the sheet to print; the station's profile; what has moved since; every code in pictures (each with --help)"
+    parser.add_argument("command", choices=commands, help=words)
     if not argv or argv[0] not in commands:
         parser.parse_args(argv[:1])
     return commands[argv[0]](argv[1:])

@@ -74,7 +74,6 @@ class Account:
         self._mm_per_px = 1 / px_per_mm if px_per_mm else UNKNOWN_VIEW_MM / view_size_px[1]
         self._settle_s = thresholds.settle_s
         self._linker = Linker()
-        self._first_s: float | None = None
         self._last_s = 0.0
         self._late = 0
         self._late_s = 0.0
@@ -87,8 +86,6 @@ class Account:
     def add(self, evidence: Evidence, since_immersion_s: float) -> None:
         """Takes the evidence of one composite; composites come in order of time."""
         self._found = None
-        if self._first_s is None:
-            self._first_s = since_immersion_s
         passed_s, self._last_s = max(0.0, since_immersion_s - self._last_s), since_immersion_s
         self._linker.add(evidence, since_immersion_s)
         self._kymograph.add(evidence.heat, since_immersion_s)

@@ -26,14 +26,20 @@ NetName = Literal["detector", "origins", "aggregator", "lamps", "water"]
 NET_NAMES: tuple[NetName, ...] = ("detector", "origins", "aggregator", "lamps", "water")
 
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Inner = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Millis = Annotated[float, msgspec.Meta(ge=1, le=10_000)]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How frames become what the nets see."""
 
-    spacing_ms: float
+    spacing_ms: Millis
     """Wanted time between neighbouring frames of a composite."""
-    spacing_tolerance_ms: float
+    spacing_tolerance_ms: Millis
     """A composite whose frames miss the spacing by more is not made."""
-    period_ms: float
+    period_ms: Millis
     """Wanted time between composites."""
     max_view_px: tuple[int, int]
     """Tank views are made no larger than this, width and height."""
@@ -42,17 +48,21 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every limit that a verdict depends on."""
 
-    ok_below: float
+    ok_below: Share
     """Case score under which a unit is ok."""
-    leak_above: float
+    leak_above: Share
     """Case score over which it leaks; between the two it is uncertain."""
-    bubble_above: float
+    bubble_above: Inner
     """Detector score from which a peak is a bubble."""
-    settle_s: float
+    settle_s: Annotated[float, msgspec.Meta(ge=0, le=60)]
     """After immersion trapped air rises: births before this are no evidence of a leak."""
-    lamp_lit_above: float
-    murky_below: float
+    lamp_lit_above: Inner
+    murky_below: Inner
     """Clarity under which the water is murky."""
+
+    def __post_init__(self) -> None:
+        if self.ok_below > self.leak_above:
+            raise ValueError(f"ok_below {self.ok_below} lies above leak_above {self.leak_above}")
 
 
 class RecallCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,22 +74,22 @@ class RecallCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     usual: Visibility
     """What the stations that it was fitted on are like (medians)."""
-    offset: float
-    size: float
-    noise_levels: float = 0.0
-    light_levels: float = 0.0
-    paper_levels: float = 0.0
-    blur_px: float = 0.0
-    smear_px: float = 0.0
-    clarity: float = 0.0
+    offset: Annotated[float, msgspec.Meta(ge=-100, le=100)]
+    size: Annotated[float, msgspec.Meta(ge=0.1, le=100)]
+    noise_levels: Weight = 0.0
+    light_levels: Weight = 0.0
+    paper_levels: Weight = 0.0
+    blur_px: Weight = 0.0
+    smear_px: Weight = 0.0
+    clarity: Weight = 0.0
 
 
 class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the nets can see, measured on the bundle's own test set; gives the smallest leak a case could have shown."""
 
-    smallest_bubble_px: float = 2.0
+    smallest_bubble_px: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 2.0
     """Diameter in the tank view from which `recall` holds, where visibility is usual."""
-    recall: float = 0.8
+    recall: Inner = 0.8
     bubbles_needed: Literal[1, 2, 3] = 2
     curve: RecallCurve | UnsetType = UNSET
     """Unset = not measured: the smallest bubble is the same whatever the picture shows."""
@@ -291,7 +301,9 @@ def _members(data: bytes, name: str) -> dict[str, bytes]:
         raise ModelError(f"bundle {name} is no whole zip file ({error}): fetch it again") from error
     missing = sorted(needed - members.keys())
     if missing:
-        raise ModelError(f"bundle {name} lacks {', '.join(missing)}: fetch it again")
+        raise ModelError(
+            f"bundle {name} lacks {', '.join(missing)}: it is cut off or older than this version, take a newer one"
+        )
     return members
 
 

@@ -21,6 +21,8 @@ SMALLEST_VIEW_PX = 32
 MAPS = 9
 """Probabilities of rising bubble, attached bubble, bead and speck; offset x, y in cells; velocity x, y in pixels per
 spacing; log2 of the diameter in pixels."""
+FARTHEST_CELLS, FASTEST_PX = 2.0, 200.0
+"""Of a bubble from its cell's middle, and from frame to frame; a net that says more is not believed."""
 DIAMETERS_PX = 0.5, 64.0
 """What a detector may say of a size."""
 
@@ -120,7 +122,7 @@ class Aggregator:
         self._net = Net(data, "aggregator", 2)
 
     def score(self, features: np.ndarray) -> float:
-        """`features`: (F,) float32 of `origins.Account.features`."""
+        """`features`: (F,) float32 of `account.Account.features`."""
         return float(np.clip(self._net(features.astype(np.float32)[None]).ravel()[0], 0.0, 1.0))
 
 
@@ -132,6 +134,8 @@ def _bubbles(maps: np.ndarray, above: float, spacing_s: float) -> np.ndarray:
     strongest = np.argsort(-heat[rows, columns], kind="stable")[:MOST_BUBBLES]
     rows, columns = rows[strongest], columns[strongest]
     score, _, _, _, dx, dy, vx, vy, size = maps[:, rows, columns]
+    dx, dy = np.clip((dx, dy), -FARTHEST_CELLS, FARTHEST_CELLS)
+    vx, vy = np.clip((vx, vy), -FASTEST_PX, FASTEST_PX)
     x_px, y_px = (columns + 0.5 + dx) * STRIDE, (rows + 0.5 + dy) * STRIDE
     diameter_px = np.exp2(np.clip(size, *np.log2(DIAMETERS_PX)))
     return np.stack([x_px, y_px, score, vx / spacing_s, vy / spacing_s, diameter_px], axis=1).astype(np.float32)

@@ -41,7 +41,7 @@ class CaseEvidence:
 NO_BIRTHS = np.empty((0, 3), np.float32)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
     of the tank view's width and height, one a bubble of a leak; empty where that is not known.
@@ -160,4 +160,4 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
         scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
         leaky, silent, hidden = kept["truth"].tolist()
         evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height))
-        return evidence, CaseTruth(leaky, silent, hidden, kept["births"])
+        return evidence, CaseTruth(leaky=leaky, silent=silent, hidden=hidden, births=kept["births"])

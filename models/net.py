@@ -1,4 +1,4 @@
-"""The four nets. What they make of the pixels (differences, gain, clipping) is part of them: devices cannot differ."""
+"""The five nets. What they make of the pixels (differences, gain, clipping) is part of them: devices cannot differ."""
 
 import torch
 from torch import nn
@@ -89,7 +89,7 @@ class OriginNet(nn.Module):
 
 
 class CaseNet(nn.Module):
-    """(n, F) features of `origins.Account` -> (n, 1) leak probability at equal odds."""
+    """(n, F) features of `account.Account` -> (n, 1) leak probability at equal odds."""
 
     def __init__(self, mean: torch.Tensor, spread: torch.Tensor, hidden: int = 16) -> None:
         super().__init__()

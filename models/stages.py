@@ -95,7 +95,9 @@ def simulated_cases(
         views = _held(recording, sightings)
         seen = cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm)
         hidden = recording.leaky and sightings.count < LEAST_SIGHTINGS
-        cases.save(seen, file, CaseTruth(recording.leaky, recording.silent, hidden, recording.births))
+        births = recording.births
+        truth = CaseTruth(leaky=recording.leaky, silent=recording.silent, hidden=hidden, births=births)
+        cases.save(seen, file, truth)
 
     return _found(place.each(stage, count, look, mark=mark_of(detector)))
 
@@ -109,7 +111,7 @@ def make_believe_cases(
     def look(seed: int, file: Path) -> None:
         leaky = seed % 4 == 0
         seen = cases.evidence_of(_make_believe_views(seed, leaky), _keeping(detector, thresholds), None)
-        cases.save(seen, file, CaseTruth(leaky))
+        cases.save(seen, file, CaseTruth(leaky=leaky))
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")

@@ -14,6 +14,7 @@ from edge_agent.bundle import (
     FEATURES,
     LARGEST_FILE,
     LARGEST_GOLDEN,
+    MANIFEST,
     MOST_GOLDEN,
     NET_NAMES,
     Certificate,
@@ -149,6 +150,22 @@ def test_an_altered_net_is_refused(members):
 
 def test_altered_features_are_refused(members):
     assert "altered" in refusal(packed(members | {FEATURES: members[FEATURES] + b"\0"}))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("preprocessing", "period_ms", 0),
+        ("thresholds", "murky_below", 0),
+        ("thresholds", "ok_below", 0.999),
+        ("sensitivity", "recall", 1),
+        ("sensitivity", "smallest_bubble_px", -1),
+    ],
+)
+def test_a_number_that_no_verdict_could_use_is_refused(members, part, name, value):
+    manifest = json.loads(members[MANIFEST])
+    manifest[part][name] = value
+    assert "not usable" in refusal(packed(members | {MANIFEST: json.dumps(manifest).encode()}))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def case(seed: int, *, leaky: bool) -> tuple[CaseEvidence, CaseTruth]:
     evidence = CaseEvidence(
         np.column_stack([times, 0 * times]).astype(np.float32), np.empty((0, 7), np.float32), glow, 1.5, (640, 480)
     )
-    return evidence, CaseTruth(leaky, False, np.array(leak, np.float32).reshape(-1, 3))
+    return evidence, CaseTruth(leaky=leaky, births=np.array(leak, np.float32).reshape(-1, 3))
 
 
 @pytest.fixture(scope="module")
