@@ -73,7 +73,7 @@ def write_clip(path: Path, case: Case, *, frames: int = 3, view_px: tuple[int, i
     if frames >= 3:
         composite = Composite(np.dstack([view.grey for view in views[-3:]]), views[-1].monotonic_s, 1 / 15)
         heat = cv2.resize(views[-1].grey, (view_px[0] // 4, view_px[1] // 4)).astype(np.float32) / 255
-        bubbles = np.array([[view_px[0] / 2, view_px[1] / 2, 0.97, 0, -75]], np.float32)
+        bubbles = np.array([[view_px[0] / 2, view_px[1] / 2, 0.97, 0, -75, 9]], np.float32)
         writer.evidence(composite, Evidence(composite.monotonic_s, heat, bubbles, 0.97), case.leak_at_tank_px)
     end_s = views[-1].monotonic_s
     return writer.close(Watch(settled_s=0.0, spans_s=((0.0, end_s),), usable_s=end_s))

@@ -106,7 +106,7 @@ def a_clip(
     composite = Composite(np.stack([view.grey for view in views[-3:]], axis=2), views[-1].monotonic_s, 1 / 15)
     heat = np.zeros((height // 4, width // 4), np.float32)
     heat[10:43, 38:43] = 0.9
-    bubbles = np.array([[160, 90, 0.95, 2.0, -60.0]], np.float32)
+    bubbles = np.array([[160, 90, 0.95, 2.0, -60.0, 8.0]], np.float32)
     writer.evidence(composite, Evidence(views[-1].monotonic_s, heat, bubbles, 0.97), (160.0, 170.0))
     return writer.close()
 
