@@ -144,7 +144,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     words = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station,",
         f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
-        "`evaluate` on other seeds gives the figures with bounds; docs/models.md keeps them.",
+        "`evaluate` on other seeds gives the figures with bounds; docs/models.md has them.",
     ]
     thresholds = package.lowered(LIMITS, limits.ok_below, limits.leak_above)
     content = Content(

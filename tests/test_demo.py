@@ -136,7 +136,7 @@ def test_the_first_queued_case_plays_is_judged_by_keys_and_lies_in_the_dataset(e
         page.wait_for_selector("#revealed")
         assert page.inner_text("#your-word") == "OK"
         for picture in ("composite", "heat"):
-            assert page.evaluate(f"() => document.getElementById('{picture}').naturalWidth") > 100
+            page.wait_for_function(f"() => document.getElementById('{picture}').naturalWidth > 100")
         page.context.close()
     manifest = _dataset(ended.folder, tmp_path / "data")
     (line,) = [json.loads(line) for line in manifest.read_text().splitlines() if case_id in line]
