@@ -6,7 +6,7 @@ import numpy as np
 from edge_agent.infer import Net
 
 GAUGE_SIZE = (128, 96)
-"""Width and height of what water nets see; those of older bundles say themselves that they see less."""
+"""Width and height of what a water net sees that does not say so itself."""
 
 
 class WaterGauge:

@@ -277,6 +277,7 @@ def test_cameras_that_are_not_there_are_refused_after_a_moment():
         assert (process.returncode, out) == (1, "")
         assert "cannot be opened" in err.splitlines()[-1] and cause in err.splitlines()[-1]
         assert "secret" not in err and "Traceback" not in err
+        assert len(err.splitlines()) <= 2, "the first attempt's trouble, and why it was given up"
 
 
 @pytest.mark.parametrize("source", ["twin:colours=3", "twin:seed=x", "twin:fault=zap@3", "twin:profile=zap"])
