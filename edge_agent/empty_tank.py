@@ -10,6 +10,8 @@ import numpy as np
 
 CLEARED_VARIANCE = 9.0
 """Of cells that were all alike, in grey levels squared: more is no noise."""
+HAS_CLEARED = 2.0
+"""Times the spread of the empty tank's cells: a unit seldom spreads them so, water that has cleared does."""
 EDGE_CELLS = 2
 """One cell may be noise."""
 
@@ -163,8 +165,19 @@ def _edge(shape: tuple[int, ...]) -> np.ndarray:
 def _haze(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
     """Contrast and veil (slope and offset) with which the empty tank's cells (n,) are seen now.
 
-    Light that flickers or ages and water that grows murky change all cells alike. A unit takes some of them: the two
-    fifths that fit worst are left out.
+    Light that flickers or ages and water that grows murky change all cells alike. The flatter picture is fitted by the
+    other: what little contrast a murky one has tells nothing of a clear one's.
+    """
+    if seen.var() > HAS_CLEARED**2 * empty.var():
+        slope, offset = _fitted(seen, empty)
+        return 1 / slope, -offset / slope
+    return _fitted(empty, seen)
+
+
+def _fitted(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of `seen` over `empty`, (n,) each.
+
+    A unit takes some of the cells: the two fifths that fit worst are left out.
     """
     slope = float(np.clip(median((seen + 1.0) / (empty + 1.0)), 0.5, 2.0))
     offset = 0.0

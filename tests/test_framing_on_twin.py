@@ -9,7 +9,7 @@ import pytest
 from calibration.faults import Impairment
 from calibration.fitting import fit
 from calibration.scene import StationLook, draw_station
-from calibration.twin import Twin, draw_scenes
+from calibration.twin import Twin, draw_scenes, station_of
 from edge_agent.codes import MarkerReader
 from edge_agent.framing import FramingWatch
 from edge_agent.records import Frame
@@ -35,20 +35,20 @@ def filmed(look: StationLook, seed: int, *faults: Impairment) -> Iterator[Frame]
     return (frame for frame, _ in twin.frames())
 
 
-def station_of(seed: int) -> tuple[StationLook, StationProfile]:
+def calibrated(seed: int) -> tuple[StationLook, StationProfile]:
     look = draw_station(seed, "reference", (640, 480), "TANK1")
     return look, fit(islice(filmed(look, seed), 40), "TANK1")[0]
 
 
 def alarms(seed: int, frames: int) -> list[str]:
-    look, profile = station_of(seed)
+    look, profile = calibrated(seed)
     watch = FramingWatch(profile, MarkerReader(profile))
     return [found.words for frame in islice(filmed(look, seed), frames) if (found := watch.step(frame)).status != "ok"]
 
 
 def reported_after_s(seed: int, name: str, amount: float) -> float:
     """From when on the watch says without a break that something is wrong; inf where it never does."""
-    look, profile = station_of(seed)
+    look, profile = calibrated(seed)
     watch, at_s = FramingWatch(profile, MarkerReader(profile)), 1.0 + 0.05 * (seed % 8)
     since_s = float("inf")
     for frame in islice(filmed(look, seed, Impairment(name, at_s, amount)), int((at_s + 1.5) * FPS)):
@@ -59,6 +59,14 @@ def reported_after_s(seed: int, name: str, amount: float) -> float:
 
 def test_a_station_that_stands_still_is_left_alone() -> None:
     assert alarms(1, 200) == []
+
+
+@pytest.mark.parametrize("number", [103, 111, 186])
+def test_paper_that_is_dark_before_a_bright_tank_is_read(number: int) -> None:
+    look = station_of(424243, number, "reference", (640, 480), "TANK1")
+    shown = list(islice(filmed(look, number), 40))
+    watch = MarkerReader(fit(shown, "TANK1")[0])
+    assert [len(watch(frame.image)) for frame in shown[::8]] == [4] * 5
 
 
 @pytest.mark.parametrize(("name", "amount"), [("shift", 3.0), ("rotate", -0.5), ("covered", 2.0)])
