@@ -30,7 +30,7 @@ from edge_agent.records import Frame, Framing, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.visibility import median_of, smallest_leak_std_cm3_s
 from edge_agent.water import WaterGauge
-from models.data import CLEAR, RISING_PX_S
+from models.data import CLEAR, RISING_PX_S, SHOWN_LEVELS
 
 FPS = 20.0
 MOMENTS_S = (3.0, 7.0)
@@ -39,8 +39,6 @@ TRUTH_EVERY_S = 0.5
 LEAK_PX = Range(2.0, 4.0, log=True)
 """Larger bubbles are seen in almost any picture, smaller ones are none of the requirement's."""
 LEAKS_A_STATION = 8
-SHOWN_LEVELS = 0.02
-"""Bubbles of less contrast are hidden by the unit itself."""
 MOST_OK = MOST_REFUSED = 0.01
 Spoil = Callable[[StationLook, np.random.Generator], StationLook]
 SPOILT: dict[str, Spoil] = {

@@ -28,7 +28,7 @@ from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.infer import OriginReader
 from edge_agent.inspection import shipped_bundle
 from models import bubble_fit, case_fit, cases, gauges, golden, nuisance, origin_fit, package, sight_fit, stages
-from models.cases import Features
+from models.cases import Basis, Features
 from models.data import Crops, Purpose
 from models.net import BubbleNet, OriginNet
 from models.stages import Found, Stage, Workplace
@@ -112,14 +112,15 @@ def recipe_costs(recipe: Recipe, place: Workplace, bundle: Bundle, count: int) -
     """Every stage of `recipe` on `count` units; what is made of some feeds the next, as in training."""
     detector = bundle.nets["detector"]
     yield from _crops_and_detector(recipe, place, count)
-    spent_s, found = timed(lambda: stages.simulated_cases(place, "cases", count, detector, LIMITS))
+    spent_s, found = timed(lambda: stages.simulated_cases(place, "cases", count, bundle.nets, LIMITS))
     looked = recipe.origin_scenes + recipe.case_scenes + recipe.upside_down_cases + recipe.limit_scenes
     yield Cost("look at a case", looked, spent_s / count, *_rendering(place, "cases", "cases", count))
     spent_s, none = timed(lambda: stages.make_believe_cases(place, count, 0, detector, LIMITS))
     bare = _pictures(place, "make_believe_cases", stages.CASE_S, count)
     yield Cost("look at a make-believe case", recipe.make_believe_cases, spent_s / count, *bare)
     yield _origins(recipe, found)
-    yield from _cases(recipe, found + none, OriginReader(bundle.nets["origins"]))
+    basis = Basis(LIMITS, OriginReader(bundle.nets["origins"]), bundle.manifest.sensitivity)
+    yield from _cases(recipe, found + none, basis)
     yield from _gauges(recipe, place, count)
     spent_s, _ = timed(lambda: sight_fit.fit(place, count, bundle.nets, LIMITS, _unheard))
     yield Cost("sight of a scene", recipe.sight_scenes, spent_s / count, *_rendering(place, "sight", "sight", count))
@@ -168,12 +169,12 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))
 
 
-def _cases(recipe: Recipe, found: Found, look: OriginReader) -> Iterator[Cost]:
+def _cases(recipe: Recipe, found: Found, basis: Basis) -> Iterator[Cost]:
     """Features of a case, at several lengths of watching, and steps of the aggregator."""
-    spent_s, rows = timed(lambda: stages.features(found, LIMITS, look, recipe.seed))
+    spent_s, rows = timed(lambda: stages.features(found, basis, recipe.seed))
     fitted_to = recipe.case_scenes + recipe.make_believe_cases + recipe.upside_down_cases
     strips = np.random.default_rng(0).random((10, 5, kymograph.STEPS, kymograph.ROWS), np.float32)
-    bare_s = timed(lambda: [look(strips) for _ in range(10)])[0] / 10
+    bare_s = timed(lambda: [basis.look(strips) for _ in range(10)])[0] / 10
     yield Cost("features of a case", fitted_to + recipe.limit_scenes, spent_s / len(found), "origins net", bare_s)
     wanted = (1 + cases.SHORTER) * fitted_to
     chosen = np.resize(np.arange(len(rows.leaky)), wanted)

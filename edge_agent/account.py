@@ -53,6 +53,7 @@ FEATURES = (
     "origin_odds",
     "next_origin_odds",
     "origin_distance",
+    "smallest_bubble",
 )
 """Names of the features, in order; docs/models.md says what each is."""
 
@@ -132,8 +133,9 @@ class Account:
         told = self.emission()
         return f"bubbles rise from one point: {count} in {self._late_s:.1f} s" + (f", {words(told)}" if told else "")
 
-    def features(self) -> np.ndarray:
-        """(len(FEATURES),) float32 for the aggregator."""
+    def features(self, smallest_bubble_px: float) -> np.ndarray:
+        """(len(FEATURES),) float32 for the aggregator. `smallest_bubble_px`: what the picture lets be seen, for that
+        nothing rose tells much of a clear picture and little of a poor one."""
         found, places = self._seen()
         values = {
             **self._of_best(found, places[0] if places else None),
@@ -142,6 +144,7 @@ class Account:
             "late_seconds": np.log1p(self._late_s),
             "late_bubbles_per_composite": np.log1p(self._bubbles / max(1, self._late)),
             "stir": self._stir / max(1, self._late),
+            "smallest_bubble": np.log(smallest_bubble_px),
         }
         return np.array([values[name] for name in FEATURES], np.float32)
 

@@ -55,7 +55,9 @@ def read(image: np.ndarray, expected: Collection[str] | None = None) -> list[Cod
     codes = _by_zxing(grey)
     if expected is None:
         return [_refined(grey, code) for code in _joined(codes, _by_pyzbar(grey))]
-    for find in (_by_pyzbar, *(partial(_by_zxing_dimmed, share=share) for share in DIM_SHARES)):
+    dimmed = (partial(_by_zxing_dimmed, share=share) for share in DIM_SHARES)
+    further: list[Callable[[np.ndarray], list[Code]]] = [_by_pyzbar, *dimmed]
+    for find in further:
         if set(expected) <= {code.payload for code in codes}:
             break
         codes = _joined(codes, find(grey))

@@ -22,7 +22,7 @@ class ImmersionLimits:
 
     cell_level: float = 7.0
     """A cell that differs by more from the empty tank is taken by something; less where the water is murky."""
-    cell_level_least: float = 1.8
+    cell_level_least: float = 1.2
     cell_level_per_contrast: float = 0.7
     """Haze weakens the unit as it weakens the tank's own contrast (spread of the empty tank's cells)."""
     touch_share: float = 0.008

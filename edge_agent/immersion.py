@@ -196,9 +196,15 @@ class ImmersionWatch:
             now.phase == "entering"
             and since_s is not None
             and now_s - since_s >= limits.still_s
-            and self._movement.lasted_s < limits.entry_s
+            and self._moved_s(since_s) < limits.entry_s
             and not limits.hazed_contrast < self._tank.contrast < 1 / limits.hazed_contrast
         )
+
+    def _moved_s(self, since_s: float) -> float:
+        """How long something moved before it came to rest at `since_s`; a unit that left just before counts not."""
+        entered_s = self._now.entered_s
+        within_s = float("inf") if entered_s is None else since_s - entered_s - self._limits.move_lag_s
+        return min(self._movement.lasted_s, within_s)
 
     def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
         now, limits = self._now, self._limits

@@ -9,9 +9,10 @@ from edge_agent.account import Account
 from edge_agent.bundle import Bundle
 from edge_agent.composite import Compositor
 from edge_agent.infer import Aggregator, Detector, OriginReader
-from edge_agent.records import Composite, Evidence, TankView, Verdict
+from edge_agent.records import Composite, Evidence, TankView, Verdict, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Finding, Watched, decide
+from edge_agent.visibility import smallest_bubble_px
 
 
 class Judge:
@@ -54,17 +55,17 @@ class Judge:
 
     def verdict(self, watched: Watched, profile: StationProfile | None) -> Verdict:
         """The word on all that was pushed since the last restart, under the station's requirements."""
-        finding = self._finding() if self.composites else None
+        finding = self._finding(watched.visibility) if self.composites else None
         return decide(watched, finding, profile, manifest=self.bundle.manifest, px_per_mm=self._px_per_mm)
 
-    def features(self) -> np.ndarray:
-        """(F,) float32: what the aggregator scores; training collects them."""
-        return self._account.features()
+    def features(self, seen: Visibility | None) -> np.ndarray:
+        """(F,) float32: what the aggregator scores, in a picture as it was `seen`; training collects them."""
+        return self._account.features(smallest_bubble_px(seen, self.bundle.manifest.sensitivity))
 
-    def _finding(self) -> Finding:
+    def _finding(self, seen: Visibility | None) -> Finding:
         origin = self._account.best_origin()
         return Finding(
-            score=self._aggregator.score(self._account.features()),
+            score=self._aggregator.score(self.features(seen)),
             late_s=self._account.late_s,
             origin_px=None if origin is None else (round(origin[0]), round(origin[1])),
             words=self._account.words(),

@@ -8,18 +8,31 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from edge_agent import kymograph
 from edge_agent.account import FEATURES, Account
-from edge_agent.bundle import Thresholds
+from edge_agent.bundle import Sensitivity, Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
-from edge_agent.records import Evidence, TankView
+from edge_agent.records import Evidence, TankView, Visibility
+from edge_agent.visibility import smallest_bubble_px
 from models.data import PREPROCESSING
 
 Look = Callable[[np.ndarray], np.ndarray]
 """What says of kymographs where bubbles rise from: the origins net."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What features are made on, beside the evidence: limits, the origins net, and how small a bubble can be seen."""
+
+    thresholds: Thresholds
+    look: Look
+    sensitivity: Sensitivity
+
+
 SHORTER = 2
 KEPT_ABOVE = 0.12
 """Peaks are kept from this score on, so that the limit can be chosen afterwards."""
@@ -29,13 +42,15 @@ KEPT_ABOVE = 0.12
 class CaseEvidence:
     """What a detector saw of one case. `times` (m, 2) float32 rows of since_s and stir, one a composite;
     `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence;
-    `glow` (m, ROWS, STRIPS) uint8, each composite's heat as `kymograph.cells` has it."""
+    `glow` (m, ROWS, STRIPS) uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be
+    seen, None where nothing was measured."""
 
     times: np.ndarray
     bubbles: np.ndarray
     glow: np.ndarray
     px_per_mm: float | None
     view_size_px: tuple[int, int]
+    seen: Visibility | None = None
 
 
 NO_BIRTHS = np.empty((0, 3), np.float32)
@@ -46,12 +61,14 @@ class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
     of the tank view's width and height, one a bubble of a leak; empty where that is not known.
 
-    `hidden`: a leak of which nothing stands out of haze, dark and noise: that is for the visibility gauge to say.
+    `hidden`: a leak whose bubbles the unit itself hides; `faint`: one whose bubbles are in sight, but none stands out
+    of haze, dark and noise.
     """
 
     leaky: bool = False
     silent: bool = False
     hidden: bool = False
+    faint: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
 
 
@@ -94,15 +111,17 @@ def upside_down(views: Iterable[TankView]) -> Iterator[TankView]:
 
 def features(
     evidence: CaseEvidence,
-    thresholds: Thresholds,
-    look: Look,
+    basis: Basis,
     *,
     until_s: float = np.inf,
     late_s: float = 0.0,
     scale: bool = True,
+    gauged: bool = True,
 ) -> np.ndarray:
-    """(F,) float32 of the first `until_s` seconds, the moment of immersion set `late_s` later than it was."""
-    account = Account(evidence.px_per_mm if scale else None, evidence.view_size_px, thresholds, look)
+    """(F,) float32 of the first `until_s` seconds, the moment of immersion set `late_s` later than it was, without the
+    scale and without the gauge's readings where these are not known."""
+    thresholds = basis.thresholds
+    account = Account(evidence.px_per_mm if scale else None, evidence.view_size_px, thresholds, basis.look)
     bounds = np.searchsorted(evidence.bubbles[:, 0], np.arange(len(evidence.times) + 1))
     for number, (since_s, stir) in enumerate(evidence.times.tolist()):
         if not late_s <= since_s <= until_s:
@@ -111,25 +130,25 @@ def features(
         rows = rows[rows[:, 2] >= thresholds.bubble_above]
         heat = evidence.glow[number].astype(np.float32) / 255
         account.add(Evidence(since_s, heat, rows, 0.0, stir), since_s - late_s)
-    return account.features()
+    return account.features(smallest_bubble_px(evidence.seen if gauged else None, basis.sensitivity))
 
 
-def rows_of(
-    evidence: CaseEvidence, leaky: bool, thresholds: Thresholds, look: Look, *, case: int, rng: np.random.Generator
-) -> Features:
-    """The case watched to its end, and SHORTER times for less."""
+def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
+    """The case watched to its end, and SHORTER times for less; some of them as if nothing had been measured.
+
+    Of a faint leak nothing shows but a poor picture: without the gauge it would make every quiet case doubtful.
+    """
     last_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
-    values = [features(evidence, thresholds, look, late_s=rng.uniform(-0.2, 0.3), scale=rng.random() < 0.75)]
+    known = rng.random() < 0.75
+    values = [features(evidence, basis, late_s=rng.uniform(-0.2, 0.3), scale=known, gauged=known or truth.faint)]
     for _ in range(SHORTER):
         until_s = float(np.exp(rng.uniform(np.log(min(1.5, last_s)), np.log(max(last_s, 1.6)))))
-        values.append(
-            features(
-                evidence, thresholds, look, until_s=until_s, late_s=rng.uniform(-0.2, 0.5), scale=rng.random() < 0.5
-            )
-        )
+        late_s, known = rng.uniform(-0.2, 0.5), rng.random() < 0.75
+        gauged = known or truth.faint
+        values.append(features(evidence, basis, until_s=until_s, late_s=late_s, scale=known, gauged=gauged))
     count = len(values)
     weight = np.array([1.0] + [0.5] * SHORTER, np.float32)
-    return Features(np.array(values), np.full(count, leaky), weight, np.full(count, case))
+    return Features(np.array(values), np.full(count, truth.leaky), weight, np.full(count, case))
 
 
 def together(parts: Iterable[Features]) -> Features:
@@ -146,9 +165,11 @@ def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> 
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
     scale = np.nan if evidence.px_per_mm is None else evidence.px_per_mm
+    words = np.array([truth.leaky, truth.silent, truth.hidden, truth.faint])
     np.savez_compressed(
         partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow, scale=scale,
-        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent, truth.hidden]), births=truth.births,
+        view=evidence.view_size_px, truth=words, births=truth.births,
+        seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
     partial.replace(path)
 
@@ -158,6 +179,7 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
-        leaky, silent, hidden = kept["truth"].tolist()
-        evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height))
-        return evidence, CaseTruth(leaky=leaky, silent=silent, hidden=hidden, births=kept["births"])
+        leaky, silent, hidden, faint = kept["truth"].tolist()
+        seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
+        evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height), seen)
+        return evidence, CaseTruth(leaky=leaky, silent=silent, hidden=hidden, faint=faint, births=kept["births"])

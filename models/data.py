@@ -5,7 +5,7 @@ not import the twin, so its scenes are handed in as a `SceneSource`.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -18,8 +18,9 @@ from edge_agent.bundle import Preprocessing
 from edge_agent.composite import Compositor
 from edge_agent.decision import DecisionWatch
 from edge_agent.eyes import Eyes, Sight
-from edge_agent.records import Composite, Frame, Framing, TankView
+from edge_agent.records import Composite, Frame, Framing, TankView, Visibility
 from edge_agent.station import StationProfile
+from edge_agent.visibility import median_of
 from edge_agent.water import WaterGauge
 from models.codec import through_video
 
@@ -38,6 +39,8 @@ NOTHING = np.empty((0, 6), np.float32)
 """Rows of a picture without anything to find."""
 RISING_PX_S = 30.0
 STIRRING_PX_S = 15.0
+SHOWN_LEVELS = 0.02
+"""A bubble of less contrast is hidden by the unit itself."""
 CLEAR, FAINT = 5.0, 2.0
 """Signal to noise over a thing's area, from which it must and below which it need not be found."""
 
@@ -106,6 +109,25 @@ def sights(
     for frame, truth in _sent(recording.frames(), sent):
         sight = eyes.look(frame)
         yield sight, _in_view(truth.bubbles, sight.view.homography), truth
+
+
+def held(
+    recording: Recording, gauged: list[Sight], *, sent: Sent = "raw", water: WaterGauge | None = None
+) -> Iterator[tuple[TankView, np.ndarray, Truth]]:
+    """As `views`, until the inspector decides; sights in which something was gauged are added to `gauged`."""
+    for sight, things, truth in sights(recording, sent=sent, water=water):
+        if sight.frame.monotonic_s > recording.hold_s:
+            return
+        if sight.visibility or sight.clarity is not None:
+            gauged.append(sight)
+        yield sight.view, things, truth
+
+
+def seen_in(gauged: Sequence[Sight]) -> Visibility | None:
+    """What could be seen over a recording, as a case has it."""
+    clarities = [sight.clarity for sight in gauged if sight.clarity is not None]
+    clarity = float(np.median(clarities)) if clarities else None
+    return median_of([sight.visibility for sight in gauged if sight.visibility], clarity)
 
 
 def composites(stream: Iterator[tuple[TankView, np.ndarray, Truth]]) -> Iterator[tuple[Composite, np.ndarray]]:

@@ -90,7 +90,7 @@ def _features(video: Path, bundle: Bundle) -> np.ndarray:
     clip = clips.read(video)
     judge = Judge(bundle, clip.header.px_per_mm, clip.header.view_size_px)
     push_views(judge, clip)
-    return judge.features() if judge.composites else NOTHING
+    return judge.features(clip.watch.visibility) if judge.composites else NOTHING
 
 
 def _keep(values: np.ndarray, path: Path) -> None:

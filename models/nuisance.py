@@ -13,6 +13,7 @@ import numpy as np
 from models.codec import through_video
 
 VIDEO_SHARE = 0.35
+PRINTED_SHARE = 0.2
 Painter = Callable[[np.ndarray, float], None]
 """Draws its things of the time (s) onto a (h, w) float32 picture."""
 
@@ -35,6 +36,8 @@ def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> I
     background = texture(rng, (height + 2 * margin, width + 2 * margin), contrast=rng.uniform(5, 60))
     background += rng.uniform(15, 190)
     _clutter(background, rng)
+    if rng.random() < PRINTED_SHARE:
+        _print(background, rng)
     motion = _camera(rng)
     makers = (_swimmers, _fallers, _specks, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
     count = int(rng.integers(1, 4))
@@ -81,13 +84,29 @@ def _clutter(background: np.ndarray, rng: np.random.Generator) -> None:
             cv2.circle(background, first, int(rng.integers(3, 60)), level, -1, cv2.LINE_AA)
 
 
+def _print(background: np.ndarray, rng: np.random.Generator) -> None:
+    """Sheets of black and white modules, as codes, labels and tables have them: nothing is richer in small spots."""
+    height, width = background.shape
+    for _ in range(int(rng.integers(1, 5))):
+        modules, cell = int(rng.integers(8, 34)), int(rng.integers(2, 9))
+        dark, light = rng.uniform(5, 90), rng.uniform(120, 250)
+        sheet = np.where(rng.random((modules, modules)) < 0.5, dark, light).astype(np.float32)
+        sheet = np.pad(np.kron(sheet, np.ones((cell, cell), np.float32)), 3 * cell, constant_values=light)
+        side, slant = len(sheet), float(rng.uniform(-30, 30))
+        turn = cv2.getRotationMatrix2D((side / 2, side / 2), slant, float(rng.uniform(0.7, 1.3)))
+        turn[:, 2] += rng.uniform(-0.5, 1, 2) * (width, height)
+        shown = cv2.warpAffine(sheet, turn, (width, height), flags=cv2.INTER_AREA, borderValue=-1.0)
+        background[shown >= 0] = shown[shown >= 0]
+
+
 def _camera(rng: np.random.Generator) -> Callable[[float], tuple[float, float]]:
-    """Its motion in pixels: still, shaking, hand-held or panning."""
-    kind = rng.choice(["still", "shake", "hand", "pan"], p=[0.45, 0.2, 0.25, 0.1])
+    """Its motion in pixels: still, shaking, hand-held, panning or carried about."""
+    kind = rng.choice(["still", "shake", "hand", "pan", "carried"], p=[0.4, 0.15, 0.2, 0.1, 0.15])
     if kind == "still":
         return lambda now_s: (0.0, 0.0)
-    size = {"shake": rng.uniform(0.1, 1.5), "hand": rng.uniform(1, 10), "pan": rng.uniform(0, 2)}[kind]
-    rates = rng.uniform(2, 14, 4) if kind == "shake" else rng.uniform(0.3, 5, 4)
+    sizes = {"shake": rng.uniform(0.1, 1.5), "hand": rng.uniform(1, 10), "pan": rng.uniform(0, 2)}
+    size = sizes.get(kind, rng.uniform(10, 60))
+    rates = {"shake": rng.uniform(2, 14, 4), "carried": rng.uniform(0.1, 1.2, 4)}.get(kind, rng.uniform(0.3, 5, 4))
     phases = rng.uniform(0, 6.3, 8)
     pan = rng.uniform(-20, 20, 2) if kind == "pan" else np.zeros(2)
 

@@ -1,6 +1,5 @@
 """A simulated recording and a detector -> which bubbles of those that were there it found, and the gauge's readings."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import numpy as np
 
 from edge_agent.eyes import Sight
 from edge_agent.infer import Detector
-from edge_agent.records import Composite, Evidence, TankView
-from edge_agent.visibility import median_of
+from edge_agent.records import Composite, Evidence
 from edge_agent.water import WaterGauge
 from models import data
-from models.data import Recording, Truth
+from models.data import Recording
 
 FIELDS = ("noise_levels", "light_levels", "paper_levels", "blur_px", "smear_px", "clarity")
 """What is measured of a picture, in the order of the columns."""
@@ -42,10 +40,9 @@ def look(recording: Recording, detector: Detector, water: WaterGauge) -> Sightin
     sent: data.Sent = "raw" if np.random.default_rng([recording.seed, 171]).random() < 0.7 else "jpeg"
     gauged: list[Sight] = []
     roll = _Roll()
-    for composite, things in data.composites(_held(recording, sent, water, gauged)):
+    for composite, things in data.composites(data.held(recording, gauged, sent=sent, water=water)):
         roll.add(composite.monotonic_s, _found(composite, things, detector.look(composite)))
-    clarities = [sight.clarity for sight in gauged if sight.clarity is not None]
-    seen = median_of([one.visibility for one in gauged if one.visibility], float(np.median(clarities)))
+    seen = data.seen_in(gauged)
     values = [np.nan if seen is None else getattr(seen, name) for name in FIELDS]
     return Sightings(roll.bubbles(), np.array(values, np.float32))
 
@@ -61,18 +58,6 @@ def load(path: Path) -> Sightings:
     """What `save` wrote."""
     with np.load(path) as kept:
         return Sightings(kept["bubbles"], kept["seen"])
-
-
-def _held(
-    recording: Recording, sent: data.Sent, water: WaterGauge, gauged: list[Sight]
-) -> Iterator[tuple[TankView, np.ndarray, Truth]]:
-    """Views until the inspector decides; what was seen besides goes to `gauged`."""
-    for sight, things, truth in data.sights(recording, sent=sent, water=water):
-        if sight.frame.monotonic_s > recording.hold_s:
-            return
-        if sight.visibility or sight.clarity is not None:
-            gauged.append(sight)
-        yield sight.view, things, truth
 
 
 @dataclass(slots=True)
@@ -122,5 +107,5 @@ def _found(composite: Composite, things: np.ndarray, evidence: Evidence) -> np.n
     away = np.hypot(x[:, None] - peaks[:, 0], y[:, None] - peaks[:, 1]).min(axis=1, initial=np.inf)
     found = away <= np.maximum(NEAR_PX, diameter)
     # No contrast at all: the unit itself hides it.
-    shown = alone & inside & (np.abs(contrast) > 0.02)
+    shown = alone & inside & (np.abs(contrast) > data.SHOWN_LEVELS)
     return np.column_stack([x, y, vx, vy, diameter, found, signal, shown])[(kind <= 1) & (vy < -data.RISING_PX_S)]

@@ -4,14 +4,14 @@ A logistic curve over the bubble's size and the logarithms of what was measured,
 have the wrong sign: where data are few, nothing worse is ever said to show smaller bubbles.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from scipy.optimize import minimize
 
-from edge_agent.bundle import NetName, RecallCurve, Sensitivity, Thresholds
+from edge_agent.bundle import RecallCurve, Sensitivity, Thresholds
 from edge_agent.infer import Detector
 from edge_agent.origins import LEAST_POINTS
 from edge_agent.records import Visibility
@@ -19,7 +19,7 @@ from edge_agent.visibility import WORSE, smallest_bubble_px
 from edge_agent.water import WaterGauge
 from models import sight
 from models.sight import Sightings
-from models.stages import Workplace, mark_of
+from models.stages import EyeNets, Workplace, mark_of
 
 Log = Callable[[str], None]
 RECALL = 0.5
@@ -31,9 +31,8 @@ SHRINK = 1e-4
 """Of the squared weights, against a likelihood per bubble."""
 
 
-def fit(place: Workplace, count: int, nets: Mapping[NetName, bytes], thresholds: Thresholds, log: Log) -> Sensitivity:
-    """Looks at `count` recordings with the detector and the water net of `nets` and fits the curve; where they show too
-    few bubbles there is none."""
+def fit(place: Workplace, count: int, nets: EyeNets, thresholds: Thresholds, log: Log) -> Sensitivity:
+    """Looks at `count` recordings with `nets` and fits the curve; where they show too few bubbles there is none."""
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "sight")

@@ -5,8 +5,8 @@ Child processes render and run ONNX; only the parent uses torch, whose threads d
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,19 +14,22 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from edge_agent.bundle import Thresholds
+from edge_agent.bundle import NetName, Thresholds
 from edge_agent.composite import Compositor
+from edge_agent.eyes import Sight
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from edge_agent.visibility import noise_levels
-from edge_agent.water import GAUGE_SIZE
+from edge_agent.water import GAUGE_SIZE, WaterGauge
 from models import cases, data, gauges, nuisance, painted
-from models.cases import CaseEvidence, CaseTruth, Features, Look
+from models.cases import Basis, CaseEvidence, CaseTruth, Features
 from models.data import Crops, Purpose, Recording, SceneSource
 from models.gauges import Samples
 
 Stage = str
 Make = Callable[[int, Path], None]
+EyeNets = Mapping[NetName, bytes]
+"""The nets that look at pictures: the detector, and the water net as far as it is asked for."""
 FIRST_SEED: dict[Stage, int] = {
     "bubbles": 0, "golden": 100_000, "cases": 200_000, "limits": 300_000, "gauges": 400_000, "make_believe": 500_000,
     "make_believe_cases": 600_000, "upside_down": 700_000, "sight": 800_000, "origins": 900_000,
@@ -85,21 +88,19 @@ Found = list[tuple[CaseEvidence, CaseTruth]]
 
 
 def simulated_cases(
-    place: Workplace, stage: Stage, count: int, detector: bytes, thresholds: Thresholds, purpose: Purpose = "cases"
+    place: Workplace, stage: Stage, count: int, nets: EyeNets, thresholds: Thresholds, purpose: Purpose = "cases"
 ) -> Found:
-    """Simulated cases as the detector sees them."""
+    """Simulated cases as the detector sees them, with what the picture let be seen."""
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, purpose)
-        sightings = Sightings(thresholds.settle_s)
-        views = _held(recording, sightings)
-        seen = cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm)
-        hidden = recording.leaky and sightings.count < LEAST_SIGHTINGS
-        births = recording.births
-        truth = CaseTruth(leaky=recording.leaky, silent=recording.silent, hidden=hidden, births=births)
-        cases.save(seen, file, truth)
+        sightings, gauged = Sightings(thresholds.settle_s), list[Sight]()
+        views = _counted(data.held(recording, gauged, water=WaterGauge(nets["water"])), sightings)
+        seen = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
+        seen = replace(seen, seen=data.seen_in(gauged))
+        cases.save(seen, file, _truth_of(recording, sightings))
 
-    return _found(place.each(stage, count, look, mark=mark_of(detector)))
+    return _found(place.each(stage, count, look, mark=mark_of(nets["detector"] + nets["water"])))
 
 
 def make_believe_cases(
@@ -115,7 +116,7 @@ def make_believe_cases(
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
-        views = cases.upside_down(_held(recording))
+        views = cases.upside_down(view for view, _, _ in data.held(recording, []))
         cases.save(cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm), file)
 
     mark = mark_of(detector)
@@ -140,13 +141,14 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
     return (lamps, lit), (waters, clarity)
 
 
-def features(found: Found, thresholds: Thresholds, look: Look, seed: int) -> Features:
-    """Rows for the aggregator. Silent and hidden leaks are left out: they would make every quiet case doubtful."""
+def features(found: Found, basis: Basis, seed: int) -> Features:
+    """Rows for the aggregator. Silent leaks and those that the unit hides are left out: nothing that it is given tells
+    them from a tight unit, and they would make every quiet case doubtful."""
     parts = []
     for number, (seen, truth) in enumerate(found):
         if len(seen.times) and not (truth.silent or truth.hidden):
             rng = np.random.default_rng([seed, number, 121])
-            parts.append(cases.rows_of(seen, truth.leaky, thresholds, look, case=number, rng=rng))
+            parts.append(cases.rows_of(seen, truth, basis, case=number, rng=rng))
     return cases.together(parts)
 
 
@@ -156,10 +158,11 @@ def _found(files: list[Path]) -> Found:
 
 @dataclass(slots=True)
 class Sightings:
-    """Counts looks, ten a second after `settle_s`, at which a bubble of a leak stands out clearly."""
+    """Counts looks, ten a second after `settle_s`, at which a bubble of a leak is in sight and stands out clearly."""
 
     settle_s: float
-    count: int = 0
+    in_sight: int = 0
+    clear: int = 0
     _due_s: float = 0.0
     _before: np.ndarray | None = None
 
@@ -170,17 +173,25 @@ class Sightings:
             leaking = things[(things[:, 6] == 0) & (things[:, 3] < -data.RISING_PX_S)]
             if len(leaking):
                 noise = noise_levels(view.grey, self._before)
-                self.count += bool((data.signal_to_noise(leaking, noise) >= data.CLEAR).any())
+                self.in_sight += bool((np.abs(leaking[:, 5]) > data.SHOWN_LEVELS).any())
+                self.clear += bool((data.signal_to_noise(leaking, noise) >= data.CLEAR).any())
         self._before = view.grey
 
 
-def _held(recording: Recording, sightings: Sightings | None = None) -> Iterator[TankView]:
-    """Views until the inspector decides."""
-    for view, things, _ in data.views(recording):
-        if view.monotonic_s > recording.hold_s:
-            return
-        if sightings:
-            sightings.look(view, things)
+def _truth_of(recording: Recording, sightings: Sightings) -> CaseTruth:
+    hidden = recording.leaky and sightings.in_sight < LEAST_SIGHTINGS
+    return CaseTruth(
+        leaky=recording.leaky,
+        silent=recording.silent,
+        hidden=hidden,
+        faint=recording.leaky and not hidden and sightings.clear < LEAST_SIGHTINGS,
+        births=recording.births,
+    )
+
+
+def _counted(shown: Iterable[tuple[TankView, np.ndarray, data.Truth]], sightings: Sightings) -> Iterator[TankView]:
+    for view, things, _ in shown:
+        sightings.look(view, things)
         yield view
 
 

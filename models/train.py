@@ -25,6 +25,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import bubble_fit, case_fit, gauges, golden, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
+from models.cases import Basis
 from models.data import Crops, SceneSource
 from models.looked import Workroom
 from models.net import BubbleNet, LampNet, OriginNet, WaterNet
@@ -49,17 +50,17 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 400
+    origin_scenes: int = 440
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 240
+    case_scenes: int = 400
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
-    make_believe_cases: int = 80
+    make_believe_cases: int = 120
     upside_down_cases: int = 24
-    limit_scenes: int = 140
+    limit_scenes: int = 240
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 14_000
-    gauge_scenes: int = 240
+    gauge_scenes: int = 600
     sight_scenes: int = 120
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
     case_steps: int = 1500
@@ -121,14 +122,18 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     examples = crops.pictures[:: max(1, len(crops.pictures) // 16)][:16]
     detector = package.detector_bytes(bubbles, examples)
 
-    origins = _origins(recipe, place, detector, log)
-    look = OriginReader(package.origins_bytes(origins))
+    lamps, water_net = _gauges(recipe, place, log)
+    eyes: stages.EyeNets = {"detector": detector, "water": package.water_bytes(water_net)}
+    sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
-    known = stages.simulated_cases(place, "cases", recipe.case_scenes, detector, LIMITS)
+    origins = _origins(recipe, place, eyes, log)
+    basis = Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(origins)), sensitivity=sensitivity)
+
+    known = stages.simulated_cases(place, "cases", recipe.case_scenes, eyes, LIMITS)
     known += stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS)
-    fitted = stages.features(known, LIMITS, look, recipe.seed)
-    held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, detector, LIMITS, "limits")
-    chosen = stages.features(held_out, LIMITS, look, recipe.seed)
+    fitted = stages.features(known, basis, recipe.seed)
+    held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
+    chosen = stages.features(held_out, basis, recipe.seed)
     log(f"cases rows={len(fitted.leaky)} held_out_rows={len(chosen.leaky)}")
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
     aggregator = case_fit.calibrate(aggregator, chosen, log)
@@ -139,26 +144,23 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     auc = select.auc(scores, chosen.leaky[whole])
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={int(whole.sum())}")
 
-    lamps, water_net = _gauges(recipe, place, log)
-    water = package.water_bytes(water_net)
     words = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station,",
         f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
         "`evaluate` on other seeds gives the figures with bounds; docs/models.md has them.",
     ]
-    thresholds = package.lowered(LIMITS, limits.ok_below, limits.leak_above)
     content = Content(
         version=1,
         created_at=package.utc(made_at),
-        thresholds=thresholds,
-        sensitivity=sight_fit.fit(place, recipe.sight_scenes, {"detector": detector, "water": water}, thresholds, log),
+        thresholds=package.lowered(LIMITS, limits.ok_below, limits.leak_above),
+        sensitivity=sensitivity,
         lineage=package.lineage(recipe.name, recipe.seed),
         card=package.card(words),
         fitted=fitted,
         examples=examples,
         golden=tuple(clips),
     )
-    bundle = package.pack(out, Nets(detector, origins, aggregator, lamps, water), content)
+    bundle = package.pack(out, Nets(detector, origins, aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
@@ -170,9 +172,9 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
     return _kept(place, "detector", BubbleNet, lambda: bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log))
 
 
-def _origins(recipe: Recipe, place: Workplace, detector: bytes, log: Log) -> OriginNet:
+def _origins(recipe: Recipe, place: Workplace, eyes: stages.EyeNets, log: Log) -> OriginNet:
     def fit() -> OriginNet:
-        found = stages.simulated_cases(place, "origins", recipe.origin_scenes, detector, LIMITS)
+        found = stages.simulated_cases(place, "origins", recipe.origin_scenes, eyes, LIMITS)
         return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
     return _kept(place, "origins", OriginNet, fit)

@@ -13,6 +13,7 @@ THRESHOLDS = Thresholds(
     ok_below=0.2, leak_above=0.8, bubble_above=0.3, settle_s=1.0, lamp_lit_above=0.5, murky_below=0.3
 )
 SPEED_PX_S = 250.0
+SMALLEST_PX = 2.5
 
 
 def says_nothing(strips: np.ndarray) -> np.ndarray:
@@ -37,7 +38,7 @@ def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0) -> Ac
 
 
 def feature(account: Account, name: str) -> float:
-    return float(account.features()[FEATURES.index(name)])
+    return float(account.features(SMALLEST_PX)[FEATURES.index(name)])
 
 
 LEAK = [(born_s, 300.0, 380.0) for born_s in np.arange(0.3, 8, 0.6)]
@@ -84,7 +85,7 @@ def test_things_that_go_down_count_as_nothing():
 def test_features_are_finite_and_as_many_as_their_names_for_any_case():
     for births in ([], LEAK, LEAK[:1]):
         for seconds in (0.1, 0.9, 8.0):
-            features = watched(births, seconds=seconds).features()
+            features = watched(births, seconds=seconds).features(SMALLEST_PX)
             assert features.shape == (len(FEATURES),)
             assert features.dtype == np.float32
             assert np.isfinite(features).all()
@@ -92,12 +93,12 @@ def test_features_are_finite_and_as_many_as_their_names_for_any_case():
 
 def test_features_do_not_depend_on_the_size_of_the_picture():
     one, double = watched(LEAK, px_per_mm=1.4), watched(LEAK, px_per_mm=2.8, scale=2.0)
-    np.testing.assert_allclose(one.features(), double.features(), atol=0.02)
+    np.testing.assert_allclose(one.features(SMALLEST_PX), double.features(SMALLEST_PX), atol=0.02)
 
 
 def test_asking_twice_changes_nothing():
     account = watched(LEAK)
-    np.testing.assert_array_equal(account.features(), account.features())
+    np.testing.assert_array_equal(account.features(SMALLEST_PX), account.features(SMALLEST_PX))
 
 
 def test_more_births_than_memory_allows_are_thinned_and_the_leak_stays(monkeypatch):
