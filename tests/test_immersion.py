@@ -1,8 +1,15 @@
 """Phases of an immersion, from thumbnails alone."""
 
-import numpy as np
+from dataclasses import replace
 
-from edge_agent.immersion import ImmersionWatch, thumbnail
+import numpy as np
+import pytest
+
+from calibration.look import at_pose, draw_station
+from calibration.twin import profile_of
+from calibration.view import Viewer
+from edge_agent.framing import homography, markers_in_view, rectify
+from edge_agent.immersion import ImmersionWatch, thumbnail, water_cells
 
 EMPTY = np.full((24, 32), 150.0, np.float32) + np.arange(32, dtype=np.float32)
 
@@ -78,6 +85,21 @@ def test_water_that_has_cleared_is_no_unit():
         state = watch.step(thumb, n / 20)
     assert state.phase == "empty"
     assert state.entered_s is None
+
+
+@pytest.mark.parametrize("pose", range(4))
+def test_murky_water_that_clears_within_a_picture_is_no_unit(pose: int) -> None:
+    look = at_pose(draw_station(9000, "reference"), pose)
+    profile, size = profile_of(look), profile_of(look).view_size_px
+    murky, clear = (
+        thumbnail(rectify(Viewer(replace(look, haze=haze), 0).empty_station(), homography(look.tank_px, size), size))
+        for haze in (2.4, look.haze)
+    )
+    watch, rng = ImmersionWatch(murky, water_cells(markers_in_view(profile, size), size)), np.random.default_rng(0)
+    for n in range(60):
+        seen = (murky if n < 20 else clear) + rng.normal(0, 0.2, murky.shape).astype(np.float32)
+        state = watch.step(seen, n / 20)
+    assert (state.phase, state.entered_s) == ("empty", None)
 
 
 def test_a_unit_that_follows_at_once_never_begins_before_the_last_one_left():
