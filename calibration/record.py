@@ -212,8 +212,19 @@ def _view(spec: str, out: Path) -> int:
     if not written:
         raise StationError(f"{out} is no picture's name: end it with .png or .jpg")
     durable.write(out, data.tobytes())
-    print(f"{out}: {truth}", file=sys.stderr)
+    print(f"{out}: {_words(truth)}", file=sys.stderr)
     return 0
+
+
+def _words(truth: CaseTruth | None) -> str:
+    """What the picture shows, for a person."""
+    if truth is None:
+        return "no unit comes"
+    rests = f"at rest from {truth.settled_s:.1f} s, lamp {truth.decision}, haze {truth.haze:.2f}"
+    if truth.leak_rate is None or truth.leak_diameter_px is None:
+        return f"a tight unit, {rests}" if truth.label == "ok" else f"nothing to see ({truth.label}), {rests}"
+    size = f"{truth.leak_rate:.1f} bubbles/s of {truth.leak_diameter_px:.1f} px at the {truth.leak_spot}"
+    return f"a leak, {size}, {truth.bubbles_released} while it was held; {rests}"
 
 
 def contact_sheet(

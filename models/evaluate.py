@@ -69,6 +69,13 @@ def _minutes(text: str) -> float:
     return value
 
 
+def _processes(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a whole number from 1")
+    return value
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tankwatch evaluate", description="Inspects labelled recordings and reports.")
     parser.add_argument("manifest", type=Path, help="JSON lines with video and label")
@@ -77,7 +84,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="keep the cases there as they are judged, and write report.html"
     )
     parser.add_argument("--json", action="store_true", help="the cases and last the summary as JSON lines")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--jobs", type=_processes, default=2, help="processes (default 2)")
     parser.add_argument(
         "--minutes", type=_minutes, metavar="M", help="stop after so long; the same call goes on where it stopped"
     )

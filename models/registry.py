@@ -102,10 +102,18 @@ def words(opened: Bundle) -> str:
     ]
     lines += [f"net         {name:10} {len(opened.nets[name])} bytes, {manifest.nets[name][:12]}" for name in NET_NAMES]
     for part in (manifest.thresholds, manifest.sensitivity, manifest.preprocessing):
-        lines += [f"{name:24}{value}" for name, value in msgspec.to_builtins(part).items()]
+        lines += [line for name, value in msgspec.to_builtins(part).items() for line in value_words(name, value)]
     lines += [golden_words(case) for case in manifest.golden]
     lines += [line for one in manifest.certificates for line in certificate_words(one)]
     return "\n".join([*lines, "", manifest.card])
+
+
+def value_words(name: str, value: object, depth: int = 0) -> list[str]:
+    """A setting for a person; one that holds others, a line each."""
+    label = f"{'  ' * depth}{name}"
+    if isinstance(value, dict):
+        return [label, *(line for key, one in value.items() for line in value_words(key, one, depth + 1))]
+    return [f"{label:24}{f'{value:.4g}' if isinstance(value, float) else value}"]
 
 
 def golden_words(case: GoldenCase) -> str:

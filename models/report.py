@@ -35,8 +35,8 @@ def page(judged: Sequence[Judged], found: dict[str, Any], shown: Sequence[Shown]
         _section("What is shown", _shown_words(found)),
         _section("What was said of what", _confusion(found)),
         _section("Curves", drawings.figures(judged, found)),
-        _section("By slice", _slices(found)) if found["slices"] else "",
         _section("The worst cases", _worst(shown)),
+        _section("By slice", _slices(found)) if found["slices"] else "",
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -105,8 +105,11 @@ def _mark(truth: str, word: str) -> str:
 
 
 def _slices(found: dict[str, Any]) -> str:
-    tables = "".join(_slice(key, values) for key, values in found["slices"].items())
+    told, few = report_words.told_slices(found)
+    tables = "".join(_slice(key, values) for key, values in told.items())
     explained = "Errors of answers, and the rate that they do not exceed at 95 %."
+    if few:
+        explained += f" {few} slices of fewer than {report_words.LEAST_CASES} cases are in summary.json alone."
     return f'<p class="note">{explained}</p><div class="slices">{tables}</div>'
 
 

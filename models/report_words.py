@@ -4,6 +4,9 @@ from typing import Any
 
 from models.bounds import CONFIDENCE
 
+LEAST_CASES = 10
+"""A slice of fewer says nothing: one error in nine is no rate."""
+
 
 def words(found: dict[str, Any]) -> str:
     """The whole summary, a line each thing."""
@@ -25,11 +28,18 @@ def words(found: dict[str, Any]) -> str:
         f"calibration       {calibration(found)}",
         f"leak's place      {places(found)}",
     ]
-    for key, values in found["slices"].items():
-        for value, rate in values.items():
-            said_of = ", ".join(f"{name} {rate[name]}" for name in ("cases", "auc", "coverage", "error"))
-            lines.append(f"  {key}={value}: {said_of}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_slices(found)])
+
+
+def told_slices(found: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
+    """Slices of enough cases to tell anything, and how many others there are."""
+    every = found["slices"]
+    large = {
+        key: {value: one for value, one in values.items() if one["cases"] >= LEAST_CASES}
+        for key, values in every.items()
+    }
+    told = {key: values for key, values in large.items() if values}
+    return told, sum(map(len, every.values())) - sum(map(len, told.values()))
 
 
 def area(rates: dict[str, Any]) -> str:
@@ -93,6 +103,16 @@ def places(found: dict[str, Any]) -> str:
         f"{middle}{near['near']:.1%} of {near['cases']} detected leaks within {near['within_mm']:g} mm of the truth "
         f"(>= {near['near_lower']:.1%} at {CONFIDENCE:.0%})"
     )
+
+
+def _slices(found: dict[str, Any]) -> list[str]:
+    told, few = told_slices(found)
+    lines = [
+        f"  {key}={value}: " + ", ".join(f"{name} {one[name]}" for name in ("cases", "auc", "coverage", "error"))
+        for key, values in told.items()
+        for value, one in values.items()
+    ]
+    return lines + ([f"  {few} slices of fewer than {LEAST_CASES} cases are not shown"] if few else [])
 
 
 def _rates(rates: dict[str, Any]) -> list[str]:
