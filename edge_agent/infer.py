@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from edge_agent.account import FEATURES
 from edge_agent.bundle import Thresholds
 from edge_agent.errors import ModelError
 from edge_agent.kymograph import ORIGIN_ROWS
@@ -120,6 +121,12 @@ class Aggregator:
 
     def __init__(self, data: bytes) -> None:
         self._net = Net(data, "aggregator", 2)
+        takes = self._net.shape[1]
+        if takes != len(FEATURES):
+            raise ModelError(
+                f"the aggregator net takes {takes} features, this version gives {len(FEATURES)}: "
+                "use a bundle made for this version"
+            )
 
     def score(self, features: np.ndarray) -> float:
         """`features`: (F,) float32 of `account.Account.features`."""

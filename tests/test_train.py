@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import train as bench
 from benchmarks import train_clips
@@ -18,14 +19,16 @@ from edge_agent.account import FEATURES
 from edge_agent.bundle import open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
+from edge_agent.infer import Aggregator
 from edge_agent.inspection import shipped_bundle
 from models import cases, data, golden, package, registry, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import calibrate, fit, scores
 from models.cases import Features, together
+from models.export import onnx_bytes
 from models.looked import JudgedClip, Workroom
-from models.net import OriginNet
+from models.net import CaseNet, OriginNet
 from models.origin_fit import OriginRecipe
 from models.retrain import read_manifest, retrain, without
 from models.stages import Workplace
@@ -309,3 +312,10 @@ def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
     found = scores(net, values)
     assert ((found > 0.5) == leaky).mean() > 0.85
     assert abs(found[leaky].mean() - (1 - found[~leaky].mean())) < 0.15
+
+
+def test_an_aggregator_of_other_features_is_refused_before_any_case():
+    net = CaseNet(torch.zeros(3), torch.ones(3)).eval()
+    data = onnx_bytes(net, np.zeros((4, 3), np.float32), free_axes={0: torch.export.Dim.DYNAMIC})
+    with pytest.raises(ModelError, match=f"takes 3 features, this version gives {len(FEATURES)}"):
+        Aggregator(data)
