@@ -4,9 +4,9 @@ Each recording goes through the same `inspect --single` that a person would run.
 """
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ from edge_agent.inspection import Opener, inspect_recording, working_view
 from edge_agent.pipeline import Inspector
 from edge_agent.records import Case
 from edge_agent.station import StationProfile
+from models import forked
 from models.labelled import Labelled
 
 
@@ -44,14 +45,7 @@ class Bench:
 
 def judge_all(recordings: Sequence[Labelled], bench: Bench, jobs: int) -> Iterator[Judged]:
     """In their order."""
-    if jobs <= 1 or len(recordings) <= 1:
-        for one in recordings:
-            yield judge(one, bench)
-        return
-    global _bench
-    _bench = bench  # a fork inherits it
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        yield from pool.imap(_judge, recordings)
+    return forked.each(partial(judge, bench=bench), recordings, jobs)
 
 
 def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | None = None) -> Judged:
@@ -100,11 +94,3 @@ def origin_error_mm(
 
 def _own(profile: StationProfile | None) -> tuple[StationProfile | None, str | None]:
     return profile, None if profile is None else hashlib.sha256(station.dump(profile)).hexdigest()
-
-
-def _judge(one: Labelled) -> Judged:
-    assert _bench is not None
-    return judge(one, _bench)
-
-
-_bench: Bench | None = None

@@ -1,16 +1,12 @@
-"""Judged clips -> what a bundle makes of each, in several processes; kept by clip, so that an interrupted run goes on.
-
-Child processes decode and run ONNX; only the parent uses torch, whose threads do not survive a fork.
-"""
+"""Judged clips -> what a bundle makes of each, in several processes; kept by clip, so an interrupted run goes on."""
 
 import hashlib
 import io
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edge_agent import clips, durable
@@ -19,6 +15,7 @@ from edge_agent.bundle import Bundle
 from edge_agent.errors import TankwatchError
 from edge_agent.judge import Judge
 from edge_agent.replay import push_views
+from models import forked
 
 Log = Callable[[str], None]
 NOTHING = np.empty(0, np.float32)
@@ -54,14 +51,7 @@ class Look:
 
 def looks(judged: Sequence[JudgedClip], bundle: Bundle, folder: Path, jobs: int) -> Iterator[Look]:
     """A look at each clip, in their order. Those that `folder` holds already are not looked at again."""
-    if jobs <= 1 or len(judged) <= 1:
-        for one in judged:
-            yield look(one, bundle, folder)
-        return
-    global _task
-    _task = bundle, folder  # a fork inherits it: sessions and nets need not be sent
-    with multiprocessing.get_context("fork").Pool(jobs, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap(_look, judged)
+    return forked.each(partial(look, bundle=bundle, folder=folder), judged, jobs)
 
 
 def look(one: JudgedClip, bundle: Bundle, folder: Path) -> Look:
@@ -106,11 +96,3 @@ def _kept(path: Path) -> np.ndarray | None:
     except (OSError, ValueError, EOFError):
         return None
     return values if values.shape in (NOTHING.shape, (len(FEATURES),)) else None
-
-
-def _look(one: JudgedClip) -> Look:
-    assert _task is not None
-    return look(one, *_task)
-
-
-_task: tuple[Bundle, Path] | None = None

@@ -1,15 +1,10 @@
-"""The stages of a recipe that render and look: each seed's result is a file, so that an interrupted run goes on.
-
-Child processes render and run ONNX; only the parent uses torch, whose threads do not survive a fork.
-"""
+"""The stages of a recipe that render and look: each seed's result is a file, so that an interrupted run goes on."""
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +16,7 @@ from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from edge_agent.visibility import noise_levels
 from edge_agent.water import GAUGE_SIZE, WaterGauge
-from models import cases, data, gauges, nuisance, painted
+from models import cases, data, forked, gauges, nuisance, painted
 from models.cases import Basis, CaseEvidence, CaseTruth, Features
 from models.data import Crops, Purpose, Recording, SceneSource
 from models.gauges import Samples
@@ -63,8 +58,9 @@ class Workplace:
         folder.mkdir(parents=True, exist_ok=True)
         first = self.first_seed(stage)
         files = {seed: folder / f"{seed}{suffix}" for seed in range(first, first + count)}
-        missing = [(make, seed, file) for seed, file in files.items() if not file.exists()]
-        for _ in tqdm(_done(missing, self.jobs), total=len(missing), desc=stage, unit="scene", disable=None):
+        missing = [(seed, file) for seed, file in files.items() if not file.exists()]
+        made = forked.each(lambda one: make(*one), missing, self.jobs, ordered=False)
+        for _ in tqdm(made, total=len(missing), desc=stage, unit="scene", disable=None):
             pass
         return list(files.values())
 
@@ -229,22 +225,3 @@ def _keeping(detector: bytes, thresholds: Thresholds) -> Detector:
 def mark_of(detector: bytes) -> str:
     """Evidence belongs to one detector."""
     return "-" + hashlib.sha256(detector).hexdigest()[:8]
-
-
-def _done(tasks: list[tuple[Make, int, Path]], jobs: int) -> Iterator[None]:
-    if jobs <= 1 or len(tasks) <= 1:
-        for make, seed, file in tasks:
-            yield make(seed, file)
-        return
-    global _tasks
-    _tasks = tasks  # a fork inherits it: closures cannot be sent
-    with multiprocessing.get_context("fork").Pool(jobs, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap_unordered(_one, range(len(tasks)))
-
-
-def _one(number: int) -> None:
-    make, seed, file = _tasks[number]
-    make(seed, file)
-
-
-_tasks: list[tuple[Make, int, Path]] = []
