@@ -134,8 +134,10 @@ class Account:
         return f"bubbles rise from one point: {count} in {self._late_s:.1f} s" + (f", {words(told)}" if told else "")
 
     def features(self, smallest_bubble_px: float) -> np.ndarray:
-        """(len(FEATURES),) float32 for the aggregator. `smallest_bubble_px`: what the picture lets be seen, for that
-        nothing rose tells much of a clear picture and little of a poor one."""
+        """(len(FEATURES),) float32 for the aggregator. `smallest_bubble_px`: what the picture lets be seen.
+
+        That nothing rose tells much where the picture is clear, and little where it is poor.
+        """
         found, places = self._seen()
         values = {
             **self._of_best(found, places[0] if places else None),

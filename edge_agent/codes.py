@@ -6,7 +6,7 @@ code's outer edges. What a code means is left to `framing`.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any, Literal
 
 import cv2
@@ -24,7 +24,7 @@ NEAR_SIZES = 0.33
 ROUGH_PX = 1.5
 """Edges found within this of where they were at set-up are the marker's own."""
 LARGEST_HARD_PX = 4_000_000
-DIM_SHARES = (0.45, 0.7)
+DIM_SHARE = 0.5
 """Of the picture's light: paper before a bright tank may be no brighter, and beside that light the readers take all of
 a code for black (twin: 1 of 100 stations). Nothing is lost of a code where what outshines its paper is dimmed."""
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
@@ -49,15 +49,13 @@ class Code:
 def read(image: np.ndarray, expected: Collection[str] | None = None) -> list[Code]:
     """Codes in `image`, (H, W) or (H, W, 3) uint8 BGR, with refined corners.
 
-    With `expected` payloads the slow reader and dimmed pictures are tried only while not all of them are found.
+    With `expected` payloads a dimmed picture and the slow reader are tried only while not all of them are found.
     """
     grey = _grey(image)
     codes = _by_zxing(grey)
     if expected is None:
         return [_refined(grey, code) for code in _joined(codes, _by_pyzbar(grey))]
-    dimmed = (partial(_by_zxing_dimmed, share=share) for share in DIM_SHARES)
-    further: list[Callable[[np.ndarray], list[Code]]] = [_by_pyzbar, *dimmed]
-    for find in further:
+    for find in (_by_zxing_dimmed, _by_pyzbar):
         if set(expected) <= {code.payload for code in codes}:
             break
         codes = _joined(codes, find(grey))
@@ -165,9 +163,9 @@ def _paper_level(around: np.ndarray) -> np.uint8:
     return np.uint8(np.percentile(inner, 90)) if inner.size else np.uint8(255)
 
 
-def _by_zxing_dimmed(grey: np.ndarray, share: float) -> list[Code]:
-    """What the fast reader finds where everything over `share` of the picture's light is dimmed to that."""
-    return _by_zxing(np.minimum(grey, np.uint8(share * np.percentile(grey[::4, ::4], 95))))
+def _by_zxing_dimmed(grey: np.ndarray) -> list[Code]:
+    """What the fast reader finds where everything over DIM_SHARE of the picture's light is dimmed to that."""
+    return _by_zxing(np.minimum(grey, np.uint8(DIM_SHARE * np.percentile(grey[::4, ::4], 95))))
 
 
 def _by_zxing(grey: np.ndarray) -> list[Code]:

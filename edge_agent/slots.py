@@ -56,13 +56,14 @@ def use(device: DeviceConfig, bundle: Path, verify: Callable[[Bundle], None]) ->
     return True
 
 
-def back(device: DeviceConfig) -> Path:
-    """The bundle before speaks again; a second time leads forward again. Raises ConfigError where there is none."""
+def back(device: DeviceConfig, verify: Callable[[Bundle], None]) -> Path:
+    """The bundle before speaks again; a second time leads forward again. Raises ConfigError where there is none, and
+    ModelError where this version cannot run it."""
     speaking = _speaking(device)
     if speaking.before is None:
         raise ConfigError(f"no other bundle has spoken on this device: {_path(device, speaking.now)} stays")
     path = _path(device, speaking.before)
-    open_bundle(path)
+    verify(open_bundle(path))
     _point(device, Speaking(speaking.before, speaking.now))
     return path
 
@@ -81,7 +82,7 @@ def swap(argv: list[str], verify: Callable[[Bundle], None]) -> int:
     if options.command == "use" and not use(device, options.file, verify):
         print(f"{options.file} speaks already", file=sys.stderr)
         return 0
-    path = back(device) if options.command == "back" else champion(device)
+    path = back(device, verify) if options.command == "back" else champion(device)
     ref = open_bundle(path).ref
     print(f"version {ref.version} ({ref.sha256[:12]}) speaks from the agent's next start on: {path}", file=sys.stderr)
     return 0

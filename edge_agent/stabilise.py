@@ -7,6 +7,8 @@ hundred strong edge points. PURE.
 import cv2
 import numpy as np
 
+from edge_agent.quick_median import median
+
 POINTS = 600
 ITERATIONS = 6
 FARTHEST_PX = 6.0
@@ -51,8 +53,8 @@ class Stabiliser:
             seen = _sample(grey, self._xs + np.float32(dx), self._ys + np.float32(dy))
             error = (seen - offset - self._level) / gain - (self._values - self._level)
             # A hand or a unit before an edge is no shake: residuals are capped at three times the median.
-            limit = 3 * float(np.median(np.abs(error))) + 1.0
-            step = self._solve @ np.clip(error, -limit, limit)
+            limit = 3 * float(median(np.abs(error))) + 1.0
+            step = self._solve @ np.minimum(np.maximum(error, -limit), limit)
             dx, dy = dx - float(step[0]), dy - float(step[1])
             gain, offset = gain * (1 + float(step[2])), offset + float(step[3])
             if abs(step[0]) + abs(step[1]) < 0.02:

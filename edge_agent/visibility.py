@@ -7,6 +7,7 @@ from statistics import median
 import cv2
 import numpy as np
 
+from edge_agent import quick_median
 from edge_agent.bundle import RecallCurve, Sensitivity
 from edge_agent.records import Visibility
 
@@ -76,7 +77,7 @@ class PictureWatch:
         if self._previous is None or now_s < self._changed_s or not np.array_equal(thumb, self._previous):
             self._changed_s = now_s
         self._previous = thumb
-        level = float(np.median(thumb))
+        level = float(quick_median.median(thumb.ravel()))
         if level < BLACK_LEVEL:
             return f"the picture is black (level {level:.0f}, limit {BLACK_LEVEL:.0f}): check the light and the lens"
         if level > WHITE_LEVEL:
@@ -104,7 +105,9 @@ def smallest_bubble_px(seen: Visibility | None, sensitivity: Sensitivity) -> flo
     if seen is None or not isinstance(curve, RecallCurve):
         return sensitivity.smallest_bubble_px
     wanted = log(sensitivity.recall / (1 - sensitivity.recall)) - curve.offset + sum(costs(seen, sensitivity).values())
-    return float(np.clip(exp(wanted / curve.size), *BUBBLE_PX))
+    smallest, largest = map(log, BUBBLE_PX)
+    # Before exp: what a damaged clip claims to have measured may be anything.
+    return exp(min(max(wanted / curve.size, smallest), largest))
 
 
 def costs(seen: Visibility | None, sensitivity: Sensitivity) -> dict[str, float]:

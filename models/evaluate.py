@@ -70,7 +70,7 @@ def _minutes(text: str) -> float:
 
 
 def _processes(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError("write a whole number from 1")
     return value

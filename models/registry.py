@@ -113,7 +113,7 @@ def value_words(name: str, value: object, depth: int = 0) -> list[str]:
     label = f"{'  ' * depth}{name}"
     if isinstance(value, dict):
         return [label, *(line for key, one in value.items() for line in value_words(key, one, depth + 1))]
-    return [f"{label:24}{f'{value:.4g}' if isinstance(value, float) else value}"]
+    return [f"{label:24}{f'{value:.6g}' if isinstance(value, float) else value}"]
 
 
 def golden_words(case: GoldenCase) -> str:

@@ -109,7 +109,7 @@ def _slices(found: dict[str, Any]) -> str:
     tables = "".join(_slice(key, values) for key, values in told.items())
     explained = "Errors of answers, and the rate that they do not exceed at 95 %."
     if few:
-        explained += f" {few} slices of fewer than {report_words.LEAST_CASES} cases are in summary.json alone."
+        explained += f" Slices of fewer than {report_words.LEAST_CASES} cases ({few}) are in summary.json alone."
     return f'<p class="note">{explained}</p><div class="slices">{tables}</div>'
 
 

@@ -112,7 +112,7 @@ def _slices(found: dict[str, Any]) -> list[str]:
         for key, values in told.items()
         for value, one in values.items()
     ]
-    return lines + ([f"  {few} slices of fewer than {LEAST_CASES} cases are not shown"] if few else [])
+    return lines + ([f"  not shown: slices of fewer than {LEAST_CASES} cases ({few})"] if few else [])
 
 
 def _rates(rates: dict[str, Any]) -> list[str]:

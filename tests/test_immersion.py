@@ -88,7 +88,7 @@ def test_water_that_has_cleared_is_no_unit():
 
 
 @pytest.mark.parametrize("pose", range(4))
-def test_murky_water_that_clears_within_a_picture_is_no_unit(pose: int) -> None:
+def test_murky_water_that_clears_within_a_picture_just_after_a_unit_has_left_is_no_unit(pose: int) -> None:
     look = at_pose(draw_station(9000, "reference"), pose)
     profile, size = profile_of(look), profile_of(look).view_size_px
     murky, clear = (
@@ -96,10 +96,16 @@ def test_murky_water_that_clears_within_a_picture_is_no_unit(pose: int) -> None:
         for haze in (2.4, look.haze)
     )
     watch, rng = ImmersionWatch(murky, water_cells(markers_in_view(profile, size), size)), np.random.default_rng(0)
-    for n in range(60):
-        seen = (murky if n < 20 else clear) + rng.normal(0, 0.2, murky.shape).astype(np.float32)
-        state = watch.step(seen, n / 20)
+    settled = set()
+    for n in range(20 * 14):
+        now_s = n / 20
+        depth = int(np.interp(now_s, [1, 2, 7, 8], [0, 20, 20, 0]))
+        seen = (murky if now_s < 8.3 else clear) + rng.normal(0, 0.2, murky.shape).astype(np.float32)
+        seen[max(0, depth - 10) : depth, 10:22] -= 6
+        state = watch.step(seen, now_s, decided=6 < now_s < 8)
+        settled |= {state.settled_s} - {None}
     assert (state.phase, state.entered_s) == ("empty", None)
+    assert len(settled) == 1
 
 
 def test_a_unit_that_follows_at_once_never_begins_before_the_last_one_left():
