@@ -1,4 +1,4 @@
-"""Features of judged cases -> a fitted and calibrated CaseNet."""
+"""Features of judged cases -> a fitted CaseNet, and what fits that had not seen a case say of it."""
 
 import time
 from collections.abc import Callable
@@ -7,58 +7,85 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from models.cases import Features
+from models.cases import Features, together
 from models.net import CaseNet
 
 Log = Callable[[str], None]
+RATE, DECAY = 1e-2, 0.02
 SMOOTHING = 0.01
 """Labels are believed this much less than fully: scores stay off 0 and 1."""
 
 
-def fit(features: Features, seed: int, log: Log, *, steps: int = 1500, start: CaseNet | None = None) -> CaseNet:
-    """A CaseNet fitted to both classes at equal odds, `start` = go on from its weights."""
+def fit(features: Features, seed: int, log: Log, *, steps: int = 600) -> CaseNet:
+    """A CaseNet fitted to both classes at equal odds, each of its members for itself."""
     torch.manual_seed(seed)
     values = torch.from_numpy(features.values)
-    leaky = torch.from_numpy(features.leaky.astype(np.float32))
-    weight = _even_odds(features)
-    net = start or CaseNet(values.mean(0), values.std(0).clamp(min=1e-3))
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.02)
+    leaky = torch.from_numpy(features.leaky.astype(np.float32))[:, None]
+    weight = _even_odds(features)[:, None]
+    net = CaseNet(values.mean(0), values.std(0).clamp(min=1e-3))
+    optimiser = torch.optim.AdamW(_groups(net), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     wanted = leaky * (1 - 2 * SMOOTHING) + SMOOTHING
     began_s, loss = time.monotonic(), torch.zeros(())
     for _ in range(steps):
         # Jitter of a tenth of a spread: what differs by less is the same.
         blurred = values + 0.1 * net.spread * torch.randn_like(values)
-        losses = functional.binary_cross_entropy_with_logits(net.logit(blurred).squeeze(1), wanted, reduction="none")
-        loss = (losses * weight).sum() / weight.sum()
+        votes = net.votes(blurred)
+        losses = functional.binary_cross_entropy_with_logits(votes, wanted.expand_as(votes), reduction="none")
+        loss = (losses * weight).mean(1).sum() / weight.sum()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        # The mean over members would shorten each one's step: they are fitted as if alone.
+        (loss * net.members).backward()
         optimiser.step()
         schedule.step()
     log(f"aggregator rows={len(values)} loss={float(loss.detach()):.4f} seconds={time.monotonic() - began_s:.0f}")
     return net.eval()
 
 
-def calibrate(net: CaseNet, held_out: Features, log: Log) -> CaseNet:
-    """Sets the sharpness so that scores are probabilities on cases that the fit has not seen (temperature scaling)."""
-    with torch.no_grad():
-        net.sharpness.fill_(1.0)
-        logits = net.logit(torch.from_numpy(held_out.values)).squeeze(1)
-    leaky, weight = torch.from_numpy(held_out.leaky.astype(np.float32)), _even_odds(held_out)
+def _groups(net: CaseNet) -> list[dict]:
+    """A member's weights in the mean are smaller than its own by their number, and so are its steps."""
+    shares = {"params": [net.out.weight], "lr": RATE / net.members, "weight_decay": DECAY * net.members}
+    return [{"params": [*net.hidden.parameters(), net.out.bias]}, shares]
+
+
+def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int, folds: int = 4) -> np.ndarray:
+    """(n,) log odds of the rows of `judged`, each by a fit to `before` and to the other cases of `judged` alone."""
+    order = np.random.default_rng([seed, 151]).permutation(np.unique(judged.case))
+    logits = np.empty(len(judged.leaky), np.float32)
+    for out in (order[fold::folds] for fold in range(folds)):
+        asked = np.isin(judged.case, out)
+        if asked.any():
+            net = fit(together([before, rows(judged, ~asked)]), seed, lambda line: None, steps=steps)
+            logits[asked] = _logits(net, judged.values[asked])
+    return logits
+
+
+def sharpness(logits: np.ndarray, judged: Features) -> float:
+    """The factor that makes probabilities of held-out log odds (temperature scaling)."""
+    said = torch.from_numpy(logits)
+    leaky, weight = torch.from_numpy(judged.leaky.astype(np.float32)), _even_odds(judged)
     choices = torch.exp(torch.linspace(np.log(0.2), np.log(2.0), 60))
     losses = [
-        float((functional.binary_cross_entropy_with_logits(logits * choice, leaky, reduction="none") * weight).sum())
+        float((functional.binary_cross_entropy_with_logits(said * choice, leaky, reduction="none") * weight).sum())
         for choice in choices
     ]
-    net.sharpness.fill_(float(choices[int(np.argmin(losses))]))
-    log(f"calibration sharpness={float(net.sharpness):.2f} held_out_rows={len(leaky)}")
-    return net
+    return float(choices[int(np.argmin(losses))])
+
+
+def rows(features: Features, chosen: np.ndarray) -> Features:
+    """Some of the rows, by their numbers or a mask."""
+    return Features(*(getattr(features, name)[chosen] for name in ("values", "leaky", "weight", "case")))
 
 
 def scores(net: CaseNet, values: np.ndarray) -> np.ndarray:
     """(n, F) -> (n,) leak probabilities."""
     with torch.no_grad():
         return net(torch.from_numpy(values.astype(np.float32))).squeeze(1).numpy()
+
+
+def _logits(net: CaseNet, values: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return net.logit(torch.from_numpy(values.astype(np.float32))).squeeze(1).numpy()
 
 
 def _even_odds(features: Features) -> torch.Tensor:

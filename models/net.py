@@ -89,21 +89,36 @@ class OriginNet(nn.Module):
 
 
 class CaseNet(nn.Module):
-    """(n, F) features of `account.Account` -> (n, 1) leak probability at equal odds."""
+    """(n, F) features of `account.Account` -> (n, 1) leak probability at equal odds.
 
-    def __init__(self, mean: torch.Tensor, spread: torch.Tensor, hidden: int = 16) -> None:
+    Several small nets side by side, which are fitted apart and whose log odds are averaged: where cases are few, each
+    draws another boundary, and what only one of them believes is not believed.
+    """
+
+    def __init__(self, mean: torch.Tensor, spread: torch.Tensor, members: int = 8, hidden: int = 16) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("spread", spread)
-        self.hidden = nn.Linear(len(mean), hidden)
-        self.out = nn.Linear(hidden, 1)
+        self.hidden = nn.Linear(len(mean), members * hidden)
+        self.out = nn.Linear(members * hidden, 1)
+        """The mean of the members: each has a member's share of the weights, and all have the same level."""
+        nn.init.uniform_(self.out.weight, -(hidden**-0.5) / members, hidden**-0.5 / members)
+        self.members = members
         self.register_buffer("sharpness", torch.ones(1))
         """Set by calibration after the fit: scores below 1 spread towards 0.5."""
 
+    def votes(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, members) log odds."""
+        shares = (self._known(features) * self.out.weight).unflatten(1, (self.members, -1)).sum(2)
+        return shares * self.members + self.out.bias
+
     def logit(self, features: torch.Tensor) -> torch.Tensor:
+        return self.out(self._known(features)) * self.sharpness
+
+    def _known(self, features: torch.Tensor) -> torch.Tensor:
         # Beyond four spreads a feature says no more; what was never seen in training must not run away.
         standard = ((features - self.mean) / self.spread).clamp(-4.0, 4.0)
-        return self.out(torch.tanh(self.hidden(standard))) * self.sharpness
+        return torch.tanh(self.hidden(standard))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.logit(features).sigmoid()

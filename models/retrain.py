@@ -135,21 +135,13 @@ def without(before: Features, judged: Features) -> Features:
 
     Two clips share a number in one of eight million pairs; a row of the parent's is missed then.
     """
-    return _rows(before, np.flatnonzero(~np.isin(before.case, judged.case)))
+    return case_fit.rows(before, np.flatnonzero(~np.isin(before.case, judged.case)))
 
 
 def held_out_scores(before: Features, judged: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(scores, leaky) of the judged clips, each by a fit without it: limits chosen on seen cases would be too bold."""
-    order = np.random.default_rng([seed, 151]).permutation(len(judged.leaky))
-    scores = np.empty(len(order), np.float32)
-    for fold in range(FOLDS):
-        out = order[fold::FOLDS]
-        kept = np.setdiff1d(order, out)
-        if len(out):
-            rest = together([before, _rows(judged, kept)])
-            net = case_fit.fit(rest, seed, lambda line: None, steps=STEPS // 2)
-            scores[out] = case_fit.scores(net, judged.values[out])
-    return scores, judged.leaky
+    logits = case_fit.held_out_logits(before, judged, seed, steps=STEPS // 2, folds=FOLDS)
+    return 1 / (1 + np.exp(-logits)), judged.leaky
 
 
 def _content(
@@ -169,10 +161,6 @@ def _content(
         examples=np.empty((0, 3, 128, 128), np.uint8),
         golden=tuple(golden.of_bundle(base)),
     )
-
-
-def _rows(features: Features, chosen: np.ndarray) -> Features:
-    return Features(*(getattr(features, name)[chosen] for name in ("values", "leaky", "weight", "case")))
 
 
 def _told(pairs: Iterator[tuple[JudgedClip, Look]], count: int, room: Workroom) -> Iterator[tuple[JudgedClip, Look]]:

@@ -51,17 +51,32 @@ def fitted(recordings: list[Sightings]) -> Sensitivity:
     found = np.concatenate([one.bubbles[:, 2] >= LEAST_POINTS for one in shown]) if shown else np.empty(0, bool)
     if len(found) < LEAST_BUBBLES or not 0 < found.sum() < len(found):
         return Sensitivity()
-    usual = np.array([_median(column) for column in np.array([one.seen for one in recordings]).T])
+    of_all = _curve(shown, found, recordings)
+    smallest = [smallest_bubble_px(_visibility(one.seen), of_all) for one in recordings]
+    # Half of them are spoilt, so that there is something to fit. What is usual, the better half tells.
+    limit = float(np.median(smallest))
+    better = [one for one, px in zip(recordings, smallest, strict=True) if px <= limit]
+    return _curve(shown, found, better)
+
+
+def _curve(shown: list[Sightings], found: np.ndarray, like: list[Sightings]) -> Sensitivity:
+    """The curve of the bubbles of `shown`; what is usual is what the recordings in `like` show."""
+    usual = np.array([_median(column) for column in np.array([one.seen for one in like]).T])
     table = np.concatenate([_table(one, usual) for one in shown])
     # Bubbles of one recording are alike: many of them say less than as many from many stations.
     weight = np.concatenate([np.full(len(one.bubbles), len(one.bubbles) ** -0.5) for one in shown])
     offset, size, *weights = _logistic(table, found.astype(float), weight / weight.sum()).tolist()
     named = dict(zip(sight.FIELDS, weights, strict=True))
-    known = {name: None if np.isnan(value) else float(value) for name, value in zip(sight.FIELDS, usual, strict=True)}
-    middle = msgspec.convert(known, Visibility)
+    middle = _visibility(usual)
     curve = RecallCurve(usual=middle, offset=offset, size=size, **named)
     sensitivity = Sensitivity(recall=RECALL, curve=curve)
     return Sensitivity(smallest_bubble_px(middle, sensitivity), RECALL, curve=curve)
+
+
+def _visibility(seen: np.ndarray) -> Visibility:
+    """(6,) in the order of FIELDS, nan = not measured."""
+    known = {name: None if np.isnan(value) else float(value) for name, value in zip(sight.FIELDS, seen, strict=True)}
+    return msgspec.convert(known, Visibility)
 
 
 def _median(values: np.ndarray) -> float:

@@ -137,11 +137,11 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
     return (lamps, lit), (waters, clarity)
 
 
-def features(found: Found, basis: Basis, seed: int) -> Features:
+def features(found: Found, basis: Basis, seed: int, *, first_case: int = 0) -> Features:
     """Rows for the aggregator. Silent leaks and those that the unit hides are left out: nothing that it is given tells
     them from a tight unit, and they would make every quiet case doubtful."""
     parts = []
-    for number, (seen, truth) in enumerate(found):
+    for number, (seen, truth) in enumerate(found, start=first_case):
         if len(seen.times) and not (truth.silent or truth.hidden):
             rng = np.random.default_rng([seed, number, 121])
             parts.append(cases.rows_of(seen, truth, basis, case=number, rng=rng))

@@ -25,10 +25,10 @@ from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import bubble_fit, case_fit, gauges, golden, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
-from models.cases import Basis
+from models.cases import Basis, Features, together
 from models.data import Crops, SceneSource
 from models.looked import Workroom
-from models.net import BubbleNet, LampNet, OriginNet, WaterNet
+from models.net import BubbleNet, CaseNet, LampNet, OriginNet, WaterNet
 from models.origin_fit import OriginRecipe
 from models.package import Content, Nets
 from models.retrain import retrain
@@ -63,7 +63,7 @@ class Recipe:
     gauge_scenes: int = 600
     sight_scenes: int = 120
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
-    case_steps: int = 1500
+    case_steps: int = 600
     golden_cases: int = 4
     """Stored clips that travel in the bundle; where it is to run it has to judge them as here."""
 
@@ -129,43 +129,71 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     origins = _origins(recipe, place, eyes, log)
     basis = Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(origins)), sensitivity=sensitivity)
 
-    known = stages.simulated_cases(place, "cases", recipe.case_scenes, eyes, LIMITS)
-    known += stages.make_believe_cases(place, recipe.make_believe_cases, recipe.upside_down_cases, detector, LIMITS)
-    fitted = stages.features(known, basis, recipe.seed)
-    held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    chosen = stages.features(held_out, basis, recipe.seed)
-    log(f"cases rows={len(fitted.leaky)} held_out_rows={len(chosen.leaky)}")
-    aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
-    aggregator = case_fit.calibrate(aggregator, chosen, log)
-
-    whole = chosen.weight == 1.0
-    scores = case_fit.scores(aggregator, chosen.values[whole])
-    limits = select.limits(scores, chosen.leaky[whole])
-    auc = select.auc(scores, chosen.leaky[whole])
-    log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={int(whole.sum())}")
-
-    words = [
-        f"Recipe `{recipe.name}`, seed {recipe.seed}. On {int(whole.sum())} held-out cases of the simulated station,",
-        f"which its limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f}, errors {limits.error:.4f}.",
-        "`evaluate` on other seeds gives the figures with bounds; docs/models.md has them.",
-    ]
+    judgement = _judgement(recipe, place, basis, eyes, log)
     content = Content(
         version=1,
         created_at=package.utc(made_at),
-        thresholds=package.lowered(LIMITS, limits.ok_below, limits.leak_above),
+        thresholds=package.lowered(LIMITS, judgement.limits.ok_below, judgement.limits.leak_above),
         sensitivity=sensitivity,
         lineage=package.lineage(recipe.name, recipe.seed),
-        card=package.card(words),
-        fitted=fitted,
+        card=package.card(judgement.card),
+        fitted=judgement.fitted,
         examples=examples,
         golden=tuple(clips),
     )
-    bundle = package.pack(out, Nets(detector, origins, aggregator, lamps, eyes["water"]), content)
+    bundle = package.pack(out, Nets(detector, origins, judgement.aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
     log(f"bundle {out.name} sha256={bundle.sha256}")
     return bundle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judgement:
+    """The aggregator, all that it was fitted to, its limits, and what the card says of them."""
+
+    aggregator: CaseNet
+    fitted: Features
+    limits: select.Limits
+    card: list[str]
+
+
+def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeNets, log: Log) -> _Judgement:
+    """Calibration and limits are of held-out cases, each scored by a fit that has not seen it.
+
+    The net that is shipped has seen them all.
+    """
+    known = stages.simulated_cases(place, "cases", recipe.case_scenes, eyes, LIMITS)
+    down = recipe.upside_down_cases
+    known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
+    held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
+    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}")
+    before = stages.features(known, basis, recipe.seed)
+    judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
+    logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
+    sharpness = case_fit.sharpness(logits, judged)
+    fitted = together([before, judged])
+    aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
+    aggregator.sharpness.fill_(sharpness)
+
+    whole = judged.weight == 1.0
+    scores, leaky = 1 / (1 + np.exp(-logits[whole] * sharpness)), judged.leaky[whole]
+    limits, auc = select.limits(scores, leaky), select.auc(scores, leaky)
+    log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
+    card = [
+        f"Recipe `{recipe.name}`, seed {recipe.seed}. On {len(leaky)} cases of the simulated station, each judged by a",
+        f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",
+        f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
+    ]
+    return _Judgement(aggregator, fitted, limits, card)
+
+
+def _counts(found: stages.Found) -> str:
+    """How many of what, for the log."""
+    truths = [truth for _, truth in found]
+    words = ("leaky", "silent", "hidden", "faint")
+    return " ".join([f"all={len(truths)}", *(f"{word}={sum(getattr(one, word) for one in truths)}" for word in words)])
 
 
 def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> BubbleNet:

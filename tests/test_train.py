@@ -24,7 +24,7 @@ from edge_agent.inspection import shipped_bundle
 from models import cases, data, golden, package, registry, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
-from models.case_fit import calibrate, fit, scores
+from models.case_fit import fit, held_out_logits, scores, sharpness
 from models.cases import Features, together
 from models.export import onnx_bytes
 from models.looked import JudgedClip, Workroom
@@ -308,10 +308,38 @@ def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
     values = rng.standard_normal((400, len(FEATURES))).astype(np.float32)
     values[:, 1] += 3 * leaky
     features = Features(values, leaky, np.ones(400, np.float32), np.arange(400))
-    net = calibrate(fit(features, 1, lambda line: None, steps=100), features, lambda line: None)
-    found = scores(net, values)
+    found = scores(fit(features, 1, lambda line: None, steps=100), values)
     assert ((found > 0.5) == leaky).mean() > 0.85
     assert abs(found[leaky].mean() - (1 - found[~leaky].mean())) < 0.15
+
+
+def test_no_case_is_scored_by_a_fit_that_has_seen_a_row_of_it():
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((120, len(FEATURES))).astype(np.float32)
+    case, leaky = np.arange(120) // 3, rng.random(40) < 0.5
+    # The rows of a case are one and the same, and the label is chance: only who has seen it can know it.
+    noise = Features(values[case * 3], leaky[case], np.ones(120, np.float32), case)
+    before = Features(values[:0], leaky[:0], np.empty(0, np.float32), np.empty(0, int))
+    held_out = held_out_logits(before, noise, 1, steps=200)
+    seen = scores(fit(noise, 1, lambda line: None, steps=200), noise.values)
+    assert ((seen > 0.5) == noise.leaky).mean() > 0.95
+    assert ((held_out > 0) == noise.leaky).mean() < 0.8
+
+
+def test_sharpness_takes_back_what_scores_are_too_sure_of():
+    rng = np.random.default_rng(2)
+    logits = rng.normal(0, 2, 4000).astype(np.float32)
+    leaky = rng.random(4000) < 1 / (1 + np.exp(-logits))
+    judged = Features(np.empty((4000, 1), np.float32), leaky, np.ones(4000, np.float32), np.arange(4000))
+    assert abs(sharpness(2 * logits, judged) - 0.5) < 0.08
+
+
+def test_members_of_the_aggregator_vote_and_the_mean_of_their_log_odds_is_said():
+    torch.manual_seed(3)
+    net, seen = CaseNet(torch.zeros(5), torch.ones(5)), torch.randn(7, 5)
+    votes = net.votes(seen)
+    assert votes.shape == (7, 8) and float(votes.std(1).min()) > 0
+    torch.testing.assert_close(net.logit(seen).squeeze(1), votes.mean(1))
 
 
 def test_an_aggregator_of_other_features_is_refused_before_any_case():
