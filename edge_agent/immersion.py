@@ -36,10 +36,11 @@ class Immersion:
 
 def thumbnail(view_grey: np.ndarray) -> np.ndarray:
     """(h, w) uint8 tank view -> (24, 32) float32 of cell means."""
-    # The whole view at once costs five times as much. Whole grey levels are too coarse where the water is murky, but
+    # The whole view at once costs ten times as much. Whole grey levels are too coarse where the water is murky, but
     # rounding each of the twenty means that a cell is made of moves it by a twentieth of a level.
     height, width = view_grey.shape
-    small = cv2.resize(view_grey[::2], (max(width // 4, 32), max(height // 4, 24)), interpolation=cv2.INTER_AREA)
+    rows = view_grey[::4] if height >= 4 * THUMB_SIZE[1] else view_grey
+    small = cv2.resize(rows, (max(width // 4, THUMB_SIZE[0]), len(rows)), interpolation=cv2.INTER_AREA)
     return cv2.resize(small.astype(np.float32), THUMB_SIZE, interpolation=cv2.INTER_AREA)
 
 

@@ -56,7 +56,8 @@ class Net:
             raise ModelError(
                 f"the {self._name} net refuses {shape} ({_first_line(error)}): use another bundle"
             ) from error
-        if not np.isfinite(answer).all():
+        # A sum is five times as quick, and nothing that is not finite leaves it finite; a sum alone may overflow.
+        if not np.isfinite(answer.sum()) and not np.isfinite(answer).all():
             raise ModelError(f"the {self._name} net gives numbers that are not finite: use another bundle")
         return answer
 
@@ -82,7 +83,7 @@ class Detector:
             heat=maps[0],
             bubbles=bubbles,
             score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
-            stir=float(maps[2:4].sum(0).mean()),
+            stir=float(2 * maps[2:4].mean()),
         )
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
@@ -136,8 +137,9 @@ class Aggregator:
 def _bubbles(maps: np.ndarray, above: float, spacing_s: float) -> np.ndarray:
     """(9, h, w) as MAPS says -> (n, 6) rows as Evidence has them."""
     heat = maps[0]
-    peaks = (heat >= above) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
-    rows, columns = np.nonzero(peaks)
+    rows, columns = np.nonzero(heat >= above)
+    peaks = heat[rows, columns] >= cv2.dilate(heat, np.ones((3, 3), np.uint8))[rows, columns]
+    rows, columns = rows[peaks], columns[peaks]
     strongest = np.argsort(-heat[rows, columns], kind="stable")[:MOST_BUBBLES]
     rows, columns = rows[strongest], columns[strongest]
     score, _, _, _, dx, dy, vx, vy, size = maps[:, rows, columns]
