@@ -17,7 +17,14 @@ from edge_agent.decision import DecisionWatch
 from edge_agent.eyes import Eyes
 from edge_agent.framing import homography
 from edge_agent.records import Framing, Visibility
-from edge_agent.visibility import VisibilityGauge, median_of, noise_levels, smallest_bubble_px, smallest_leak_std_cm3_s
+from edge_agent.visibility import (
+    BUBBLE_PX,
+    VisibilityGauge,
+    median_of,
+    noise_levels,
+    smallest_bubble_px,
+    smallest_leak_std_cm3_s,
+)
 
 CORNERS = [np.array([[x, y], [x + 84, y], [x + 84, y + 84], [x, y + 84]], float) for x in (20, 520) for y in (20, 360)]
 WATER = immersion.water_cells(CORNERS, (640, 480))
@@ -113,6 +120,14 @@ def test_what_could_not_be_measured_counts_as_usual_and_a_bundle_without_a_curve
     assert smallest_bubble_px(bare, SENSITIVITY) == pytest.approx(smallest_bubble_px(USUAL, SENSITIVITY))
     assert smallest_bubble_px(measured(noise=9.0, clarity=0.1), Sensitivity()) == 2.0
     assert smallest_bubble_px(None, SENSITIVITY) == SENSITIVITY.smallest_bubble_px
+
+
+@pytest.mark.parametrize("size", [5.0, 0.01])
+@pytest.mark.parametrize("offset", [-100.0, 100.0])
+def test_however_absurd_a_reading_or_a_curve_is_the_smallest_bubble_has_a_size(size, offset):
+    curve = msgspec.structs.replace(CURVE, size=size, offset=offset)
+    absurd = Visibility(noise_levels=1e308, light_levels=0.0, blur_px=1e308, smear_px=1e308, clarity=0.0)
+    assert BUBBLE_PX[0] <= smallest_bubble_px(absurd, Sensitivity(recall=0.5, curve=curve)) <= BUBBLE_PX[1]
 
 
 def test_a_case_has_the_medians_of_its_readings():
