@@ -203,7 +203,7 @@ def _shots(
 def _visible(bubbles: np.ndarray, case: Spoilt, noise: float) -> float | None:
     """Of the leak's bubbles the share that stands out of the noise, as `models.data` tells, times those let go."""
     scale = case.profile.view_size_px[0] / float(np.linalg.norm(case.look.tank_px[1] - case.look.tank_px[0]))
-    rising = bubbles[(bubbles[:, 3] < -RISING_PX_S) & (bubbles[:, 5] > SHOWN_LEVELS)]
+    rising = bubbles[(bubbles[:, 3] < -RISING_PX_S) & (np.abs(bubbles[:, 5]) > SHOWN_LEVELS)]
     if not len(rising):
         return None
     signal = rising[:, 5] * np.maximum(1.0, rising[:, 4] * scale) / max(0.7, noise)

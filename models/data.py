@@ -5,8 +5,8 @@ not import the twin, so its scenes are handed in as a `SceneSource`.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -111,23 +111,31 @@ def sights(
         yield sight, _in_view(truth.bubbles, sight.view.homography), truth
 
 
+@dataclass(slots=True)
+class Gauged:
+    """Adds up what the gauges read over a recording."""
+
+    visible: list[Visibility] = field(default_factory=list)
+    clarities: list[float] = field(default_factory=list)
+
+    def add(self, sight: Sight) -> None:
+        self.visible += [sight.visibility] if sight.visibility else []
+        self.clarities += [] if sight.clarity is None else [sight.clarity]
+
+    def seen(self) -> Visibility | None:
+        """What could be seen, as a case has it."""
+        return median_of(self.visible, float(np.median(self.clarities)) if self.clarities else None)
+
+
 def held(
-    recording: Recording, gauged: list[Sight], *, sent: Sent = "raw", water: WaterGauge | None = None
+    recording: Recording, gauged: Gauged, *, sent: Sent = "raw", water: WaterGauge | None = None
 ) -> Iterator[tuple[TankView, np.ndarray, Truth]]:
-    """As `views`, until the inspector decides; sights in which something was gauged are added to `gauged`."""
+    """As `views`, until the inspector decides; `gauged` hears every sight."""
     for sight, things, truth in sights(recording, sent=sent, water=water):
         if sight.frame.monotonic_s > recording.hold_s:
             return
-        if sight.visibility or sight.clarity is not None:
-            gauged.append(sight)
+        gauged.add(sight)
         yield sight.view, things, truth
-
-
-def seen_in(gauged: Sequence[Sight]) -> Visibility | None:
-    """What could be seen over a recording, as a case has it."""
-    clarities = [sight.clarity for sight in gauged if sight.clarity is not None]
-    clarity = float(np.median(clarities)) if clarities else None
-    return median_of([sight.visibility for sight in gauged if sight.visibility], clarity)
 
 
 def composites(stream: Iterator[tuple[TankView, np.ndarray, Truth]]) -> Iterator[tuple[Composite, np.ndarray]]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_agent.eyes import Sight
 from edge_agent.infer import Detector
 from edge_agent.records import Composite, Evidence
 from edge_agent.water import WaterGauge
@@ -38,11 +37,11 @@ def look(recording: Recording, detector: Detector, water: WaterGauge) -> Sightin
     """Every bubble that rises alone and in sight."""
     # No video: its codec smooths noise and bubbles away together, and the gauge would call noise harmless.
     sent: data.Sent = "raw" if np.random.default_rng([recording.seed, 171]).random() < 0.7 else "jpeg"
-    gauged: list[Sight] = []
+    gauged = data.Gauged()
     roll = _Roll()
     for composite, things in data.composites(data.held(recording, gauged, sent=sent, water=water)):
         roll.add(composite.monotonic_s, _found(composite, things, detector.look(composite)))
-    seen = data.seen_in(gauged)
+    seen = gauged.seen()
     values = [np.nan if seen is None else getattr(seen, name) for name in FIELDS]
     return Sightings(roll.bubbles(), np.array(values, np.float32))
 

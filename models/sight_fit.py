@@ -15,7 +15,7 @@ from edge_agent.bundle import RecallCurve, Sensitivity, Thresholds
 from edge_agent.infer import Detector
 from edge_agent.origins import LEAST_POINTS
 from edge_agent.records import Visibility
-from edge_agent.visibility import WORSE, smallest_bubble_px
+from edge_agent.visibility import LEAST_READING, WORSE, smallest_bubble_px
 from edge_agent.water import WaterGauge
 from models import sight
 from models.sight import Sightings
@@ -87,7 +87,7 @@ def _median(values: np.ndarray) -> float:
 
 def _table(one: Sightings, usual: np.ndarray) -> np.ndarray:
     """(n, 8) rows of 1, ln(diameter_px) and how much better than usual each quantity was, in logarithms."""
-    better = -np.array([WORSE[name] for name in sight.FIELDS]) * np.log(np.maximum(one.seen, 0.02) / usual)
+    better = -np.array([WORSE[name] for name in sight.FIELDS]) * np.log(np.maximum(one.seen, LEAST_READING) / usual)
     count = len(one.bubbles)
     size = np.log(np.maximum(one.bubbles[:, 0], 0.1))
     return np.column_stack([np.ones(count), size, np.tile(np.nan_to_num(better), (count, 1))])

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from edge_agent.bundle import NetName, Thresholds
 from edge_agent.composite import Compositor
-from edge_agent.eyes import Sight
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from edge_agent.visibility import noise_levels
@@ -90,10 +89,10 @@ def simulated_cases(
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, purpose)
-        sightings, gauged = Sightings(thresholds.settle_s), list[Sight]()
+        sightings, gauged = Sightings(thresholds.settle_s), data.Gauged()
         views = _counted(data.held(recording, gauged, water=WaterGauge(nets["water"])), sightings)
         seen = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
-        seen = replace(seen, seen=data.seen_in(gauged))
+        seen = replace(seen, seen=gauged.seen())
         cases.save(seen, file, _truth_of(recording, sightings))
 
     return _found(place.each(stage, count, look, mark=mark_of(nets["detector"] + nets["water"])))
@@ -112,7 +111,7 @@ def make_believe_cases(
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
-        views = cases.upside_down(view for view, _, _ in data.held(recording, []))
+        views = cases.upside_down(view for view, _, _ in data.held(recording, data.Gauged()))
         cases.save(cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm), file)
 
     mark = mark_of(detector)
