@@ -18,14 +18,16 @@ from edge_agent.water import WaterGauge
 from models import sight, sight_fit
 from models.sight import Sightings
 
+MIDDLE = Visibility(noise_levels=1.5, light_levels=90.0, paper_levels=110.0, blur_px=0.8, smear_px=1.2, clarity=0.7)
+
 
 def made_up(seed, count=300, *, blur=3.0, paper=0.0):
-    """Sightings of stations on which half of the bubbles of exp(0.8) px are found where all is usual."""
+    """Sightings of stations on which half of the bubbles of exp(0.8) px are found where all is as in MIDDLE."""
     rng = np.random.default_rng(seed)
     recordings = []
     for _ in range(count):
         better = rng.normal(0, 0.4, 6)
-        seen = np.array([1.5, 90.0, 110.0, 0.8, 1.2, 0.7]) * np.exp(better * [-1, 1, 1, -1, -1, 1])
+        seen = np.array([getattr(MIDDLE, name) for name in sight.FIELDS]) * np.exp(better * [-1, 1, 1, -1, -1, 1])
         size = rng.uniform(0.0, 2.0, 8)
         logit = 4.5 * (size - 0.8) + np.array([1.0, 1.5, paper, blur, 0.8, 2.0]) @ better
         hits = np.where(rng.random(8) < 1 / (1 + np.exp(-logit)), 5, 1)
@@ -36,11 +38,24 @@ def made_up(seed, count=300, *, blur=3.0, paper=0.0):
 
 def test_the_fit_finds_the_curve_that_made_the_sightings():
     sensitivity = sight_fit.fitted(made_up(1))
-    assert sensitivity.smallest_bubble_px == pytest.approx(np.exp(0.8), rel=0.05)
+    assert smallest_bubble_px(MIDDLE, sensitivity) == pytest.approx(np.exp(0.8), rel=0.05)
     assert sensitivity.curve.size == pytest.approx(4.5, rel=0.2)
     assert sensitivity.curve.blur_px == pytest.approx(3.0, rel=0.3)
-    blurred = msgspec.structs.replace(sensitivity.curve.usual, blur_px=1.6)
+    blurred = msgspec.structs.replace(MIDDLE, blur_px=1.6)
     assert smallest_bubble_px(blurred, sensitivity) == pytest.approx(np.exp(0.8 + 3.0 / 4.5 * np.log(2)), rel=0.15)
+
+
+def test_what_is_usual_is_what_the_better_half_of_the_stations_shows():
+    recordings = made_up(4)
+    sensitivity = sight_fit.fitted(recordings)
+    smallest = [smallest_bubble_px(_visibility(one), sensitivity) for one in recordings]
+    share = np.mean(np.array(smallest) < sensitivity.smallest_bubble_px)
+    assert 0.15 < share < 0.35
+    assert sensitivity.smallest_bubble_px == smallest_bubble_px(sensitivity.curve.usual, sensitivity)
+
+
+def _visibility(one: Sightings) -> Visibility:
+    return msgspec.convert(dict(zip(sight.FIELDS, one.seen.tolist(), strict=True)), Visibility)
 
 
 def test_nothing_worse_ever_lets_smaller_bubbles_be_seen():

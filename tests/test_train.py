@@ -119,7 +119,7 @@ def test_a_run_killed_while_a_stage_writes_leaves_no_half_file_under_its_name(tm
 
 def test_every_stage_is_logged(tiny):
     log = (tiny[1].folder / "train.log").read_text()
-    for word in ("recipe", "crops", "detector epoch=1/1", "aggregator", "calibration", "limits", "lamps", "water"):
+    for word in ("recipe", "crops", "detector epoch=1/1", "aggregator", "sharpness", "limits", "lamps", "water"):
         assert word in log
 
 
