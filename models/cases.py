@@ -134,13 +134,13 @@ def features(
 
 
 def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
-    """The case watched to its end, and SHORTER times for less; some of them as if nothing had been measured.
+    """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
+    nothing had been measured, as in a recording without a station.
 
     Of a faint leak nothing shows but a poor picture: without the gauge it would make every quiet case doubtful.
     """
     last_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
-    known = rng.random() < 0.75
-    values = [features(evidence, basis, late_s=rng.uniform(-0.2, 0.3), scale=known, gauged=known or truth.faint)]
+    values = [features(evidence, basis, late_s=rng.uniform(-0.2, 0.3))]
     for _ in range(SHORTER):
         until_s = float(np.exp(rng.uniform(np.log(min(1.5, last_s)), np.log(max(last_s, 1.6)))))
         late_s, known = rng.uniform(-0.2, 0.5), rng.random() < 0.75
