@@ -115,6 +115,8 @@ class MarkerReader:
         left, top, right, bottom = self._boxes[number]
         payload = f"{self._station}:{self._corners[number]}"
         around = grey[top:bottom, left:right]
+        if not around.size:
+            return None
         dimmed = np.minimum(around, _paper_level(around))
         for barcode in zxingcpp.read_barcodes(dimmed, formats=_QR):
             if barcode.text == payload:
@@ -160,7 +162,7 @@ def _paper_level(around: np.ndarray) -> np.uint8:
     """Brightness of the paper that a code in the middle of `around` is printed on."""
     height, width = around.shape
     inner = around[height // 4 : height - height // 4 : 2, width // 4 : width - width // 4 : 2]
-    return np.uint8(np.percentile(inner, 90)) if inner.size else np.uint8(255)
+    return np.uint8(np.percentile(inner, 90))
 
 
 def _by_zxing_dimmed(grey: np.ndarray) -> list[Code]:

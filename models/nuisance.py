@@ -95,7 +95,7 @@ def _print(background: np.ndarray, rng: np.random.Generator) -> None:
         side, slant = len(sheet), float(rng.uniform(-30, 30))
         turn = cv2.getRotationMatrix2D((side / 2, side / 2), slant, float(rng.uniform(0.7, 1.3)))
         turn[:, 2] += rng.uniform(-0.5, 1, 2) * (width, height)
-        shown = cv2.warpAffine(sheet, turn, (width, height), flags=cv2.INTER_AREA, borderValue=-1.0)
+        shown = cv2.warpAffine(sheet, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=-1.0)
         background[shown >= 0] = shown[shown >= 0]
 
 

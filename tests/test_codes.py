@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from fakes_camera import SIDE_PX, moved, noisy, paint, profile, reference_corners, square
@@ -115,6 +116,15 @@ def test_reader_notices_within_four_pictures_when_the_codes_were_exchanged_in_pl
     assert len(reader(paint(reference_corners()))) == 4
     counts = [len(reader(paint(reference_corners(), "TANK2"))) for _ in range(4)]
     assert counts == [3, 2, 1, 0]
+
+
+def test_a_marker_that_the_profile_has_outside_the_picture_is_found_where_it_is() -> None:
+    known = profile()
+    away = msgspec.structs.replace(
+        known.markers[0], corners_px=tuple((x - 900, y) for x, y in known.markers[0].corners_px)
+    )
+    reader = MarkerReader(msgspec.structs.replace(known, markers=(away, *known.markers[1:])))
+    assert len(reader(paint(reference_corners()))) == 4
 
 
 def test_a_reflection_of_a_marker_is_not_taken_for_it() -> None:
