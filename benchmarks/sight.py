@@ -30,7 +30,7 @@ from edge_agent.records import Frame, Framing, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.visibility import median_of, smallest_leak_std_cm3_s
 from edge_agent.water import WaterGauge
-from models.data import CLEAR, RISING_PX_S, SHOWN_LEVELS
+from models.data import CLEAR, RISING_PX_S, SHOWN_LEVELS, signal_to_noise
 
 FPS = 20.0
 MOMENTS_S = (3.0, 7.0)
@@ -206,8 +206,8 @@ def _visible(bubbles: np.ndarray, case: Spoilt, noise: float) -> float | None:
     rising = bubbles[(bubbles[:, 3] < -RISING_PX_S) & (np.abs(bubbles[:, 5]) > SHOWN_LEVELS)]
     if not len(rising):
         return None
-    signal = rising[:, 5] * np.maximum(1.0, rising[:, 4] * scale) / max(0.7, noise)
-    return float((signal >= CLEAR).mean()) * case.scene.bubbles_released
+    in_view = rising * np.array([1, 1, 1, 1, scale, 1, 1])
+    return float((signal_to_noise(in_view, max(0.7, noise)) >= CLEAR).mean()) * case.scene.bubbles_released
 
 
 def _inspected(case: Spoilt, bundle: Bundle) -> str:

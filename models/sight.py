@@ -98,7 +98,7 @@ def _found(composite: Composite, things: np.ndarray, evidence: Evidence) -> np.n
     """(n, 8) of the bubbles that rise: x, y, vx, vy, diameter_px, found, signal to noise, alone and in sight."""
     x, y, vx, vy, diameter, contrast, kind = things.T
     height, width = composite.image.shape[:2]
-    signal = np.abs(contrast) * np.maximum(1.0, diameter) / data.noise_levels(composite.image)
+    signal = data.signal_to_noise(things, data.noise_levels(composite.image))
     gaps = np.hypot(x[:, None] - x, y[:, None] - y) + np.where(np.eye(len(x), dtype=bool), np.inf, 0)
     alone = gaps.min(axis=1, initial=np.inf) > ALONE_PX + diameter
     inside = (np.minimum(x, width - x) > BORDER_PX) & (np.minimum(y, height - y) > BORDER_PX)
