@@ -176,14 +176,14 @@ def _cases(recipe: Recipe, found: Found, basis: Basis) -> Iterator[Cost]:
     strips = np.random.default_rng(0).random((10, 5, kymograph.STEPS, kymograph.ROWS), np.float32)
     bare_s = timed(lambda: [basis.look(strips) for _ in range(10)])[0] / 10
     yield Cost("features of a case", fitted_to + recipe.limit_scenes, spent_s / len(found), "origins net", bare_s)
-    wanted = (1 + cases.SHORTER) * fitted_to
+    wanted = (1 + cases.SHORTER) * (fitted_to + recipe.limit_scenes)
     chosen = np.resize(np.arange(len(rows.leaky)), wanted)
     many = Features(*(getattr(rows, name)[chosen] for name in ("values", "leaky", "weight", "case")))
     spent_s, net = timed(lambda: case_fit.fit(many, recipe.seed, _unheard, steps=CASE_STEPS))
     values = torch.from_numpy(many.values)
-    yield Cost(
-        "step of the aggregator", recipe.case_steps, spent_s / CASE_STEPS, *_bare_step(lambda: net.logit(values))
-    )
+    # One fit to all, and those that judge what they have not seen.
+    steps = recipe.case_steps * (1 + case_fit.DEALS * case_fit.FOLDS)
+    yield Cost("step of the aggregator", steps, spent_s / CASE_STEPS, *_bare_step(lambda: net.logit(values)))
 
 
 def _gauges(recipe: Recipe, place: Workplace, count: int) -> Iterator[Cost]:

@@ -12,8 +12,8 @@ from models.net import CaseNet
 
 Log = Callable[[str], None]
 RATE, DECAY = 1e-2, 0.02
-DEALS = 4
-"""How often cases are dealt into folds."""
+DEALS, FOLDS = 4, 4
+"""How often cases are dealt, and into how many folds."""
 SMOOTHING = 0.01
 """Labels are believed this much less than fully: scores stay off 0 and 1."""
 
@@ -50,7 +50,7 @@ def _groups(net: CaseNet) -> list[dict]:
     return [{"params": [*net.hidden.parameters(), net.out.bias]}, shares]
 
 
-def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int, folds: int = 4) -> np.ndarray:
+def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int) -> np.ndarray:
     """(n,) log odds of the rows of `judged`, each by fits to `before` and to other cases of `judged` alone.
 
     The mean of DEALS: one case at the edge scores 0.01 or 0.03, as the folds fall, and limits hang on such cases.
@@ -58,7 +58,7 @@ def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int
     logits = np.zeros((DEALS, len(judged.leaky)), np.float32)
     for deal in range(DEALS):
         order = np.random.default_rng([seed, 151, deal]).permutation(np.unique(judged.case))
-        for out in (order[fold::folds] for fold in range(folds)):
+        for out in (order[fold::FOLDS] for fold in range(FOLDS)):
             asked = np.isin(judged.case, out)
             if asked.any():
                 net = fit(together([before, rows(judged, ~asked)]), seed + deal, lambda line: None, steps=steps)

@@ -59,16 +59,10 @@ NO_BIRTHS = np.empty((0, 3), np.float32)
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
-    of the tank view's width and height, one a bubble of a leak; empty where that is not known.
-
-    `hidden`: a leak whose bubbles the unit itself hides; `faint`: one whose bubbles are in sight, but none stands out
-    of haze, dark and noise.
-    """
+    of the tank view's width and height, one a bubble of a leak; empty where that is not known."""
 
     leaky: bool = False
     silent: bool = False
-    hidden: bool = False
-    faint: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
 
 
@@ -115,13 +109,12 @@ def features(
     *,
     until_s: float = np.inf,
     late_s: float = 0.0,
-    scale: bool = True,
-    gauged: bool = True,
+    measured: bool = True,
 ) -> np.ndarray:
-    """(F,) float32 of the first `until_s` seconds, the moment of immersion set `late_s` later than it was, without the
-    scale and without the gauge's readings where these are not known."""
+    """(F,) float32 of the first `until_s` seconds, the moment of immersion set `late_s` later than it was; with scale
+    and the gauge's readings, or without both as in a recording without a station."""
     thresholds = basis.thresholds
-    account = Account(evidence.px_per_mm if scale else None, evidence.view_size_px, thresholds, basis.look)
+    account = Account(evidence.px_per_mm if measured else None, evidence.view_size_px, thresholds, basis.look)
     bounds = np.searchsorted(evidence.bubbles[:, 0], np.arange(len(evidence.times) + 1))
     for number, (since_s, stir) in enumerate(evidence.times.tolist()):
         if not late_s <= since_s <= until_s:
@@ -130,25 +123,21 @@ def features(
         rows = rows[rows[:, 2] >= thresholds.bubble_above]
         heat = evidence.glow[number].astype(np.float32) / 255
         account.add(Evidence(since_s, heat, rows, 0.0, stir), since_s - late_s)
-    return account.features(smallest_bubble_px(evidence.seen if gauged else None, basis.sensitivity))
+    return account.features(smallest_bubble_px(evidence.seen if measured else None, basis.sensitivity))
 
 
-def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
+def rows_of(evidence: CaseEvidence, leaky: bool, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
     """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
-    nothing had been measured, as in a recording without a station.
-
-    Of a faint leak nothing shows but a poor picture: without the gauge it would make every quiet case doubtful.
-    """
+    nothing had been measured, as in a recording without a station."""
     last_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
     values = [features(evidence, basis, late_s=rng.uniform(-0.2, 0.3))]
     for _ in range(SHORTER):
         until_s = float(np.exp(rng.uniform(np.log(min(1.5, last_s)), np.log(max(last_s, 1.6)))))
         late_s, known = rng.uniform(-0.2, 0.5), rng.random() < 0.75
-        gauged = known or truth.faint
-        values.append(features(evidence, basis, until_s=until_s, late_s=late_s, scale=known, gauged=gauged))
+        values.append(features(evidence, basis, until_s=until_s, late_s=late_s, measured=known))
     count = len(values)
     weight = np.array([1.0] + [0.5] * SHORTER, np.float32)
-    return Features(np.array(values), np.full(count, truth.leaky), weight, np.full(count, case))
+    return Features(np.array(values), np.full(count, leaky), weight, np.full(count, case))
 
 
 def together(parts: Iterable[Features]) -> Features:
@@ -165,10 +154,9 @@ def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> 
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
     scale = np.nan if evidence.px_per_mm is None else evidence.px_per_mm
-    words = np.array([truth.leaky, truth.silent, truth.hidden, truth.faint])
     np.savez_compressed(
         partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow, scale=scale,
-        view=evidence.view_size_px, truth=words, births=truth.births,
+        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent]), births=truth.births,
         seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
     partial.replace(path)
@@ -179,7 +167,7 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
-        leaky, silent, hidden, faint = kept["truth"].tolist()
+        leaky, silent = kept["truth"].tolist()
         seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
         evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height), seen)
-        return evidence, CaseTruth(leaky=leaky, silent=silent, hidden=hidden, faint=faint, births=kept["births"])
+        return evidence, CaseTruth(leaky=leaky, silent=silent, births=kept["births"])

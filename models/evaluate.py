@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edge_agent.bundle import open_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.inspection import Opener, shipped_bundle
-from models import evaluated, rates, report, report_words
+from models import evaluated, forked, rates, report, report_words
 from models.judged import Bench, Judged, judge_all, line
 from models.labelled import Manifest, read_manifest
 
@@ -69,13 +69,6 @@ def _minutes(text: str) -> float:
     return value
 
 
-def _processes(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError("write a whole number from 1")
-    return value
-
-
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tankwatch evaluate", description="Inspects labelled recordings and reports.")
     parser.add_argument("manifest", type=Path, help="JSON lines with video and label")
@@ -84,7 +77,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="keep the cases there as they are judged, and write report.html"
     )
     parser.add_argument("--json", action="store_true", help="the cases and last the summary as JSON lines")
-    parser.add_argument("--jobs", type=_processes, default=2, help="processes (default 2)")
+    parser.add_argument("--jobs", type=forked.processes, default=2, help="processes (default 2)")
     parser.add_argument(
         "--minutes", type=_minutes, metavar="M", help="stop after so long; the same call goes on where it stopped"
     )

@@ -4,6 +4,7 @@ A fork inherits what it needs: sessions, nets and closures are not sent. Childre
 uses torch, whose threads do not survive a fork.
 """
 
+import argparse
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -26,6 +27,14 @@ def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool
     _shared = work, items
     with multiprocessing.get_context("fork").Pool(min(jobs, len(items)), cv2.setNumThreads, (1,)) as pool:
         yield from (pool.imap if ordered else pool.imap_unordered)(_item, range(len(items)))
+
+
+def processes(text: str) -> int:
+    """What a person writes behind --jobs."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a whole number from 1")
+    return value
 
 
 def _item(number: int) -> Any:

@@ -37,7 +37,7 @@ def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> I
     background += rng.uniform(15, 190)
     _clutter(background, rng)
     if rng.random() < PRINTED_SHARE:
-        _print(background, rng)
+        _sheets(background, rng)
     motion = _camera(rng)
     makers = (_swimmers, _fallers, _specks, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
     count = int(rng.integers(1, 4))
@@ -84,7 +84,7 @@ def _clutter(background: np.ndarray, rng: np.random.Generator) -> None:
             cv2.circle(background, first, int(rng.integers(3, 60)), level, -1, cv2.LINE_AA)
 
 
-def _print(background: np.ndarray, rng: np.random.Generator) -> None:
+def _sheets(background: np.ndarray, rng: np.random.Generator) -> None:
     """Sheets of black and white modules, as codes, labels and tables have them: nothing is richer in small spots."""
     height, width = background.shape
     for _ in range(int(rng.integers(1, 5))):

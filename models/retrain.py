@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 from tqdm import tqdm
 
 from edge_agent.bundle import Bundle, open_bundle
@@ -26,7 +27,6 @@ from models.package import Content, Nets
 
 JUDGED_WEIGHT = 6.0
 """A judged clip counts as this many simulated cases: it is real, and there are few."""
-FOLDS = 4
 LEAST_CLIPS = 4
 LEAST_SHARE = 0.5
 """Where fewer of a manifest's clips can be used, it is not the dataset that it says it is."""
@@ -140,8 +140,7 @@ def without(before: Features, judged: Features) -> Features:
 
 def held_out_scores(before: Features, judged: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(scores, leaky) of the judged clips, each by a fit without it: limits chosen on seen cases would be too bold."""
-    logits = case_fit.held_out_logits(before, judged, seed, steps=STEPS // 2, folds=FOLDS)
-    return 1 / (1 + np.exp(-logits)), judged.leaky
+    return expit(case_fit.held_out_logits(before, judged, seed, steps=STEPS // 2)), judged.leaky
 
 
 def _content(

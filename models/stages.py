@@ -1,7 +1,7 @@
 """The stages of a recipe that render and look: each seed's result is a file, so that an interrupted run goes on."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +13,10 @@ from edge_agent.bundle import NetName, Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
-from edge_agent.visibility import noise_levels
 from edge_agent.water import GAUGE_SIZE, WaterGauge
 from models import cases, data, forked, gauges, nuisance, painted
 from models.cases import Basis, CaseEvidence, CaseTruth, Features
-from models.data import Crops, Purpose, Recording, SceneSource
+from models.data import Crops, Purpose, SceneSource
 from models.gauges import Samples
 
 Stage = str
@@ -34,8 +33,6 @@ CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
 CROPS_A_COMPOSITE = 2
 PAINTED_SHARE = 0.25
-LEAST_SIGHTINGS = 5
-"""A bubble that rises through the view is in sight for some ten looks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,11 +86,11 @@ def simulated_cases(
 
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, purpose)
-        sightings, gauged = Sightings(thresholds.settle_s), data.Gauged()
-        views = _counted(data.held(recording, gauged, water=WaterGauge(nets["water"])), sightings)
-        seen = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
-        seen = replace(seen, seen=gauged.seen())
-        cases.save(seen, file, _truth_of(recording, sightings))
+        gauged = data.Gauged()
+        views = (view for view, _, _ in data.held(recording, gauged, water=WaterGauge(nets["water"])))
+        found = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
+        truth = CaseTruth(leaky=recording.leaky, silent=recording.silent, births=recording.births)
+        cases.save(replace(found, seen=gauged.seen()), file, truth)
 
     return _found(place.each(stage, count, look, mark=mark_of(nets["detector"] + nets["water"])))
 
@@ -137,57 +134,18 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
 
 
 def features(found: Found, basis: Basis, seed: int, *, first_case: int = 0) -> Features:
-    """Rows for the aggregator. Silent leaks and those that the unit hides are left out: nothing that it is given tells
-    them from a tight unit, and they would make every quiet case doubtful."""
+    """Rows for the aggregator. Silent leaks are left out: nothing tells them from a tight unit, and they would make
+    every quiet case doubtful."""
     parts = []
     for number, (seen, truth) in enumerate(found, start=first_case):
-        if len(seen.times) and not (truth.silent or truth.hidden):
+        if len(seen.times) and not truth.silent:
             rng = np.random.default_rng([seed, number, 121])
-            parts.append(cases.rows_of(seen, truth, basis, case=number, rng=rng))
+            parts.append(cases.rows_of(seen, truth.leaky, basis, case=number, rng=rng))
     return cases.together(parts)
 
 
 def _found(files: list[Path]) -> Found:
     return [cases.load(file) for file in files]
-
-
-@dataclass(slots=True)
-class Sightings:
-    """Counts looks, ten a second after `settle_s`, at which a bubble of a leak is in sight and stands out clearly."""
-
-    settle_s: float
-    in_sight: int = 0
-    clear: int = 0
-    _due_s: float = 0.0
-    _before: np.ndarray | None = None
-
-    def look(self, view: TankView, things: np.ndarray) -> None:
-        """`things`: (n, 7) in view pixels, the newest frame's."""
-        if self._before is not None and view.monotonic_s >= max(self._due_s, self.settle_s):
-            self._due_s = view.monotonic_s + 0.095
-            leaking = things[(things[:, 6] == 0) & (things[:, 3] < -data.RISING_PX_S)]
-            if len(leaking):
-                noise = noise_levels(view.grey, self._before)
-                self.in_sight += bool((np.abs(leaking[:, 5]) > data.SHOWN_LEVELS).any())
-                self.clear += bool((data.signal_to_noise(leaking, noise) >= data.CLEAR).any())
-        self._before = view.grey
-
-
-def _truth_of(recording: Recording, sightings: Sightings) -> CaseTruth:
-    hidden = recording.leaky and sightings.in_sight < LEAST_SIGHTINGS
-    return CaseTruth(
-        leaky=recording.leaky,
-        silent=recording.silent,
-        hidden=hidden,
-        faint=recording.leaky and not hidden and sightings.clear < LEAST_SIGHTINGS,
-        births=recording.births,
-    )
-
-
-def _counted(shown: Iterable[tuple[TankView, np.ndarray, data.Truth]], sightings: Sightings) -> Iterator[TankView]:
-    for view, things, _ in shown:
-        sightings.look(view, things)
-        yield view
 
 
 def _make_believe_views(seed: int, leaky: bool) -> Iterator[TankView]:

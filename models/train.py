@@ -18,12 +18,13 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
+from scipy.special import expit
 
 from edge_agent import durable
 from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
-from models import bubble_fit, case_fit, gauges, golden, origin_fit, package, select, sight_fit, stages
+from models import bubble_fit, case_fit, forked, gauges, golden, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.cases import Basis, Features, together
 from models.data import Crops, SceneSource
@@ -178,7 +179,7 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     aggregator.sharpness.fill_(sharpness)
 
     whole = judged.weight == 1.0
-    scores, leaky = 1 / (1 + np.exp(-logits[whole] * sharpness)), judged.leaky[whole]
+    scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
     limits, auc = select.limits(scores, leaky), select.auc(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
     card = [
@@ -192,8 +193,7 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
 def _counts(found: stages.Found) -> str:
     """How many of what, for the log."""
     truths = [truth for _, truth in found]
-    words = ("leaky", "silent", "hidden", "faint")
-    return " ".join([f"all={len(truths)}", *(f"{word}={sum(getattr(one, word) for one in truths)}" for word in words)])
+    return f"all={len(truths)} leaky={sum(one.leaky for one in truths)} silent={sum(one.silent for one in truths)}"
 
 
 def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> BubbleNet:
@@ -274,5 +274,5 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="the same in a minute, for tests: the nets are no good")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--jobs", type=forked.processes, default=2, help="processes (default 2)")
     return parser
