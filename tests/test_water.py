@@ -39,8 +39,8 @@ def test_clarity_falls_with_the_haze_whatever_the_station(shipped):
         recording = scenes_for_training.recording(seed, "water")
         said.append(shipped[0].clarity(next(data.views(recording))[0].grey))
         true.append(recording.haze)
-    # 0.98 is wanted; across stations that the net does not know it is short of that: 0.896 with the shipped bundle.
-    assert spearmanr(said, np.negative(true)).statistic >= 0.87
+    # 0.98 is wanted; across stations that the net does not know it is short of that: 0.920 with the shipped bundle.
+    assert spearmanr(said, np.negative(true)).statistic >= 0.9
 
 
 def alarmed_of_murky(gauge: WaterGauge, murky_below: float, seeds: range) -> tuple[int, int]:
