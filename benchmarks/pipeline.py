@@ -1,19 +1,21 @@
-"""`bench pipeline`: CPU time a frame of the agent against a bare loop on the same recording, in alternating runs.
+"""`bench pipeline`: CPU time a frame of the agent against a bare loop on the same recording, in alternation.
 
 bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks.
-plumbing: the same through our records.
+plumbing: the same through our records, frame by frame beside the bare loop: what a busy neighbour takes, it takes from
+both.
 whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and
 the detector's own `session.run`.
 """
 
 import argparse
+import itertools
 import json
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -34,6 +36,9 @@ from edge_agent.pipeline import Sampling
 from edge_agent.records import TankView
 from edge_agent.station import StationProfile
 
+WINDOW = 10
+"""Frames of one comparison of plumbing and bare loop."""
+END = object()
 LIMIT_PLUMBING_MS = 0.10
 LIMIT_WHOLE_MS = {(640, 480): 2.5, (1280, 720): 5.0}
 
@@ -62,25 +67,25 @@ def measure(size: tuple[int, int], bundle: Bundle, folder: Path, runs: int) -> d
     """Medians over `runs` alternations, CPU-ms a frame."""
     profile, video = _recording(size, folder)
     bare: list[float] = []
-    plumbing: list[float] = []
+    added: list[float] = []
     whole: list[float] = []
     for turn in range(runs + 1):
-        timed = (
-            _timed(lambda: _bare(video, profile, bundle)),
-            _timed(lambda: _plumbed(video, profile, bundle)),
-            _whole(video, profile, bundle, folder / f"run{turn}"),
-        )
+        steps_bare, steps_ours = _beside(_bare(video, profile, bundle), _plumbed(video, profile, bundle))
+        spent = _whole(video, profile, bundle, folder / f"run{turn}")
         if turn:
-            for figures, value in zip((bare, plumbing, whole), timed, strict=True):
-                figures.append(value)
-    added = [b - a for a, b in zip(bare, plumbing, strict=True)]
+            bare.append(statistics.fmean(steps_bare))
+            added += [ours - bare for bare, ours in zip(_windows(steps_bare), _windows(steps_ours), strict=True)]
+            whole.append(spent)
+    plumbing_ms = statistics.median(added)
+    quarters = statistics.quantiles(added)
     return {
         "bench": "pipeline",
         "frame": "{}x{}".format(*size),
         "view": "{}x{}".format(*working_view(profile, bundle.manifest.preprocessing)[0]),
         "bare_ms": round(statistics.median(bare), 3),
-        "plumbing_ms": round(statistics.median(added), 3),
-        "plumbing_ratio": round(statistics.median(b / a for a, b in zip(bare, plumbing, strict=True)), 3),
+        "plumbing_ms": round(plumbing_ms, 3),
+        "plumbing_quarters_ms": [round(quarters[0], 3), round(quarters[2], 3)],
+        "plumbing_ratio": round(1 + plumbing_ms / statistics.median(bare), 3),
         "whole_ms": round(statistics.median(whole), 3),
         "whole_spread_ms": [round(min(whole), 3), round(max(whole), 3)],
         "whole_ratio": round(statistics.median(b / a for a, b in zip(bare, whole, strict=True)), 3),
@@ -99,13 +104,24 @@ def _recording(size: tuple[int, int], folder: Path) -> tuple[StationProfile, Pat
     return profile_of(look), video
 
 
-def _timed(loop: Callable[[], int]) -> float:
-    began = time.process_time()
-    frames = loop()
-    return (time.process_time() - began) / frames * 1000
+def _beside(first: Iterator[None], second: Iterator[None]) -> tuple[list[float], list[float]]:
+    """CPU-ms of each step of two loops of equal length; they take their steps in turn, a window each goes ahead."""
+    loops, spent = (first, second), ([], [])
+    for step in itertools.count():
+        ahead = step // WINDOW % 2
+        for which in (ahead, 1 - ahead):
+            began = time.process_time()
+            if next(loops[which], END) is END:
+                return spent
+            spent[which].append((time.process_time() - began) * 1000)
 
 
-def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> int:
+def _windows(steps: list[float]) -> list[float]:
+    """Means of a few frames each: a composite is due at some of them only."""
+    return [statistics.fmean(steps[at : at + WINDOW]) for at in range(0, len(steps) - WINDOW + 1, WINDOW)]
+
+
+def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> Iterator[None]:
     size, _ = working_view(profile, bundle.manifest.preprocessing)
     matrix = framing.homography(profile.tank_px, size)
     session = Detector(bundle.nets["detector"], bundle.manifest.thresholds)._net._session
@@ -116,7 +132,7 @@ def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> int:
     while True:
         read, image = capture.read()
         if not read:
-            return count
+            return
         count += 1
         views = [*views[-2:], framing.rectify(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), matrix, size)]
         if len(views) == 3 and count % 2 == 1:
@@ -125,21 +141,20 @@ def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> int:
                 batch[0, channel] = merged[:height, :width, channel]
             maps = session.run(None, {name: batch})[0][0]
             _bubbles(maps, bundle.manifest.thresholds.bubble_above, 0.05)
+        yield
 
 
-def _plumbed(video: Path, profile: StationProfile, bundle: Bundle) -> int:
+def _plumbed(video: Path, profile: StationProfile, bundle: Bundle) -> Iterator[None]:
     size, _ = working_view(profile, bundle.manifest.preprocessing)
     matrix = framing.homography(profile.tank_px, size)
     compositor = Compositor(bundle.manifest.preprocessing)
     detector = Detector(bundle.nets["detector"], bundle.manifest.thresholds)
-    count = 0
     for frame in open_camera(str(video)).frames():
-        count += 1
         grey = framing.rectify(without_colour(frame.image), matrix, size)
         composite = compositor.push(TankView(grey, frame.sequence, frame.monotonic_s, matrix))
         if composite:
             detector.look(composite)
-    return count
+        yield
 
 
 def _whole(video: Path, profile: StationProfile, bundle: Bundle, folder: Path) -> float:
@@ -183,7 +198,7 @@ def _words(figures: dict) -> str:
     return (
         f"{figures['frame']} (tank view {figures['view']}), CPU-ms a frame, median of {figures['runs']}: "
         f"bare loop {figures['bare_ms']:.2f}; plumbing adds {figures['plumbing_ms']:+.3f} "
-        f"(limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); all but reading and detector "
+        f"{figures['plumbing_quarters_ms']} (limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); all but reading and detector "
         f"{figures['whole_ms']:.2f} {figures['whole_spread_ms']} (limit {figures['limit_whole_ms']}, "
         f"ratio to bare {figures['whole_ratio']})"
     )

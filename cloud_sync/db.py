@@ -4,8 +4,9 @@ The tables are in `tables`, their history in migrations/. Nothing else here know
 """
 
 import fcntl
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +50,24 @@ def open_url(url: str) -> Engine:
             f"database {_hidden(url)} cannot be opened ({error.orig}): restore it or set it aside"
         ) from error
     return engine
+
+
+def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows with a value for every column, None included, as Python's own numbers, text and bytes.
+
+    The statement is compiled once and the driver takes the values as they are: SQLAlchemy's look at each of them cost
+    as much as SQLite's writing (`bench ingest`). Raises SQLAlchemy's DatabaseError.
+    """
+    statement, names = _compiled_insert(table, connection.dialect)
+    values = [tuple(row[name] for name in names) for row in rows] if names else [dict(row) for row in rows]
+    connection.exec_driver_sql(statement, values)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled_insert(table: sa.Table, dialect: sa.Dialect) -> tuple[str, tuple[str, ...]]:
+    """The statement, and its columns in order; none where the driver wants them by name."""
+    compiled = sa.insert(table).compile(dialect=dialect, column_keys=table.columns.keys())
+    return str(compiled), tuple(compiled.positiontup or ())
 
 
 def now() -> float:

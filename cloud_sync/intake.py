@@ -18,6 +18,7 @@ from sqlalchemy.engine import Engine
 from cloud_sync import dead_letters, gaps
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
+from cloud_sync.db import insert_rows
 from cloud_sync.dead_letters import Message
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, stations
@@ -99,7 +100,7 @@ class Intake:
             held[station].cases[case_id] = known[case_id]
         for station, rows in new.items():
             highest = gaps.highest_of(connection, *station)
-            connection.execute(sa.insert(cases), rows)
+            insert_rows(connection, cases, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
 
 from cloud_sync import gaps as gap_rules
 from cloud_sync.config import CloudConfig
-from cloud_sync.db import open_database
+from cloud_sync.case_row import case_row
+from cloud_sync.db import _compiled_insert, insert_rows, open_database
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Handled, Intake
 from cloud_sync.store import ClipStore
@@ -63,6 +65,24 @@ def test_a_case_is_held_and_receipted_with_the_hash_of_its_bytes(cloud: Cloud) -
         "machine_leak",
         "disagreement",
     )
+
+
+def test_rows_are_written_as_sqlalchemy_would_write_them(cloud: Cloud) -> None:
+    topic = wire.parse_topic(case_message(a_case(1)).topic)
+    row = case_row(topic, case_message(a_case(1)).payload, 5.0)
+    with cloud.engine.begin() as connection:
+        insert_rows(connection, cases, [row])
+        connection.execute(sa.insert(cases), [row | {"case_id": "b"}])
+    ours, theirs = (held._asdict() | {"case_id": ""} for held in cloud.rows(cases))
+    assert ours == theirs and ours["payload"] == row["payload"]
+    assert None in ours.values(), "a NULL among them"
+    statement, names = _compiled_insert(cases, postgresql.dialect())
+    assert names == () and "%(case_id)s" in statement, "drivers that take values by name are given names"
+
+
+def test_a_row_that_lacks_a_column_is_not_written(cloud: Cloud) -> None:
+    with pytest.raises(KeyError, match="payload"), cloud.engine.begin() as connection:
+        insert_rows(connection, cases, [{"case_id": "a", "sha256": "b"}])
 
 
 def test_a_case_that_comes_again_is_receipted_again_and_held_once(cloud: Cloud) -> None:
