@@ -8,7 +8,6 @@ the detector's own `session.run`.
 """
 
 import argparse
-import itertools
 import json
 import random
 import statistics
@@ -106,14 +105,17 @@ def _recording(size: tuple[int, int], folder: Path) -> tuple[StationProfile, Pat
 
 def _beside(first: Iterator[None], second: Iterator[None]) -> tuple[list[float], list[float]]:
     """CPU-ms of each step of two loops of equal length; they take their steps in turn, a window each goes ahead."""
-    loops, spent = (first, second), ([], [])
-    for step in itertools.count():
+    loops = first, second
+    spent: tuple[list[float], list[float]] = [], []
+    step, ended = 0, False
+    while not ended:
         ahead = step // WINDOW % 2
         for which in (ahead, 1 - ahead):
             began = time.process_time()
-            if next(loops[which], END) is END:
-                return spent
+            ended = next(loops[which], END) is END
             spent[which].append((time.process_time() - began) * 1000)
+        step += 1
+    return spent[0][:-1], spent[1][:-1]
 
 
 def _windows(steps: list[float]) -> list[float]:
@@ -198,7 +200,7 @@ def _words(figures: dict) -> str:
     return (
         f"{figures['frame']} (tank view {figures['view']}), CPU-ms a frame, median of {figures['runs']}: "
         f"bare loop {figures['bare_ms']:.2f}; plumbing adds {figures['plumbing_ms']:+.3f} "
-        f"{figures['plumbing_quarters_ms']} (limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); all but reading and detector "
-        f"{figures['whole_ms']:.2f} {figures['whole_spread_ms']} (limit {figures['limit_whole_ms']}, "
-        f"ratio to bare {figures['whole_ratio']})"
+        f"{figures['plumbing_quarters_ms']} (limit {figures['limit_plumbing_ms']}, ratio {figures['plumbing_ratio']}); "
+        f"all but reading and detector {figures['whole_ms']:.2f} {figures['whole_spread_ms']} "
+        f"(limit {figures['limit_whole_ms']}, ratio to bare {figures['whole_ratio']})"
     )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
 from cloud_sync import gaps as gap_rules
-from cloud_sync.config import CloudConfig
 from cloud_sync.case_row import case_row
+from cloud_sync.config import CloudConfig
 from cloud_sync.db import _compiled_insert, insert_rows, open_database
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Handled, Intake
