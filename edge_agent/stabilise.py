@@ -1,7 +1,7 @@
 """How far a frame has shaken against a still one, in camera pixels: the markers' edges are compared, not the water.
 
-Inverse-compositional Lucas-Kanade (Baker & Matthews 2004) for a shift with gain and offset of brightness, over some
-hundred strong edge points. PURE.
+Inverse-compositional Lucas-Kanade (Baker & Matthews 2004) for a shift and a change of level, over some hundred
+strong edge points. PURE.
 """
 
 import cv2
@@ -10,8 +10,12 @@ import numpy as np
 from edge_agent.quick_median import median
 
 POINTS = 600
-ITERATIONS = 6
-FARTHEST_PX = 6.0
+ITERATIONS = 12
+SMOOTH_PX = 2.0
+"""Standard deviation of the smoothing that makes edges wide enough to be followed over the whole shake."""
+LEAST_STRENGTH = 1.0
+"""Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
+FARTHEST_PX = 12.0
 """A larger answer is no shake: the camera has moved, or the picture has changed."""
 
 
@@ -23,11 +27,13 @@ class Stabiliser:
 
     def __init__(self, region: np.ndarray | None = None) -> None:
         self._region = region
+        self._boxes = _boxes(region)
+        self._smooth: np.ndarray | None = None
         self._values: np.ndarray | None = None
 
     def anchor(self, grey: np.ndarray) -> None:
         """Makes `grey` (H, W) uint8 the frame that the others are measured against."""
-        smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
+        smooth = self._smoothed(grey)
         gx, gy = cv2.Scharr(smooth, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(smooth, cv2.CV_32F, 0, 1) / 32
         strength = gx * gx + gy * gy
         rows, columns = _strongest(strength, self._region)
@@ -35,33 +41,54 @@ class Stabiliser:
         if len(rows) < 40:
             return
         self._xs, self._ys = columns.astype(np.float32), rows.astype(np.float32)
-        values = smooth[rows, columns].astype(np.float32)
-        jacobian = np.stack(
-            [gx[rows, columns], gy[rows, columns], values - values.mean(), np.ones_like(values)], axis=1
-        )
+        # No gain: halfway up their edges all points are about equally bright, and a gain fitted to that runs away.
+        jacobian = np.stack([gx[rows, columns], gy[rows, columns], np.ones(len(rows))], axis=1)
         self._solve = np.linalg.pinv(jacobian).astype(np.float32)
-        self._values = values
-        self._level = values.mean()
+        self._values = smooth[rows, columns].astype(np.float32)
 
     def shift(self, grey: np.ndarray) -> tuple[float, float]:
         """(dx, dy): how far the picture lies right of and below the anchor; (0, 0) without a usable anchor."""
         if self._values is None:
             return 0.0, 0.0
+        grey = self._smoothed(grey)
         dx = dy = 0.0
-        gain, offset = 1.0, 0.0
+        offset = 0.0
         for _ in range(ITERATIONS):
             seen = _sample(grey, self._xs + np.float32(dx), self._ys + np.float32(dy))
-            error = (seen - offset - self._level) / gain - (self._values - self._level)
+            error = seen - offset - self._values
             # A hand or a unit before an edge is no shake: residuals are capped at three times the median.
             limit = 3 * float(median(np.abs(error))) + 1.0
             step = self._solve @ np.minimum(np.maximum(error, -limit), limit)
             dx, dy = dx - float(step[0]), dy - float(step[1])
-            gain, offset = gain * (1 + float(step[2])), offset + float(step[3])
+            offset += float(step[2])
             if abs(step[0]) + abs(step[1]) < 0.02:
                 break
         if not (abs(dx) <= FARTHEST_PX and abs(dy) <= FARTHEST_PX):
             return 0.0, 0.0
         return dx, dy
+
+    def _smoothed(self, grey: np.ndarray) -> np.ndarray:
+        """`grey`, smoothed where it is looked at, in a picture that the next call uses again.
+
+        Both frames are: against a smooth anchor the edges of a sharp picture seem to move twice as far as they do.
+        """
+        if self._smooth is None or self._smooth.shape != grey.shape:
+            self._smooth = np.zeros_like(grey)
+        for box in self._boxes:
+            self._smooth[box] = cv2.GaussianBlur(grey[box], (0, 0), SMOOTH_PX)
+        return self._smooth
+
+
+def _boxes(region: np.ndarray | None) -> list[tuple[slice, slice]]:
+    """Around each part of the region, as far as a shake and the smoothing reach."""
+    if region is None:
+        return [(slice(None), slice(None))]
+    reach = int(np.ceil(FARTHEST_PX + 4 * SMOOTH_PX))
+    _, _, parts, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8))
+    return [
+        (slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach))
+        for left, top, width, height, _ in parts[1:].tolist()
+    ]
 
 
 def _strongest(strength: np.ndarray, region: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +100,7 @@ def _strongest(strength: np.ndarray, region: np.ndarray | None) -> tuple[np.ndar
     cells = inner.reshape(height // 4, 4, width // 4, 4).transpose(0, 2, 1, 3).reshape(-1, 16)
     where, best = cells.argmax(1), cells.max(1)
     order = np.argsort(best)[::-1][:POINTS]
-    order = order[best[order] > 4.0]
+    order = order[best[order] > LEAST_STRENGTH]
     rows, columns = order // (width // 4) * 4 + where[order] // 4, order % (width // 4) * 4 + where[order] % 4
     return rows, columns
 

@@ -28,7 +28,7 @@ Log = Callable[[str], None]
 class BubbleRecipe:
     """How the detector is fitted."""
 
-    epochs: int = 10
+    epochs: int = 14
     batch: int = 64
     rate: float = 4e-3
     """Peak learning rate, one cycle."""
