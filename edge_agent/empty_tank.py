@@ -28,10 +28,16 @@ class ImmersionLimits:
     cell_level: float = 7.0
     """A cell that differs by more from the empty tank is taken by something; less where the water is murky."""
     cell_level_least: float = 1.2
-    cell_level_per_contrast: float = 0.7
-    """Haze weakens the unit as it weakens the tank's own contrast (spread of the empty tank's cells)."""
+    clear_spread: float = 10.0
+    """Haze weakens the unit as it weakens the tank's own contrast: the spread of the empty tank's cells, in grey
+    levels, against what it was at set-up, or against this where that is not known or more."""
+    clear_spread_least: float = 3.0
+    """A set-up picture with less was taken in murky water (2 of 30 stations have as little in clear water, twin)."""
+    beside_share: float = 0.5
+    """Of the difference between two cells side by side: what lies on their border is seen in the other one when the
+    picture lies 2 px beside that of set-up."""
     touch_share: float = 0.008
-    """Share of taken cells from which a unit has touched the water (found by looking back)."""
+    """Share of taken cells, beyond the usual, from which a unit has touched the water (found by looking back)."""
     unit_share: float = 0.05
     """Share of taken cells that only a unit can have; hysteresis down to half of it."""
     move_level: float = 6.0
@@ -48,7 +54,9 @@ class ImmersionLimits:
     hazed_contrast: float = 0.6
     """Water that shows so much less of the empty tank's contrast, or more, has changed since that was learned."""
     adapt_s: float = 20.0
-    """Time constant with which the picture of the empty tank follows light and water."""
+    """Time constant with which the picture of the empty tank follows light and water; at first the time since the
+    start, for the picture of set-up may be weeks old."""
+    adapt_at_first_s: float = 0.5
     remains_share: float = 0.5
     """Of the cells that a unit took: what keeps less of them, at rest, is no longer the unit."""
     remains_s: float = 1.0
@@ -70,6 +78,9 @@ class EmptyTank:
         self._empty = None if empty is None else empty.astype(np.float32)
         self.is_guess = empty is None
         """It was learned, and no unit has been seen to come or go yet."""
+        known = limits.clear_spread if self._empty is None else _spread(self._empty[water])
+        self._clear_spread = float(np.clip(known, limits.clear_spread_least, limits.clear_spread))
+        self._pairs_down, self._pairs_across = water[:-1] & water[1:], water[:, :-1] & water[:, 1:]
         self._edge = _edge(water.shape)[water]
         self.edge_is_taken = False
         """Some of the outermost cells are taken."""
@@ -79,6 +90,7 @@ class EmptyTank:
         self._cell_level = limits.cell_level
         self.contrast = 1.0
         """Of the tank as it is seen now, against the picture of it."""
+        self._adapted_s = 0.0
         self._learned: deque[np.ndarray] = deque(maxlen=15)
         self._first_s: float | None = None
 
@@ -117,7 +129,10 @@ class EmptyTank:
     def adapt(self, thumb: np.ndarray, passed_s: float) -> None:
         """The tank is empty: its picture follows."""
         assert self._empty is not None
-        self._empty += min(max(passed_s, 0.0) / self._limits.adapt_s, 0.2) * (thumb - self._empty)
+        passed_s = max(passed_s, 0.0)
+        self._adapted_s += passed_s
+        lasting_s = min(max(self._adapted_s, self._limits.adapt_at_first_s), self._limits.adapt_s)
+        self._empty += min(passed_s / lasting_s, 0.2) * (thumb - self._empty)
 
     def learn(self, thumb: np.ndarray) -> None:
         """This is the empty tank."""
@@ -146,9 +161,20 @@ class EmptyTank:
         seen, empty = thumb[self._water], empty_view[self._water]
         contrast, level = _haze(empty, seen)
         limits = self._limits
-        spread = contrast * float(median(np.abs(empty - median(empty))))
-        least = float(np.clip(limits.cell_level_per_contrast * spread, limits.cell_level_least, limits.cell_level))
-        return np.abs(seen - contrast * empty - level) > least, contrast, least
+        weakening = contrast * _spread(empty) / self._clear_spread
+        least = float(np.clip(weakening * limits.cell_level, limits.cell_level_least, limits.cell_level))
+        beside = limits.beside_share * contrast * self._steps(empty_view)
+        return np.abs(seen - contrast * empty - level) > least + beside, contrast, least
+
+    def _steps(self, empty_view: np.ndarray) -> np.ndarray:
+        """(n,) grey levels by which each of the water's cells differs from the one beside it that differs most."""
+        steps = np.zeros(empty_view.shape, np.float32)
+        for axis, pairs in ((0, self._pairs_down), (1, self._pairs_across)):
+            step = np.abs(np.diff(empty_view, axis=axis)) * pairs
+            first, second = (steps[:-1], steps[1:]) if axis == 0 else (steps[:, :-1], steps[:, 1:])
+            np.maximum(first, step, out=first)
+            np.maximum(second, step, out=second)
+        return steps[self._water]
 
 
 def _edge(shape: tuple[int, ...]) -> np.ndarray:
@@ -193,6 +219,11 @@ def _fitted(empty: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
         if abs(slope - before[0]) < SETTLED_SLOPE and abs(offset - before[1]) < SETTLED_LEVELS:
             break
     return slope, offset
+
+
+def _spread(values: np.ndarray) -> float:
+    """Median of the differences to the median."""
+    return float(median(np.abs(values - median(values))))
 
 
 def _variance(values: np.ndarray) -> float:

@@ -20,6 +20,8 @@ from edge_agent.water import WaterGauge
 WATER_EVERY_S = 1.0
 """Water changes over hours; a case needs a few readings."""
 
+USUAL_FRAMES = 60
+"""Shake swings many times in so many frames, and a mount drifts by little."""
 USUAL_RISE_MM_S = 200.0
 """Of a bubble of some millimetres, whatever the water (Clift, Grace & Weber 1978)."""
 
@@ -77,6 +79,8 @@ class Eyes:
         self._pictures = PictureWatch()
         self._stabiliser: Stabiliser | None = None
         self._anchored = False
+        self._usual, self._followed = np.zeros(2), 0
+        """Where pictures usually lie beside the anchor, as the mean of the last; how many were followed."""
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
 
@@ -107,17 +111,26 @@ class Eyes:
         self._anchored = False
 
     def _shake(self, grey: np.ndarray, framing: Framing) -> tuple[float, float]:
+        """How far this picture lies beside the usual one, in camera pixels.
+
+        The anchor was itself taken in mid-shake; set-up is the mean of many pictures, and so is what is usual here.
+        """
         if framing.status not in ("ok", "unchecked"):
             # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
-            self._anchored = False
+            self._anchored, self._followed = False, 0
             return 0.0, 0.0
         if self._stabiliser is None:
             self._stabiliser = Stabiliser(_marker_region(self._profile, grey.shape) if self._profile else None)
+        if not self._followed:
+            self._usual = np.zeros(2)
+        shift = np.array(self._stabiliser.shift(grey)) if self._followed else self._usual
         if not self._anchored:
             self._stabiliser.anchor(grey)
-            self._anchored = True
-            return 0.0, 0.0
-        return self._stabiliser.shift(grey)
+            self._anchored, self._usual, shift = True, self._usual - shift, np.zeros(2)
+        self._followed += 1
+        self._usual = self._usual + (shift - self._usual) / min(self._followed, USUAL_FRAMES)
+        beside = shift - self._usual
+        return float(beside[0]), float(beside[1])
 
     def _lamps_say(self, frame: Frame, fault: str) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""

@@ -17,6 +17,8 @@ from edge_agent.quick_median import median
 from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
+LOOK_BACK_S = 3.0
+"""No unit takes longer from its touch of the water until it is seen."""
 PAPER = 0.2
 """Of a marker's side: the quiet zone around it."""
 
@@ -132,7 +134,7 @@ class ImmersionWatch:
             return self._now
         share = self._tank.taken_share(thumb)
         self._shares.append((now_s, share))
-        if self._now.phase == "empty" and share < self._limits.touch_share and self._last_s is not None:
+        if self._now.phase == "empty" and share < self._limits.unit_share / 2 and self._last_s is not None:
             self._tank.adapt(thumb, now_s - self._last_s)
         if self._water_has_changed(now_s):
             self._tank.learn(thumb)
@@ -215,8 +217,8 @@ class ImmersionWatch:
         if now.entered_s is None or now.left_s is not None:
             if share < limits.unit_share:
                 return Immersion("empty", left_s=now.left_s)
-            touched_s = self._looking_back(limits.touch_share, now_s)
-            return Immersion("entering", entered_s=touched_s if now.left_s is None else max(touched_s, now.left_s))
+            left_s = -np.inf if now.left_s is None else now.left_s
+            return Immersion("entering", entered_s=max(self._looking_back(left_s, now_s), left_s))
         if share >= limits.unit_share / 2:
             self._free_since = None
         elif self._free_since is None:
@@ -231,11 +233,17 @@ class ImmersionWatch:
             return replace(now, phase="decided" if resting else "leaving")
         return replace(now, phase="watching" if resting else "leaving")
 
-    def _looking_back(self, share: float, now_s: float) -> float:
-        """When the taken share last rose above `share`: the unit touched the water before enough of it was seen."""
+    def _looking_back(self, after_s: float, now_s: float) -> float:
+        """When the taken share last rose above what is usual: the unit touched the water before enough of it was seen.
+
+        `after_s`: what was there before that is another matter.
+        """
+        recent = [(at_s, share) for at_s, share in self._shares if at_s >= max(after_s, now_s - LOOK_BACK_S)]
+        # Ripples and a picture that lies a little beside that of set-up take some cells at all times.
+        usual = float(np.quantile([share for _, share in recent], 0.25))
         began_s = now_s
-        for at_s, was in reversed(self._shares):
-            if was < share or now_s - at_s > 3.0:
+        for at_s, share in reversed(recent):
+            if share < usual + self._limits.touch_share:
                 break
             began_s = at_s
         return began_s

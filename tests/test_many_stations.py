@@ -1,0 +1,31 @@
+"""Units are found at stations that nobody tuned for: sharp or dim, shaken, plain walls and walls full of lines."""
+
+import pytest
+
+from benchmarks import verdict
+from edge_agent.bundle import open_bundle
+from edge_agent.inspection import shipped_bundle
+
+WERE_MISSED = (9100, 9102, 9103, 9106)
+"""Where the picture lay 1-2 px beside that of set-up, or the wall was plain, a unit was there before it came."""
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return open_bundle(shipped_bundle())
+
+
+def every_unit_is_timed(seed: int, count: int, bundle) -> None:
+    figures = verdict.measure(count, 1, seed, bundle).figures()
+    assert (figures["found"], figures["extra"], figures["timed"]) == (count, 0, count), figures
+
+
+@pytest.mark.parametrize("seed", WERE_MISSED[1:3])
+def test_units_are_found_where_they_once_were_missed(seed, bundle):
+    every_unit_is_timed(seed, 2, bundle)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", [*WERE_MISSED, *range(9900, 9912)])
+def test_units_are_found_at_any_station(seed, bundle):
+    every_unit_is_timed(seed, 3, bundle)
