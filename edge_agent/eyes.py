@@ -111,10 +111,7 @@ class Eyes:
         self._anchored = False
 
     def _shake(self, grey: np.ndarray, framing: Framing) -> tuple[float, float]:
-        """How far this picture lies beside the usual one, in camera pixels.
-
-        The anchor was itself taken in mid-shake; set-up is the mean of many pictures, and so is what is usual here.
-        """
+        """How far this picture lies beside the usual one, or without a station beside the first, in camera pixels."""
         if framing.status not in ("ok", "unchecked"):
             # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
             self._anchored, self._followed = False, 0
@@ -128,7 +125,9 @@ class Eyes:
             self._stabiliser.anchor(grey)
             self._anchored, self._usual, shift = True, self._usual - shift, np.zeros(2)
         self._followed += 1
-        self._usual = self._usual + (shift - self._usual) / min(self._followed, USUAL_FRAMES)
+        if self._profile:
+            # An anchor is itself taken in mid-shake, and set-up is the mean of many pictures.
+            self._usual = self._usual + (shift - self._usual) / min(self._followed, USUAL_FRAMES)
         beside = shift - self._usual
         return float(beside[0]), float(beside[1])
 
