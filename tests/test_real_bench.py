@@ -46,6 +46,7 @@ def test_without_the_recordings_it_says_what_to_set(monkeypatch, tmp_path):
         real.run([])
 
 
+@pytest.mark.full
 def test_the_shipped_bundle_keeps_the_targets_on_real_recordings(real_data, tmp_path):
     figures = real.measure(real_data, open_bundle(shipped_bundle()), tmp_path)
     assert figures["missed"] == []
