@@ -211,7 +211,7 @@ def _whole(shape: tuple[int, ...], bundle: Bundle) -> tuple[np.ndarray, tuple[in
 
 def _shares(sizes: np.ndarray, hits: np.ndarray, right: int, count: int) -> dict:
     usual = (sizes >= SIZES_PX[0]) & (sizes < SIZES_PX[-1])
-    figures = {
+    figures: dict = {
         "bubbles": int(usual.sum()),
         "recall": round(float(hits[usual].mean()), 3),
         "detections": count,
