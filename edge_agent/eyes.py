@@ -79,8 +79,8 @@ class Eyes:
         self._pictures = PictureWatch()
         self._stabiliser: Stabiliser | None = None
         self._anchored = False
-        self._usual, self._followed = np.zeros(2), 0
-        """Where pictures usually lie beside the anchor, as the mean of the last; how many were followed."""
+        self._usual, self._shift, self._followed = np.zeros(2), np.zeros(2), 0
+        """Where pictures usually lie beside the anchor, where the last one lay, how many were followed."""
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
 
@@ -125,9 +125,11 @@ class Eyes:
             self._stabiliser.anchor(grey)
             self._anchored, self._usual, shift = True, self._usual - shift, np.zeros(2)
         self._followed += 1
-        if self._profile:
-            # An anchor is itself taken in mid-shake, and set-up is the mean of many pictures.
+        # An anchor is itself taken in mid-shake, and set-up is the mean of many pictures. A frozen picture has to stay
+        # as it is, or nobody notices: only one that lies elsewhere than the last moves what is usual.
+        if self._profile and not np.array_equal(shift, self._shift):
             self._usual = self._usual + (shift - self._usual) / min(self._followed, USUAL_FRAMES)
+        self._shift = shift
         beside = shift - self._usual
         return float(beside[0]), float(beside[1])
 
