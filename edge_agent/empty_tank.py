@@ -33,7 +33,7 @@ class ImmersionLimits:
     levels, against what it was at set-up, or against this where that is not known or more."""
     clear_spread_least: float = 3.0
     """A set-up picture with less was taken in murky water (2 of 30 stations have as little in clear water, twin)."""
-    beside_share: float = 0.5
+    beside_share: float = 0.6
     """Of the difference between two cells side by side: what lies on their border is seen in the other one when the
     picture lies 2 px beside that of set-up."""
     touch_share: float = 0.008
@@ -161,10 +161,11 @@ class EmptyTank:
         seen, empty = thumb[self._water], empty_view[self._water]
         contrast, level = _haze(empty, seen)
         limits = self._limits
-        weakening = contrast * _spread(empty) / self._clear_spread
-        least = float(np.clip(weakening * limits.cell_level, limits.cell_level_least, limits.cell_level))
+        left = max(0.0, contrast * _spread(empty) / self._clear_spread)
+        # The steeper the better: what must not count are ripples and lines beside their place, and murk blurs those too.
+        least = float(np.clip(left**1.5 * limits.cell_level, limits.cell_level_least, limits.cell_level))
         beside = limits.beside_share * contrast * self._steps(empty_view)
-        return np.abs(seen - contrast * empty - level) > least + beside, contrast, least
+        return np.abs(seen - contrast * empty - level) > np.maximum(least, beside), contrast, least
 
     def _steps(self, empty_view: np.ndarray) -> np.ndarray:
         """(n,) grey levels by which each of the water's cells differs from the one beside it that differs most."""
