@@ -162,7 +162,7 @@ class EmptyTank:
         contrast, level = _haze(empty, seen)
         limits = self._limits
         left = max(0.0, contrast * _spread(empty) / self._clear_spread)
-        # The steeper the better: what must not count are ripples and lines beside their place, and murk blurs those too.
+        # Steeper than the haze: ripples and lines beside their place must not count, and murk blurs those too.
         least = float(np.clip(left**1.5 * limits.cell_level, limits.cell_level_least, limits.cell_level))
         beside = limits.beside_share * contrast * self._steps(empty_view)
         return np.abs(seen - contrast * empty - level) > np.maximum(least, beside), contrast, least

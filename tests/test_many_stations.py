@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import verdict
+from calibration.scene import at_pose, draw_station
 from edge_agent.bundle import open_bundle
 from edge_agent.inspection import shipped_bundle
 
@@ -23,6 +24,13 @@ def every_unit_is_timed(seed: int, count: int, bundle) -> None:
 @pytest.mark.parametrize("seed", WERE_MISSED[1:3])
 def test_units_are_found_where_they_once_were_missed(seed, bundle):
     every_unit_is_timed(seed, 2, bundle)
+
+
+def test_a_unit_is_found_in_water_that_just_became_murky(bundle):
+    ledger = verdict.Ledger()
+    verdict._one_pose(at_pose(draw_station(9000, "reference"), 3), range(94, 96), 100, 9000, bundle, ledger)
+    assert [truth.haze > 2 for truth, _ in ledger.pairs] == [False, True]
+    assert ledger.figures()["timed"] == 2
 
 
 @pytest.mark.full
