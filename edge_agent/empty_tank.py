@@ -17,6 +17,8 @@ HAS_CLEARED = 2.0
 then up to 1.1, as long as the unit takes less than 45 % of the cells."""
 SETTLED_SLOPE, SETTLED_LEVELS = 0.003, 0.15
 """A fit that its last round moved by less is done."""
+TOUCH_LEVEL = 0.5
+"""Of the level from which a cell is taken."""
 EDGE_CELLS = 2
 """One cell may be noise."""
 
@@ -40,6 +42,8 @@ class ImmersionLimits:
     """Share of taken cells, beyond the usual, from which a unit has touched the water (found by looking back)."""
     unit_share: float = 0.05
     """Share of taken cells that only a unit can have; hysteresis down to half of it."""
+    murky_share: float = 0.6
+    """Of `unit_share` where nearly nothing is seen: only the darkest parts of a unit stand out of murk."""
     move_level: float = 6.0
     """A cell that changed by more within `move_lag_s` has moved."""
     move_share: float = 0.035
@@ -84,6 +88,8 @@ class EmptyTank:
         self._edge = _edge(water.shape)[water]
         self.edge_is_taken = False
         """Some of the outermost cells are taken."""
+        self.touched_share = 0.0
+        """Share of the cells that differ by half as much: what comes first of a unit is thin or pale."""
         self._before: np.ndarray | None = None
         """Without what lies there now."""
         self._as_before_since_s: float | None = None
@@ -165,7 +171,9 @@ class EmptyTank:
         # Steeper than the haze: ripples and lines beside their place must not count, and murk blurs those too.
         least = float(np.clip(left**1.5 * limits.cell_level, limits.cell_level_least, limits.cell_level))
         beside = limits.beside_share * contrast * self._steps(empty_view)
-        return np.abs(seen - contrast * empty - level) > np.maximum(least, beside), contrast, least
+        difference = np.abs(seen - contrast * empty - level)
+        self.touched_share = float((difference > np.maximum(TOUCH_LEVEL * least, beside)).mean())
+        return difference > np.maximum(least, beside), contrast, least
 
     def _steps(self, empty_view: np.ndarray) -> np.ndarray:
         """(n,) grey levels by which each of the water's cells differs from the one beside it that differs most."""

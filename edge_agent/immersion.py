@@ -117,7 +117,7 @@ class ImmersionWatch:
         self._has_moved = False
         """Since the unit was decided on, or without a decision since it came to rest."""
         self._movement = _Movement(self._limits)
-        self._shares: deque[tuple[float, float]] = deque(maxlen=240)
+        self._touched: deque[tuple[float, float]] = deque(maxlen=240)
         self._still_since: float | None = None
         self._free_since: float | None = None
         self._last_s: float | None = None
@@ -133,7 +133,7 @@ class ImmersionWatch:
             self._now = self._taken_out(now_s)
             return self._now
         share = self._tank.taken_share(thumb)
-        self._shares.append((now_s, share))
+        self._touched.append((now_s, self._tank.touched_share))
         if self._now.phase == "empty" and share < self._limits.unit_share / 2 and self._last_s is not None:
             self._tank.adapt(thumb, now_s - self._last_s)
         if self._water_has_changed(now_s):
@@ -215,7 +215,7 @@ class ImmersionWatch:
     def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
         now, limits = self._now, self._limits
         if now.entered_s is None or now.left_s is not None:
-            if share < limits.unit_share:
+            if share < limits.unit_share * (limits.murky_share + (1 - limits.murky_share) * self._tank.weakening):
                 return Immersion("empty", left_s=now.left_s)
             left_s = -np.inf if now.left_s is None else now.left_s
             return Immersion("entering", entered_s=max(self._looking_back(left_s, now_s), left_s))
@@ -234,13 +234,13 @@ class ImmersionWatch:
         return replace(now, phase="watching" if resting else "leaving")
 
     def _looking_back(self, after_s: float, now_s: float) -> float:
-        """When the taken share last rose above what is usual: the unit touched the water before enough of it was seen.
+        """When the touched share last rose above what is usual: the unit touched the water before enough of it was seen.
 
         `after_s`: what was there before that is another matter.
         """
-        recent = [(at_s, share) for at_s, share in self._shares if at_s >= max(after_s, now_s - LOOK_BACK_S)]
+        recent = [(at_s, share) for at_s, share in self._touched if at_s >= max(after_s, now_s - LOOK_BACK_S)]
         # Ripples and a picture that lies a little beside that of set-up take some cells at all times.
-        usual = float(np.quantile([share for _, share in recent], 0.25))
+        usual = float(np.quantile([share for _, share in recent], 0.1))
         began_s = now_s
         for at_s, share in reversed(recent):
             if share < usual + self._limits.touch_share:
