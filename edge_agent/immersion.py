@@ -234,7 +234,7 @@ class ImmersionWatch:
         return replace(now, phase="watching" if resting else "leaving")
 
     def _looking_back(self, after_s: float, now_s: float) -> float:
-        """When the touched share last rose above what is usual: the unit touched the water before enough of it was seen.
+        """When the touched share last rose above what is usual: the unit touched the water before it was seen.
 
         `after_s`: what was there before that is another matter.
         """
