@@ -38,7 +38,7 @@ class ImmersionLimits:
     beside_share: float = 0.6
     """Of the difference between two cells side by side: what lies on their border is seen in the other one when the
     picture lies 2 px beside that of set-up."""
-    touch_share: float = 0.008
+    touch_share: float = 0.005
     """Share of taken cells, beyond the usual, from which a unit has touched the water (found by looking back)."""
     unit_share: float = 0.05
     """Share of taken cells that only a unit can have; hysteresis down to half of it."""
