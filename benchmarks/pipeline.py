@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.clock import clocked
 from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import framing
@@ -172,28 +173,14 @@ def _whole(video: Path, profile: StationProfile, bundle: Bundle, folder: Path) -
         sampling=Sampling(0.02, random.Random(1).random),
         open_clip=film_in(outbox.spool.draft, size, profile, bundle=bundle.ref, profile_sha256=None),
     )
-    clock = _DetectorClock(inspector._champion._detector)
-    began = time.process_time()
-    for frame in frames:
-        for case in inspector.step(frame):
-            outbox.put(case, inspector.clip_path(case))
-    spent = time.process_time() - began - clock.spent_s
+    with clocked(inspector._champion._detector, "_net") as inference:
+        began = time.process_time()
+        for frame in frames:
+            for case in inspector.step(frame):
+                outbox.put(case, inspector.clip_path(case))
+        spent = time.process_time() - began - inference.spent_s
     outbox.close()
     return spent / len(frames) * 1000
-
-
-class _DetectorClock:
-    """Adds up the CPU time of the detector's session."""
-
-    def __init__(self, detector: Detector) -> None:
-        self.spent_s, self._net = 0.0, detector._net
-        detector._net = self  # type: ignore[assignment]
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        began = time.process_time()
-        answer = self._net(batch)
-        self.spent_s += time.process_time() - began
-        return answer
 
 
 def _words(figures: dict) -> str:

@@ -1,7 +1,8 @@
 """`bench verdict`: a continuous twin recording at several camera poses, the whole agent held against the truth.
 
 Each pose is calibrated by `calibrate fit` from its own first seconds. Every fifth scene of the last quarter is murky.
-The scenes are the twin's `reference` (docs/twin.md); with the shipped bundle their seeds are unseen.
+The scenes are the twin's `reference` (docs/twin.md); with the shipped bundle their seeds are unseen. What the verdicts
+cost is measured beside (benchmarks/speed.py).
 """
 
 import argparse
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import speed
+from benchmarks.speed import Speed
 from calibration.fitting import fit
 from calibration.look import at_pose
 from calibration.scene import Scene, StationLook, draw_scene, draw_station
@@ -41,6 +44,7 @@ class Ledger:
     frames: int = 0
     framing_alarms: int = 0
     fit_rms_px: list[float] = field(default_factory=list)
+    speed: Speed = field(default_factory=Speed)
 
     def figures(self) -> dict:
         found = [(truth, case) for truth, case in self.pairs if case]
@@ -68,7 +72,7 @@ class Ledger:
             "frames": self.frames,
             "framing_alarms": self.framing_alarms,
             "fit_rms_px": [round(rms, 3) for rms in self.fit_rms_px],
-        }
+        } | self.speed.figures()
 
 
 def run(argv: list[str]) -> int:
@@ -90,11 +94,12 @@ def run(argv: list[str]) -> int:
         print(json.dumps(figures))
     else:
         print(json.dumps(figures, indent=1), file=sys.stderr)
+        print(speed.words(figures), file=sys.stderr)
     return 0 if passed(figures) else 1
 
 
 def passed(figures: dict) -> bool:
-    """The issue's targets for a continuous recording."""
+    """The issue's targets for a continuous recording, and for what its verdicts cost."""
     count = figures["immersions"]
     return (
         figures["found"] == count
@@ -105,6 +110,7 @@ def passed(figures: dict) -> bool:
         and figures["murky_not_tested"] == figures["murky"]
         and figures["framing_alarms"] == 0
         and all(rms <= 1.0 for rms in figures["fit_rms_px"])
+        and speed.kept(figures)
     )
 
 
@@ -113,6 +119,7 @@ def measure(count: int, poses: int, seed: int, bundle: Bundle) -> Ledger:
     look, ledger = draw_station(seed, "reference"), Ledger()
     for pose in range(poses):
         numbers = range(count * pose // poses, count * (pose + 1) // poses)
+        ledger.speed.detector_ms += speed.detector_ms(bundle)
         _one_pose(at_pose(look, pose), numbers, count, seed, bundle, ledger)
     return ledger
 
@@ -130,12 +137,13 @@ def _one_pose(look: StationLook, numbers: range, count: int, seed: int, bundle: 
         bundle,
         sampling=Sampling(0.02, random.Random(seed).random),
     )
-    found = list(inspector.step(first))
-    for frame in tqdm(frames, unit="frame", disable=None, leave=False):
-        found += inspector.step(frame)
-        ledger.frames += 1
-        ledger.framing_alarms += inspector.sight is not None and inspector.sight.framing.status != "ok"
-    found += inspector.finish()
+    with speed.timed(inspector, ledger.speed) as timed:
+        found = timed(inspector.step, first)
+        for frame in tqdm(frames, unit="frame", disable=None, leave=False):
+            found += timed(inspector.step, frame)
+            ledger.frames += 1
+            ledger.framing_alarms += inspector.sight is not None and inspector.sight.framing.status != "ok"
+        found += timed(inspector.finish)
     _pair(twin.cases, found, ledger)
 
 

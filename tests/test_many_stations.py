@@ -2,13 +2,16 @@
 
 import pytest
 
-from benchmarks import verdict
+from benchmarks import speed, verdict
 from calibration.scene import at_pose, draw_station
 from edge_agent.bundle import open_bundle
 from edge_agent.inspection import shipped_bundle
 
 WERE_MISSED = (9100, 9102, 9103, 9106)
 """Where the picture lay 1-2 px beside that of set-up, or the wall was plain, a unit was there before it came."""
+
+BUSY = 3
+"""Times as long as `bench verdict` allows: tests run beside each other, on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +20,12 @@ def bundle():
 
 
 def every_unit_is_timed(seed: int, count: int, bundle) -> None:
-    figures = verdict.measure(count, 1, seed, bundle).figures()
+    ledger = verdict.measure(count, 1, seed, bundle)
+    figures = ledger.figures()
     assert (figures["found"], figures["extra"], figures["timed"]) == (count, 0, count), figures
+    assert len(ledger.speed.aggregator_ms) == len(ledger.speed.verdict_ms) == count
+    for name, (_, limit_ms, _) in speed.TARGETS.items():
+        assert 0 < figures[name]["median"] < BUSY * limit_ms, figures
 
 
 @pytest.mark.parametrize("seed", WERE_MISSED[1:3])
