@@ -10,7 +10,7 @@ from edge_agent.inspection import shipped_bundle
 WERE_MISSED = (9100, 9102, 9103, 9106)
 """Where the picture lay 1-2 px beside that of set-up, or the wall was plain, a unit was there before it came."""
 
-BUSY = 3
+BUSY = 6
 """Times as long as `bench verdict` allows: tests run beside each other, on any machine."""
 
 
