@@ -59,7 +59,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     as much as SQLite's writing (`bench ingest`). Raises SQLAlchemy's DatabaseError.
     """
     statement, names = _compiled_insert(table, connection.dialect)
-    values = [tuple(row[name] for name in names) for row in rows] if names else [dict(row) for row in rows]
+    values = [tuple(row[name] for name in names) for row in rows] if names else list(rows)
     connection.exec_driver_sql(statement, values)
 
 

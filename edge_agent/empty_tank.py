@@ -18,7 +18,7 @@ then up to 1.1, as long as the unit takes less than 45 % of the cells."""
 SETTLED_SLOPE, SETTLED_LEVELS = 0.003, 0.15
 """A fit that its last round moved by less is done."""
 TOUCH_LEVEL = 0.5
-"""Of the level from which a cell is taken."""
+"""Of the level from which a cell is taken, though never less than noise allows (`cell_level_least`)."""
 EDGE_CELLS = 2
 """One cell may be noise."""
 
@@ -71,6 +71,21 @@ class ImmersionLimits:
     """What rests in the tank for so long belongs to it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Comparison:
+    """Cells of water, (n,) each, against an empty tank's. `difference` in grey levels; `beside`: how much of it the
+    empty tank's own lines may make; `contrast` of the tank; `cell_level`: from which difference a cell is taken."""
+
+    difference: np.ndarray
+    beside: np.ndarray
+    contrast: float
+    cell_level: float
+
+    def over(self, level: float) -> np.ndarray:
+        """(n,) bool: cells that differ by more than `level`, and by more than lines would make."""
+        return self.difference > np.maximum(level, self.beside)
+
+
 class EmptyTank:
     """`empty`: (24, 32) thumbnail, or None: then the first half second is it.
 
@@ -89,7 +104,7 @@ class EmptyTank:
         self.edge_is_taken = False
         """Some of the outermost cells are taken."""
         self.touched_share = 0.0
-        """Share of the cells that differ by half as much: what comes first of a unit is thin or pale."""
+        """Share of the cells that differ half as much: what comes first of a unit is thin or pale."""
         self._before: np.ndarray | None = None
         """Without what lies there now."""
         self._as_before_since_s: float | None = None
@@ -110,6 +125,12 @@ class EmptyTank:
         """Share of their usual difference that cells show in this water."""
         return self._cell_level / self._limits.cell_level
 
+    @property
+    def unit_share(self) -> float:
+        """Share of taken cells that only a unit can have, in this water."""
+        least = self._limits.murky_share
+        return self._limits.unit_share * (least + (1 - least) * self.weakening)
+
     def knows(self, thumb: np.ndarray, now_s: float, *, moving: bool) -> bool:
         """Whether the empty tank is known; where not, it is learned once nothing moves."""
         if self._empty is not None:
@@ -123,7 +144,9 @@ class EmptyTank:
     def taken_share(self, thumb: np.ndarray) -> float:
         """Share of the water's cells that differ from the empty tank, at equal light and haze."""
         assert self._empty is not None
-        taken, self.contrast, self._cell_level = self._against(self._empty, thumb)
+        now, least = self._against(self._empty, thumb), self._limits.cell_level_least
+        taken, self.contrast, self._cell_level = now.over(now.cell_level), now.contrast, now.cell_level
+        self.touched_share = float(now.over(max(TOUCH_LEVEL * now.cell_level, least)).mean())
         self.edge_is_taken = int(np.count_nonzero(taken & self._edge)) >= EDGE_CELLS
         return float(taken.mean())
 
@@ -153,7 +176,8 @@ class EmptyTank:
         """What lay there is gone for a moment now: the former picture is the empty tank again."""
         if self._before is None:
             return False
-        if self._against(self._before, thumb)[0].mean() >= self._limits.unit_share / 2:
+        now = self._against(self._before, thumb)
+        if now.over(now.cell_level).mean() >= self._limits.unit_share / 2:
             self._as_before_since_s = None
         elif self._as_before_since_s is None:
             self._as_before_since_s = now_s
@@ -162,18 +186,16 @@ class EmptyTank:
         self._empty, self._before = self._before, None
         return True
 
-    def _against(self, empty_view: np.ndarray, thumb: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """Which of the water's cells (n,) are taken, contrast, and the level from which a cell counts as taken."""
+    def _against(self, empty_view: np.ndarray, thumb: np.ndarray) -> "_Comparison":
+        """The water's cells of `thumb` beside those of an empty tank, at equal light and haze."""
         seen, empty = thumb[self._water], empty_view[self._water]
         contrast, level = _haze(empty, seen)
         limits = self._limits
         left = max(0.0, contrast * _spread(empty) / self._clear_spread)
         # Steeper than the haze: ripples and lines beside their place must not count, and murk blurs those too.
-        least = float(np.clip(left**1.5 * limits.cell_level, limits.cell_level_least, limits.cell_level))
+        cell_level = float(np.clip(left**1.5 * limits.cell_level, limits.cell_level_least, limits.cell_level))
         beside = limits.beside_share * contrast * self._steps(empty_view)
-        difference = np.abs(seen - contrast * empty - level)
-        self.touched_share = float((difference > np.maximum(TOUCH_LEVEL * least, beside)).mean())
-        return difference > np.maximum(least, beside), contrast, least
+        return _Comparison(np.abs(seen - contrast * empty - level), beside, contrast, cell_level)
 
     def _steps(self, empty_view: np.ndarray) -> np.ndarray:
         """(n,) grey levels by which each of the water's cells differs from the one beside it that differs most."""

@@ -134,7 +134,7 @@ class ImmersionWatch:
             return self._now
         share = self._tank.taken_share(thumb)
         self._touched.append((now_s, self._tank.touched_share))
-        if self._now.phase == "empty" and share < self._limits.unit_share / 2 and self._last_s is not None:
+        if self._now.phase == "empty" and share < self._tank.unit_share / 2 and not moving and self._last_s is not None:
             self._tank.adapt(thumb, now_s - self._last_s)
         if self._water_has_changed(now_s):
             self._tank.learn(thumb)
@@ -215,11 +215,11 @@ class ImmersionWatch:
     def _advance(self, share: float, now_s: float, *, decided: bool) -> Immersion:
         now, limits = self._now, self._limits
         if now.entered_s is None or now.left_s is not None:
-            if share < limits.unit_share * (limits.murky_share + (1 - limits.murky_share) * self._tank.weakening):
+            if share < self._tank.unit_share:
                 return Immersion("empty", left_s=now.left_s)
             left_s = -np.inf if now.left_s is None else now.left_s
             return Immersion("entering", entered_s=max(self._looking_back(left_s, now_s), left_s))
-        if share >= limits.unit_share / 2:
+        if share >= self._tank.unit_share / 2:
             self._free_since = None
         elif self._free_since is None:
             self._free_since = now_s

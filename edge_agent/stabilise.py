@@ -51,8 +51,7 @@ class Stabiliser:
         if self._values is None:
             return 0.0, 0.0
         grey = self._smoothed(grey)
-        dx = dy = 0.0
-        offset = 0.0
+        dx = dy = offset = 0.0
         for _ in range(ITERATIONS):
             seen = _sample(grey, self._xs + np.float32(dx), self._ys + np.float32(dy))
             error = seen - offset - self._values
