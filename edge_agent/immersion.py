@@ -234,16 +234,18 @@ class ImmersionWatch:
         return replace(now, phase="watching" if resting else "leaving")
 
     def _looking_back(self, after_s: float, now_s: float) -> float:
-        """When the touched share last rose above what is usual: the unit touched the water before it was seen.
+        """When the touched share rose above what was usual: the unit touched the water before it was seen.
 
         `after_s`: what was there before that is another matter.
         """
         recent = [(at_s, share) for at_s, share in self._touched if at_s >= max(after_s, now_s - LOOK_BACK_S)]
-        # Ripples and a picture that lies a little beside that of set-up take some cells at all times.
-        usual = float(np.quantile([share for _, share in recent], 0.1))
+        before = [share for _, share in recent]
         began_s = now_s
-        for at_s, share in reversed(recent):
-            if share < usual + self._limits.touch_share:
+        while len(recent) > 1:
+            at_s, share = recent.pop()
+            before.pop()
+            # Ripples and a picture that lies a little beside that of set-up take some cells at all times.
+            if share < np.median(before) + self._limits.touch_share:
                 break
             began_s = at_s
         return began_s

@@ -40,7 +40,11 @@ def test_a_unit_is_found_in_water_that_just_became_murky(bundle):
     assert ledger.figures()["timed"] == 2
 
 
+def test_a_unit_is_found_where_ripples_rise_shortly_before(bundle):
+    every_unit_is_timed(9911, 3, bundle)
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("seed", [*WERE_MISSED, *range(9900, 9912)])
+@pytest.mark.parametrize("seed", [*WERE_MISSED, *range(9940, 9952)])
 def test_units_are_found_at_any_station(seed, bundle):
     every_unit_is_timed(seed, 3, bundle)
