@@ -16,8 +16,6 @@ from edge_agent.records import Composite, Evidence
 
 STRIDE = 4
 """Tank view pixels per cell of the detector's maps."""
-COARSE_PX = 8
-"""Cells of twice the size, which the detector sees as well: pictures are cut to whole ones."""
 MOST_BUBBLES = 64
 """Strongest peaks kept of one composite."""
 SMALLEST_VIEW_PX = 32
@@ -89,8 +87,8 @@ class Detector:
         )
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
-        """(h, w, 3) -> (1, 3, h', w'), cut to whole coarse cells; the array is used again by the next call."""
-        height, width = (size // COARSE_PX * COARSE_PX for size in image.shape[:2])
+        """(h, w, 3) -> (1, 3, h', w'), cut to whole cells; the array is used again by the next call."""
+        height, width = (size // STRIDE * STRIDE for size in image.shape[:2])
         if min(height, width) < SMALLEST_VIEW_PX:
             raise ModelError(
                 f"a tank view of {width}x{height} px, {SMALLEST_VIEW_PX} px are needed: use a larger picture"

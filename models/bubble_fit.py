@@ -28,7 +28,7 @@ Log = Callable[[str], None]
 class BubbleRecipe:
     """How the detector is fitted."""
 
-    epochs: int = 16
+    epochs: int = 14
     batch: int = 64
     rate: float = 4e-3
     """Peak learning rate, one cycle."""
@@ -69,8 +69,7 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
             f"detector epoch={epoch + 1}/{recipe.epochs} rising={rising:.3f} classes={classes:.3f} offset={offset:.3f} "
             f"velocity={velocity:.3f} size={size:.3f} seconds={time.monotonic() - began_s:.0f}"
         )
-    # The exporter names nodes by the memory's layout: a net that is read from its file has to give the same bytes.
-    return net.to(memory_format=torch.contiguous_format).eval()
+    return net.eval()
 
 
 def changed(pictures: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -43,9 +43,6 @@ SHOWN_LEVELS = 0.02
 """A bubble of less contrast is hidden by the unit itself."""
 CLEAR, FAINT = 5.0, 2.0
 """Signal to noise over a thing's area, from which it must and below which it need not be found."""
-SHOWN = 4.0
-"""Signal to noise that the picture has to show at a bubble's place: codecs, ripples and other bubbles hide some whose
-light alone would do (8 % of those over CLEAR), and a net that is to find these learns to guess."""
 
 
 class Truth(Protocol):
@@ -189,12 +186,9 @@ def joined(found: list[tuple[np.ndarray, np.ndarray]]) -> Crops:
 def rows_of(composite: Composite, things: np.ndarray) -> np.ndarray:
     """(n, 6) x_px, y_px, vx, vy (px per spacing), kind, diameter_px of what a detector must find, or need not."""
     x, y, vx, vy, diameter, _, kind = things.T
-    noise = noise_levels(composite.image)
-    signal = signal_to_noise(things, noise)
+    signal = signal_to_noise(things, noise_levels(composite.image))
     role = _roles(kind, vx, vy)
     role = np.where(signal < CLEAR, np.where(role == RISING, UNSURE, OTHER), role)
-    rising = np.flatnonzero(role == RISING)
-    role[rising[shown_to_noise(composite.image, things[rising], noise) < SHOWN]] = UNSURE
     # A speck that rises or a bubble that only just starts looks like its neighbour in kind.
     role = np.where((role != RISING) & (vy < -RISING_PX_S / 2), UNSURE, role)
     rows = np.column_stack([x, y, vx * composite.spacing_s, vy * composite.spacing_s, role, diameter])
@@ -204,23 +198,6 @@ def rows_of(composite: Composite, things: np.ndarray) -> np.ndarray:
 def signal_to_noise(things: np.ndarray, noise: float) -> np.ndarray:
     """(n,) of `things` (n, 7), over their area; `noise`: standard deviation in grey levels."""
     return np.abs(things[:, 5]) * np.maximum(1.0, things[:, 4]) / noise
-
-
-def shown_to_noise(image: np.ndarray, things: np.ndarray, noise: float) -> np.ndarray:
-    """(n,) how far the middle frame of an (h, w, 3) composite stands out of the others at `things` (n, 7), over their
-    area and above what noise of `noise` grey levels does."""
-    levels = image.astype(np.float32)
-    change = levels[..., 1] - (levels[..., 0] + levels[..., 2]) / 2
-    variance = 1.5 * noise**2
-    shown = np.zeros(len(things))
-    for number, (x, y, diameter) in enumerate(things[:, (0, 1, 4)].tolist()):
-        reach = max(diameter / 2 + 1, 1.5)
-        left, top = max(0, int(x - reach)), max(0, int(y - reach))
-        piece = change[top : max(0, int(y + reach) + 2), left : max(0, int(x + reach) + 2)]
-        rows, columns = np.ogrid[top : top + piece.shape[0], left : left + piece.shape[1]]
-        here = piece[np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= reach]
-        shown[number] = np.sqrt(max(0.0, float((here**2).sum()) - here.size * variance) / variance)
-    return shown
 
 
 def _roles(kind: np.ndarray, vx: np.ndarray, vy: np.ndarray) -> np.ndarray:

@@ -15,24 +15,20 @@ MAPS = (*CLASSES, "dx", "dy", "vx", "vy", "size")
 
 
 class BubbleNet(nn.Module):
-    """(n, 3, h, w) uint8 composites, h and w multiples of 8 -> (n, 9, h/4, w/4), in the order of MAPS: a probability
-    for each class, offset in cells, velocity in px per spacing, size as log2 of the diameter in px.
+    """(n, 3, h, w) uint8 composites -> (n, 9, h/4, w/4), in the order of MAPS: a probability for each class, offset in
+    cells, velocity in px per spacing, size as log2 of the diameter in px.
 
     Fully convolutional, stride 4. What it sees: newest minus middle and middle minus oldest, clipped, and the middle
-    frame itself through filters without a mean, so that neither light nor water level reaches the features. Bubbles are
-    told from clutter on cells of twice the size, where depth costs a quarter; their places come from the fine ones.
+    frame itself through filters without a mean, so that neither light nor water level reaches the features.
     """
 
-    def __init__(self, width: int = 24, fine: int = 16, deep: int = 48) -> None:
+    def __init__(self, width: int = 32, neck: int = 16) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 8, stride=STRIDE, padding=2)
-        self.near = nn.Conv2d(width, fine, 3, padding=1)
-        self.down = nn.Conv2d(fine, deep, 3, stride=2, padding=1)
-        self.wide = nn.Conv2d(deep, deep, 3, padding=1)
-        self.far = nn.Conv2d(deep, deep, 3, padding=2, dilation=2)
-        self.up = nn.Conv2d(deep, fine * 4, 1)
-        self.beside = nn.Conv2d(fine, fine, 1)
-        self.head = nn.Conv2d(fine, len(MAPS), 1)
+        self.near = nn.Conv2d(width, width, 3, padding=1)
+        self.wide = nn.Conv2d(width, neck, 3, padding=2, dilation=2)
+        self.far = nn.Conv2d(neck, width, 3, padding=4, dilation=4)
+        self.head = nn.Conv2d(width, len(MAPS), 1)
         with torch.no_grad():
             self.head.weight.mul_(0.3)
             self.head.bias.zero_()
@@ -47,12 +43,10 @@ class BubbleNet(nn.Module):
 
     def maps_of(self, seen: torch.Tensor) -> torch.Tensor:
         """(n, 3, h, w) of whatever the net is to see; the third channel reaches it without its local mean."""
-        fine = functional.relu(functional.conv2d(seen, self._stem_weight(), self.stem.bias, STRIDE, 2))
-        fine = functional.relu(self.near(fine))
-        coarse = functional.relu(self.down(fine))
-        coarse = functional.relu(self.wide(coarse))
-        coarse = functional.relu(self.far(coarse))
-        features = functional.relu(self.beside(fine) + functional.pixel_shuffle(self.up(coarse), 2))
+        features = functional.relu(functional.conv2d(seen, self._stem_weight(), self.stem.bias, STRIDE, 2))
+        features = functional.relu(self.near(features))
+        features = functional.relu(self.wide(features))
+        features = functional.relu(self.far(features))
         return self.head(features)
 
     def forward(self, composites: torch.Tensor) -> torch.Tensor:

@@ -90,8 +90,8 @@ def exported(nets: Nets, content: Content) -> dict[NetName, bytes]:
 
 
 def detector_bytes(net: BubbleNet | bytes, examples: np.ndarray) -> bytes:
-    """The detector takes composites of any height and width that are multiples of a coarse cell."""
-    free = {2: 8 * torch.export.Dim("rows", min=4, max=512), 3: 8 * torch.export.Dim("columns", min=4, max=512)}
+    """The detector takes composites of any height and width that are multiples of its stride."""
+    free = {2: 4 * torch.export.Dim("rows", min=8, max=1024), 3: 4 * torch.export.Dim("columns", min=8, max=1024)}
     return _exported(net, examples, free, batch=1)
 
 

@@ -89,12 +89,7 @@ def simulated_cases(
         gauged = data.Gauged()
         views = (view for view, _, _ in data.held(recording, gauged, water=WaterGauge(nets["water"])))
         found = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
-        truth = CaseTruth(
-            leaky=recording.leaky,
-            silent=recording.silent,
-            births=recording.births,
-            required_std_cm3_s=recording.profile.required_sensitivity_std_cm3_s,
-        )
+        truth = CaseTruth(leaky=recording.leaky, silent=recording.silent, births=recording.births)
         cases.save(replace(found, seen=gauged.seen()), file, truth)
 
     return _found(place.each(stage, count, look, mark=mark_of(nets["detector"] + nets["water"])))
@@ -139,14 +134,11 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
 
 
 def features(found: Found, basis: Basis, seed: int, *, first_case: int = 0) -> Features:
-    """Rows for the aggregator.
-
-    Silent leaks are left out: nothing tells them from a tight unit, and they would make every quiet case doubtful. So
-    are cases that a device refuses: it never scores them, and most of their leaks look tight.
-    """
+    """Rows for the aggregator. Silent leaks are left out: nothing tells them from a tight unit, and they would make
+    every quiet case doubtful."""
     parts = []
     for number, (seen, truth) in enumerate(found, start=first_case):
-        if len(seen.times) and not truth.silent and not cases.is_refused(seen, truth, basis):
+        if len(seen.times) and not truth.silent:
             rng = np.random.default_rng([seed, number, 121])
             parts.append(cases.rows_of(seen, truth.leaky, basis, case=number, rng=rng))
     return cases.together(parts)

@@ -69,7 +69,7 @@ def test_upside_down_and_backwards_in_time_there_are_no_rising_bubbles(detector)
 def test_views_of_any_size_are_taken(detector):
     for size in ((37, 41), (123, 211), (480, 640)):
         evidence = detector.look(composite([[], [], []], size=size))
-        assert evidence.heat.shape == (size[0] // 8 * 2, size[1] // 8 * 2)
+        assert evidence.heat.shape == (size[0] // 4, size[1] // 4)
 
 
 def test_a_view_that_is_too_small_is_refused_with_its_cure(detector):
