@@ -104,7 +104,7 @@ class EmptyTank:
         self.edge_is_taken = False
         """Some of the outermost cells are taken."""
         self.touched_share = 0.0
-        """Share of the cells that differ half as much: what comes first of a unit is thin or pale."""
+        """Share of the cells that differ by TOUCH_LEVEL of it: what comes first of a unit is thin or pale."""
         self._before: np.ndarray | None = None
         """Without what lies there now."""
         self._as_before_since_s: float | None = None
@@ -177,7 +177,7 @@ class EmptyTank:
         if self._before is None:
             return False
         now = self._against(self._before, thumb)
-        if now.over(now.cell_level).mean() >= self._limits.unit_share / 2:
+        if now.over(now.cell_level).mean() >= self.unit_share / 2:
             self._as_before_since_s = None
         elif self._as_before_since_s is None:
             self._as_before_since_s = now_s
@@ -186,7 +186,7 @@ class EmptyTank:
         self._empty, self._before = self._before, None
         return True
 
-    def _against(self, empty_view: np.ndarray, thumb: np.ndarray) -> "_Comparison":
+    def _against(self, empty_view: np.ndarray, thumb: np.ndarray) -> _Comparison:
         """The water's cells of `thumb` beside those of an empty tank, at equal light and haze."""
         seen, empty = thumb[self._water], empty_view[self._water]
         contrast, level = _haze(empty, seen)

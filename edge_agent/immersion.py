@@ -18,7 +18,8 @@ from edge_agent.records import Phase
 
 THUMB_SIZE = (32, 24)
 LOOK_BACK_S = 3.0
-"""No unit takes longer from its touch of the water until it is seen."""
+"""No unit is sought longer from its touch of the water until it is seen; a tip that hangs in the water for over half of
+this counts as usual by then, as ripples do."""
 PAPER = 0.2
 """Of a marker's side: the quiet zone around it."""
 

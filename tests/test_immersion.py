@@ -8,6 +8,7 @@ import pytest
 from calibration.look import at_pose, draw_station
 from calibration.twin import profile_of
 from calibration.view import Viewer
+from edge_agent.empty_tank import EmptyTank, ImmersionLimits
 from edge_agent.framing import homography, markers_in_view, rectify
 from edge_agent.immersion import ImmersionWatch, thumbnail, water_cells
 
@@ -201,3 +202,17 @@ def test_a_unit_that_is_in_the_tank_at_the_start_is_not_taken_for_the_empty_tank
     assert any(abs(settled_s - 9) < 0.5 for settled_s in settled)
     assert states[-1][1].phase == "empty" and states[-1][1].left_s is not None
     assert all(state.settled_s is None for now_s, state in states if now_s < 8)
+
+
+def test_what_lies_in_murky_water_is_not_said_to_be_gone():
+    rng = np.random.default_rng(0)
+    clear = rng.normal(100, 20, (24, 32)).astype(np.float32)
+    murky = clear * 0.12 + 88 + rng.normal(0, 0.05, (24, 32)).astype(np.float32)
+    with_thing = murky.copy()
+    with_thing.ravel()[:16] -= 8  # 2.1 % of the cells: more than half of what only a unit takes in such murk
+    tank = EmptyTank(clear, np.ones((24, 32), bool), ImmersionLimits())
+    assert tank.unit_share / 2 > tank.taken_share(murky)
+    assert tank.taken_share(with_thing) > tank.unit_share / 2
+    tank.take_over(with_thing)
+    assert not any(tank.is_as_before(with_thing, now_s) for now_s in (0.0, 0.1, 0.2, 0.3))
+    assert [tank.is_as_before(murky, now_s) for now_s in (0.4, 0.5, 0.61)] == [False, False, True]
