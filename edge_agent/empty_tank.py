@@ -104,7 +104,7 @@ class EmptyTank:
         self.edge_is_taken = False
         """Some of the outermost cells are taken."""
         self.touched_share = 0.0
-        """Share of the cells that differ by TOUCH_LEVEL of it: what comes first of a unit is thin or pale."""
+        """Share of the cells that differ by TOUCH_LEVEL of what makes one taken: what comes first is thin or pale."""
         self._before: np.ndarray | None = None
         """Without what lies there now."""
         self._as_before_since_s: float | None = None

@@ -240,15 +240,13 @@ class ImmersionWatch:
         `after_s`: what was there before that is another matter.
         """
         recent = [(at_s, share) for at_s, share in self._touched if at_s >= max(after_s, now_s - LOOK_BACK_S)]
-        before = [share for _, share in recent]
+        shares = np.array([share for _, share in recent])
         began_s = now_s
-        while len(recent) > 1:
-            at_s, share = recent.pop()
-            before.pop()
+        for index in range(len(recent) - 1, 0, -1):
             # Ripples and a picture that lies a little beside that of set-up take some cells at all times.
-            if share < np.median(before) + self._limits.touch_share:
+            if shares[index] < median(shares[:index]) + self._limits.touch_share:
                 break
-            began_s = at_s
+            began_s = recent[index][0]
         return began_s
 
 
