@@ -42,7 +42,8 @@ class Compositor:
         self._last_s = view.monotonic_s
         oldest, middle = chosen
         return Composite(
-            image=cv2.merge((oldest.grey, middle.grey, view.grey)),
+            # One channel after the other in memory, as nets take them.
+            image=np.stack((oldest.grey, middle.grey, view.grey)).transpose(1, 2, 0),
             monotonic_s=view.monotonic_s,
             spacing_s=(view.monotonic_s - oldest.monotonic_s) / 2,
         )

@@ -4,7 +4,7 @@ A lamp that cannot be read says nothing: what was decided stays for as long as a
 after that. Nothing new is decided before both lamps can be read again.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -97,10 +97,8 @@ class DecisionWatch:
             return stays if stays.panel != "unreadable" else replace(stays, panel="off", words="")
         return self._read(shining, now_s)
 
-    def _counts(self) -> dict[DecisionWord, dict[LampWord, int]]:
-        words: tuple[LampWord, ...] = ("dark", "lit", "unreadable")
-        read = [seen for _, seen in self._readings]
-        return {lamp: {word: sum(seen.get(lamp) == word for seen in read) for word in words} for lamp in LAMPS}
+    def _counts(self) -> dict[DecisionWord, Counter[LampWord]]:
+        return {lamp: Counter(seen[lamp] for _, seen in self._readings if lamp in seen) for lamp in LAMPS}
 
     def _are_clear(self, shining: frozenset[DecisionWord]) -> bool:
         """The lamps were seen so in the same pictures: not one after the other, nor while the other was covered."""
@@ -138,7 +136,7 @@ class DecisionWatch:
         return Signal(decision, since_s, not known, "ok" if decision == "ok" else "leak")
 
 
-def _is_lit(count: dict[LampWord, int]) -> bool:
+def _is_lit(count: Counter[LampWord]) -> bool:
     return count["lit"] >= max(LEAST_READINGS, LIT_SHARE * (count["lit"] + count["dark"]))
 
 

@@ -85,6 +85,10 @@ class _Comparison:
         """(n,) bool: cells that differ by more than `level`, and by more than lines would make."""
         return self.difference > np.maximum(level, self.beside)
 
+    def share_over(self, level: float) -> float:
+        """Share of such cells."""
+        return np.count_nonzero(self.over(level)) / len(self.difference)
+
 
 class EmptyTank:
     """`empty`: (24, 32) thumbnail, or None: then the first half second is it.
@@ -146,9 +150,9 @@ class EmptyTank:
         assert self._empty is not None
         now, least = self._against(self._empty, thumb), self._limits.cell_level_least
         taken, self.contrast, self._cell_level = now.over(now.cell_level), now.contrast, now.cell_level
-        self.touched_share = float(now.over(max(TOUCH_LEVEL * now.cell_level, least)).mean())
+        self.touched_share = now.share_over(max(TOUCH_LEVEL * now.cell_level, least))
         self.edge_is_taken = int(np.count_nonzero(taken & self._edge)) >= EDGE_CELLS
-        return float(taken.mean())
+        return np.count_nonzero(taken) / len(taken)
 
     def forget(self) -> None:
         """What was learned was wrong: the empty tank is learned anew."""
@@ -177,7 +181,7 @@ class EmptyTank:
         if self._before is None:
             return False
         now = self._against(self._before, thumb)
-        if now.over(now.cell_level).mean() >= self.unit_share / 2:
+        if now.share_over(now.cell_level) >= self.unit_share / 2:
             self._as_before_since_s = None
         elif self._as_before_since_s is None:
             self._as_before_since_s = now_s

@@ -267,7 +267,8 @@ class _Movement:
         self._past.append((now_s, thumb))
         while len(self._past) > 1 and now_s - self._past[1][0] >= self._limits.move_lag_s:
             self._past.popleft()
-        moving = float((_difference(thumb, self._past[0][1]) > level).mean()) > self._limits.move_share
+        moved = int(np.count_nonzero(_difference(thumb, self._past[0][1]) > level))
+        moving = moved > self._limits.move_share * thumb.size
         if not moving:
             self._began_s = None
         elif self._began_s is None:

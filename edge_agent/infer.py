@@ -68,11 +68,10 @@ class Detector:
     def __init__(self, data: bytes, thresholds: Thresholds) -> None:
         self._net = Net(data, "detector", 4)
         self._bubble_above = thresholds.bubble_above
-        self._planes: np.ndarray | None = None
 
     def look(self, composite: Composite) -> Evidence:
         """Evidence at the time of the composite's middle frame; positions are those in the middle frame."""
-        maps = self._net(self._batch(composite.image))[0]
+        maps = self._net(_batch(composite.image))[0]
         if maps.shape[0] != MAPS:
             raise ModelError(
                 f"the detector net gives {maps.shape[0]} maps, {MAPS} are needed: use a bundle made for this version"
@@ -85,19 +84,6 @@ class Detector:
             score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
             stir=float(2 * maps[2:4].mean()),
         )
-
-    def _batch(self, image: np.ndarray) -> np.ndarray:
-        """(h, w, 3) -> (1, 3, h', w'), cut to whole cells; the array is used again by the next call."""
-        height, width = (size // STRIDE * STRIDE for size in image.shape[:2])
-        if min(height, width) < SMALLEST_VIEW_PX:
-            raise ModelError(
-                f"a tank view of {width}x{height} px, {SMALLEST_VIEW_PX} px are needed: use a larger picture"
-            )
-        if self._planes is None or self._planes.shape[2:] != (height, width):
-            self._planes = np.empty((1, 3, height, width), np.uint8)
-        for channel in range(3):
-            cv2.extractChannel(image[:height, :width], channel, self._planes[0, channel])
-        return self._planes
 
 
 class OriginReader:
@@ -132,6 +118,14 @@ class Aggregator:
     def score(self, features: np.ndarray) -> float:
         """`features`: (F,) float32 of `account.Account.features`."""
         return float(np.clip(self._net(features.astype(np.float32)[None]).ravel()[0], 0.0, 1.0))
+
+
+def _batch(image: np.ndarray) -> np.ndarray:
+    """(h, w, 3) -> (1, 3, h', w'), cut to whole cells; a composite's own memory where nothing has to be cut."""
+    height, width = (size // STRIDE * STRIDE for size in image.shape[:2])
+    if min(height, width) < SMALLEST_VIEW_PX:
+        raise ModelError(f"a tank view of {width}x{height} px, {SMALLEST_VIEW_PX} px are needed: use a larger picture")
+    return np.ascontiguousarray(image[:height, :width].transpose(2, 0, 1))[None]
 
 
 def _bubbles(maps: np.ndarray, above: float, spacing_s: float) -> np.ndarray:

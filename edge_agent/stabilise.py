@@ -13,6 +13,7 @@ POINTS = 600
 ITERATIONS = 12
 SMOOTH_PX = 2.0
 """Standard deviation of the smoothing that makes edges wide enough to be followed over the whole shake."""
+KERNEL = cv2.getGaussianKernel(13, SMOOTH_PX, cv2.CV_32F)
 LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0
@@ -74,7 +75,8 @@ class Stabiliser:
         if self._smooth is None or self._smooth.shape != grey.shape:
             self._smooth = np.zeros_like(grey)
         for box in self._boxes:
-            self._smooth[box] = cv2.GaussianBlur(grey[box], (0, 0), SMOOTH_PX)
+            # A fifth of the time of GaussianBlur, which is exact to the bit on bytes.
+            self._smooth[box] = cv2.sepFilter2D(grey[box], -1, KERNEL, KERNEL)
         return self._smooth
 
 
