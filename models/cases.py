@@ -17,7 +17,7 @@ from edge_agent.bundle import Sensitivity, Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import Evidence, TankView, Visibility
-from edge_agent.visibility import smallest_bubble_px
+from edge_agent.visibility import smallest_bubble_px, smallest_leak_std_cm3_s
 from models.data import PREPROCESSING
 
 Look = Callable[[np.ndarray], np.ndarray]
@@ -59,11 +59,13 @@ NO_BIRTHS = np.empty((0, 3), np.float32)
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
-    of the tank view's width and height, one a bubble of a leak; empty where that is not known."""
+    of the tank view's width and height, one a bubble of a leak; empty where that is not known. `required_std_cm3_s`:
+    the leak that the station has to find, None where it has no such limit."""
 
     leaky: bool = False
     silent: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
+    required_std_cm3_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +128,18 @@ def features(
     return account.features(smallest_bubble_px(evidence.seen if measured else None, basis.sensitivity))
 
 
+def is_refused(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> bool:
+    """Whether a device would call it `not_tested`: the picture could not have shown what the station has to find."""
+    seen, required = evidence.seen, truth.required_std_cm3_s
+    if required is None or seen is None:
+        return False
+    if seen.clarity is not None and seen.clarity < basis.thresholds.murky_below:
+        return True
+    watched_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
+    smallest = smallest_leak_std_cm3_s(evidence.px_per_mm, watched_s, basis.sensitivity, seen)
+    return smallest is not None and smallest > required
+
+
 def rows_of(evidence: CaseEvidence, leaky: bool, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
     """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
     nothing had been measured, as in a recording without a station."""
@@ -153,9 +167,9 @@ def together(parts: Iterable[Features]) -> Features:
 def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> None:
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
-    scale = np.nan if evidence.px_per_mm is None else evidence.px_per_mm
     np.savez_compressed(
-        partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow, scale=scale,
+        partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow,
+        known=np.array([evidence.px_per_mm, truth.required_std_cm3_s], float),
         view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent]), births=truth.births,
         seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
@@ -166,8 +180,8 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     """As `save` wrote them."""
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
-        scale = None if np.isnan(kept["scale"]) else float(kept["scale"])
+        scale, required = (None if np.isnan(value) else value for value in kept["known"].tolist())
         leaky, silent = kept["truth"].tolist()
         seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
         evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height), seen)
-        return evidence, CaseTruth(leaky=leaky, silent=silent, births=kept["births"])
+        return evidence, CaseTruth(leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required)

@@ -19,8 +19,8 @@ from models.net import OriginNet
 Log = Callable[[str], None]
 NEAR_ROWS, NEAR_STRIPS = 1.1, 0.7
 """A cell whose middle lies so near to the true place may be the net's answer."""
-SEEN_ABOVE = 0.3
-"""A bubble glows at least so much where it is seen."""
+SEEN_ABOVE = 0.12
+"""A bubble glows at least so much where it is seen: a faint leak is a row of such places."""
 LEAST_SEEN_STEPS = 3
 QUIET_WEIGHT = 0.3
 """Of a strip that must stay quiet, beside an origin that must be found."""

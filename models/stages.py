@@ -29,6 +29,9 @@ FIRST_SEED: dict[Stage, int] = {
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
 SEEDS_A_RECIPE = 1_000_000
+FORM = b"3"
+"""Of the files that hold what a detector saw: raised with what is kept of a case and with the limits it is looked at
+with, so that older files are not taken for newer ones."""
 CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
 CROPS_A_COMPOSITE = 2
@@ -89,7 +92,12 @@ def simulated_cases(
         gauged = data.Gauged()
         views = (view for view, _, _ in data.held(recording, gauged, water=WaterGauge(nets["water"])))
         found = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
-        truth = CaseTruth(leaky=recording.leaky, silent=recording.silent, births=recording.births)
+        truth = CaseTruth(
+            leaky=recording.leaky,
+            silent=recording.silent,
+            births=recording.births,
+            required_std_cm3_s=recording.profile.required_sensitivity_std_cm3_s,
+        )
         cases.save(replace(found, seen=gauged.seen()), file, truth)
 
     return _found(place.each(stage, count, look, mark=mark_of(nets["detector"] + nets["water"])))
@@ -180,5 +188,5 @@ def _keeping(detector: bytes, thresholds: Thresholds) -> Detector:
 
 
 def mark_of(detector: bytes) -> str:
-    """Evidence belongs to one detector."""
-    return "-" + hashlib.sha256(detector).hexdigest()[:8]
+    """Evidence belongs to one detector, and to what is kept of it."""
+    return "-" + hashlib.sha256(FORM + detector).hexdigest()[:8]

@@ -24,7 +24,7 @@ from edge_agent import durable
 from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
-from models import bubble_fit, case_fit, forked, gauges, golden, origin_fit, package, select, sight_fit, stages
+from models import bubble_fit, case_fit, cases, forked, gauges, golden, origin_fit, package, select, sight_fit, stages
 from models.bubble_fit import BubbleRecipe
 from models.cases import Basis, Features, together
 from models.data import Crops, SceneSource
@@ -58,7 +58,7 @@ class Recipe:
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
     make_believe_cases: int = 120
     upside_down_cases: int = 24
-    limit_scenes: int = 240
+    limit_scenes: int = 320
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 14_000
     gauge_scenes: int = 600
@@ -84,7 +84,7 @@ RECIPES = {
         sight_scenes=4, golden_cases=2,
     ),
 }  # fmt: skip
-LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
+LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.25, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 """Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 
@@ -169,7 +169,9 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     down = recipe.upside_down_cases
     known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}")
+    # The aggregator learns from cases that a device refuses as well; but it never scores them, so no limit is theirs.
+    refused = [len(known) + n for n, (seen, truth) in enumerate(held_out) if cases.is_refused(seen, truth, basis)]
+    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which a device refuses {len(refused)}")
     before = stages.features(known, basis, recipe.seed)
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
@@ -178,7 +180,7 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
     aggregator.sharpness.fill_(sharpness)
 
-    whole = judged.weight == 1.0
+    whole = (judged.weight == 1.0) & ~np.isin(judged.case, refused)
     scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
     limits, auc = select.limits(scores, leaky), select.auc(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")

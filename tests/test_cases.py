@@ -6,6 +6,7 @@ from edge_agent.account import FEATURES
 from edge_agent.bundle import RecallCurve, Sensitivity
 from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STRIPS
 from edge_agent.records import Visibility
+from edge_agent.visibility import smallest_leak_std_cm3_s
 from models import cases
 from models.cases import Basis, CaseEvidence, CaseTruth
 from models.train import LIMITS
@@ -53,6 +54,17 @@ def test_a_whole_case_is_as_the_device_has_it_and_some_shorter_ones_as_if_nothin
 
 def test_what_could_be_seen_is_kept_with_the_evidence(tmp_path):
     for seen in (USUAL, None):
-        cases.save(quiet(seen), tmp_path / "one.npz", CaseTruth(leaky=True, silent=True))
+        cases.save(quiet(seen), tmp_path / "one.npz", CaseTruth(leaky=True, silent=True, required_std_cm3_s=0.01))
         evidence, truth = cases.load(tmp_path / "one.npz")
-        assert evidence.seen == seen and truth.leaky and truth.silent
+        assert evidence.seen == seen and truth.leaky and truth.silent and truth.required_std_cm3_s == 0.01
+    cases.save(quiet(None), tmp_path / "one.npz")
+    assert cases.load(tmp_path / "one.npz")[1].required_std_cm3_s is None
+
+
+def test_what_a_device_refuses_is_known():
+    poor = Visibility(noise_levels=8.0, light_levels=120.0, clarity=0.9)
+    murky = Visibility(noise_levels=1.0, light_levels=120.0, clarity=0.1)
+    smallest = smallest_leak_std_cm3_s(quiet(poor).px_per_mm, quiet(poor).times[-1, 0], basis().sensitivity, poor)
+    stricter, laxer = (CaseTruth(required_std_cm3_s=factor * smallest) for factor in (0.9, 1.1))
+    found = [(quiet(poor), stricter), (quiet(poor), laxer), (quiet(murky), laxer), (quiet(poor), CaseTruth())]
+    assert [cases.is_refused(*one, basis()) for one in found] == [True, False, True, False]

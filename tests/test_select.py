@@ -49,6 +49,10 @@ def test_limits_are_never_bolder_than_allowed():
     assert (OK_BELOW.max(), LEAK_ABOVE.min()) == BOLDEST
 
 
+def test_no_case_gives_the_most_careful_limits():
+    assert limits(np.empty(0), np.empty(0, bool)) == Limits(0.01, 0.99, 0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("scores", "leaky", "area"),
     [([0.1, 0.9], [False, True], 1.0), ([0.5, 0.5], [False, True], 0.5), ([0.9, 0.1], [False, True], 0.0)],
