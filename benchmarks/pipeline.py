@@ -1,6 +1,6 @@
 """`bench pipeline`: CPU time a frame of the agent against a bare loop on the same recording, in alternation.
 
-bare: `cv2.VideoCapture` + grey + rectify + merge + `session.run` + peaks.
+bare: `cv2.VideoCapture` + grey + rectify + stack + `session.run` + peaks.
 plumbing: the same through our records, frame by frame beside the bare loop: what a busy neighbour takes, it takes from
 both.
 whole: the agent with framing, stabilisation, aggregator, lamps, water, clip, comparison and outbox, less reading and
@@ -131,7 +131,6 @@ def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> Iterator[None
     name, width, height = session.get_inputs()[0].name, size[0] // 4 * 4, size[1] // 4 * 4
     capture, count = cv2.VideoCapture(str(video)), 0
     views: list[np.ndarray] = []
-    batch = np.empty((1, 3, height, width), np.uint8)
     while True:
         read, image = capture.read()
         if not read:
@@ -139,9 +138,7 @@ def _bare(video: Path, profile: StationProfile, bundle: Bundle) -> Iterator[None
         count += 1
         views = [*views[-2:], framing.rectify(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), matrix, size)]
         if len(views) == 3 and count % 2 == 1:
-            merged = cv2.merge(views)
-            for channel in range(3):
-                batch[0, channel] = merged[:height, :width, channel]
+            batch = np.ascontiguousarray(np.stack(views)[:, :height, :width])[None]
             maps = session.run(None, {name: batch})[0][0]
             _bubbles(maps, bundle.manifest.thresholds.bubble_above, 0.05)
         yield

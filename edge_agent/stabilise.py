@@ -75,7 +75,7 @@ class Stabiliser:
         if self._smooth is None or self._smooth.shape != grey.shape:
             self._smooth = np.zeros_like(grey)
         for box in self._boxes:
-            # A fifth of the time of GaussianBlur, which is exact to the bit on bytes.
+            # A fifth to a third of GaussianBlur's time on a marker. That one is exact to the bit, this one to a level.
             self._smooth[box] = cv2.sepFilter2D(grey[box], -1, KERNEL, KERNEL)
         return self._smooth
 

@@ -169,7 +169,8 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     down = recipe.upside_down_cases
     known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    # The aggregator learns from cases that a device refuses as well; but it never scores them, so no limit is theirs.
+    # The aggregator learns from cases that a station refuses as well; but they are never answered, so no limit is
+    # theirs. Where no sensitivity is required such a picture is answered, and the limits say less of it.
     refused = [len(known) + n for n, (seen, truth) in enumerate(held_out) if cases.is_refused(seen, truth, basis)]
     log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which a device refuses {len(refused)}")
     before = stages.features(known, basis, recipe.seed)
