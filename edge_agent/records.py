@@ -70,7 +70,10 @@ class TankView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Composite:
-    """Three tank views a set time apart. `image`: (h, w, 3) uint8, channel order R, G, B = oldest, middle, newest."""
+    """Three tank views a set time apart. `image`: (h, w, 3) uint8, channel order R, G, B = oldest, middle, newest.
+
+    A compositor lays one channel after the other in memory, as nets take them: `image` is a transposed view.
+    """
 
     image: np.ndarray
     monotonic_s: float

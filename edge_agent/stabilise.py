@@ -14,6 +14,7 @@ ITERATIONS = 12
 SMOOTH_PX = 2.0
 """Standard deviation of the smoothing that makes edges wide enough to be followed over the whole shake."""
 KERNEL = cv2.getGaussianKernel(13, SMOOTH_PX, cv2.CV_32F)
+"""(13, 1), three standard deviations to either side."""
 LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0

@@ -128,13 +128,14 @@ def features(
     return account.features(smallest_bubble_px(evidence.seen if measured else None, basis.sensitivity))
 
 
-def is_refused(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> bool:
-    """Whether a device would call it `not_tested`: the picture could not have shown what the station has to find."""
+def is_not_tested(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> bool:
+    """Whether the verdict is `not_tested` for what the picture shows: murky water, or it hides what the station has to
+    find."""
     seen, required = evidence.seen, truth.required_std_cm3_s
-    if required is None or seen is None:
-        return False
-    if seen.clarity is not None and seen.clarity < basis.thresholds.murky_below:
+    if seen is not None and seen.clarity is not None and seen.clarity < basis.thresholds.murky_below:
         return True
+    if required is None:
+        return False
     watched_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
     smallest = smallest_leak_std_cm3_s(evidence.px_per_mm, watched_s, basis.sensitivity, seen)
     return smallest is not None and smallest > required

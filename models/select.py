@@ -46,10 +46,10 @@ def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005,
     Unsure cases cost 1; wrong ones cost what makes a share of `most_errors` as dear as `widest` unsure ones. Ties go to
     the wider band, which is the more careful one.
     """
-    dear = widest / most_errors
     if not len(scores):
         # Nothing was shown: the most careful pair.
         return Limits(float(GRID[0]), float(GRID[-1]), 0.0, 0.0)
+    dear = widest / most_errors
     best, cost = Limits(*BOLDEST, 1.0, 1.0), np.inf
     highest_low, lowest_high = BOLDEST
     for low in GRID[highest_low >= GRID]:

@@ -39,7 +39,8 @@ def fit(place: Workplace, count: int, nets: EyeNets, thresholds: Thresholds, log
         detector, water = Detector(nets["detector"], thresholds), WaterGauge(nets["water"])
         sight.save(sight.look(recording, detector, water), file)
 
-    files = place.each("sight", count, look, mark=mark_of(nets["detector"] + nets["water"]))
+    mark = mark_of(nets["detector"] + nets["water"], thresholds.bubble_above)
+    files = place.each("sight", count, look, mark=mark)
     sensitivity = fitted([sight.load(file) for file in files])
     log(f"sight recordings={len(files)} {sensitivity}")
     return sensitivity

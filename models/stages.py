@@ -29,9 +29,8 @@ FIRST_SEED: dict[Stage, int] = {
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
 SEEDS_A_RECIPE = 1_000_000
-FORM = b"3"
-"""Of the files that hold what a detector saw: raised with what is kept of a case and with the limits it is looked at
-with, so that older files are not taken for newer ones."""
+FORM = 4
+"""Of the files of what a detector saw: raised with what they hold, so that older ones are not taken for newer."""
 CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
 CROPS_A_COMPOSITE = 2
@@ -187,6 +186,6 @@ def _keeping(detector: bytes, thresholds: Thresholds) -> Detector:
     return Detector(detector, msgspec.structs.replace(thresholds, bubble_above=cases.KEPT_ABOVE))
 
 
-def mark_of(detector: bytes) -> str:
-    """Evidence belongs to one detector, and to what is kept of it."""
-    return "-" + hashlib.sha256(FORM + detector).hexdigest()[:8]
+def mark_of(nets: bytes, above: float = cases.KEPT_ABOVE) -> str:
+    """Evidence belongs to the nets that saw it, to the score `above` which it was kept, and to the form of its file."""
+    return "-" + hashlib.sha256(f"{FORM} {above} ".encode() + nets).hexdigest()[:8]

@@ -169,10 +169,10 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     down = recipe.upside_down_cases
     known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    # The aggregator learns from cases that a station refuses as well; but they are never answered, so no limit is
+    # The aggregator learns from cases that end as not_tested as well; but they are never answered, so no limit is
     # theirs. Where no sensitivity is required such a picture is answered, and the limits say less of it.
-    refused = [len(known) + n for n, (seen, truth) in enumerate(held_out) if cases.is_refused(seen, truth, basis)]
-    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which a device refuses {len(refused)}")
+    unanswered = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
+    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(unanswered)}")
     before = stages.features(known, basis, recipe.seed)
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
@@ -181,7 +181,7 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
     aggregator.sharpness.fill_(sharpness)
 
-    whole = (judged.weight == 1.0) & ~np.isin(judged.case, refused)
+    whole = (judged.weight == 1.0) & ~np.isin(judged.case, unanswered)
     scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
     limits, auc = select.limits(scores, leaky), select.auc(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
@@ -208,7 +208,7 @@ def _origins(recipe: Recipe, place: Workplace, eyes: stages.EyeNets, log: Log) -
         found = stages.simulated_cases(place, "origins", recipe.origin_scenes, eyes, LIMITS)
         return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
-    return _kept(place, "origins", OriginNet, fit)
+    return _kept(place, "origins" + stages.mark_of(eyes["detector"] + eyes["water"]), OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:
@@ -226,7 +226,12 @@ def _kept(place: Workplace, name: str, empty: Callable[[], N], fit: Callable[[],
     path = place.folder / f"{name}.pt"
     if path.exists():
         net = empty()
-        net.load_state_dict(torch.load(path, weights_only=True))
+        try:
+            net.load_state_dict(torch.load(path, weights_only=True))
+        except Exception as error:  # torch's reader passes on whatever it stumbles over
+            raise ConfigError(
+                f"{path} holds no {type(net).__name__} of this version: delete it, or give another --work"
+            ) from error
         return net.eval()
     net = fit()
     out = io.BytesIO()

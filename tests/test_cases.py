@@ -61,10 +61,12 @@ def test_what_could_be_seen_is_kept_with_the_evidence(tmp_path):
     assert cases.load(tmp_path / "one.npz")[1].required_std_cm3_s is None
 
 
-def test_what_a_device_refuses_is_known():
+def test_a_case_that_a_device_calls_not_tested_is_known():
     poor = Visibility(noise_levels=8.0, light_levels=120.0, clarity=0.9)
     murky = Visibility(noise_levels=1.0, light_levels=120.0, clarity=0.1)
-    smallest = smallest_leak_std_cm3_s(quiet(poor).px_per_mm, quiet(poor).times[-1, 0], basis().sensitivity, poor)
-    stricter, laxer = (CaseTruth(required_std_cm3_s=factor * smallest) for factor in (0.9, 1.1))
-    found = [(quiet(poor), stricter), (quiet(poor), laxer), (quiet(murky), laxer), (quiet(poor), CaseTruth())]
-    assert [cases.is_refused(*one, basis()) for one in found] == [True, False, True, False]
+    watched_s = quiet(poor).times[-1, 0]
+    for seen, expected in ((poor, False), (None, False), (murky, True)):
+        smallest = smallest_leak_std_cm3_s(quiet(seen).px_per_mm, watched_s, basis().sensitivity, seen)
+        truths = [CaseTruth(required_std_cm3_s=factor * smallest) for factor in (0.9, 1.1)]
+        found = [cases.is_not_tested(quiet(seen), truth, basis()) for truth in (*truths, CaseTruth())]
+        assert found == [True, expected, expected]

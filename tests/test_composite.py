@@ -65,6 +65,7 @@ def test_what_stands_still_is_grey_and_red_is_the_oldest():
     composite = compositor.push(view(0.10, 30))
     assert composite is not None
     assert composite.image[0, 0].tolist() == [10, 20, 30]
+    assert all(composite.image[..., channel].flags.c_contiguous for channel in range(3))
     assert composite.monotonic_s == 0.10
 
 

@@ -89,6 +89,15 @@ def test_a_look_does_not_change_evidence_given_before(detector):
     assert np.array_equal(first.heat, heat)
 
 
+def test_a_net_looks_at_a_composites_own_memory_and_at_whole_cells_only():
+    planes = np.arange(3 * 36 * 40, dtype=np.uint32).astype(np.uint8).reshape(3, 36, 40)
+    image = planes.transpose(1, 2, 0)
+    assert np.shares_memory(infer._batch(image), planes)
+    for given in (image, np.ascontiguousarray(image)):
+        assert np.array_equal(infer._batch(given)[0], planes)
+        assert np.array_equal(infer._batch(given[:35, :39])[0], planes[:, :32, :36])
+
+
 def test_no_more_bubbles_than_the_limit(bundle):
     import msgspec
 

@@ -81,6 +81,17 @@ def _save_net(path: Path) -> None:
     training._kept(Workplace(path.parent, scenes_for_training, 1), path.stem, OriginNet, OriginNet)
 
 
+def test_a_net_of_another_version_in_the_work_folder_is_told(tmp_path):
+    place = Workplace(tmp_path, scenes_for_training, 1)
+    older = torch.nn.Linear(2, 1)
+    training._kept(place, "origins", lambda: older, lambda: older)
+    with pytest.raises(ConfigError, match="no OriginNet of this version: delete it"):
+        training._kept(place, "origins", OriginNet, OriginNet)
+    (tmp_path / "origins.pt").write_bytes(b"half of a")
+    with pytest.raises(ConfigError, match="delete it"):
+        training._kept(place, "origins", OriginNet, OriginNet)
+
+
 def _save_crops(path: Path) -> None:
     data.save(data.joined([(np.zeros((3, 128, 128), np.uint8), data.rows_in(data.NOTHING, (0, 0)))]), path)
 
