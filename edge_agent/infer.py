@@ -19,7 +19,7 @@ STRIDE = 4
 MOST_BUBBLES = 64
 """Strongest peaks kept of one composite."""
 SMALLEST_VIEW_PX = 32
-MAPS = 9
+MAPS, CLASSES = 9, 4
 """Probabilities of rising bubble, attached bubble, bead and speck; offset x, y in cells; velocity x, y in pixels per
 spacing; log2 of the diameter in pixels."""
 FARTHEST_CELLS, FASTEST_PX = 2.0, 200.0
@@ -77,12 +77,13 @@ class Detector:
                 f"the detector net gives {maps.shape[0]} maps, {MAPS} are needed: use a bundle made for this version"
             )
         bubbles = _bubbles(maps, self._bubble_above, composite.spacing_s)
+        classes = maps[:CLASSES]
         return Evidence(
             monotonic_s=composite.monotonic_s - composite.spacing_s,
             heat=maps[0],
             bubbles=bubbles,
             score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
-            stir=float(2 * maps[2:4].mean()),
+            classes=np.stack([classes.mean(axis=(1, 2)), classes.max(axis=(1, 2))]),
         )
 
 

@@ -4,7 +4,7 @@ Records are frozen and typed. Those with pixels compare by identity and stay on 
 `msgspec.Struct`s whose field names are the names on the wire (docs/asyncapi.yaml is generated from them).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -82,20 +82,28 @@ class Composite:
     """Mean time between neighbours, as captured."""
 
 
+NO_CLASSES = np.zeros((2, 4), np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What the detector says of one composite.
 
     `heat`: (h/4, w/4) float32, 0..1. `bubbles`: (n, 6) float32 rows of x_px, y_px (tank view), score 0..1,
-    vx_px_s, vy_px_s (negative = rising), diameter_px, strongest first.
+    vx_px_s, vy_px_s (negative = rising), diameter_px, strongest first. `classes`: (2, 4) float32, the mean and the
+    highest of the detector's maps of rising bubbles, attached ones, beads and specks, each 0..1.
     """
 
     monotonic_s: float
     heat: np.ndarray
     bubbles: np.ndarray
     score: float
-    stir: float = 0.0
-    """Mean of the detector's maps of what moves and is no rising bubble, 0..1."""
+    classes: np.ndarray = field(default_factory=lambda: NO_CLASSES)
+
+    @property
+    def stir(self) -> float:
+        """Of what moves and is no rising bubble: the means of its maps together, 0..2."""
+        return float(self.classes[0, 2:].sum())
 
 
 class Emission(msgspec.Struct, frozen=True):

@@ -40,12 +40,16 @@ KEPT_ABOVE = 0.12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseEvidence:
-    """What a detector saw of one case. `times` (m, 2) float32 rows of since_s and stir, one a composite;
-    `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence;
-    `glow` (m, ROWS, STRIPS) uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be
-    seen, None where nothing was measured."""
+    """What a detector saw of one case.
+
+    `times` (m,) float32 seconds since the first view, one a composite; `classes` (m, 2, 4) float32 as Evidence has them;
+    `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence; `glow` (m, ROWS, STRIPS)
+    uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be seen, None where nothing
+    was measured.
+    """
 
     times: np.ndarray
+    classes: np.ndarray
     bubbles: np.ndarray
     glow: np.ndarray
     px_per_mm: float | None
@@ -60,12 +64,14 @@ NO_BIRTHS = np.empty((0, 3), np.float32)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
     of the tank view's width and height, one a bubble of a leak; empty where that is not known. `required_std_cm3_s`:
-    the leak that the station has to find, None where it has no such limit."""
+    the leak that the station has to find, None where it has no such limit; `made_up`: no station shows such things,
+    they are there to teach doubt."""
 
     leaky: bool = False
     silent: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
     required_std_cm3_s: float | None = None
+    made_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +87,8 @@ class Features:
 def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float | None) -> CaseEvidence:
     """Runs the detector over a case's tank views; time counts from the first."""
     compositor = Compositor(PREPROCESSING, strict=False)
-    times: list[tuple[float, float]] = []
+    times: list[float] = []
+    classes = [np.empty((0, 2, 4), np.float32)]
     bubbles = [np.empty((0, 7))]
     glow = [np.empty((0, kymograph.ROWS, kymograph.STRIPS), np.uint8)]
     first_s, size = None, (0, 0)
@@ -94,9 +101,12 @@ def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float 
         seen = detector.look(composite)
         bubbles.append(np.column_stack([np.full(len(seen.bubbles), len(times)), seen.bubbles]))
         glow.append(kymograph.cells(seen.heat)[None])
-        times.append((composite.monotonic_s - first_s, seen.stir))
+        classes.append(seen.classes[None])
+        times.append(composite.monotonic_s - first_s)
     rows = np.concatenate(bubbles).astype(np.float32)
-    return CaseEvidence(np.array(times, np.float32).reshape(-1, 2), rows, np.concatenate(glow), px_per_mm, size)
+    return CaseEvidence(
+        np.array(times, np.float32), np.concatenate(classes), rows, np.concatenate(glow), px_per_mm, size
+    )
 
 
 def upside_down(views: Iterable[TankView]) -> Iterator[TankView]:
@@ -118,13 +128,13 @@ def features(
     thresholds = basis.thresholds
     account = Account(evidence.px_per_mm if measured else None, evidence.view_size_px, thresholds, basis.look)
     bounds = np.searchsorted(evidence.bubbles[:, 0], np.arange(len(evidence.times) + 1))
-    for number, (since_s, stir) in enumerate(evidence.times.tolist()):
+    for number, since_s in enumerate(evidence.times.tolist()):
         if not late_s <= since_s <= until_s:
             continue
         rows = evidence.bubbles[bounds[number] : bounds[number + 1], 1:]
         rows = rows[rows[:, 2] >= thresholds.bubble_above]
         heat = evidence.glow[number].astype(np.float32) / 255
-        account.add(Evidence(since_s, heat, rows, 0.0, stir), since_s - late_s)
+        account.add(Evidence(since_s, heat, rows, 0.0, evidence.classes[number]), since_s - late_s)
     return account.features(smallest_bubble_px(evidence.seen if measured else None, basis.sensitivity))
 
 
@@ -136,7 +146,7 @@ def is_not_tested(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> boo
         return True
     if required is None:
         return False
-    watched_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
+    watched_s = float(evidence.times[-1]) if len(evidence.times) else 0.0
     smallest = smallest_leak_std_cm3_s(evidence.px_per_mm, watched_s, basis.sensitivity, seen)
     return smallest is not None and smallest > required
 
@@ -144,7 +154,7 @@ def is_not_tested(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> boo
 def rows_of(evidence: CaseEvidence, leaky: bool, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
     """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
     nothing had been measured, as in a recording without a station."""
-    last_s = float(evidence.times[-1, 0]) if len(evidence.times) else 0.0
+    last_s = float(evidence.times[-1]) if len(evidence.times) else 0.0
     values = [features(evidence, basis, late_s=rng.uniform(-0.2, 0.3))]
     for _ in range(SHORTER):
         until_s = float(np.exp(rng.uniform(np.log(min(1.5, last_s)), np.log(max(last_s, 1.6)))))
@@ -169,9 +179,9 @@ def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> 
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
     np.savez_compressed(
-        partial, times=evidence.times, bubbles=evidence.bubbles, glow=evidence.glow,
+        partial, times=evidence.times, classes=evidence.classes, bubbles=evidence.bubbles, glow=evidence.glow,
         known=np.array([evidence.px_per_mm, truth.required_std_cm3_s], float),
-        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent]), births=truth.births,
+        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent, truth.made_up]), births=truth.births,
         seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
     partial.replace(path)
@@ -182,7 +192,10 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale, required = (None if np.isnan(value) else value for value in kept["known"].tolist())
-        leaky, silent = kept["truth"].tolist()
+        leaky, silent, made_up = kept["truth"].tolist()
         seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
-        evidence = CaseEvidence(kept["times"], kept["bubbles"], kept["glow"], scale, (width, height), seen)
-        return evidence, CaseTruth(leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required)
+        rows = (kept[name] for name in ("times", "classes", "bubbles", "glow"))
+        evidence = CaseEvidence(*rows, scale, (width, height), seen)
+        return evidence, CaseTruth(
+            leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required, made_up=made_up
+        )

@@ -29,12 +29,14 @@ FIRST_SEED: dict[Stage, int] = {
 }  # fmt: skip
 """Stages draw their seeds a hundred thousand apart: no station, unit or texture is in two of them."""
 SEEDS_A_RECIPE = 1_000_000
-FORM = 4
+FORM = 5
 """Of the files of what a detector saw: raised with what they hold, so that older ones are not taken for newer."""
 CLIP_S, CASE_S = 1.6, 7.0
 """Length of a make-believe clip that crops are taken from, and of a make-believe case."""
 CROPS_A_COMPOSITE = 2
 PAINTED_SHARE = 0.25
+VIDEO_SHARE = 0.15
+"""Of the cases to learn from. Limits are chosen on pictures as the scene's own camera sends them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,9 @@ def simulated_cases(
     def look(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, purpose)
         gauged = data.Gauged()
-        views = (view for view, _, _ in data.held(recording, gauged, water=WaterGauge(nets["water"])))
+        video = purpose == "cases" and np.random.default_rng([seed, 113]).random() < VIDEO_SHARE
+        sent = "video" if video else "raw"
+        views = (view for view, _, _ in data.held(recording, gauged, sent=sent, water=WaterGauge(nets["water"])))
         found = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
         truth = CaseTruth(
             leaky=recording.leaky,
@@ -111,12 +115,16 @@ def make_believe_cases(
     def look(seed: int, file: Path) -> None:
         leaky = seed % 4 == 0
         seen = cases.evidence_of(_make_believe_views(seed, leaky), _keeping(detector, thresholds), None)
-        cases.save(seen, file, CaseTruth(leaky=leaky))
+        cases.save(seen, file, CaseTruth(leaky=leaky, made_up=True))
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
         views = cases.upside_down(view for view, _, _ in data.held(recording, data.Gauged()))
-        cases.save(cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm), file)
+        cases.save(
+            cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm),
+            file,
+            CaseTruth(made_up=True),
+        )
 
     mark = mark_of(detector)
     files = place.each("make_believe_cases", clip_count, look, mark=mark)

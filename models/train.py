@@ -51,14 +51,14 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 440
+    origin_scenes: int = 800
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 400
+    case_scenes: int = 700
     """Further ones, unknown to the origins net, that the aggregator is fitted to."""
-    make_believe_cases: int = 120
+    make_believe_cases: int = 160
     upside_down_cases: int = 24
-    limit_scenes: int = 320
+    limit_scenes: int = 640
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 14_000
     gauge_scenes: int = 600

@@ -19,10 +19,9 @@ CURVE = RecallCurve(
 
 
 def quiet(seen: Visibility | None) -> CaseEvidence:
-    times = np.column_stack([np.arange(0, 8, 0.1), np.zeros(80)]).astype(np.float32)
-    return CaseEvidence(
-        times, np.empty((0, 7), np.float32), np.zeros((80, ROWS, STRIPS), np.uint8), 1.5, (640, 480), seen
-    )
+    times, classes = np.arange(0, 8, 0.1, np.float32), np.zeros((80, 2, 4), np.float32)
+    glow = np.zeros((80, ROWS, STRIPS), np.uint8)
+    return CaseEvidence(times, classes, np.empty((0, 7), np.float32), glow, 1.5, (640, 480), seen)
 
 
 def basis() -> Basis:
@@ -64,7 +63,7 @@ def test_what_could_be_seen_is_kept_with_the_evidence(tmp_path):
 def test_a_case_that_a_device_calls_not_tested_is_known():
     poor = Visibility(noise_levels=8.0, light_levels=120.0, clarity=0.9)
     murky = Visibility(noise_levels=1.0, light_levels=120.0, clarity=0.1)
-    watched_s = quiet(poor).times[-1, 0]
+    watched_s = quiet(poor).times[-1]
     for seen, expected in ((poor, False), (None, False), (murky, True)):
         smallest = smallest_leak_std_cm3_s(quiet(seen).px_per_mm, watched_s, basis().sensitivity, seen)
         truths = [CaseTruth(required_std_cm3_s=factor * smallest) for factor in (0.9, 1.1)]

@@ -99,7 +99,7 @@ def _save_crops(path: Path) -> None:
 def _save_case(path: Path) -> None:
     rng = np.random.default_rng(1)
     glow = rng.integers(0, 256, (40, 60, 40), np.uint8)
-    cases.save(cases.CaseEvidence(np.zeros((40, 2)), np.empty((0, 7)), glow, 2.0, (640, 480)), path)
+    cases.save(cases.CaseEvidence(np.zeros(40), np.zeros((40, 2, 4)), np.empty((0, 7)), glow, 2.0, (640, 480)), path)
 
 
 def _save_sightings(path: Path) -> None:
