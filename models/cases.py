@@ -42,7 +42,8 @@ KEPT_ABOVE = 0.12
 class CaseEvidence:
     """What a detector saw of one case.
 
-    `times` (m,) float32 seconds since the first view, one a composite; `classes` (m, 2, 4) float32 as Evidence has them;
+    `times` (m,) float32 seconds since the first view, one a composite; `classes` (m, 2, 4) float32, as Evidence has
+    them;
     `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence; `glow` (m, ROWS, STRIPS)
     uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be seen, None where nothing
     was measured.
