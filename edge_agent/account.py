@@ -34,7 +34,7 @@ OF_BEST = (
     "straightness",
 )
 """Features of the most persistent origin."""
-FEATURES = (
+SCORED = (
     *OF_BEST,
     "late_rising_tracks",
     "late_origins",
@@ -55,7 +55,19 @@ FEATURES = (
     "origin_distance",
     "smallest_bubble",
 )
+"""Features that the score is made of."""
+FELT = tuple(
+    f"{over}_{within}_{kind}"
+    for over in ("mean", "highest")
+    for within in ("mean", "highest")
+    for kind in ("rising", "attached", "bead", "speck")
+)
+"""What the detector made of the pictures, over the case and within a composite: by these a case is like those of
+training, or is not."""
+FEATURES = (*SCORED, *FELT)
 """Names of the features, in order; docs/models.md says what each is."""
+LEAST_FELT = 1e-3
+"""Below this, one part of a map is as silent as another."""
 
 
 class Account:
@@ -80,6 +92,8 @@ class Account:
         self._late_s = 0.0
         self._bubbles = 0
         self._stir = 0.0
+        self._composites = 0
+        self._felt, self._felt_most = np.zeros((2, 4)), np.zeros((2, 4))
         self._columns: dict[int, set[int]] = {}
         self._found: tuple[Rising, list[Origin]] | None = None
         """What all that was added comes to; made when it is asked for."""
@@ -90,6 +104,9 @@ class Account:
         passed_s, self._last_s = max(0.0, since_immersion_s - self._last_s), since_immersion_s
         self._linker.add(evidence, since_immersion_s)
         self._kymograph.add(evidence.heat, since_immersion_s)
+        self._composites += 1
+        self._felt += evidence.classes
+        self._felt_most = np.maximum(self._felt_most, evidence.classes)
         if since_immersion_s < self._settle_s:
             return
         self._late += 1
@@ -148,7 +165,9 @@ class Account:
             "stir": self._stir / max(1, self._late),
             "smallest_bubble": np.log(smallest_bubble_px),
         }
-        return np.array([values[name] for name in FEATURES], np.float32)
+        felt = np.stack([self._felt / max(1, self._composites), self._felt_most])
+        scored = np.array([values[name] for name in SCORED])
+        return np.concatenate([scored, np.log(felt.ravel() + LEAST_FELT)]).astype(np.float32)
 
     def _seen(self) -> tuple[Rising, list[Origin]]:
         if self._found is None:

@@ -59,6 +59,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lamp_lit_above: Inner
     murky_below: Inner
     """Clarity under which the water is murky."""
+    novel_above: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | UnsetType = UNSET
+    """Distance from the cases of training over which a case is like none of them. Unset = not measured: none is."""
 
     def __post_init__(self) -> None:
         if self.ok_below > self.leak_above:

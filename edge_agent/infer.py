@@ -4,6 +4,8 @@ One session each, one thread, no spinning (spinning threads cost four times the 
 preprocessing of pixels is inside the nets, so that training and the device cannot differ.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -104,8 +106,17 @@ class OriginReader:
         return said
 
 
+class CaseScore(NamedTuple):
+    """What the aggregator says of a case."""
+
+    leak: float
+    """Calibrated probability that it leaks, at equal odds."""
+    distance: float
+    """From the cases that it was trained on, as the detector sees them; about 1 in the middle of them."""
+
+
 class Aggregator:
-    """A case's features -> its calibrated leak probability at equal odds."""
+    """A case's features -> its score."""
 
     def __init__(self, data: bytes) -> None:
         self._net = Net(data, "aggregator", 2)
@@ -116,9 +127,16 @@ class Aggregator:
                 "use a bundle made for this version"
             )
 
-    def score(self, features: np.ndarray) -> float:
-        """`features`: (F,) float32 of `account.Account.features`."""
-        return float(np.clip(self._net(features.astype(np.float32)[None]).ravel()[0], 0.0, 1.0))
+    def score(self, features: np.ndarray) -> CaseScore:
+        """`features`: (F,) float32 of `account.Account.features`. Raises ModelError."""
+        said = self._net(features.astype(np.float32)[None])
+        if said.shape != (1, 2):
+            raise ModelError(
+                f"the aggregator net gives {said.shape} for a case, a score and a distance are needed: "
+                "use a bundle made for this version"
+            )
+        leak, distance = said[0].tolist()
+        return CaseScore(min(max(leak, 0.0), 1.0), max(distance, 0.0))
 
 
 def _batch(image: np.ndarray) -> np.ndarray:

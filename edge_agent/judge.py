@@ -64,8 +64,10 @@ class Judge:
 
     def _finding(self, seen: Visibility | None) -> Finding:
         origin = self._account.best_origin()
+        said = self._aggregator.score(self.features(seen))
         return Finding(
-            score=self._aggregator.score(self.features(seen)),
+            score=said.leak,
+            distance=said.distance,
             late_s=self._account.late_s,
             origin_px=None if origin is None else (round(origin[0]), round(origin[1])),
             words=self._account.words(),

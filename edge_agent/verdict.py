@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import UNSET
 
 from edge_agent.bundle import BundleManifest, Preprocessing, Sensitivity, Thresholds
 from edge_agent.records import Emission, FramingSummary, Verdict, VerdictWord, Visibility, WaterSummary
@@ -39,6 +40,8 @@ class Finding:
     origin_px: tuple[int, int] | None
     words: str
     emission: Emission | None = None
+    distance: float = 0.0
+    """From the cases that the nets were trained on."""
 
 
 def not_tested(reason: str) -> Verdict:
@@ -96,18 +99,28 @@ class _Shown:
 
 def _word(finding: Finding, usable_s: float, thresholds: Thresholds) -> Verdict:
     score = round(finding.score, 4)
+    strange = _strange(finding, thresholds)
     word: VerdictWord = "uncertain"
-    if score > thresholds.leak_above:
+    if score > thresholds.leak_above and not strange:
         word = "leak"
-    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S and usable_s > 0:
+    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S and usable_s > 0 and not strange:
         word = "ok"
     return Verdict(
         word,
         score,
-        finding.words,
+        strange or finding.words,
         leak_at_tank_px=finding.origin_px if word != "ok" else None,
         emission=finding.emission if word != "ok" else None,
     )
+
+
+def _strange(finding: Finding, thresholds: Thresholds) -> str:
+    """Words where no case of training was like this one, so that no score of it is to be believed."""
+    limit = thresholds.novel_above
+    if limit is UNSET or finding.distance <= limit:
+        return ""
+    fact = f"the machine was trained on nothing like this (distance {finding.distance:.1f}, limit {limit:.1f})"
+    return f"{fact}: look for yourself; {finding.words}"
 
 
 def _obstacle(watched: Watched, profile: StationProfile | None, gaps: str) -> str:

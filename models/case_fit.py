@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from models.cases import Features, together
+from edge_agent.account import SCORED
+from models import novelty
+from models.cases import Features, chosen, together
 from models.net import CaseNet
 
 Log = Callable[[str], None]
@@ -24,7 +26,8 @@ def fit(features: Features, seed: int, log: Log, *, steps: int = 600) -> CaseNet
     values = torch.from_numpy(features.values)
     leaky = torch.from_numpy(features.leaky.astype(np.float32))[:, None]
     weight = _even_odds(features)[:, None]
-    net = CaseNet(values.mean(0), values.std(0).clamp(min=1e-3))
+    net = CaseNet(values.mean(0), values.std(0).clamp(min=1e-3), len(SCORED))
+    novelty.teach(net, features)
     optimiser = torch.optim.AdamW(_groups(net), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     wanted = leaky * (1 - 2 * SMOOTHING) + SMOOTHING
@@ -61,7 +64,7 @@ def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int
         for out in (order[fold::FOLDS] for fold in range(FOLDS)):
             asked = np.isin(judged.case, out)
             if asked.any():
-                net = fit(together([before, rows(judged, ~asked)]), seed + deal, lambda line: None, steps=steps)
+                net = fit(together([before, chosen(judged, ~asked)]), seed + deal, lambda line: None, steps=steps)
                 logits[deal, asked] = _logits(net, judged.values[asked])
     return logits.mean(axis=0)
 
@@ -78,15 +81,10 @@ def sharpness(logits: np.ndarray, judged: Features) -> float:
     return float(choices[int(np.argmin(losses))])
 
 
-def rows(features: Features, chosen: np.ndarray) -> Features:
-    """Some of the rows, by their numbers or a mask."""
-    return Features(*(getattr(features, name)[chosen] for name in ("values", "leaky", "weight", "case")))
-
-
 def scores(net: CaseNet, values: np.ndarray) -> np.ndarray:
     """(n, F) -> (n,) leak probabilities."""
     with torch.no_grad():
-        return net(torch.from_numpy(values.astype(np.float32))).squeeze(1).numpy()
+        return net(torch.from_numpy(values.astype(np.float32)))[:, 0].numpy()
 
 
 def _logits(net: CaseNet, values: np.ndarray) -> np.ndarray:

@@ -77,12 +77,14 @@ class CaseTruth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """`values` (n, F) float32; `leaky` (n,) bool; `weight` (n,) float32; `case` (n,) int: rows of one case share it."""
+    """`values` (n, F) float32; `leaky` (n,) bool; `weight` (n,) float32; `case` (n,) int: rows of one case share it;
+    `familiar` (n,) bool: whether a station shows such things."""
 
     values: np.ndarray
     leaky: np.ndarray
     weight: np.ndarray
     case: np.ndarray
+    familiar: np.ndarray
 
 
 def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float | None) -> CaseEvidence:
@@ -152,7 +154,10 @@ def is_not_tested(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> boo
     return smallest is not None and smallest > required
 
 
-def rows_of(evidence: CaseEvidence, leaky: bool, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
+COLUMNS = ("values", "leaky", "weight", "case", "familiar")
+
+
+def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
     """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
     nothing had been measured, as in a recording without a station."""
     last_s = float(evidence.times[-1]) if len(evidence.times) else 0.0
@@ -163,17 +168,21 @@ def rows_of(evidence: CaseEvidence, leaky: bool, basis: Basis, *, case: int, rng
         values.append(features(evidence, basis, until_s=until_s, late_s=late_s, measured=known))
     count = len(values)
     weight = np.array([1.0] + [0.5] * SHORTER, np.float32)
-    return Features(np.array(values), np.full(count, leaky), weight, np.full(count, case))
+    leaky, familiar = np.full(count, truth.leaky), np.full(count, not truth.made_up)
+    return Features(np.array(values), leaky, weight, np.full(count, case), familiar)
 
 
 def together(parts: Iterable[Features]) -> Features:
     """All rows in one table."""
-    nothing = Features(
-        np.empty((0, len(FEATURES)), np.float32), np.empty(0, bool), np.empty(0, np.float32), np.empty(0, int)
-    )
+    none = np.empty(0, bool)
+    nothing = Features(np.empty((0, len(FEATURES)), np.float32), none, np.empty(0, np.float32), np.empty(0, int), none)
     tables = [nothing, *parts]
-    columns = ("values", "leaky", "weight", "case")
-    return Features(*(np.concatenate([getattr(table, column) for table in tables]) for column in columns))
+    return Features(*(np.concatenate([getattr(table, column) for table in tables]) for column in COLUMNS))
+
+
+def chosen(features: Features, which: np.ndarray) -> Features:
+    """Some of the rows, by their numbers or a mask."""
+    return Features(*(getattr(features, name)[which] for name in COLUMNS))
 
 
 def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> None:

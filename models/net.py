@@ -90,17 +90,25 @@ class OriginNet(nn.Module):
 
 
 class CaseNet(nn.Module):
-    """(n, F) features of `account.Account` -> (n, 1) leak probability at equal odds.
+    """(n, F) features of `account.Account` -> (n, 2) leak probability at equal odds, and how far the case lies from
+    those of training.
 
-    Several small nets side by side, which are fitted apart and whose log odds are averaged: where cases are few, each
-    draws another boundary, and what only one of them believes is not believed.
+    The first `scored` features make the score. Several small nets side by side, which are fitted apart and whose log
+    odds are averaged: where cases are few, each draws another boundary, and what only one of them believes is not
+    believed. The other features make the distance (Mahalanobis, by dimension: that of the middle case is about 1).
     """
 
-    def __init__(self, mean: torch.Tensor, spread: torch.Tensor, members: int = 8, hidden: int = 16) -> None:
+    def __init__(
+        self, mean: torch.Tensor, spread: torch.Tensor, scored: int, members: int = 8, hidden: int = 16
+    ) -> None:
+        """`mean`, `spread`: (F,) of each feature."""
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("spread", spread)
-        self.hidden = nn.Linear(len(mean), members * hidden)
+        self.register_buffer("whitening", torch.eye(len(mean) - scored))
+        """Makes standard features that go together ones that do not; set after the fit."""
+        self.scored = scored
+        self.hidden = nn.Linear(scored, members * hidden)
         self.out = nn.Linear(members * hidden, 1)
         """The mean of the members: each has a member's share of the weights, and all have the same level."""
         nn.init.uniform_(self.out.weight, -(hidden**-0.5) / members, hidden**-0.5 / members)
@@ -116,13 +124,20 @@ class CaseNet(nn.Module):
     def logit(self, features: torch.Tensor) -> torch.Tensor:
         return self.out(self._known(features)) * self.sharpness
 
+    def distance(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, 1) root mean square of the whitened features."""
+        whitened = self._standard(features)[:, self.scored :] @ self.whitening
+        return whitened.square().mean(dim=1, keepdim=True).sqrt()
+
     def _known(self, features: torch.Tensor) -> torch.Tensor:
         # Beyond four spreads a feature says no more; what was never seen in training must not run away.
-        standard = ((features - self.mean) / self.spread).clamp(-4.0, 4.0)
-        return torch.tanh(self.hidden(standard))
+        return torch.tanh(self.hidden(self._standard(features)[:, : self.scored].clamp(-4.0, 4.0)))
+
+    def _standard(self, features: torch.Tensor) -> torch.Tensor:
+        return (features - self.mean) / self.spread
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.logit(features).sigmoid()
+        return torch.cat([self.logit(features).sigmoid(), self.distance(features)], dim=1)
 
 
 class LampNet(nn.Module):

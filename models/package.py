@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
+from msgspec import UNSET
 
 from edge_agent.account import FEATURES
 from edge_agent.bundle import Bundle, BundleManifest, Lineage, NetName, Sensitivity, Thresholds, write_bundle
@@ -17,7 +18,7 @@ from edge_agent.errors import ModelError
 from edge_agent.infer import Aggregator
 from edge_agent.kymograph import ROWS, STEPS
 from models import golden
-from models.cases import Features
+from models.cases import COLUMNS, Features
 from models.data import PREPROCESSING
 from models.export import check_parity, onnx_bytes
 from models.golden import GoldenClip
@@ -108,8 +109,8 @@ def water_bytes(net: WaterNet | bytes) -> bytes:
 
 
 def features_bytes(fitted: Features) -> bytes:
-    """A .npy file: a row each of the features, leaky, weight and case, for retraining on top."""
-    table = np.column_stack([fitted.values, fitted.leaky, fitted.weight, fitted.case]).astype(np.float32)
+    """A .npy file: a row each of the features, leaky, weight, case and familiar, for retraining on top."""
+    table = np.column_stack([getattr(fitted, name) for name in COLUMNS]).astype(np.float32)
     out = io.BytesIO()
     np.save(out, table, allow_pickle=False)
     return out.getvalue()
@@ -123,19 +124,19 @@ def fitted_features(bundle: Bundle) -> Features:
         table = np.load(io.BytesIO(bundle.features), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ModelError(f"the parent bundle's features cannot be read ({error}): take another parent") from error
-    if table.ndim != 2 or table.shape[1] != len(FEATURES) + 3:
-        wanted = len(FEATURES) + 3
+    wanted = len(FEATURES) + len(COLUMNS) - 1
+    if table.ndim != 2 or table.shape[1] != wanted:
         raise ModelError(f"the parent bundle's features have shape {table.shape}, {wanted} columns are needed")
-    values, leaky, weight, case = np.split(table, [len(FEATURES), len(FEATURES) + 1, len(FEATURES) + 2], axis=1)
-    return Features(values.copy(), leaky[:, 0] > 0.5, weight[:, 0].copy(), case[:, 0].astype(int))
+    values, (leaky, weight, case, familiar) = table[:, : len(FEATURES)], table[:, len(FEATURES) :].T
+    return Features(values.copy(), leaky > 0.5, weight.copy(), case.astype(int), familiar > 0.5)
 
 
 def same_scores(bundle: Bundle, net: CaseNet, values: np.ndarray) -> float:
     """The largest difference between the shipped aggregator and the fitted one, row by row as the device asks."""
     shipped = Aggregator(bundle.nets["aggregator"])
     with torch.no_grad():
-        fitted = net(torch.from_numpy(values)).squeeze(1).numpy()
-    return float(max(abs(shipped.score(row) - score) for row, score in zip(values, fitted, strict=True)))
+        fitted = net(torch.from_numpy(values)).numpy()
+    return float(np.abs(np.array([shipped.score(row) for row in values]) - fitted).max())
 
 
 def card(lines: list[str]) -> str:
@@ -163,9 +164,10 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def lowered(thresholds: Thresholds, ok_below: float, leak_above: float) -> Thresholds:
-    """The chosen pair put in."""
-    return msgspec.structs.replace(thresholds, ok_below=ok_below, leak_above=leak_above)
+def limited(thresholds: Thresholds, ok_below: float, leak_above: float, novel_above: float | None) -> Thresholds:
+    """The chosen limits put in."""
+    novel = UNSET if novel_above is None else novel_above
+    return msgspec.structs.replace(thresholds, ok_below=ok_below, leak_above=leak_above, novel_above=novel)
 
 
 def _exported(net: torch.nn.Module | bytes, examples: np.ndarray, free: dict, *, batch: int = 4) -> bytes:

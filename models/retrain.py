@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
-from models import case_fit, golden, looked, package, select
-from models.cases import Features, together
+from models import case_fit, golden, looked, novelty, package, select
+from models.cases import Features, chosen, together
 from models.looked import JudgedClip, Log, Look, Workroom
 from models.package import Content, Nets
 
@@ -127,7 +127,8 @@ def features_of(seen: Sequence[tuple[JudgedClip, Look]]) -> Features:
     values = np.array([look.values for _, look in seen], np.float32)
     leaky = np.array([one.leaky for one, _ in seen])
     numbers = np.array([-1 - int(look.sha256[:8], 16) % CASE_NUMBERS for _, look in seen])
-    return Features(values, leaky, np.full(len(seen), JUDGED_WEIGHT, np.float32), numbers)
+    weight, familiar = np.full(len(seen), JUDGED_WEIGHT, np.float32), np.full(len(seen), True)
+    return Features(values, leaky, weight, numbers, familiar)
 
 
 def without(before: Features, judged: Features) -> Features:
@@ -135,7 +136,7 @@ def without(before: Features, judged: Features) -> Features:
 
     Two clips share a number in one of eight million pairs; a row of the parent's is missed then.
     """
-    return case_fit.rows(before, np.flatnonzero(~np.isin(before.case, judged.case)))
+    return chosen(before, np.flatnonzero(~np.isin(before.case, judged.case)))
 
 
 def held_out_scores(before: Features, judged: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +153,7 @@ def _content(
     return Content(
         version=version,
         created_at=package.utc(newest) if newest else parent.created_at,
-        thresholds=package.lowered(parent.thresholds, limits.ok_below, limits.leak_above),
+        thresholds=package.limited(parent.thresholds, limits.ok_below, limits.leak_above, novelty.limit(fitted, seed)),
         sensitivity=parent.sensitivity,
         lineage=package.lineage("dataset", seed, dataset_sha256=judgements.sha256, parent=base.sha256),
         card=package.card([f"Version {version}: parent version {parent.version} and {told}", "", before]),

@@ -155,7 +155,7 @@ def features(found: Found, basis: Basis, seed: int, *, first_case: int = 0) -> F
     for number, (seen, truth) in enumerate(found, start=first_case):
         if len(seen.times) and not truth.silent:
             rng = np.random.default_rng([seed, number, 121])
-            parts.append(cases.rows_of(seen, truth.leaky, basis, case=number, rng=rng))
+            parts.append(cases.rows_of(seen, truth, basis, case=number, rng=rng))
     return cases.together(parts)
 
 

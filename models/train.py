@@ -24,7 +24,20 @@ from edge_agent import durable
 from edge_agent.bundle import Bundle, Thresholds
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
-from models import bubble_fit, case_fit, cases, forked, gauges, golden, origin_fit, package, select, sight_fit, stages
+from models import (
+    bubble_fit,
+    case_fit,
+    cases,
+    forked,
+    gauges,
+    golden,
+    novelty,
+    origin_fit,
+    package,
+    select,
+    sight_fit,
+    stages,
+)
 from models.bubble_fit import BubbleRecipe
 from models.cases import Basis, Features, together
 from models.data import Crops, SceneSource
@@ -134,7 +147,9 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     content = Content(
         version=1,
         created_at=package.utc(made_at),
-        thresholds=package.lowered(LIMITS, judgement.limits.ok_below, judgement.limits.leak_above),
+        thresholds=package.limited(
+            LIMITS, judgement.limits.ok_below, judgement.limits.leak_above, judgement.novel_above
+        ),
         sensitivity=sensitivity,
         lineage=package.lineage(recipe.name, recipe.seed),
         card=package.card(judgement.card),
@@ -157,6 +172,7 @@ class _Judgement:
     aggregator: CaseNet
     fitted: Features
     limits: select.Limits
+    novel_above: float | None
     card: list[str]
 
 
@@ -190,7 +206,9 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
         f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",
         f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
     ]
-    return _Judgement(aggregator, fitted, limits, card)
+    novel_above = novelty.limit(fitted, recipe.seed)
+    log(f"novel_above={novel_above}")
+    return _Judgement(aggregator, fitted, limits, novel_above, card)
 
 
 def _counts(found: stages.Found) -> str:

@@ -12,6 +12,7 @@ from models.cases import Basis, CaseEvidence, CaseTruth
 from models.train import LIMITS
 
 USUAL = Visibility(noise_levels=2.0, light_levels=120.0)
+SMALLEST = FEATURES.index("smallest_bubble")
 CURVE = RecallCurve(
     usual=USUAL, offset=-4.0, size=4.0, noise_levels=1.0, light_levels=0.0, paper_levels=0.0, blur_px=0.0, smear_px=0.0,
     clarity=0.0,
@@ -34,18 +35,18 @@ def test_of_two_quiet_cases_the_features_tell_which_picture_was_poor():
     poor = cases.features(quiet(Visibility(noise_levels=8.0, light_levels=120.0)), basis())
     good = cases.features(quiet(USUAL), basis())
     differ = [name for name, a, b in zip(FEATURES, poor, good, strict=True) if a != b]
-    assert differ == ["smallest_bubble"] and poor[-1] > good[-1]
+    assert differ == ["smallest_bubble"] and poor[SMALLEST] > good[SMALLEST]
 
 
 def test_without_a_gauge_the_picture_counts_as_usual():
-    np.testing.assert_allclose(cases.features(quiet(USUAL), basis(), measured=False)[-1], np.log(2.7), rtol=1e-6)
+    np.testing.assert_allclose(cases.features(quiet(USUAL), basis(), measured=False)[SMALLEST], np.log(2.7), rtol=1e-6)
 
 
 def test_a_whole_case_is_as_the_device_has_it_and_some_shorter_ones_as_if_nothing_was_measured():
     seen, rng = quiet(Visibility(noise_levels=8.0, light_levels=120.0)), np.random.default_rng(3)
-    rows = [cases.rows_of(seen, True, basis(), case=number, rng=rng) for number in range(20)]
-    gauge = np.array([one.values[:, -1] for one in rows])
-    measured, usual = cases.features(seen, basis())[-1], np.float32(np.log(2.7))
+    rows = [cases.rows_of(seen, CaseTruth(leaky=True), basis(), case=number, rng=rng) for number in range(20)]
+    gauge = np.array([one.values[:, SMALLEST] for one in rows])
+    measured, usual = cases.features(seen, basis())[SMALLEST], np.float32(np.log(2.7))
     assert (gauge[:, 0] == measured).all()
     assert set(np.unique(gauge[:, 1:])) == {measured, usual}
     assert 0.1 < (gauge[:, 1:] == usual).mean() < 0.45

@@ -13,6 +13,7 @@ import torch
 import tankwatch
 from calibration import scenes_for_training
 from edge_agent import clip_bytes, clips, config, golden, slots
+from edge_agent.account import SCORED
 from edge_agent.bundle import Bundle, GoldenCase, open_bundle
 from edge_agent.clip_bytes import MAGIC
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
@@ -108,7 +109,7 @@ def test_another_word_is_refused_unless_it_hangs_on_rounding(bundle):
 def test_another_net_does_not_pass_for_the_one_that_was_packed(bundle):
     torch.manual_seed(0)
     values = package.fitted_features(bundle).values[:4]
-    untrained = CaseNet(torch.zeros(values.shape[1]), torch.ones(values.shape[1])).eval()
+    untrained = CaseNet(torch.zeros(values.shape[1]), torch.ones(values.shape[1]), len(SCORED)).eval()
     other = onnx_bytes(untrained, values, free_axes={0: torch.export.Dim.DYNAMIC})
     with pytest.raises(ModelError, match="where version"):
         registry.verify(replace(bundle, nets=bundle.nets | {"aggregator": other}))

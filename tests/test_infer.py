@@ -107,7 +107,7 @@ def test_no_more_bubbles_than_the_limit(bundle):
 
 
 def test_an_empty_case_is_no_leak(bundle):
-    assert Aggregator(bundle.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32)) < 0.5
+    assert Aggregator(bundle.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32)).leak < 0.5
 
 
 def test_a_net_in_the_wrong_place_is_refused(bundle):

@@ -25,7 +25,7 @@ from models import cases, data, golden, package, registry, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import fit, held_out_logits, scores, sharpness
-from models.cases import Features, together
+from models.cases import Features, chosen, together
 from models.export import onnx_bytes
 from models.looked import JudgedClip, Workroom
 from models.net import CaseNet, OriginNet
@@ -318,7 +318,7 @@ def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
     leaky = rng.random(400) < 0.2
     values = rng.standard_normal((400, len(FEATURES))).astype(np.float32)
     values[:, 1] += 3 * leaky
-    features = Features(values, leaky, np.ones(400, np.float32), np.arange(400))
+    features = Features(values, leaky, np.ones(400, np.float32), np.arange(400), np.ones(400, bool))
     found = scores(fit(features, 1, lambda line: None, steps=100), values)
     assert ((found > 0.5) == leaky).mean() > 0.85
     assert abs(found[leaky].mean() - (1 - found[~leaky].mean())) < 0.15
@@ -329,8 +329,8 @@ def test_no_case_is_scored_by_a_fit_that_has_seen_a_row_of_it():
     values = rng.standard_normal((120, len(FEATURES))).astype(np.float32)
     case, leaky = np.arange(120) // 3, rng.random(40) < 0.5
     # The rows of a case are one and the same, and the label is chance: only who has seen it can know it.
-    noise = Features(values[case * 3], leaky[case], np.ones(120, np.float32), case)
-    before = Features(values[:0], leaky[:0], np.empty(0, np.float32), np.empty(0, int))
+    noise = Features(values[case * 3], leaky[case], np.ones(120, np.float32), case, np.ones(120, bool))
+    before = chosen(noise, np.empty(0, int))
     held_out = held_out_logits(before, noise, 1, steps=200)
     seen = scores(fit(noise, 1, lambda line: None, steps=200), noise.values)
     assert ((seen > 0.5) == noise.leaky).mean() > 0.95
@@ -341,20 +341,20 @@ def test_sharpness_takes_back_what_scores_are_too_sure_of():
     rng = np.random.default_rng(2)
     logits = rng.normal(0, 2, 4000).astype(np.float32)
     leaky = rng.random(4000) < 1 / (1 + np.exp(-logits))
-    judged = Features(np.empty((4000, 1), np.float32), leaky, np.ones(4000, np.float32), np.arange(4000))
+    judged = Features(np.empty((4000, 1), np.float32), leaky, np.ones(4000, np.float32), np.arange(4000), leaky)
     assert abs(sharpness(2 * logits, judged) - 0.5) < 0.08
 
 
 def test_members_of_the_aggregator_vote_and_the_mean_of_their_log_odds_is_said():
     torch.manual_seed(3)
-    net, seen = CaseNet(torch.zeros(5), torch.ones(5)), torch.randn(7, 5)
+    net, seen = CaseNet(torch.zeros(5), torch.ones(5), 5), torch.randn(7, 5)
     votes = net.votes(seen).detach()
     assert votes.shape == (7, 8) and float(votes.std(1).min()) > 0
     torch.testing.assert_close(net.logit(seen).squeeze(1).detach(), votes.mean(1))
 
 
 def test_an_aggregator_of_other_features_is_refused_before_any_case():
-    net = CaseNet(torch.zeros(3), torch.ones(3)).eval()
+    net = CaseNet(torch.zeros(3), torch.ones(3), 2).eval()
     data = onnx_bytes(net, np.zeros((4, 3), np.float32), free_axes={0: torch.export.Dim.DYNAMIC})
     with pytest.raises(ModelError, match=f"takes 3 features, this version gives {len(FEATURES)}"):
         Aggregator(data)
