@@ -4,7 +4,7 @@ Swimming, falling, drifting and flickering things, flames, swaying lines, shakin
 like a tank; a detector that has seen it looks for bubbles and not for motion.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import cv2
@@ -19,17 +19,22 @@ Painter = Callable[[np.ndarray, float], None]
 
 
 def pictures(
-    seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300)
+    seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300), kinds: Sequence[str] = ()
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """(time in s, (h, w) uint8 grey picture) of one make-believe clip; a third of them went through a video codec."""
-    clip = _pictures(seed, seconds, fps, size)
+    """(time in s, (h, w) uint8 grey picture) of one make-believe clip; a third of them went through a video codec.
+
+    `kinds`: of KINDS, the only ones that may move in it; all of them where none is named.
+    """
+    clip = _pictures(seed, seconds, fps, size, kinds or KINDS)
     if np.random.default_rng([seed, 82]).random() < VIDEO_SHARE:
         drawn = list(clip)
         clip = zip((now_s for now_s, _ in drawn), through_video([grey for _, grey in drawn], fps), strict=True)
     yield from clip
 
 
-def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
+def _pictures(
+    seed: int, seconds: float, fps: float, size: tuple[int, int], kinds: Sequence[str]
+) -> Iterator[tuple[float, np.ndarray]]:
     rng = np.random.default_rng([seed, 81])
     width, height = size
     margin = 48
@@ -39,9 +44,8 @@ def _pictures(seed: int, seconds: float, fps: float, size: tuple[int, int]) -> I
     if rng.random() < PRINTED_SHARE:
         _sheets(background, rng)
     motion = _camera(rng)
-    makers = (_swimmers, _fallers, _specks, _drifters, _flames, _glints, _jitterers, _swayers, _boxes)
-    count = int(rng.integers(1, 4))
-    painters = [makers[int(index)](rng, size) for index in rng.choice(len(makers), count, replace=False)]
+    count = min(int(rng.integers(1, 4)), len(kinds))
+    painters = [_MAKERS[kinds[int(index)]](rng, size) for index in rng.choice(len(kinds), count, replace=False)]
     flicker, noise = rng.choice([0, rng.uniform(0, 0.03)]), rng.uniform(0.3, 4.0)
     quality = int(rng.integers(40, 95)) if rng.random() < 0.6 else None
     for index in range(int(seconds * fps)):
@@ -287,3 +291,11 @@ def _window(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     centre, axes = (rng.uniform(0, 1, 2) * size).astype(int), (rng.uniform(0.1, 0.5, 2) * size).astype(int) + 4
     cv2.ellipse(window, centre.tolist(), axes.tolist(), 0, 0, 360, 1.0, -1)
     return cv2.GaussianBlur(window, (0, 0), float(rng.uniform(2, 20)))
+
+
+_MAKERS = {
+    "swimmers": _swimmers, "fallers": _fallers, "specks": _specks, "drifters": _drifters, "flames": _flames,
+    "glints": _glints, "jitterers": _jitterers, "swayers": _swayers, "boxes": _boxes,
+}  # fmt: skip
+KINDS = tuple(_MAKERS)
+"""Kinds of things that move and are no bubbles."""

@@ -1,7 +1,7 @@
 """The stages of a recipe that render and look: each seed's result is a file, so that an interrupted run goes on."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from models import cases, data, forked, gauges, nuisance, painted
 from models.cases import Basis, CaseEvidence, CaseTruth, Features
 from models.data import Crops, Purpose, SceneSource
 from models.gauges import Samples
+from models.nuisance import KINDS
 
 Stage = str
 Make = Callable[[int, Path], None]
@@ -65,8 +66,8 @@ class Workplace:
         return list(files.values())
 
 
-def crops(place: Workplace, scene_count: int, clip_count: int) -> Crops:
-    """Crops of simulated immersions and of make-believe clips."""
+def crops(place: Workplace, scene_count: int, clip_count: int, *, kinds: Sequence[str] = KINDS) -> Crops:
+    """Crops of simulated immersions and of make-believe clips in which things of these `kinds` move."""
 
     def of_scene(seed: int, file: Path) -> None:
         rng = np.random.default_rng([seed, 111])
@@ -74,10 +75,11 @@ def crops(place: Workplace, scene_count: int, clip_count: int) -> Crops:
 
     def of_clip(seed: int, file: Path) -> None:
         rng = np.random.default_rng([seed, 112])
-        data.save(_with_painted(_make_believe_crops(seed), rng), file)
+        data.save(_with_painted(_make_believe_crops(seed, kinds), rng), file)
 
     files = place.each("bubbles", scene_count, of_scene)
-    return data.load(files + place.each("make_believe", clip_count, of_clip))
+    missing = "".join(f"-{kind}" for kind in KINDS if kind not in kinds)
+    return data.load(files + place.each("make_believe", clip_count, of_clip, mark=missing))
 
 
 Found = list[tuple[CaseEvidence, CaseTruth]]
@@ -114,7 +116,7 @@ def make_believe_cases(
 
     def look(seed: int, file: Path) -> None:
         leaky = seed % 4 == 0
-        seen = cases.evidence_of(_make_believe_views(seed, leaky), _keeping(detector, thresholds), None)
+        seen = cases.evidence_of(make_believe_views(seed, leaky=leaky), _keeping(detector, thresholds), None)
         cases.save(seen, file, CaseTruth(leaky=leaky, made_up=True))
 
     def look_down(seed: int, file: Path) -> None:
@@ -163,18 +165,19 @@ def _found(files: list[Path]) -> Found:
     return [cases.load(file) for file in files]
 
 
-def _make_believe_views(seed: int, leaky: bool) -> Iterator[TankView]:
+def make_believe_views(seed: int, kinds: Sequence[str] = KINDS, *, leaky: bool = False) -> Iterator[TankView]:
+    """One make-believe case in which things of these `kinds` move; `leaky`: with a painted leak besides."""
     fps = float(np.random.default_rng([seed, 131]).choice([15, 20, 25, 30]))
-    clip = nuisance.pictures(seed, seconds=CASE_S, fps=fps)
+    clip = nuisance.pictures(seed, seconds=CASE_S, fps=fps, kinds=kinds)
     for number, (now_s, grey) in enumerate(painted.streams(clip, seed) if leaky else clip):
         yield TankView(grey, number, now_s, np.eye(3))
 
 
-def _make_believe_crops(seed: int) -> Crops:
+def _make_believe_crops(seed: int, kinds: Sequence[str]) -> Crops:
     rng = np.random.default_rng([seed, 141])
     compositor, found = Compositor(data.PREPROCESSING, strict=False), []
     fps = float(rng.choice([15, 20, 30]))
-    for number, (now_s, grey) in enumerate(nuisance.pictures(seed, seconds=CLIP_S, fps=fps)):
+    for number, (now_s, grey) in enumerate(nuisance.pictures(seed, seconds=CLIP_S, fps=fps, kinds=kinds)):
         composite = compositor.push(TankView(grey, number, now_s, np.eye(3)))
         if composite is not None:
             found += [data.crop(composite.image, data.NOTHING, rng) for _ in range(CROPS_A_COMPOSITE)]
