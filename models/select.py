@@ -1,7 +1,8 @@
 """Scores of held-out cases -> the two limits between which the machine is unsure, and what they promise. PURE.
 
-`limits` weighs costs, for a first bundle. `learn_then_test` promises: with the confidence asked for, both rates of the
-pair that it gives are within what was asked for, on cases like those that it saw. `sgr` promises it the older way.
+`learn_then_test` promises: with the confidence asked for, both rates of the pair that it gives are within what was
+asked for, on cases like those that it saw; `shown_by` says what so many cases can show. `sgr` promises it the older
+way. `limits` weighs costs, where cases are too few for any promise or were seen before.
 """
 
 from dataclasses import dataclass
@@ -38,6 +39,15 @@ class Promise:
     most_missed: float
     most_alarms: float
     confidence: float = CONFIDENCE
+
+
+def shown_by(leaky: np.ndarray, *, errors: int = 1, answered: float = 0.9) -> Promise:
+    """The strictest promise that cases of these labels, (n,), can show where that share of each class is answered, with
+    so many errors in it. It looks at no score: a promise chosen by what the scores allow would not be kept."""
+    level = 1 - np.sqrt(CONFIDENCE)
+    counts = [max(errors + 1, int(answered * count)) for count in (leaky.sum(), (~leaky).sum())]
+    missed, alarms = (float(beta.ppf(1 - level, errors + 1, count - errors)) for count in counts)
+    return Promise(missed, alarms)
 
 
 def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005, widest: float = 0.2) -> Limits:

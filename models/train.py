@@ -199,8 +199,11 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
 
     whole = (judged.weight == 1.0) & ~np.isin(judged.case, unanswered)
     scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
-    limits, auc = select.limits(scores, leaky), select.auc(scores, leaky)
+    promise, auc = select.shown_by(leaky), select.auc(scores, leaky)
+    promised = select.learn_then_test(scores, leaky, promise)
+    limits = promised or select.limits(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
+    log(f"promise {json.dumps(asdict(promise))} " + ("shown" if promised else "cannot be shown: the cheapest limits"))
     card = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {len(leaky)} cases of the simulated station, each judged by a",
         f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",

@@ -18,6 +18,7 @@ from models.select import (
     learn_then_test,
     limits,
     sgr,
+    shown_by,
 )
 
 REPETITIONS = 2000
@@ -145,6 +146,18 @@ def test_nothing_is_promised_on_few_cases_or_on_one_class():
     assert learn_then_test(scores, leaky, Promise(0.002, 0.002)) is None
     assert learn_then_test(scores[leaky], leaky[leaky], PROMISE) is None
     assert sgr(scores[~leaky], leaky[~leaky], PROMISE) is None
+
+
+def test_what_cases_can_show_is_shown_by_one_error_in_each_class_and_not_by_three():
+    leaky = np.arange(1300) < 650
+    promise = shown_by(leaky)
+    assert 0.005 < promise.most_missed == promise.most_alarms < 0.02
+    scores = np.where(leaky, 0.99, 0.01)
+    scores[[0, 700]] = 0.01, 0.99
+    assert (learn_then_test(scores, leaky, promise).ok_below) == BOLDEST[0]
+    scores[[1, 2, 701, 702]] = 0.01, 0.01, 0.99, 0.99
+    assert learn_then_test(scores, leaky, promise) is None
+    assert shown_by(leaky[600:]).most_missed > promise.most_missed
 
 
 def test_clear_scores_get_the_boldest_pair():

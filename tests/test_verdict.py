@@ -123,6 +123,18 @@ def test_the_smallest_leak_follows_the_formula_of_three_bubbles_of_two_millimetr
 USUAL = Visibility(noise_levels=1.0, light_levels=100.0, paper_levels=120.0, blur_px=0.7, smear_px=1.2, clarity=0.8)
 WEIGHTS = dict.fromkeys(("noise_levels", "light_levels", "paper_levels", "blur_px", "smear_px", "clarity"), 1.0)
 CURVE = RecallCurve(usual=USUAL, offset=-4.0, size=5.0, **WEIGHTS)
+
+
+@pytest.mark.parametrize(("score", "plain"), [(0.1, "ok"), (0.9, "leak"), (0.5, "uncertain")])
+def test_what_is_like_no_case_of_training_is_uncertain_whatever_its_score(score, plain):
+    limited = msgspec.structs.replace(MANIFEST, thresholds=msgspec.structs.replace(THRESHOLDS, novel_above=2.5))
+    for distance, manifest, word in ((2.6, limited, "uncertain"), (2.4, limited, plain), (99.0, MANIFEST, plain)):
+        finding = Finding(score, 7.0, (10, 20), "bubbles rise from one point", distance=distance)
+        verdict = decide(watched(), finding, profile(), manifest=manifest, px_per_mm=2.0)
+        assert verdict.verdict == word and verdict.score == score
+        assert ("distance 2.6, limit 2.5" in verdict.reason) == (manifest is limited and distance > 2.5)
+
+
 GAUGED = msgspec.structs.replace(
     MANIFEST, sensitivity=Sensitivity(smallest_bubble_px=2.2, recall=0.5, bubbles_needed=2, curve=CURVE)
 )
