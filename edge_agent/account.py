@@ -15,6 +15,10 @@ COLUMN_MM = 10.0
 APART_STRIPS = 3
 """Strips beside the likeliest origin's that are taken to show its bubbles too."""
 MOST_ODDS = 8.0
+LIKELY = 0.0
+"""Log odds from which a learned origin's place counts."""
+BESIDE_STRIPS, ELSEWHERE_MM = 2, 12.0
+"""A learned origin that lies farther from the counted one, sideways or in height, is another."""
 FARTHEST_MM = 90.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
@@ -95,12 +99,13 @@ class Account:
         self._composites = 0
         self._felt, self._felt_most = np.zeros((2, 4)), np.zeros((2, 4))
         self._columns: dict[int, set[int]] = {}
+        self._origin_odds: np.ndarray | None = None
         self._found: tuple[Rising, list[Origin]] | None = None
         """What all that was added comes to; made when it is asked for."""
 
     def add(self, evidence: Evidence, since_immersion_s: float) -> None:
         """Takes the evidence of one composite; composites come in order of time."""
-        self._found = None
+        self._found = self._origin_odds = None
         passed_s, self._last_s = max(0.0, since_immersion_s - self._last_s), since_immersion_s
         self._linker.add(evidence, since_immersion_s)
         self._kymograph.add(evidence.heat, since_immersion_s)
@@ -127,9 +132,21 @@ class Account:
         return self._seen()[1]
 
     def best_origin(self) -> tuple[float, float] | None:
-        """Tank view pixels of the most persistent origin; None where nothing rose."""
+        """Tank view pixels of where bubbles rise from; None where nothing rose.
+
+        The most persistent origin that was counted, or the learned one where that is likely and lies elsewhere: counted
+        ones are finer, but begin where faint bubbles are first followed.
+        """
         places = self.origins()
-        return (places[0].x_px, places[0].y_px) if places else None
+        if not places:
+            return None
+        x_px, y_px = places[0].x_px, places[0].y_px
+        (learned_x, learned_y), odds = self._learned()
+        if odds < LIKELY:
+            return x_px, y_px
+        if abs(learned_x - x_px) > BESIDE_STRIPS * self._view_size_px[0] / STRIPS:
+            return learned_x, learned_y
+        return x_px, learned_y if abs(learned_y - y_px) * self._mm_per_px > ELSEWHERE_MM else y_px
 
     def emission(self) -> Emission | None:
         """What rises from the most persistent origin; None where nothing rose or the scale is not known."""
@@ -220,8 +237,24 @@ class Account:
             "surprise": np.log1p(max(0.0, best * np.log(max(best, 1) / elsewhere) - best + elsewhere)),
         }
 
+    def _odds(self) -> np.ndarray:
+        """(ORIGIN_ROWS, STRIPS) log odds of origins."""
+        if self._origin_odds is None:
+            self._origin_odds = np.clip(self._kymograph.origins(), NEVER, MOST_ODDS)
+        return self._origin_odds
+
+    def _learned(self) -> tuple[tuple[float, float], float]:
+        """Tank view pixels of the likeliest learned origin, its height between rows by their odds, and its log odds."""
+        odds = self._odds()
+        row, strip = (int(index) for index in np.unravel_index(int(odds.argmax()), odds.shape))
+        rows = np.arange(max(0, row - 2), min(ORIGIN_ROWS, row + 3))
+        around = odds[rows, max(0, strip - 1) : strip + 2].max(axis=1)
+        height = np.average(rows + 0.5, weights=np.exp(around - around.max()))
+        width_px, height_px = self._view_size_px
+        return ((strip + 0.5) * width_px / STRIPS, height * height_px / ORIGIN_ROWS), float(odds[row, strip])
+
     def _of_kymograph(self, best: Origin | None) -> dict[str, float]:
-        odds = np.clip(self._kymograph.origins(), NEVER, MOST_ODDS)
+        odds = self._odds()
         row, strip = np.unravel_index(int(odds.argmax()), odds.shape)
         elsewhere = odds.copy()
         elsewhere[:, max(0, int(strip) - APART_STRIPS) : int(strip) + APART_STRIPS + 1] = NEVER

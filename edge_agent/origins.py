@@ -23,9 +23,12 @@ REACH_MM = (8.0, 14.0, 60.0)
 seems born higher up."""
 SLANT = 0.12
 """Sideways reach grows by this share of the way up: bubbles zig-zag."""
-FIRST_SEEN_S = 0.03
-"""A bubble has risen for at least this long where it is first seen: it must move from frame to frame (twin, seeds
-1,900,000 to 1,900,124: without this half of the places lay 2.4 mm too high)."""
+FIRST_SEEN_S = 0.02
+"""A bubble has risen for at least this long where it is first seen: it must move from frame to frame (165 leaks of the
+twin, seeds from 1,900,000: without this half of the places lay 4 mm too high)."""
+WINDOW_MM = 10.0
+DENSE = 0.6
+"""An origin is as high as the lowest WINDOW_MM in which this share of the densest one's births lie."""
 SLOT_S = 0.5
 """Births are counted by distinct time slots, so that one bubble seen in pieces counts once."""
 MOST_BIRTHS = 2_000
@@ -115,13 +118,20 @@ def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
 
 
 def _origin(found: Rising, members: np.ndarray, mm_per_px: float) -> Origin:
-    """Its place: the median column, and a little under the second lowest birth; one alone may be a stray."""
+    """Its place: the median column, a little under where most of its bubbles are first seen."""
     births = np.sort(found.birth_s[members])
-    lowest_px = np.sort(found.birth_y_px[members])[::-1]
     way_px = FIRST_SEEN_S * float(np.median(found.speed_mm_s[members])) / mm_per_px
     return Origin(
         x_px=float(np.median(found.birth_x_px[members])),
-        y_px=float(lowest_px[min(1, len(lowest_px) - 1)]) + way_px,
+        y_px=_first_seen(found.birth_y_px[members], WINDOW_MM / mm_per_px) + way_px,
         births_s=tuple(births.tolist()),
         members=tuple(members.tolist()),
     )
+
+
+def _first_seen(births_px: np.ndarray, window_px: float) -> float:
+    """Where births are seen first: strays lie below it, bubbles that were missed at first above it."""
+    upwards = np.sort(births_px)[::-1]
+    inside = (upwards[None] <= upwards[:, None]) & (upwards[None] >= upwards[:, None] - window_px)
+    counts = inside.sum(axis=1)
+    return float(np.median(upwards[inside[np.argmax(counts >= DENSE * counts.max())]]))
