@@ -204,8 +204,9 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
         scale, required = (None if np.isnan(value) else value for value in kept["known"].tolist())
         leaky, silent, made_up = kept["truth"].tolist()
         seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
-        rows = (kept[name] for name in ("times", "classes", "bubbles", "glow"))
-        evidence = CaseEvidence(*rows, scale, (width, height), seen)
+        evidence = CaseEvidence(
+            kept["times"], kept["classes"], kept["bubbles"], kept["glow"], scale, (width, height), seen
+        )
         return evidence, CaseTruth(
             leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required, made_up=made_up
         )

@@ -127,7 +127,7 @@ class CaseNet(nn.Module):
     def distance(self, features: torch.Tensor) -> torch.Tensor:
         """(n, 1) root mean square of the whitened features."""
         whitened = self._standard(features)[:, self.scored :] @ self.whitening
-        return whitened.square().mean(dim=1, keepdim=True).sqrt()
+        return (whitened * whitened).mean(dim=1, keepdim=True).sqrt()
 
     def _known(self, features: torch.Tensor) -> torch.Tensor:
         # Beyond four spreads a feature says no more; what was never seen in training must not run away.

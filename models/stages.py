@@ -94,7 +94,7 @@ def simulated_cases(
         recording = place.scenes.recording(seed, purpose)
         gauged = data.Gauged()
         video = purpose == "cases" and np.random.default_rng([seed, 113]).random() < VIDEO_SHARE
-        sent = "video" if video else "raw"
+        sent: data.Sent = "video" if video else "raw"
         views = (view for view, _, _ in data.held(recording, gauged, sent=sent, water=WaterGauge(nets["water"])))
         found = cases.evidence_of(views, _keeping(nets["detector"], thresholds), recording.profile.px_per_mm)
         truth = CaseTruth(
