@@ -12,7 +12,7 @@ from edge_agent.errors import ModelError
 OPERATORS = frozenset({
     "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool",
     "Identity", "MatMul", "MaxPool", "Mul", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Split",
-    "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 })
 # fmt: on
 """What our nets are made of. None of them has a subgraph, opens a file or makes a large tensor from a small one."""
