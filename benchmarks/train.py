@@ -40,7 +40,7 @@ FIT_STEPS, CASE_STEPS, LAMPS = 6, 40, 320
 """How much of the fits is measured: each step is like the next."""
 NETS = 5
 ALONE = "none"
-LAMP_EPOCHS, WATER_EPOCHS, GAUGE_BATCH = 16, 60, 64
+WATER_EPOCHS, GAUGE_BATCH = 60, 64
 """As `models.gauges` has them."""
 T = TypeVar("T")
 
@@ -196,7 +196,7 @@ def _gauges(recipe: Recipe, place: Workplace, count: int) -> Iterator[Cost]:
     total = recipe.lamp_samples + recipe.gauge_scenes * len(seen[0]) / count
     spent_s, net = timed(lambda: gauges.fit_lamps(lamps, recipe.seed, _unheard, epochs=1))
     crops = torch.from_numpy(lamps[0][:GAUGE_BATCH])
-    steps = LAMP_EPOCHS * total // GAUGE_BATCH
+    steps = gauges.LAMP_EPOCHS * total // GAUGE_BATCH
     yield Cost("step of the lamps", steps, spent_s * GAUGE_BATCH / LAMPS, *_bare_step(lambda: net.logit(crops)))
     many = tuple(np.resize(part, (GAUGE_BATCH, *part.shape[1:])) for part in waters)
     spent_s, water = timed(lambda: gauges.fit_water((many[0], many[1]), recipe.seed, _unheard, epochs=FIT_STEPS))

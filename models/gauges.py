@@ -19,6 +19,7 @@ Samples = tuple[np.ndarray, np.ndarray]
 """Pictures (n, channels, h, w) uint8 and what is wanted (n,) float32: a lamp's kind, or the water's clarity."""
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 UNREADABLE_SHARE = 0.3
+LAMP_EPOCHS = 12
 
 
 def lamp_samples(seed: int, count: int) -> Samples:
@@ -50,7 +51,7 @@ def scene_samples(scenes: SceneSource, seed: int) -> tuple[Samples, Samples]:
     return (pictures, np.array(lit, np.float32)), (np.array(waters, np.uint8)[:, None], clarity)
 
 
-def fit_lamps(samples: Samples, seed: int, log: Log, *, epochs: int = 16) -> LampNet:
+def fit_lamps(samples: Samples, seed: int, log: Log, *, epochs: int = LAMP_EPOCHS) -> LampNet:
     """A LampNet fitted to samples that are also mirrored and change in light."""
     torch.manual_seed(seed)
     return _fit(LampNet(), samples, seed, log, "lamps", epochs=epochs, spread=0.12, loss_of=_lamp_loss)

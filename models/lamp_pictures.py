@@ -19,6 +19,8 @@ ARROW = np.array(
     [[-1, 0.1], [0, -0.9], [1, 0.1], [0.5, 0.5], [0.25, 0.2], [0.25, 1], [-0.25, 1], [-0.25, 0.2], [-0.5, 0.5]]
 )
 """Corners, in lens radii; it points up."""
+GLINT_SHARE = 0.5
+"""Dark and lit lamps alike: where more of the dark ones have a bright spot, lit ones with a spot pass for dark."""
 SPOILING = ("covered", "gone", "overexposed", "glare")
 
 
@@ -120,7 +122,7 @@ def _paint(rng: np.random.Generator, picture: np.ndarray, lens: _Lens, ambient: 
 
 def _impair(rng: np.random.Generator, picture: np.ndarray, lens: _Lens) -> np.ndarray:
     """What a lamp can be read through: a reflection, something before its edge, haze, want of focus."""
-    if rng.random() < 0.4:
+    if rng.random() < GLINT_SHARE:
         angle, apart = rng.uniform(0, 2 * np.pi), lens.radius * rng.uniform(0, 1.2)
         spot = _Lens(
             lens.x + apart * np.cos(angle), lens.y + apart * np.sin(angle), lens.radius * rng.uniform(0.05, 0.4),

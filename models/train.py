@@ -73,7 +73,7 @@ class Recipe:
     upside_down_cases: int = 24
     limit_scenes: int = 640
     """Held-out immersions, for calibration and the choice of limits."""
-    lamp_samples: int = 14_000
+    lamp_samples: int = 42_000
     gauge_scenes: int = 600
     sight_scenes: int = 120
     """Recordings that tell how small a bubble the detector finds, by what the picture shows."""
