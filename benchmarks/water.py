@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.water_tank import Reading, Tank
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.inspection import shipped_bundle
-from edge_agent.water_trend import LEAD_H, WaterOutlook, WaterWatch
+from edge_agent.water_trend import LEAD_H, Need, WaterOutlook, WaterWatch
 
 HAZES = np.exp(np.linspace(np.log(0.03), np.log(6.0), 16))
 """As water nets are taught."""
@@ -127,7 +127,7 @@ def alarm(bundle: Bundle, seeds: range) -> dict:
     spent = [_spent(Tank(seed, bundle), seed) for seed in tqdm(seeds, desc="shifts", disable=None)]
     return {
         pace: told_of(
-            [Shift(readings, follow(readings, bundle, s), required, s) for readings, required in spent], seeds
+            [Shift(readings, follow(readings, required, bundle, s), required, s) for readings, required in spent], seeds
         )
         for pace, s in PACES_S.items()
     }
@@ -190,16 +190,17 @@ def hysteresis(bundle: Bundle, seeds: range) -> dict:
         clarities = [one.clarity for one in tank.same_unit(HAZES)]
         at_limit = float(np.exp(np.interp(-limit, -np.array(clarities), np.log(HAZES))))
         hazes = at_limit * rng.uniform(1 - WANDER, 1 + WANDER, LIMIT_IMMERSIONS)
-        words = [one.status for one in follow(tank.other_units(hazes.tolist()), bundle, 600.0)]
+        words = [one.status for one in follow(tank.other_units(hazes.tolist()), tank.required, bundle, 600.0)]
         called += "murky" in words
         cleared += sum(pair == ("murky", "clear") for pair in pairwise(words))
     return {"stations": len(seeds), "immersions": LIMIT_IMMERSIONS, "called_murky": called, "cleared": cleared}
 
 
-def follow(readings: Sequence[Reading], bundle: Bundle, every_s: float) -> list[WaterOutlook]:
+def follow(readings: Sequence[Reading], required: float, bundle: Bundle, every_s: float) -> list[WaterOutlook]:
     """What the device says after each immersion."""
-    watch = WaterWatch(bundle.manifest.thresholds.murky_below)
-    return [watch.see(one.clarity, number * every_s) for number, one in enumerate(readings)]
+    manifest = bundle.manifest
+    watch = WaterWatch(manifest.thresholds.murky_below, Need(required, manifest.sensitivity))
+    return [watch.see(one.clarity, number * every_s, one.smallest_leak) for number, one in enumerate(readings)]
 
 
 def _spent(tank: Tank, seed: int) -> tuple[list[Reading], float]:
