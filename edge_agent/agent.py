@@ -30,7 +30,7 @@ from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
 from edge_agent.selfreport import SelfReport
 from edge_agent.station import StationProfile
-from edge_agent.water_trend import WaterWatch
+from edge_agent.water_trend import Need, WaterWatch
 
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
@@ -98,7 +98,9 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     pending = PendingCases(outbox)
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", gear.device.mode, camera, pending)
     report.bundle, report.challenger = gear.champion.ref, gear.challenger.ref if gear.challenger else None
-    report.water = WaterWatch(gear.champion.manifest.thresholds.murky_below)
+    manifest, required = gear.champion.manifest, gear.profile.required_sensitivity_std_cm3_s
+    need = Need(required, manifest.sensitivity) if required else None
+    report.water = WaterWatch(manifest.thresholds.murky_below, need)
     with ExitStack() as stack:
         write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
         stack.callback(write)

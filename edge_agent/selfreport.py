@@ -79,7 +79,7 @@ class SelfReport:
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
         self._outcomes[case.outcome] = self._outcomes.get(case.outcome, 0) + 1
         if self.water and case.water.clarity is not None:
-            self._outlook = self.water.see(case.water.clarity, self._clock())
+            self._outlook = self.water.see(case.water.clarity, self._clock(), case.smallest_leak_std_cm3_s)
         elif self.water is None:
             self._outlook = WaterOutlook(case.water.status, case.water.clarity)
 

@@ -10,6 +10,7 @@ from statistics import median
 
 import numpy as np
 
+from edge_agent.bundle import RecallCurve, Sensitivity
 from edge_agent.records import WaterStatus
 
 CLEARED_SHARE = 0.25
@@ -29,6 +30,10 @@ Z_90 = 1.645
 LEAST_CLARITY = 1e-3
 FRESH = 0.25
 """Drop of the haze's exponent by which new water is known: cases of one water differ by less."""
+SPARE = 1.5
+"""The smallest leak that can be seen is kept this many times under the required one: cases of one water differ."""
+NEEDS_KEPT = 9
+"""Cases whose median is the clarity that the station needs: light changes slowly, a unit held briefly is no dirt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +65,44 @@ class WaterOutlook:
         return f"the water gets murky, {about} until it must be changed ({between}): plan the change of water"
 
 
-class WaterWatch:
-    """Follows one station's water. `murky_below`: the bundle's limit of clarity."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a station has to see, std cm3/s, and how its bundle loses small leaks with the clarity."""
 
-    def __init__(self, murky_below: float) -> None:
+    required: float
+    sensitivity: Sensitivity
+
+    def clarity(self, clarity: float, smallest_leak: float) -> float:
+        """Under which less than SPARE is left of the required leak, in pictures else like one of this clarity that
+        could show `smallest_leak`; never more than is usual: clearer water is not what such a station lacks."""
+        curve = self.sensitivity.curve
+        if not isinstance(curve, RecallCurve) or not curve.clarity or curve.usual.clarity is None:
+            return 0.0
+        # A leak is as the cube of its bubble, whose logarithm is linear in that of the clarity (visibility.costs).
+        power = curve.size / (3 * curve.clarity)
+        lost = max(clarity, LEAST_CLARITY) * (SPARE * smallest_leak / self.required) ** power
+        return min(lost, curve.usual.clarity)
+
+
+class WaterWatch:
+    """Follows one station's water. `murky_below`: the bundle's limit of clarity; a station whose light is poor has a
+    higher one by its `need`."""
+
+    def __init__(self, murky_below: float, need: Need | None = None) -> None:
+        self._murky_below, self._need = murky_below, need
         self._limit = murky_below
+        self._needs: list[float] = []
         self._recent: list[float] = []
         self._bins: list[tuple[float, list[float]]] = []
         """Start of each ten minutes with cases, and the haze of these."""
         self._murky = False
         self._due: Due | None = None
 
-    def see(self, clarity: float, now_s: float) -> WaterOutlook:
-        """One more case's clarity, 0..1; `now_s` never goes back."""
+    def see(self, clarity: float, now_s: float, smallest_leak: float | None = None) -> WaterOutlook:
+        """One more case's clarity, 0..1, and the smallest leak (std cm3/s) it could show; `now_s` never goes back."""
+        if self._need and smallest_leak is not None:
+            self._needs = [*self._needs, self._need.clarity(clarity, smallest_leak)][-NEEDS_KEPT:]
+            self._limit = max(self._murky_below, median(self._needs))
         self._recent = [*self._recent, clarity][-SMOOTHED:]
         if self._is_changed():
             self._recent, self._bins = self._recent[-1:], []

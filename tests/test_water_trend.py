@@ -5,7 +5,10 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from edge_agent.water_trend import FARTHEST_H, LEAD_H, WaterOutlook, WaterWatch, theil_sen
+from edge_agent.bundle import RecallCurve, Sensitivity
+from edge_agent.records import Visibility
+from edge_agent.visibility import smallest_leak_std_cm3_s
+from edge_agent.water_trend import FARTHEST_H, LEAD_H, SPARE, Need, WaterOutlook, WaterWatch, theil_sen
 
 LIMIT = 0.3
 H_S = 3600.0
@@ -31,6 +34,36 @@ def test_murky_water_is_murky_until_it_is_much_clearer():
     words = [watch.see(clarity, 60.0 * n).status for n, clarity in enumerate([0.35, 0.29, 0.28, 0.32, 0.29, 0.33, 0.4])]
     assert words == ["clear", "clear", "murky", "murky", "murky", "murky", "murky"]
     assert [watch.see(0.8, 500.0 + n).status for n in range(3)][-1] == "clear"
+
+
+def needy(light_levels):
+    """A need of 1 std cm3/s, and what cases of a station in that light can show by their clarity."""
+    usual = Visibility(noise_levels=1.0, light_levels=90.0, clarity=0.7)
+    curve = RecallCurve(usual=usual, offset=-2.2, size=3.4, light_levels=2.0, clarity=1.5)
+    sensitivity = Sensitivity(recall=0.5, curve=curve)
+
+    def shows(clarity):
+        seen = Visibility(noise_levels=1.0, light_levels=light_levels, clarity=clarity)
+        return smallest_leak_std_cm3_s(0.4, 10.0, sensitivity, seen)
+
+    return Need(1.0, sensitivity), shows
+
+
+def test_the_clarity_that_a_station_needs_is_the_one_at_which_its_gauge_has_nothing_to_spare():
+    need, shows = needy(30.0)
+    needed = need.clarity(0.68, shows(0.68))
+    assert LIMIT < needed < 0.7
+    assert shows(needed) == pytest.approx(1.0 / SPARE, rel=0.01)
+    assert need.clarity(0.5, shows(0.5)) == pytest.approx(needed, rel=0.01)
+
+
+def test_water_of_a_poorly_lit_station_is_murky_earlier_and_else_at_the_bundles_limit():
+    for light_levels, murky in ((30.0, True), (300.0, False)):
+        need, shows = needy(light_levels)
+        watch = WaterWatch(LIMIT, need)
+        said = [watch.see(clarity, 60.0 * n, shows(clarity)) for n, clarity in enumerate([0.65] * 5 + [0.33] * 5)]
+        assert said[4].status == "clear" and (said[-1].status == "murky") == murky
+    assert WaterWatch(LIMIT, need).see(0.5, 0.0).status == "clear"
 
 
 def test_one_dark_unit_is_no_murky_water():
