@@ -204,14 +204,34 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     limits = promised or select.limits(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
     log(f"promise {json.dumps(asdict(promise))} " + ("shown" if promised else "cannot be shown: the cheapest limits"))
+    novel_above = novelty.limit(fitted, recipe.seed)
+    log(f"novel_above={novel_above}")
     card = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {len(leaky)} cases of the simulated station, each judged by a",
         f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",
-        f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
+        f"errors {limits.error:.4f}. {_promised(promise) if promised else _NO_PROMISE}",
+        "`evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
+        "",
+        _strange(novel_above),
     ]
-    novel_above = novelty.limit(fitted, recipe.seed)
-    log(f"novel_above={novel_above}")
     return _Judgement(aggregator, fitted, limits, novel_above, card)
+
+
+def _promised(promise: select.Promise) -> str:
+    return (
+        f"Shown by them, by Learn-then-Test: at most {promise.most_missed:.1%} of the answered leaks are missed and "
+        f"{promise.most_alarms:.1%}\nof the answered good units are alarms, together with {promise.confidence:.0%}."
+    )
+
+
+_NO_PROMISE = "No error rate was shown by\nthem: the limits are the cheapest pair."
+
+
+def _strange(novel_above: float | None) -> str:
+    if novel_above is None:
+        return "What is like no case of training is not noticed: there were too few cases to tell."
+    share = novelty.STRANGE_SHARE
+    return f"Over a distance of {novel_above:.2f} from them, which {share:.0%} of them exceed, a case is uncertain."
 
 
 def _counts(found: stages.Found) -> str:
