@@ -38,8 +38,5 @@ def test_each_limit_is_held_and_what_was_never_measured_is_not(late):
     within = {"detector_ms": [4.0, 4.5, 9.0], "aggregator_ms": [0.2, 0.9], "verdict_ms": [12.0] * 99 + [80.0]}
     beyond = {"detector_ms": [5.5, 6.0, 1.0], "aggregator_ms": [0.2, 1.1], "verdict_ms": [12.0] * 90 + [80.0] * 10}
     assert speed.kept(Speed(**within | ({late: beyond[late]} if late else {})).figures()) is not bool(late)
-    # The end of a case may take one inference, 4.5 ms here, and 20 ms.
-    assert speed.kept(Speed(**within | {"verdict_ms": [24.4] * 100}).figures()) is True
-    assert not speed.kept(Speed(**within | {"verdict_ms": [24.6] * 100}).figures())
     assert not speed.kept(Speed(**within | {late or "verdict_ms": []}).figures())
     assert "640x480" in speed.words(Speed(**within).figures())
