@@ -275,7 +275,7 @@ def test_the_benchmark_fails_where_one_of_the_limits_is_not_kept(units, minutes,
 
 def test_a_clip_that_the_parent_was_trained_on_counts_once(first):
     parent, fitted = (package.fitted_features(open_bundle(path)) for path in (shipped_bundle(), first[2]))
-    judged = Features(*(getattr(fitted, name)[-8:] for name in ("values", "leaky", "weight", "case")))
+    judged = chosen(fitted, np.arange(len(fitted.case))[-8:])
     assert len(set(judged.case)) == 8 and (judged.case < 0).all()
     rest = without(fitted, judged)
     assert np.array_equal(rest.values, parent.values) and np.array_equal(rest.case, parent.case)
