@@ -5,7 +5,7 @@ Dirt adds up: the exponent of the haze, -log(clarity), rises in a line, so that 
 """
 
 from dataclasses import dataclass
-from math import log, sqrt
+from math import exp, log, sqrt
 from statistics import median
 
 import numpy as np
@@ -74,14 +74,15 @@ class Need:
 
     def clarity(self, clarity: float, smallest_leak: float) -> float:
         """Under which less than SPARE is left of the required leak, in pictures else like one of this clarity that
-        could show `smallest_leak`; never more than is usual: clearer water is not what such a station lacks."""
+        could show `smallest_leak`; 0 where that is more than is usual: it lacks something else than clear water."""
         curve = self.sensitivity.curve
         if not isinstance(curve, RecallCurve) or not curve.clarity or curve.usual.clarity is None:
             return 0.0
         # A leak is as the cube of its bubble, whose logarithm is linear in that of the clarity (visibility.costs).
         power = curve.size / (3 * curve.clarity)
-        lost = max(clarity, LEAST_CLARITY) * (SPARE * smallest_leak / self.required) ** power
-        return min(lost, curve.usual.clarity)
+        lost_log = log(max(clarity, LEAST_CLARITY)) + power * log(max(SPARE * smallest_leak / self.required, 1e-9))
+        # In logarithms: a curve that hardly minds the water has a power of thousands.
+        return exp(lost_log) if lost_log < log(curve.usual.clarity) else 0.0
 
 
 class WaterWatch:
