@@ -1,7 +1,8 @@
-"""`bench water`: the water gauge and its alarm at simulated stations that get murkier, held against the truth.
+"""`bench water`: the water gauge and its alarm at simulated stations that get murkier.
 
-Clarity has to fall with one station's haze; the alarm has to come before the device's own gauge says that the required
-leak could no longer be seen, to stay while the water is murky, and to name the hours that are left.
+Clarity has to fall with the true haze of one station. The alarm has to come before the device's own gauge says that the
+required leak could no longer be seen (`bench sight` holds that gauge against the truth), not in fresh water, to stay
+while the water is murky, and to name the hours that are left.
 """
 
 import argparse
@@ -31,6 +32,8 @@ WANDER = 0.1
 """Share by which an immersion's haze lies beside the line, as the twin's own scenes have it."""
 LIMIT_IMMERSIONS = 24
 LEAST_SPEARMAN, LEAST_ALARMED = 0.98, 0.95
+MOST_AT_ONCE = 0.05
+"""Share of the stations whose fresh water may be alarmed."""
 MOST_CLEARED = 0
 """Times that water which wanders around the limit may be called clear again."""
 
@@ -49,6 +52,12 @@ class Shift:
         """The first immersion in which the required leak could not have been seen; None where there was none."""
         lost = (at for at, one in enumerate(self.readings) if (one.smallest_leak or 0.0) > self.required)
         return next(lost, None)
+
+    @property
+    def at_once(self) -> bool:
+        """The fresh water was alarmed already, although the leak could be seen in it."""
+        first = self.readings[0].smallest_leak
+        return bool(first is not None and first <= self.required and any(one.words for one in self.outlooks[:3]))
 
     @property
     def in_time(self) -> bool:
@@ -95,8 +104,16 @@ def missed(figures: dict) -> list[str]:
     lines = [
         (within >= LEAST_SPEARMAN, f"Spearman within a station is {within}, {LEAST_SPEARMAN} is wanted"),
         (cleared <= MOST_CLEARED, f"water at the limit was called clear again {cleared} times"),
+        (
+            figures["hysteresis"]["called_murky"] == figures["hysteresis"]["stations"],
+            f"at {figures['hysteresis']['stations'] - figures['hysteresis']['called_murky']} stations water at the "
+            "limit was never called murky",
+        ),
     ]
     for pace, told in figures["alarm"].items():
+        at_once, shifts = told["at_once"], told["shifts"]
+        lines.append((at_once <= MOST_AT_ONCE * shifts, f"{at_once} of {shifts} stations were alarmed in fresh water"))
+        lines.append((told["lost"] > 0, f"no shift lost its leak, water spent in {pace}: give more --shifts"))
         for what, good, of in (("shifts", "in_time", "lost"), ("murky immersions", "murky_alarmed", "murky")):
             words = f"{told[good]} of {told[of]} {what} were alarmed in time, water spent in {pace}"
             lines.append((told[good] >= LEAST_ALARMED * told[of], f"{words}, {LEAST_ALARMED:.0%} are wanted"))
@@ -147,6 +164,7 @@ def told_of(shifts: Sequence[Shift], seeds: Sequence[int]) -> dict:
         "shifts": len(shifts),
         "lost": len(lost),
         "never_seen": sum(shift.lost_at == 0 for shift in shifts),
+        "at_once": sum(shift.at_once for shift in shifts),
         "in_time": sum(shift.in_time for shift in lost),
         "late": [seed for seed, shift in zip(seeds, shifts, strict=True) if shift.lost_at and not shift.in_time],
         "murky": len(murky),

@@ -1,6 +1,7 @@
 """Evidence over an immersion -> the account of what rose, as features for the aggregator and in words. PURE."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,18 +61,30 @@ SCORED = (
     "smallest_bubble",
 )
 """Features that the score is made of."""
-FELT = tuple(
+MAPPED = tuple(
     f"{over}_{within}_{kind}"
     for over in ("mean", "highest")
     for within in ("mean", "highest")
     for kind in ("rising", "attached", "bead", "speck")
 )
-"""What the detector made of the pictures, over the case and within a composite: by these a case is like those of
-training, or is not."""
-FEATURES = (*SCORED, *FELT)
+"""Features of the detector's maps, over the case and within a composite: by these a case is familiar or not."""
+FEATURES = (*SCORED, *MAPPED)
 """Names of the features, in order; docs/models.md says what each is."""
-LEAST_FELT = 1e-3
+LEAST_MAPPED = 1e-3
 """Below this, one part of a map is as silent as another."""
+
+
+class _Learned(NamedTuple):
+    """A place that the origins net sees, in tank view pixels, and its log odds."""
+
+    x_px: float
+    y_px: float
+    strip: int
+    odds: float
+
+    @property
+    def is_likely(self) -> bool:
+        return self.odds >= LIKELY
 
 
 class Account:
@@ -97,7 +110,7 @@ class Account:
         self._bubbles = 0
         self._stir = 0.0
         self._composites = 0
-        self._felt, self._felt_most = np.zeros((2, 4)), np.zeros((2, 4))
+        self._classes_sum, self._classes_most = np.zeros((2, 4)), np.zeros((2, 4))
         self._columns: dict[int, set[int]] = {}
         self._origin_odds: np.ndarray | None = None
         self._found: tuple[Rising, list[Origin]] | None = None
@@ -110,8 +123,8 @@ class Account:
         self._linker.add(evidence, since_immersion_s)
         self._kymograph.add(evidence.heat, since_immersion_s)
         self._composites += 1
-        self._felt += evidence.classes
-        self._felt_most = np.maximum(self._felt_most, evidence.classes)
+        self._classes_sum += evidence.classes
+        self._classes_most = np.maximum(self._classes_most, evidence.classes)
         if since_immersion_s < self._settle_s:
             return
         self._late += 1
@@ -134,33 +147,30 @@ class Account:
     def best_origin(self) -> tuple[float, float] | None:
         """Tank view pixels of where bubbles rise from; None where nothing rose.
 
-        The most persistent origin that was counted, or the learned one where that is likely and lies elsewhere: counted
-        ones are finer, but begin where faint bubbles are first followed.
+        A counted origin's column is the finer one. Its height is where bubbles are first followed, and the learned
+        origin's counts where that lies elsewhere.
         """
-        places = self.origins()
-        if not places:
-            return None
-        x_px, y_px = places[0].x_px, places[0].y_px
-        (learned_x, learned_y), odds = self._learned()
-        if odds < LIKELY:
-            return x_px, y_px
-        if abs(learned_x - x_px) > BESIDE_STRIPS * self._view_size_px[0] / STRIPS:
-            return learned_x, learned_y
-        return x_px, learned_y if abs(learned_y - y_px) * self._mm_per_px > ELSEWHERE_MM else y_px
+        told, learned = self._told(), self._learned()
+        if told is None:
+            return (learned.x_px, learned.y_px) if learned.is_likely else None
+        elsewhere = learned.is_likely and abs(learned.y_px - told.y_px) * self._mm_per_px > ELSEWHERE_MM
+        return told.x_px, learned.y_px if elsewhere else told.y_px
 
     def emission(self) -> Emission | None:
-        """What rises from the most persistent origin; None where nothing rose or the scale is not known."""
-        found, places = self._seen()
-        if not places or not self._has_scale or not self._late_s:
+        """What rises from the place of the leak; None where no bubble was followed there or the scale is not known."""
+        told = self._told()
+        if told is None or not self._has_scale or not self._late_s:
             return None
-        return emission(self._linker.tracks(), found, places[0], self._watched())
+        return emission(self._linker.tracks(), self._seen()[0], told, self._watched())
 
     def words(self) -> str:
         """What was seen, for a person."""
-        places = self.origins()
-        if not places or not places[0].births_s:
+        best, places = self._told(), self.origins()
+        if best is None and self._learned().is_likely:
+            return "bubbles rise again and again from one point, too faint to be followed"
+        if best is None or not best.births_s:
             return f"no bubble rose in {self._late_s:.1f} s after the water had settled"
-        best, count = places[0], len(places[0].births_s)
+        count = len(best.births_s)
         if best.slots < 2:
             others = f", from {len(places)} places" if len(places) > 1 else ""
             return f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{others}"
@@ -182,9 +192,9 @@ class Account:
             "stir": self._stir / max(1, self._late),
             "smallest_bubble": np.log(smallest_bubble_px),
         }
-        felt = np.stack([self._felt / max(1, self._composites), self._felt_most])
+        mapped = np.stack([self._classes_sum / max(1, self._composites), self._classes_most])
         scored = np.array([values[name] for name in SCORED])
-        return np.concatenate([scored, np.log(felt.ravel() + LEAST_FELT)]).astype(np.float32)
+        return np.concatenate([scored, np.log(mapped.ravel() + LEAST_MAPPED)]).astype(np.float32)
 
     def _seen(self) -> tuple[Rising, list[Origin]]:
         if self._found is None:
@@ -243,28 +253,34 @@ class Account:
             self._origin_odds = np.clip(self._kymograph.origins(), NEVER, MOST_ODDS)
         return self._origin_odds
 
-    def _learned(self) -> tuple[tuple[float, float], float]:
-        """Tank view pixels of the likeliest learned origin, its height between rows by their odds, and its log odds."""
+    def _learned(self) -> _Learned:
+        """The likeliest learned origin, its height between rows by their odds."""
         odds = self._odds()
         row, strip = (int(index) for index in np.unravel_index(int(odds.argmax()), odds.shape))
         rows = np.arange(max(0, row - 2), min(ORIGIN_ROWS, row + 3))
         around = odds[rows, max(0, strip - 1) : strip + 2].max(axis=1)
-        height = np.average(rows + 0.5, weights=np.exp(around - around.max()))
+        height = float(np.average(rows + 0.5, weights=np.exp(around - around.max())))
         width_px, height_px = self._view_size_px
-        return ((strip + 0.5) * width_px / STRIPS, height * height_px / ORIGIN_ROWS), float(odds[row, strip])
+        x_px, y_px = (strip + 0.5) * width_px / STRIPS, height * height_px / ORIGIN_ROWS
+        return _Learned(x_px, y_px, strip, float(odds[row, strip]))
+
+    def _told(self) -> Origin | None:
+        """The counted origin that people are told of: the most persistent one, under the learned origin where one is
+        likely."""
+        places, learned = self.origins(), self._learned()
+        if learned.is_likely:
+            reach_px = BESIDE_STRIPS * self._view_size_px[0] / STRIPS
+            places = [place for place in places if abs(place.x_px - learned.x_px) <= reach_px]
+        return places[0] if places else None
 
     def _of_kymograph(self, best: Origin | None) -> dict[str, float]:
-        odds = self._odds()
-        row, strip = np.unravel_index(int(odds.argmax()), odds.shape)
-        elsewhere = odds.copy()
-        elsewhere[:, max(0, int(strip) - APART_STRIPS) : int(strip) + APART_STRIPS + 1] = NEVER
-        width, height = self._view_size_px
-        place = np.array([(strip + 0.5) * width / STRIPS, (row + 0.5) * height / ORIGIN_ROWS])
+        learned, elsewhere = self._learned(), self._odds().copy()
+        elsewhere[:, max(0, learned.strip - APART_STRIPS) : learned.strip + APART_STRIPS + 1] = NEVER
         distance_mm = FARTHEST_MM
         if best is not None:
-            distance_mm = float(np.hypot(*(place - (best.x_px, best.y_px)))) * self._mm_per_px
+            distance_mm = float(np.hypot(learned.x_px - best.x_px, learned.y_px - best.y_px)) * self._mm_per_px
         return {
-            "origin_odds": float(odds.max()) / 4,
+            "origin_odds": learned.odds / 4,
             "next_origin_odds": float(elsewhere.max()) / 4,
             "origin_distance": min(distance_mm, FARTHEST_MM) / 30,
         }

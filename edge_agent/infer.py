@@ -112,7 +112,7 @@ class CaseScore(NamedTuple):
     leak: float
     """Calibrated probability that it leaks, at equal odds."""
     distance: float
-    """From the cases that it was trained on, as the detector sees them; about 1 in the middle of them."""
+    """From the middle of the cases that it was trained on, as the detector's maps show them; 1 is usual."""
 
 
 class Aggregator:
@@ -126,6 +126,8 @@ class Aggregator:
                 f"the aggregator net takes {takes} features, this version gives {len(FEATURES)}: "
                 "use a bundle made for this version"
             )
+        # A net that says something else is refused before any case.
+        self.score(np.zeros(takes, np.float32))
 
     def score(self, features: np.ndarray) -> CaseScore:
         """`features`: (F,) float32 of `account.Account.features`. Raises ModelError."""

@@ -83,6 +83,7 @@ class Composite:
 
 
 NO_CLASSES = np.zeros((2, 4), np.float32)
+NO_CLASSES.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

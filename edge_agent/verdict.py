@@ -99,27 +99,27 @@ class _Shown:
 
 def _word(finding: Finding, usable_s: float, thresholds: Thresholds) -> Verdict:
     score = round(finding.score, 4)
-    strange = _strange(finding, thresholds)
+    unfamiliar = _unfamiliar(finding, thresholds)
     word: VerdictWord = "uncertain"
-    if score > thresholds.leak_above and not strange:
+    if score > thresholds.leak_above and not unfamiliar:
         word = "leak"
-    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S and usable_s > 0 and not strange:
+    elif score < thresholds.ok_below and finding.late_s >= LEAST_LATE_S and usable_s > 0 and not unfamiliar:
         word = "ok"
     return Verdict(
         word,
         score,
-        strange or finding.words,
+        unfamiliar or finding.words,
         leak_at_tank_px=finding.origin_px if word != "ok" else None,
         emission=finding.emission if word != "ok" else None,
     )
 
 
-def _strange(finding: Finding, thresholds: Thresholds) -> str:
+def _unfamiliar(finding: Finding, thresholds: Thresholds) -> str:
     """Words where no case of training was like this one, so that no score of it is to be believed."""
     limit = thresholds.novel_above
     if limit is UNSET or finding.distance <= limit:
         return ""
-    fact = f"the machine was trained on nothing like this (distance {finding.distance:.1f}, limit {limit:.1f})"
+    fact = f"the machine was trained on nothing like this (distance {finding.distance:.2f}, limit {limit:.2f})"
     return f"{fact}: look for yourself; {finding.words}"
 
 

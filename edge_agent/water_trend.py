@@ -32,6 +32,10 @@ FRESH = 0.25
 """Drop of the haze's exponent by which new water is known: cases of one water differ by less."""
 SPARE = 1.5
 """The smallest leak that can be seen is kept this many times under the required one: cases of one water differ."""
+FRESH_SHARE = 0.9
+"""Of the clearest that a station has shown: fresh water reads so or more."""
+NEEDS_S = 4 * 3600.0
+"""Light is as it was for so long; who cannot tell the smallest leak any more tells no need."""
 NEEDS_KEPT = 9
 """Cases whose median is the clarity that the station needs: light changes slowly, a unit held briefly is no dirt."""
 
@@ -92,7 +96,9 @@ class WaterWatch:
     def __init__(self, murky_below: float, need: Need | None = None) -> None:
         self._murky_below, self._need = murky_below, need
         self._limit = murky_below
-        self._needs: list[float] = []
+        self._needs: list[tuple[float, float]] = []
+        """Times of the last cases, and the clarity that each says is needed."""
+        self._clearest = 0.0
         self._recent: list[float] = []
         self._bins: list[tuple[float, list[float]]] = []
         """Start of each ten minutes with cases, and the haze of these."""
@@ -101,18 +107,31 @@ class WaterWatch:
 
     def see(self, clarity: float, now_s: float, smallest_leak: float | None = None) -> WaterOutlook:
         """One more case's clarity, 0..1, and the smallest leak (std cm3/s) it could show; `now_s` never goes back."""
-        if self._need and smallest_leak is not None:
-            self._needs = [*self._needs, self._need.clarity(clarity, smallest_leak)][-NEEDS_KEPT:]
-            self._limit = max(self._murky_below, median(self._needs))
         self._recent = [*self._recent, clarity][-SMOOTHED:]
         if self._is_changed():
             self._recent, self._bins = self._recent[-1:], []
         smooth = median(self._recent)
-        cleared = self._limit + CLEARED_SHARE * (1 - self._limit)
-        self._murky = smooth < (cleared if self._murky else self._limit)
+        self._clearest = max(self._clearest, smooth if len(self._recent) == SMOOTHED else 0.0)
+        self._limit = self._limit_now(clarity, smallest_leak, now_s)
+        self._murky = smooth < (self._cleared() if self._murky else self._limit)
         self._keep(-log(max(clarity, LEAST_CLARITY)), now_s)
         self._due = None if self._murky else self._forecast(now_s)
         return self.outlook
+
+    def _limit_now(self, clarity: float, smallest_leak: float | None, now_s: float) -> float:
+        """The bundle's limit, or the clarity that the station needs, where it has been clearer than that by more than
+        its cases differ: else no change of the water would help."""
+        if self._need and smallest_leak is not None:
+            self._needs.append((now_s, self._need.clarity(clarity, smallest_leak)))
+        self._needs = [(at_s, needed) for at_s, needed in self._needs[-NEEDS_KEPT:] if now_s - at_s <= NEEDS_S]
+        needed = median(needed for _, needed in self._needs) if self._needs else 0.0
+        return max(self._murky_below, needed if needed < FRESH_SHARE * self._clearest else 0.0)
+
+    def _cleared(self) -> float:
+        """From which clarity murky water is clear again. Fresh water reads less at some stations than at others: what
+        this one has shown is enough for a limit of its own."""
+        usual, own = (limit + CLEARED_SHARE * (1 - limit) for limit in (self._murky_below, self._limit))
+        return max(usual, min(own, FRESH_SHARE * self._clearest))
 
     @property
     def outlook(self) -> WaterOutlook:

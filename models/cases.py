@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edge_agent import kymograph
-from edge_agent.account import FEATURES, Account
+from edge_agent.account import FEATURES, SCORED, Account
 from edge_agent.bundle import Sensitivity, Thresholds
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
@@ -34,6 +34,8 @@ class Basis:
 
 
 SHORTER = 2
+COLUMNS = ("values", "leaky", "weight", "case", "familiar")
+"""Of Features."""
 KEPT_ABOVE = 0.12
 """Peaks are kept from this score on, so that the limit can be chosen afterwards."""
 
@@ -43,10 +45,9 @@ class CaseEvidence:
     """What a detector saw of one case.
 
     `times` (m,) float32 seconds since the first view, one a composite; `classes` (m, 2, 4) float32, as Evidence has
-    them;
-    `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence; `glow` (m, ROWS, STRIPS)
-    uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be seen, None where nothing
-    was measured.
+    them; `bubbles` (n, 7) float32 rows of the composite's number and the six columns of Evidence; `glow` (m, ROWS,
+    STRIPS) uint8, each composite's heat as `kymograph.cells` has it; `seen`: what the picture let be seen, None where
+    nothing was measured.
     """
 
     times: np.ndarray
@@ -65,14 +66,14 @@ NO_BIRTHS = np.empty((0, 3), np.float32)
 class CaseTruth:
     """What is true of one case. `births`: (n, 3) float32 rows of time since immersion and the origin's place, as shares
     of the tank view's width and height, one a bubble of a leak; empty where that is not known. `required_std_cm3_s`:
-    the leak that the station has to find, None where it has no such limit; `made_up`: no station shows such things,
-    they are there to teach doubt."""
+    the leak that the station has to find, None where it has no such limit; `make_believe`: no station shows such
+    things, they are there to teach doubt."""
 
     leaky: bool = False
     silent: bool = False
     births: np.ndarray = field(default_factory=lambda: NO_BIRTHS)
     required_std_cm3_s: float | None = None
-    made_up: bool = False
+    make_believe: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +86,11 @@ class Features:
     weight: np.ndarray
     case: np.ndarray
     familiar: np.ndarray
+
+    @property
+    def mapped(self) -> np.ndarray:
+        """(n, len(MAPPED)): the features that tell how familiar a case is."""
+        return self.values[:, len(SCORED) :]
 
 
 def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float | None) -> CaseEvidence:
@@ -154,9 +160,6 @@ def is_not_tested(evidence: CaseEvidence, truth: CaseTruth, basis: Basis) -> boo
     return smallest is not None and smallest > required
 
 
-COLUMNS = ("values", "leaky", "weight", "case", "familiar")
-
-
 def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int, rng: np.random.Generator) -> Features:
     """The case watched to its end, as a station's device has it, and SHORTER times for less; a quarter of these as if
     nothing had been measured, as in a recording without a station."""
@@ -168,7 +171,7 @@ def rows_of(evidence: CaseEvidence, truth: CaseTruth, basis: Basis, *, case: int
         values.append(features(evidence, basis, until_s=until_s, late_s=late_s, measured=known))
     count = len(values)
     weight = np.array([1.0] + [0.5] * SHORTER, np.float32)
-    leaky, familiar = np.full(count, truth.leaky), np.full(count, not truth.made_up)
+    leaky, familiar = np.full(count, truth.leaky), np.full(count, not truth.make_believe)
     return Features(np.array(values), leaky, weight, np.full(count, case), familiar)
 
 
@@ -188,10 +191,11 @@ def chosen(features: Features, which: np.ndarray) -> Features:
 def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> None:
     """One file, whole or absent, with the truth beside the evidence."""
     partial = path.with_suffix(".part.npz")
+    kind = np.array([truth.leaky, truth.silent, truth.make_believe])
     np.savez_compressed(
         partial, times=evidence.times, classes=evidence.classes, bubbles=evidence.bubbles, glow=evidence.glow,
         known=np.array([evidence.px_per_mm, truth.required_std_cm3_s], float),
-        view=evidence.view_size_px, truth=np.array([truth.leaky, truth.silent, truth.made_up]), births=truth.births,
+        view=evidence.view_size_px, truth=kind, births=truth.births,
         seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
     partial.replace(path)
@@ -202,11 +206,11 @@ def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:
     with np.load(path) as kept:
         width, height = kept["view"].tolist()
         scale, required = (None if np.isnan(value) else value for value in kept["known"].tolist())
-        leaky, silent, made_up = kept["truth"].tolist()
+        leaky, silent, make_believe = kept["truth"].tolist()
         seen = msgspec.json.decode(kept["seen"].tobytes(), type=Visibility | None)
         evidence = CaseEvidence(
             kept["times"], kept["classes"], kept["bubbles"], kept["glow"], scale, (width, height), seen
         )
         return evidence, CaseTruth(
-            leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required, made_up=made_up
+            leaky=leaky, silent=silent, births=kept["births"], required_std_cm3_s=required, make_believe=make_believe
         )

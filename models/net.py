@@ -95,7 +95,7 @@ class CaseNet(nn.Module):
 
     The first `scored` features make the score. Several small nets side by side, which are fitted apart and whose log
     odds are averaged: where cases are few, each draws another boundary, and what only one of them believes is not
-    believed. The other features make the distance (Mahalanobis, by dimension: that of the middle case is about 1).
+    believed. The other features make the distance (Mahalanobis, by dimension: 1 is usual).
     """
 
     def __init__(

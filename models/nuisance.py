@@ -19,13 +19,13 @@ Painter = Callable[[np.ndarray, float], None]
 
 
 def pictures(
-    seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300), kinds: Sequence[str] = ()
+    seed: int, *, seconds: float, fps: float, size: tuple[int, int] = (400, 300), kinds: Sequence[str] | None = None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """(time in s, (h, w) uint8 grey picture) of one make-believe clip; a third of them went through a video codec.
 
-    `kinds`: of KINDS, the only ones that may move in it; all of them where none is named.
+    `kinds`: of KINDS, the only ones that may move in it, none of them where it is empty; None = all.
     """
-    clip = _pictures(seed, seconds, fps, size, kinds or KINDS)
+    clip = _pictures(seed, seconds, fps, size, KINDS if kinds is None else kinds)
     if np.random.default_rng([seed, 82]).random() < VIDEO_SHARE:
         drawn = list(clip)
         clip = zip((now_s for now_s, _ in drawn), through_video([grey for _, grey in drawn], fps), strict=True)

@@ -23,6 +23,7 @@ from models.data import PREPROCESSING
 from models.export import check_parity, onnx_bytes
 from models.golden import GoldenClip
 from models.net import BubbleNet, CaseNet, LampNet, OriginNet, WaterNet
+from models.select import Limits, Promise
 
 NAME = "tankwatch"
 
@@ -164,10 +165,34 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def limited(thresholds: Thresholds, ok_below: float, leak_above: float, novel_above: float | None) -> Thresholds:
+def limited(thresholds: Thresholds, limits: Limits, novel_above: float | None) -> Thresholds:
     """The chosen limits put in."""
     novel = UNSET if novel_above is None else novel_above
-    return msgspec.structs.replace(thresholds, ok_below=ok_below, leak_above=leak_above, novel_above=novel)
+    return msgspec.structs.replace(
+        thresholds, ok_below=limits.ok_below, leak_above=limits.leak_above, novel_above=novel
+    )
+
+
+def limits_told(limits: Limits, promise: Promise | None, novel_above: float | None) -> list[str]:
+    """What the card says of a bundle's limits."""
+    if promise:
+        rates = (
+            f"{promise.most_missed:.1%} of the answered leaks missed, {promise.most_alarms:.1%} of the answered good"
+        )
+        kept = [
+            f"For fits that had not seen these cases, Learn-then-Test shows with {promise.confidence:.0%}: at most",
+            f"{rates} units alarms. The shipped net is certified apart.",
+        ]
+    else:
+        kept = ["No error rate was shown on the cases that they were chosen on: they are the cheapest pair."]
+    beyond = "is not noticed, there were too few cases to tell"
+    if novel_above is not None:
+        beyond = f"(a distance over {novel_above:.2f}, 1 in 100 familiar cases) is uncertain"
+    return [
+        f"Limits: ok below {limits.ok_below:.2f}, leak above {limits.leak_above:.2f}.",
+        *kept,
+        f"What is like no case of training {beyond}.",
+    ]
 
 
 def _exported(net: torch.nn.Module | bytes, examples: np.ndarray, free: dict, *, batch: int = 4) -> bytes:

@@ -148,15 +148,24 @@ def _content(
     base: Bundle, limits: select.Limits, judgements: Judgements, fitted: Features, *, told: str, seed: int
 ) -> Content:
     parent, newest = base.manifest, judgements.newest
-    version = parent.version + 1
-    before = parent.card.partition("## For")[0].strip()
+    version, novel_above = parent.version + 1, novelty.limit(fitted, seed)
+    before = parent.card.partition("## For")[0].removeprefix("# Model card").strip()
     return Content(
         version=version,
         created_at=package.utc(newest) if newest else parent.created_at,
-        thresholds=package.limited(parent.thresholds, limits.ok_below, limits.leak_above, novelty.limit(fitted, seed)),
+        thresholds=package.limited(parent.thresholds, limits, novel_above),
         sensitivity=parent.sensitivity,
         lineage=package.lineage("dataset", seed, dataset_sha256=judgements.sha256, parent=base.sha256),
-        card=package.card([f"Version {version}: parent version {parent.version} and {told}", "", before]),
+        card=package.card(
+            [
+                f"Version {version}: parent version {parent.version} and {told}",
+                *package.limits_told(limits, None, novel_above),
+                "",
+                f"Of version {parent.version}, with limits of its own:",
+                "",
+                before,
+            ]
+        ),
         fitted=fitted,
         examples=np.empty((0, 3, 128, 128), np.uint8),
         golden=tuple(golden.of_bundle(base)),

@@ -13,8 +13,6 @@ from scipy.stats import beta, binom
 from models.bounds import CONFIDENCE, ErrorCounts
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.91, 0.05), np.arange(0.91, 1.0, 0.01)]), 2)
-
-
 BOLDEST = 0.25, 0.8
 """However good the scores look, limits go no further in: a station is not the data that they were chosen on."""
 OK_BELOW = np.round(np.arange(0.05, 0.255, 0.01), 2)
@@ -48,6 +46,14 @@ def shown_by(leaky: np.ndarray, *, errors: int = 1, answered: float = 0.9) -> Pr
     counts = [max(errors + 1, int(answered * count)) for count in (leaky.sum(), (~leaky).sum())]
     missed, alarms = (float(beta.ppf(1 - level, errors + 1, count - errors)) for count in counts)
     return Promise(missed, alarms)
+
+
+def promised(scores: np.ndarray, leaky: np.ndarray) -> tuple[Limits, Promise | None]:
+    """The boldest limits under the strictest promise that so many cases can show; the cheapest ones and None where
+    that is not kept."""
+    promise = shown_by(leaky)
+    found = learn_then_test(scores, leaky, promise)
+    return (found, promise) if found else (limits(scores, leaky), None)
 
 
 def limits(scores: np.ndarray, leaky: np.ndarray, *, most_errors: float = 0.005, widest: float = 0.2) -> Limits:

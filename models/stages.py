@@ -117,16 +117,13 @@ def make_believe_cases(
     def look(seed: int, file: Path) -> None:
         leaky = seed % 4 == 0
         seen = cases.evidence_of(make_believe_views(seed, leaky=leaky), _keeping(detector, thresholds), None)
-        cases.save(seen, file, CaseTruth(leaky=leaky, made_up=True))
+        cases.save(seen, file, CaseTruth(leaky=leaky, make_believe=True))
 
     def look_down(seed: int, file: Path) -> None:
         recording = place.scenes.recording(seed, "cases")
         views = cases.upside_down(view for view, _, _ in data.held(recording, data.Gauged()))
-        cases.save(
-            cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm),
-            file,
-            CaseTruth(made_up=True),
-        )
+        seen = cases.evidence_of(views, _keeping(detector, thresholds), recording.profile.px_per_mm)
+        cases.save(seen, file, CaseTruth(make_believe=True))
 
     mark = mark_of(detector)
     files = place.each("make_believe_cases", clip_count, look, mark=mark)

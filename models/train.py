@@ -147,9 +147,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     content = Content(
         version=1,
         created_at=package.utc(made_at),
-        thresholds=package.limited(
-            LIMITS, judgement.limits.ok_below, judgement.limits.leak_above, judgement.novel_above
-        ),
+        thresholds=package.limited(LIMITS, judgement.limits, judgement.novel_above),
         sensitivity=sensitivity,
         lineage=package.lineage(recipe.name, recipe.seed),
         card=package.card(judgement.card),
@@ -185,10 +183,8 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     down = recipe.upside_down_cases
     known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    # The aggregator learns from cases that end as not_tested as well; but they are never answered, so no limit is
-    # theirs. Where no sensitivity is required such a picture is answered, and the limits say less of it.
-    unanswered = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
-    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(unanswered)}")
+    not_tested = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
+    log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(not_tested)}")
     before = stages.features(known, basis, recipe.seed)
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
@@ -197,41 +193,25 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
     aggregator = case_fit.fit(fitted, recipe.seed, log, steps=recipe.case_steps)
     aggregator.sharpness.fill_(sharpness)
 
-    whole = (judged.weight == 1.0) & ~np.isin(judged.case, unanswered)
+    # The aggregator learns from cases that end as not_tested and as unfamiliar as well; but they are never answered, so
+    # no limit is theirs. Where no sensitivity is required such a picture is answered, and the limits say less of it.
+    novel_above, familiar = novelty.limit(fitted, recipe.seed), novelty.familiar_of(before)
+    unanswered = np.isin(judged.case, not_tested)
+    if novel_above is not None and familiar is not None:
+        unanswered |= familiar.distances(judged) > novel_above
+    whole = (judged.weight == 1.0) & ~unanswered
     scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
-    promise, auc = select.shown_by(leaky), select.auc(scores, leaky)
-    promised = select.learn_then_test(scores, leaky, promise)
-    limits = promised or select.limits(scores, leaky)
+    (limits, promise), auc = select.promised(scores, leaky), select.auc(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")
-    log(f"promise {json.dumps(asdict(promise))} " + ("shown" if promised else "cannot be shown: the cheapest limits"))
-    novel_above = novelty.limit(fitted, recipe.seed)
-    log(f"novel_above={novel_above}")
+    log(f"novel_above={novel_above} promise={json.dumps(asdict(promise)) if promise else 'none'}")
     card = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {len(leaky)} cases of the simulated station, each judged by a",
         f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",
-        f"errors {limits.error:.4f}. {_promised(promise) if promised else _NO_PROMISE}",
-        "`evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
+        f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
         "",
-        _strange(novel_above),
+        *package.limits_told(limits, promise, novel_above),
     ]
     return _Judgement(aggregator, fitted, limits, novel_above, card)
-
-
-def _promised(promise: select.Promise) -> str:
-    return (
-        f"Shown by them, by Learn-then-Test: at most {promise.most_missed:.1%} of the answered leaks are missed and "
-        f"{promise.most_alarms:.1%}\nof the answered good units are alarms, together with {promise.confidence:.0%}."
-    )
-
-
-_NO_PROMISE = "No error rate was shown by\nthem: the limits are the cheapest pair."
-
-
-def _strange(novel_above: float | None) -> str:
-    if novel_above is None:
-        return "What is like no case of training is not noticed: there were too few cases to tell."
-    share = novelty.STRANGE_SHARE
-    return f"Over a distance of {novel_above:.2f} from them, which {share:.0%} of them exceed, a case is uncertain."
 
 
 def _counts(found: stages.Found) -> str:

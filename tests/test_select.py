@@ -17,6 +17,7 @@ from models.select import (
     counted,
     learn_then_test,
     limits,
+    promised,
     sgr,
     shown_by,
 )
@@ -154,9 +155,10 @@ def test_what_cases_can_show_is_shown_by_one_error_in_each_class_and_not_by_thre
     assert 0.005 < promise.most_missed == promise.most_alarms < 0.02
     scores = np.where(leaky, 0.99, 0.01)
     scores[[0, 700]] = 0.01, 0.99
-    assert (learn_then_test(scores, leaky, promise).ok_below) == BOLDEST[0]
+    found, kept = promised(scores, leaky)
+    assert found.ok_below == BOLDEST[0] and kept == promise
     scores[[1, 2, 701, 702]] = 0.01, 0.01, 0.99, 0.99
-    assert learn_then_test(scores, leaky, promise) is None
+    assert promised(scores, leaky) == (limits(scores, leaky), None)
     assert shown_by(leaky[600:]).most_missed > promise.most_missed
 
 

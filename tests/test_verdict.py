@@ -132,7 +132,7 @@ def test_what_is_like_no_case_of_training_is_uncertain_whatever_its_score(score,
         finding = Finding(score, 7.0, (10, 20), "bubbles rise from one point", distance=distance)
         verdict = decide(watched(), finding, profile(), manifest=manifest, px_per_mm=2.0)
         assert verdict.verdict == word and verdict.score == score
-        assert ("distance 2.6, limit 2.5" in verdict.reason) == (manifest is limited and distance > 2.5)
+        assert ("distance 2.60, limit 2.50" in verdict.reason) == (manifest is limited and distance > 2.5)
 
 
 GAUGED = msgspec.structs.replace(

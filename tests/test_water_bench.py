@@ -21,17 +21,27 @@ def test_an_alarm_is_in_time_when_it_stands_before_the_first_case_that_cannot_sh
     assert not shift([CLEAR, CLEAR, MURKY, MURKY], leaks).in_time
     assert not shift([MURKY, CLEAR, CLEAR, MURKY], leaks).in_time
     assert shift([CLEAR] * 2, leaks[:2]).lost_at is None
+    assert shift([MURKY] * 4, leaks).at_once and not shift([CLEAR] * 3 + [MURKY], leaks).at_once
     assert water.taken_back([CLEAR, MURKY, CLEAR, MURKY]) == 1
 
 
 def test_each_missed_target_has_a_line():
-    told = {"in_time": 9, "lost": 10, "murky": 40, "murky_alarmed": 39}
+    told = {"shifts": 12, "at_once": 0, "in_time": 9, "lost": 10, "murky": 40, "murky_alarmed": 39}
     kept = {"one_unit": {"p05": 0.99}}
-    figures = {"monotone": kept, "alarm": {"8 h": told}, "hysteresis": {"cleared": 0}}
+    figures = {"monotone": kept, "alarm": {"8 h": told}, "hysteresis": {"cleared": 0, "called_murky": 3, "stations": 3}}
     (words,) = water.missed(figures)
     assert "9 of 10 shifts" in words and "8 h" in words
-    spoilt = {"monotone": {"one_unit": {"p05": 0.9}}, "alarm": {}, "hysteresis": {"cleared": 2}}
-    assert len(water.missed(spoilt)) == 2
+    spoilt = {
+        "monotone": {"one_unit": {"p05": 0.9}},
+        "alarm": {},
+        "hysteresis": {"cleared": 2, "called_murky": 2, "stations": 3},
+    }
+    assert len(water.missed(spoilt)) == 3
+    always = {"8 h": told | {"at_once": 12, "in_time": 10}}
+    (words,) = water.missed(figures | {"alarm": always})
+    assert "12 of 12 stations were alarmed in fresh water" in words
+    never = {"8 h": dict.fromkeys(told, 0)}
+    assert ["no shift lost" in words for words in water.missed(figures | {"alarm": never})] == [True]
 
 
 def test_the_haze_of_one_station_is_read_in_order_and_costs_small_leaks():

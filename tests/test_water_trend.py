@@ -66,6 +66,36 @@ def test_water_of_a_poorly_lit_station_is_murky_earlier_and_else_at_the_bundles_
     assert WaterWatch(LIMIT, need).see(0.5, 0.0).status == "clear"
 
 
+@pytest.mark.parametrize("fresh", [0.5, 0.63, 0.66, 0.9])
+@pytest.mark.parametrize("spare", [0.8, 1.05, 1.2, 2.0])
+def test_fresh_water_is_clear_at_every_station_and_clear_again_after_a_change(fresh, spare):
+    """However little it has to spare, and however low its fresh water reads: no change of the water would help."""
+    need, shows = needy(90.0)
+    need = Need(spare * shows(fresh), need.sensitivity)
+    watch = WaterWatch(LIMIT, need)
+    clear = [watch.see(fresh, 60.0 * n, shows(fresh)).status for n in range(12)]
+    murky = [watch.see(0.2, 800.0 + 60.0 * n, shows(0.2)).status for n in range(12)]
+    again = [watch.see(fresh, 1600.0 + 60.0 * n, shows(fresh)).status for n in range(12)]
+    assert set(clear) == {"clear"} and murky[-1] == "murky" and again[-1] == "clear"
+
+
+def test_a_need_that_nobody_can_tell_any_more_is_forgotten():
+    need, shows = needy(30.0)
+    watch, low = WaterWatch(LIMIT, need), 0.95 * need.clarity(0.68, shows(0.68))
+    for n, clarity in enumerate([0.68] * 4 + [low] * 8):
+        watch.see(clarity, 60.0 * n, shows(clarity))
+    assert watch.outlook.status == "murky"
+    soon, late = ([watch.see(0.52, begin_s + 60.0 * n).status for n in range(3)] for begin_s in (900.0, 20 * H_S))
+    assert soon[-1] == "murky" and late[-1] == "clear"
+
+
+@pytest.mark.parametrize(("weight", "leak"), [(1e-3, 0.003), (0.005, 0.1), (1e-6, 1e9), (100.0, 1e-12)])
+def test_a_curve_of_odd_weights_gives_a_need_between_nothing_and_the_usual(weight, leak):
+    usual = Visibility(noise_levels=1.0, light_levels=90.0, clarity=0.7)
+    curve = RecallCurve(usual=usual, offset=-2.2, size=100.0, clarity=weight)
+    assert 0 <= Need(1e-5, Sensitivity(recall=0.5, curve=curve)).clarity(0.6, leak) <= 0.7
+
+
 def test_one_dark_unit_is_no_murky_water():
     assert all(outlook.status == "clear" for outlook in follow([0.2] * 10 + [2.0] + [0.2] * 10))
 
