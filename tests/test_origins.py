@@ -6,7 +6,7 @@ import pytest
 from edge_agent import origins
 from edge_agent.account import FEATURES, Account
 from edge_agent.bundle import Thresholds
-from edge_agent.kymograph import ORIGIN_ROWS
+from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STRIPS
 from edge_agent.records import Evidence
 
 THRESHOLDS = Thresholds(
@@ -16,13 +16,17 @@ SPEED_PX_S = 250.0
 SMALLEST_PX = 2.5
 
 
+DARK = np.zeros((1, 1), np.float32)
+
+
 def says_nothing(strips: np.ndarray) -> np.ndarray:
     return np.full((len(strips), ORIGIN_ROWS), -4.0, np.float32)
 
 
-def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0) -> Account:
-    """`births`: (time_s, x_px, y_px); each bubble rises to the surface at y = 30."""
-    account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS, says_nothing)
+def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0, look=says_nothing, heat=DARK) -> Account:
+    """`births`: (time_s, x_px, y_px); each bubble rises to the surface at y = 30. `look`: the origins net's word on
+    every strip that glows in `heat`."""
+    account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS, look)
     for now_s in np.arange(0, seconds, 0.1):
         rows = []
         for born_s, x, y in births:
@@ -31,9 +35,7 @@ def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0) -> Ac
                 rows.append(
                     (x * scale, (y - way) * scale, 0.9, 0, (-SPEED_PX_S if rising else SPEED_PX_S) * scale, 3.0 * scale)
                 )
-        account.add(
-            Evidence(now_s, np.zeros((1, 1), np.float32), np.array(rows, np.float32).reshape(-1, 6), 0.9), now_s
-        )
+        account.add(Evidence(now_s, heat, np.array(rows, np.float32).reshape(-1, 6), 0.9), now_s)
     return account
 
 
@@ -49,6 +51,39 @@ def test_a_leak_has_one_origin_where_it_is():
     assert account.best_origin() == pytest.approx((300, 380), abs=8)
     assert len(account.origins()) == 1
     assert "one point" in account.words()
+
+
+def sure_of(x_px: float, y_px: float) -> dict:
+    """Heat in one strip, and an origins net that is sure of one place in it."""
+    heat = np.zeros((ROWS, STRIPS), np.float32)
+    heat[:, int(x_px * STRIPS / 600)] = 0.5
+    odds = np.full(ORIGIN_ROWS, -4.0, np.float32)
+    odds[int(y_px * ORIGIN_ROWS / 440)] = 3.0
+    return {"heat": heat, "look": lambda strips: np.tile(odds, (len(strips), 1))}
+
+
+def test_the_learned_origin_says_how_high_where_bubbles_are_followed_from_further_up():
+    assert watched(LEAK, **sure_of(300, 388)).best_origin() == pytest.approx((300, 380), abs=8)
+    assert watched(LEAK, **sure_of(300, 425)).best_origin() == pytest.approx((300, 425), abs=12)
+
+
+def test_place_rate_and_words_are_of_one_and_the_same_origin():
+    often, seldom = [(at_s, 500.0, 300.0) for at_s in np.arange(0.4, 8, 0.4)], LEAK[::2]
+    plain, told = watched(often + seldom), watched(often + seldom, **sure_of(300, 380))
+    assert plain.best_origin()[0] == pytest.approx(500, abs=8) and told.best_origin()[0] == pytest.approx(300, abs=8)
+    assert told.emission().births_per_s < 0.7 * plain.emission().births_per_s
+    assert f": {told.emission().births} in" in told.words()
+
+
+def test_a_place_that_is_learned_alone_is_told_without_a_rate():
+    for births in ([], [(at_s, 500.0, 300.0) for at_s in np.arange(0.4, 8, 0.4)]):
+        account = watched(births, **sure_of(100, 380))
+        assert account.best_origin() == pytest.approx((100, 380), abs=15)
+        assert account.emission() is None and "too faint to be followed" in account.words()
+
+
+def test_strays_below_a_leak_do_not_lower_it():
+    assert watched([*LEAK, (2.2, 300.0, 415.0), (5.1, 301.0, 412.0)]).best_origin() == pytest.approx((300, 380), abs=8)
 
 
 def test_trapped_air_that_goes_before_the_water_settles_has_no_origin():
