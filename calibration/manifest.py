@@ -12,7 +12,7 @@ from edge_agent import durable
 
 Row = dict[str, object]
 _JUDGED = ("label", "decision")
-_TRUTHS = ("leak_origin_px", "profile")
+_TRUTHS = ("leak_origin_px", "leak_origins_px", "profile")
 
 
 def write_manifest(path: Path, options: TwinSpec, cases: int) -> None:

@@ -38,6 +38,8 @@ class CaseTruth:
     left_s: float | None
     decision: DecisionWord
     leak_origin_px: tuple[float, float] | None
+    leak_origins_px: tuple[tuple[float, float], ...]
+    """Of all the unit's leaks; the one before is the first."""
     leak_rate: float | None
     leak_diameter_mm: float | None
     leak_diameter_px: float | None
@@ -83,6 +85,7 @@ def case_truth(
         left_s=None if single else rest_s + left_s,
         decision=scene.decision,
         leak_origin_px=_pixel(look, leak.origin_mm) if leak else None,
+        leak_origins_px=tuple(_pixel(look, one.origin_mm) for one in scene.leaks),
         leak_rate=leak.rate_s if leak else None,
         leak_diameter_mm=leak.diameter_mm if leak else None,
         leak_diameter_px=leak.diameter_mm * look.px_per_mm if leak else None,

@@ -32,7 +32,8 @@ class Judged:
     labelled: Labelled
     case: Case
     origin_error_mm: float | None = None
-    """From the true origin to where the case says that it leaks; None where one of them or the scale is not known."""
+    """From the nearest true origin to where the case says that it leaks; None where one of them or the scale is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,16 @@ def line(one: Judged) -> dict[str, Any]:
 def origin_error_mm(
     one: Labelled, case: Case, profile: StationProfile | None, preprocessing: Preprocessing
 ) -> float | None:
-    """How far from its true origin the case says that the unit leaks; None where a place or the scale is unknown."""
-    if profile is None or case.leak_at_px is None or one.leak_origin_px is None:
+    """How far from the nearest of its true origins the case says that the unit leaks; None where a place or the scale
+    is unknown."""
+    if profile is None or case.leak_at_px is None or not one.leak_origins_px:
         return None
     size, px_per_mm = working_view(profile, preprocessing)
     if px_per_mm is None:
         return None
-    both = np.array([[one.leak_origin_px, case.leak_at_px]], np.float32)
-    true, said = cv2.perspectiveTransform(both, framing.homography(profile.tank_px, size))[0]
-    return round(float(np.hypot(*(true - said))) / px_per_mm, 2)
+    places = np.array([[case.leak_at_px, *one.leak_origins_px]], np.float32)
+    said, *true = cv2.perspectiveTransform(places, framing.homography(profile.tank_px, size))[0]
+    return round(min(float(np.hypot(*(place - said))) for place in true) / px_per_mm, 2)
 
 
 def _own(profile: StationProfile | None) -> tuple[StationProfile | None, str | None]:

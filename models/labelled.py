@@ -27,8 +27,8 @@ class Labelled:
     label: str
     profile: Path | None = None
     silent: bool = False
-    leak_origin_px: tuple[float, float] | None = None
-    """Where the leak truly is, camera pixels."""
+    leak_origins_px: tuple[tuple[float, float], ...] = ()
+    """Where the unit's leaks truly are, camera pixels; empty where that is not known."""
     slices: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, float] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ def _labelled(text: bytes, path: Path, number: int, simulated: tuple[str, ...]) 
         label=label,
         profile=None if profile is None else _existing(path.parent / str(profile), where),
         silent=label == "leak" and entry.get("silent") is True,
-        leak_origin_px=_point(entry.get("leak_origin_px")),
+        leak_origins_px=_origins(entry),
         slices={key: str(value) for key, value in entry.items() if isinstance(value, str | bool)},
         quantities={key: float(value) for key, value in entry.items() if _is_quantity(key, value)},
     )
@@ -86,6 +86,13 @@ def _existing(path: Path, where: str) -> Path:
     if not path.exists():
         raise ConfigError(f"{where}: {path} does not exist: paths are relative to the manifest")
     return path
+
+
+def _origins(entry: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    """All leaks of a unit where the line names them, else the one."""
+    named = entry.get("leak_origins_px")
+    points = map(_point, named if isinstance(named, list) and named else [entry.get("leak_origin_px")])
+    return tuple(point for point in points if point is not None)
 
 
 def _point(value: object) -> tuple[float, float] | None:

@@ -125,11 +125,11 @@ def truth_of(one: Judged) -> str:
 
 
 def places(judged: Sequence[Judged]) -> dict[str, Any]:
-    """How far from the true origin the detected leaks were said to be; a leak without a place is not near."""
+    """How far from a true origin the detected leaks were said to be; a leak without a place is not near."""
     found = [
         one
         for one in judged
-        if (one.labelled.label, one.case.verdict) == ("leak", "leak") and one.labelled.leak_origin_px
+        if (one.labelled.label, one.case.verdict) == ("leak", "leak") and one.labelled.leak_origins_px
     ]
     away_mm = np.array([one.origin_error_mm for one in found if one.origin_error_mm is not None])
     counted = len(away_mm) + sum(one.case.leak_at_px is None for one in found)

@@ -139,7 +139,7 @@ def test_a_number_with_two_values_is_two_slices_and_one_with_one_none():
 
 
 def test_a_leak_without_a_place_is_not_near():
-    cases = judged(("leak", "leak", 0.9), ("leak", "leak", 0.9), ("leak", "leak", 0.9), leak_origin_px=(5.0, 5.0))
+    cases = judged(("leak", "leak", 0.9), ("leak", "leak", 0.9), ("leak", "leak", 0.9), leak_origins_px=((5.0, 5.0),))
     placed = [
         Judged(one.labelled, msgspec.structs.replace(one.case, leak_at_px=(5, 5)), away_mm)
         for one, away_mm in zip(cases[:2], (4.0, 14.0), strict=True)
@@ -191,9 +191,11 @@ def test_a_line_tells_words_numbers_and_truths_apart(tmp_path):
     }  # fmt: skip
     path.write_text(json.dumps(line))
     (one,) = read_manifest(path, ["twin:"]).lines
-    assert (one.source, one.silent, one.leak_origin_px) == ("twin:cases=1", True, (3.0, 4.5))
+    assert (one.source, one.silent, one.leak_origins_px) == ("twin:cases=1", True, ((3.0, 4.5),))
     assert one.slices == {"silent": "True", "spot": "weld"}
     assert one.quantities == {"rate": 2.0}
+    path.write_text(json.dumps(line | {"leak_origins_px": [[3, 4.5], [9, 8], "nowhere"]}))
+    assert read_manifest(path, ["twin:"]).lines[0].leak_origins_px == ((3.0, 4.5), (9.0, 8.0))
 
 
 # --- recordings
@@ -333,7 +335,7 @@ def test_a_simulated_source_is_no_file_and_tells_its_own_profile(manifest, opene
 def test_the_error_of_a_leaks_place_is_in_millimetres_of_the_tank(bundle):
     tank = scenes_for_training.recording(1, "bubbles").profile
     x, y = np.mean(tank.tank_px, axis=0).round()
-    (one,) = judged(("leak", "leak", 0.9), leak_origin_px=(x + 20, y))
+    (one,) = judged(("leak", "leak", 0.9), leak_origins_px=((x + 90, y), (x + 20, y)))
     case = msgspec.structs.replace(one.case, leak_at_px=(int(x), int(y)))
     width_px = np.hypot(*np.subtract(tank.tank_px[1], tank.tank_px[0]))
     width_mm = tank.view_size_px[0] / tank.px_per_mm
