@@ -11,9 +11,8 @@ from edge_agent.decision import DecisionWatch, PanelWord
 from edge_agent.lamps import LampReader
 from models import gauges
 from models.export import onnx_bytes
+from models.train import RECIPES
 
-SAMPLES = 14_000
-"""A third of what the shipped net is fitted to."""
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 
 
@@ -25,9 +24,9 @@ class Read:
     panel: PanelWord
 
 
-def fitted_lamp_net(seed: int = 8, samples: int = SAMPLES) -> bytes:
-    """Half a minute: made-up lamps alone, no picture of the twin's."""
-    net = gauges.fit_lamps(gauges.lamp_samples(seed, samples), seed, lambda line: None)
+def fitted_lamp_net(seed: int = 8) -> bytes:
+    """A minute or so: made-up lamps alone, no picture of the twin's."""
+    net = gauges.fit_lamps(gauges.lamp_samples(seed, RECIPES["shipped"].lamp_samples), seed, lambda line: None)
     crops = np.random.default_rng(0).integers(0, 256, (4, 3, 24, 24), dtype=np.uint8)
     return onnx_bytes(net, crops, free_axes={0: torch.export.Dim.DYNAMIC})
 
