@@ -112,7 +112,7 @@ def sign_in(engine: Engine, name: str, password: str, address: str, *, now: floa
 
 def note(connection: sa.Connection, *, who: str, did: str, now: float, about: str = "", address: str = "") -> None:
     """One line in the audit log; the caller commits."""
-    connection.execute(sa.insert(audit).values(at=now, who=who[:64], did=did, about=about, address=address))
+    connection.execute(sa.insert(audit).values(at=now, who=who[:64], did=did, about=about, address=address, hash=""))
 
 
 def needs(role: Role) -> Callable:
