@@ -74,7 +74,7 @@ cases = sa.Table(
     _text("serial", null=True),
     _text("inspector", null=True),  # a pseudonym, where the station sends one
     sa.Column("smallest_leak_std_cm3_s", sa.Double),  # the smallest leak that would have shown
-    sa.Column("group_id", sa.BigInteger),  # of case_groups; None is looked at with every search
+    sa.Column("group_id", sa.BigInteger),  # of case_groups: cases are added by `intake`, which counts them there
     sa.Index("ix_cases_station_sequence", "site", "station", "sequence"),
     sa.Index("ix_cases_started", "started_at", "case_id"),
     sa.Index("ix_cases_group", "group_id", "started_at", "case_id"),
