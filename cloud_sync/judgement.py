@@ -3,6 +3,7 @@ the case (`settling`), closes the look that was wanted and asks for the next one
 """
 
 import random as randomness
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -67,11 +68,24 @@ class Kept(msgspec.Struct, frozen=True):
     split: Split | None = None
 
 
+Kinds = Mapping[str, Mapping[str, str]]
+"""By judgement: kind -> its words."""
+
+
 class Desk(msgspec.Struct, frozen=True):
     """By what rules judgements are taken, and where the lot comes from."""
 
     policy: Policy
     random: randomness.Random
+
+
+def incomplete(review: Review, kinds: Kinds) -> str | None:
+    """What is still missing or contradictory, for a person; None = complete."""
+    if review.judgement != "cannot_tell" and review.familiar is None:
+        return "Say whether this is familiar (F) or unfamiliar (U)."
+    if review.seen is not None and review.seen not in kinds.get(review.judgement, {}):
+        return "What is seen does not fit the judgement: choose again."
+    return None
 
 
 def record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
