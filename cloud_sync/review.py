@@ -76,7 +76,8 @@ def judge(case_id: str) -> Response | tuple[str, int]:
         return _page(case_id, fault="Choose leak, ok or cannot tell.", form=request.form), 400
     shelf = current_app.extensions["tankwatch"]
     with shelf.engine.connect() as connection:
-        watchable = _row(connection, case_id).state == "stored"
+        row = _row(connection, case_id)
+    watchable = row.state == "stored" and not shelf.videos.fault(row.clip_sha256)
     fault = judgement.incomplete(review)
     if review.judgement != "cannot_tell" and not watchable:
         fault = "There is no video to judge by, so only “cannot tell” is possible."
@@ -102,6 +103,8 @@ def _page(case_id: str, *, fault: str | None, form: dict) -> str:
     clip = triage.clip_word(
         row.clip_sha256, row.state == "stored", db.now() - row.received_at, shelf.config.clip_overdue_h
     )
+    if clip == "ready" and shelf.videos.fault(row.clip_sha256):
+        clip = "damaged"
     about = {"row": row, "clip": clip, "counts": counts, "arrived": _arrived(row)}
     if mine and "again" not in request.args and fault is None:
         return _revealed(row, kept, mine[-1], about)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-ClipWord = Literal["ready", "coming", "overdue", "none"]
+ClipWord = Literal["ready", "coming", "overdue", "none", "damaged"]
 EYE_OUTCOMES = ("machine_leak", "human_leak", "unsure", "not_tested")
 """Looked at whatever the station says about sampling."""
 RANKS = {"disagreement": 0, "challenge": 1, "unsure": 2, "audit": 3, "not_tested": 4}
