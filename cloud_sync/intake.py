@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, dead_letters, gaps
+from cloud_sync import case_groups, dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows
@@ -103,6 +103,7 @@ class Intake:
             insert_rows(connection, cases, rows)
             case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
+            looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
@@ -111,6 +112,8 @@ class Intake:
         done = self._clip_parts.take(connection, taken.clips, now)
         taken.refused.extend(done.refused)
         senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
+        if done.stored:
+            looks.clips_stored(connection, done.stored)
         for sha256 in done.stored:
             held[senders[sha256]].clips.append(sha256)
             log.info("clip stored=%s", sha256)
