@@ -194,7 +194,9 @@ def _of(connection: sa.Connection, search: Search, place: Place | None, these: t
     return _Found(_sorted(((row[0], row[1]) for row in rows), place)[:size])
 
 
-def _follow(connection: sa.Connection, search: Search, place: Place | None, groups: Sequence[Group], size: int) -> _Found:
+def _follow(
+    connection: sa.Connection, search: Search, place: Place | None, groups: Sequence[Group], size: int
+) -> _Found:
     """The next of each group by its index; of those, the next of all."""
     newer = place is not None and place.newer
     best: list[Key] = []
@@ -225,7 +227,7 @@ def _look_through(connection: sa.Connection, search: Search, place: Place | None
 
 
 def _asks_only_for_time(search: Search) -> bool:
-    return not any(True for _ in (*terms.shared(search, cases.c), *terms.near(search, cases.c)))
+    return not any(True for _ in (*terms.shared(search, case_groups.c), *terms.near(search, case_groups.c)))
 
 
 def _asks_of_each(search: Search) -> bool:

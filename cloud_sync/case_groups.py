@@ -28,9 +28,6 @@ SHARED = (
     "profile_sha256",
 )
 """What the cases of a group have in common, beside the tenth of clarity they are in."""
-INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-GREATEST = {"postgresql": sa.func.greatest, "sqlite": sa.func.max}
-LEAST = {"postgresql": sa.func.least, "sqlite": sa.func.min}
 
 
 def group_id(row: Mapping[str, Any]) -> int:
@@ -70,13 +67,15 @@ def _hashed(*key: object) -> int:
 
 
 @functools.cache
-def _upsert(dialect: str):
-    added = INSERTS[dialect](case_groups)
+def _upsert(dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """Both dialects say it alike, each with its own words for the smaller and the larger of two."""
+    added = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(case_groups)
+    least, greatest = (sa.func.least, sa.func.greatest) if dialect == "postgresql" else (sa.func.min, sa.func.max)
     return added.on_conflict_do_update(
         index_elements=["id"],
         set_={
             "cases": case_groups.c.cases + added.excluded.cases,
-            "first_at": LEAST[dialect](case_groups.c.first_at, added.excluded.first_at),
-            "last_at": GREATEST[dialect](case_groups.c.last_at, added.excluded.last_at),
+            "first_at": least(case_groups.c.first_at, added.excluded.first_at),
+            "last_at": greatest(case_groups.c.last_at, added.excluded.last_at),
         },
     )

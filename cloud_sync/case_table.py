@@ -46,7 +46,6 @@ COLUMNS = (
 )
 TIMES = ("started_at", "ended_at", "received_at")
 _ELSEWHERE = {
-    "result": cases.c.case_id,  # computed: see below
     "clip_state": clips.c.state,
     "judgement": truths.c.judgement,
     "judgement_state": truths.c.state,
@@ -54,7 +53,7 @@ _ELSEWHERE = {
     "record_sha256": cases.c.sha256,
 }
 _QUERY = sa.select(
-    *(_ELSEWHERE.get(name, cases.c.get(name)).label(name) for name in COLUMNS if name != "result")
+    *((_ELSEWHERE[name] if name in _ELSEWHERE else cases.c[name]).label(name) for name in COLUMNS if name != "result")
 ).select_from(
     cases.outerjoin(truths, truths.c.case_id == cases.c.case_id)
     .outerjoin(reviews, reviews.c.id == truths.c.review_id)

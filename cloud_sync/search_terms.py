@@ -126,5 +126,3 @@ def result_of(row: sa.Row) -> str:
     """The same of one row of `cases`, in Python."""
     word = {"human": row.decision, "machine": row.verdict}.get(row.decided_by)
     return {"ok": "passed", "leak": "failed"}.get(word or "", "open")
-
-

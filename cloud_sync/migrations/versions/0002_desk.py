@@ -304,7 +304,7 @@ def _fill_audit(connection: sa.Connection) -> None:
 
 
 def _fill_cases(connection: sa.Connection) -> None:
-    groups: dict[int, dict[str, object]] = {}
+    groups: dict[int, dict] = {}
     few = [name for name in GROUPED_BY if name != "clarity_tenths"]
     for rows in _all_cases(connection, ", ".join(["payload", "started_at", *few])):
         seen = []
