@@ -13,7 +13,7 @@ from cloud_sync import search_terms as terms
 from cloud_sync.search import Place, Search
 from cloud_sync.tables import case_groups, cases, tags, truths
 
-PAGE = 100
+PAGE = 50
 PIECE = 500
 """Cases that a download reads at a time."""
 FEW = 2000

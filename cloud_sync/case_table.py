@@ -1,4 +1,4 @@
-"""Keys of cases -> what a list, a CSV or a download says of them, the latest judgement and the clip's state included."""
+"""Keys of cases -> what a list, a CSV or a download says of them, with what experts say and the clip's state."""
 
 import csv
 import io

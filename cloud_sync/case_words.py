@@ -1,4 +1,4 @@
-"""PURE. A case's record -> what it says, in words: headings with rows of name and text, for the page that auditors keep."""
+"""PURE. A case's record -> what it says in words, under headings: for the page that auditors keep."""
 
 from collections.abc import Iterator
 

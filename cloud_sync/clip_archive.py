@@ -21,7 +21,7 @@ PIECE_BYTES = 256 * 1024
 
 
 def gathered(connection: sa.Connection, search: Search, store: ClipStore) -> list[dict[str, object]]:
-    """A line of the manifest for each case, `clip` naming its file; None where the store has none. Raises StoreError."""
+    """The manifest, a line for each case; `clip`: its file, None where the store has none. Raises StoreError."""
     found = list(case_table.every(connection, search, limit=MOST_CASES + 1))
     if len(found) > MOST_CASES:
         raise StoreError(f"more than {MOST_CASES} cases answer this search: ask for less time")

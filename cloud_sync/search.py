@@ -1,4 +1,4 @@
-"""PURE. A page's fields -> what is asked for, and back to the fewest fields that ask for the same: the permanent link."""
+"""PURE. A page's fields -> what is asked for, and back to the fewest fields that ask for it: the permanent link."""
 
 import math
 from collections.abc import Mapping

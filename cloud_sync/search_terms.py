@@ -1,5 +1,6 @@
-"""PURE. A search -> conditions on rows: those that a whole group of cases meets or does not, the others, and the time."""
+"""PURE. A search -> conditions on rows: what whole groups of cases meet or not, what each is asked, and the time."""
 
+import operator
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -47,22 +48,7 @@ def near(search: Search, c: Columns) -> Iterator[Condition]:
 
 def single(search: Search, c: Columns, dialect: str) -> Iterator[Condition]:
     """What each case has to be asked for itself."""
-    for column, low, high in (
-        (c.score, search.score_from, search.score_to),
-        (c.received_at, None, search.known),
-    ):
-        if low is not None:
-            yield column >= low
-        if high is not None:
-            yield column <= high
-    if search.clarity_below is not None:
-        yield c.clarity < search.clarity_below
-    if search.clarity_above is not None:
-        yield c.clarity > search.clarity_above
-    if search.usable_below is not None:
-        yield c.usable_s < search.usable_below
-    if search.smallest_leak_above is not None:
-        yield c.smallest_leak_std_cm3_s > search.smallest_leak_above
+    yield from _amounts(search, c)
     if search.serial:
         yield begins(c.serial, search.serial, dialect)
     if search.case:
@@ -104,6 +90,20 @@ def truth_is(truth: str) -> Condition:
     if truth == "conflict":
         return truths.c.state == "conflict"
     return (truths.c.judgement == truth) & (truths.c.state != "withdrawn")
+
+
+def _amounts(search: Search, c: Columns) -> Iterator[Condition]:
+    for compared, column, amount in (
+        (operator.ge, c.score, search.score_from),
+        (operator.le, c.score, search.score_to),
+        (operator.lt, c.clarity, search.clarity_below),
+        (operator.gt, c.clarity, search.clarity_above),
+        (operator.lt, c.usable_s, search.usable_below),
+        (operator.gt, c.smallest_leak_std_cm3_s, search.smallest_leak_above),
+        (operator.le, c.received_at, search.known),
+    ):
+        if amount is not None:
+            yield compared(column, amount)
 
 
 def _truth(truth: str, c: Columns) -> Condition:

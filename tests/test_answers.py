@@ -1,4 +1,4 @@
-"""Every way to answer a search finds what reading all cases would find, page by page and both ways; counts are right."""
+"""Every way to answer a search finds what reading all cases would find, page by page both ways, and counts right."""
 
 import random
 from pathlib import Path
