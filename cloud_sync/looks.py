@@ -161,11 +161,11 @@ def _stored(connection: sa.Connection, sha256s: set[object]) -> set[object]:
 
 def _states(connection: sa.Connection, which: sa.ColumnElement[bool]) -> dict[str, int]:
     grouped = (
-        sa.select(looks.c.state, sa.func.count().label("count"))
+        sa.select(looks.c.state, sa.func.count().label("number"))
         .where(which, looks.c.lane != "gold")
         .group_by(looks.c.state)
     )
-    return {row.state: row.count for row in connection.execute(grouped)}
+    return {row.state: row.number for row in connection.execute(grouped)}
 
 
 def _count(connection: sa.Connection, changes: Mapping[str, int]) -> None:
