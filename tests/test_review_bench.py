@@ -1,4 +1,4 @@
-"""`bench review` on small databases: every figure is there, and pages of twenty thousand cases answer like a thousand."""
+"""`bench review` on small databases: every figure is there, and twenty thousand cases answer like two thousand."""
 
 import shutil
 import sqlite3
