@@ -1,6 +1,8 @@
 // From one case to the next without a wait: the judgement goes by fetch, the next case lies ready. Z takes the last
 // judgement back, R shows what others said, Enter goes on where there is nothing to judge.
 
+import { missing, say, showQuestions } from "./judge.js";
+
 const SAID = { leak: "leak", ok: "OK", cannot_tell: "cannot tell" };
 const byId = (id) => document.getElementById(id);
 let coming = null; // the next case's page: {address, page, clip}
@@ -80,7 +82,7 @@ const send = async (form) => {
   const said = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
   return { answer, said };
 };
-const submit = async (form, say) => {
+const submit = async (form) => {
   form.elements.took_ms.value = String(Math.round(performance.now() - begun));
   const button = form.querySelector("button.primary");
   button.disabled = true;
@@ -96,14 +98,12 @@ const submit = async (form, say) => {
   button.disabled = false;
 };
 
-const form = byId("judge");
-if (form) {
-  const { say, missing, showQuestions } = await import("./judge.js");
+if (byId("judge")) {
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "judge") return;
     event.preventDefault();
     const text = missing();
-    if (text) say(text); else submit(event.target, say);
+    if (text) say(text); else submit(event.target);
   });
   document.addEventListener("desk:next", showQuestions);
   window.addEventListener("popstate", () => location.reload());
