@@ -1,5 +1,6 @@
-"""In a real browser: the player plays at once, shows the stored frames as they are, and takes marks by key and click."""
+"""In a real browser: the player plays at once, shows the stored frames as they are, and takes marks."""
 
+import base64
 import json
 import shutil
 import statistics
@@ -36,7 +37,9 @@ EVERY_FRAME = Preprocessing(spacing_ms=50, spacing_tolerance_ms=20, period_ms=1,
 READ_CANVAS = """() => {
   const canvas = document.getElementById("picture");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [canvas.height, canvas.width, Array.from(data)];
+  let text = "";
+  for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
+  return [canvas.height, canvas.width, btoa(text)];
 }"""
 
 
@@ -397,15 +400,19 @@ def _still(page) -> None:
 def _to_frame(page, frame: int, view: str = "video") -> None:
     _still(page)
     page.evaluate(
-        "(frame) => { const seek = document.getElementById('seek'); seek.value = frame; seek.dispatchEvent(new Event('input')); }",
+        """(frame) => {
+          const seek = document.getElementById("seek");
+          seek.value = frame;
+          seek.dispatchEvent(new Event("input"));
+        }""",
         frame,
     )
-    assert _becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.view === '{view}'")
+    assert _becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.shows === '{view}'")
 
 
 def _view(page, view: str) -> None:
     page.click(f"#view-{view}")
-    assert _becomes(page, f"picture.dataset.view === '{view}'")
+    assert _becomes(page, f"picture.dataset.shows === '{view}'")
 
 
 def _frame(page) -> int:
@@ -414,7 +421,7 @@ def _frame(page) -> int:
 
 def _picture(page) -> np.ndarray:
     height, width, values = page.evaluate(READ_CANVAS)
-    return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
+    return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)[:, :, :3]
 
 
 def _shows_stored(desk: Desk, page) -> None:
@@ -424,10 +431,12 @@ def _shows_stored(desk: Desk, page) -> None:
 
 def _place_of(page, x: float, y: float) -> tuple[float, float]:
     """Of a tank view pixel on the page, worked out from where the picture lies."""
-    box = page.evaluate(
-        "() => { const { left, top, width, height } = document.getElementById('sheet').getBoundingClientRect(); return [left, top, width, height]; }"
+    left, top, width, height = page.evaluate(
+        """() => {
+          const { left, top, width, height } = document.getElementById("sheet").getBoundingClientRect();
+          return [left, top, width, height];
+        }"""
     )
-    left, top, width, height = box
     across, down = player_clips.SIZE
     scale = min(width / across, height / down)
     return (

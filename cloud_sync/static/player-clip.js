@@ -8,9 +8,8 @@ const MOST_GREYS = 96; // decoded, 30 MB at 640x480
 const SAMPLES = 25; // odd, so that the median is a value that was there
 
 // Raises Error with words for the page where the clip cannot be shown.
-export const openClip = async (descriptor) => {
-  if (descriptor.times_s?.length) return new Clip(descriptor);
-  const answer = await fetch(descriptor.clip);
+export const openClip = async (descriptor, cache = "default") => {
+  const answer = await fetch(descriptor.clip, { cache });
   if (!answer.ok) throw new Error(`the clip cannot be fetched (${answer.status})`);
   const about = await answer.json();
   if (about.fault) throw new Error(about.fault);
