@@ -11,6 +11,7 @@ import { adjustPanel } from "./player-adjust.js";
 import { Aim } from "./player-aim.js";
 import { openClip } from "./player-clip.js";
 import { Clock } from "./player-clock.js";
+import { Unreachable } from "./player-fetch.js";
 import { listen } from "./player-keys.js";
 import { Marks } from "./player-marks.js";
 import { Pictures, VIEWS } from "./player-pictures.js";
@@ -44,8 +45,8 @@ const draw = () => {
   const asked = clip;
   const number = clock.frame;
   const drawn = pictures.draw(view, number);
-  if (drawn === true) covered = true;
-  else drawn.then(() => { if (clip === asked && number === clock.frame) draw(); }, (error) => { if (clip === asked) fault(error.message); });
+  if (drawn === true) { covered = true; byId("video-fault").hidden = true; }
+  else drawn.then(() => { if (clip === asked && number === clock.frame) draw(); }, (error) => { if (clip === asked) fault(error); });
   if (clock.playing) pictures.fetchAhead(number);
 };
 const uncoverWhenVideoShows = () => {
@@ -131,12 +132,15 @@ const onlyCannotTell = (on) => document.querySelectorAll("#judge input[name=judg
   choice.disabled = on;
   if (on) choice.checked = false;
 });
-const fault = (words) => {
+const fault = (error) => {
+  const damaged = !(error instanceof Unreachable);
   clock.pause();
-  byId("video-fault").textContent = `This clip cannot be shown: ${words}. You can close the case as “cannot tell”.`;
+  const cure = damaged ? " You can close the case as “cannot tell”." : "";
+  byId("video-fault").textContent = `This clip cannot be shown${damaged ? "" : " now"}: ${error.message}.${cure}`;
   byId("video-fault").hidden = false;
+  if (!damaged) return;
   onlyCannotTell(true);
-  document.dispatchEvent(new CustomEvent("player:fault", { detail: words }));
+  document.dispatchEvent(new CustomEvent("player:fault", { detail: error.message }));
 };
 // The cloud says whether the clip is damaged. Otherwise it is this browser that cannot play it: the frames are shown.
 const videoFailed = async (failed, descriptor) => {
@@ -149,7 +153,7 @@ const videoFailed = async (failed, descriptor) => {
     say("The video cannot be played here; the stored frames are shown instead");
     setView(view === "video" ? "frames" : view);
   } catch (error) {
-    if (failed === video) fault(error.message);
+    if (failed === video) fault(error);
   }
 };
 const adopt = (opened, known) => {
@@ -210,7 +214,7 @@ const load = async (descriptor) => {
   take(mine.video, descriptor);
   covered = true;
   clock.load([0], video);
-  if (!mine.clip?.grey(0)) await mine.done.catch((error) => { if (mine.video === video) fault(error.message); });
+  if (!mine.clip?.grey(0)) await mine.done.catch((error) => { if (mine.video === video) fault(error); });
   if (mine.video !== video || !mine.clip?.grey(0)) return;
   adopt(mine.clip, []);
   pictures.draw("frames", 0); // there before the video has begun
@@ -235,7 +239,7 @@ const begin = async (descriptor, known) => {
     setView(view);
     fetchAllLater(opened);
   } catch (error) {
-    if (first === video) fault(error.message);
+    if (first === video) fault(error);
   }
 };
 const reset = () => {
