@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from cloud_sync import audit_log
 from cloud_sync.routing import Judged, Split, split_of
 from cloud_sync.tables import cases, examples, reviews
 
@@ -122,4 +123,5 @@ def _record(engine: Engine, case_id: str, review: Review, reviewer: str, now: fl
         if split is not None:
             example = {"review_id": review_id, "case_id": case_id, "label": review.judgement, "split": split}
             connection.execute(sa.insert(examples).values(**example, clip_sha256=case.clip_sha256))
+        audit_log.note(connection, who=reviewer, did="judged", now=now, about=f"{case_id} {review.judgement}")
     return kept

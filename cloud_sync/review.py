@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from cloud_sync import db, judgement, review_queue, triage
 from cloud_sync.accounts import needs
 from cloud_sync.judgement import KINDS, Kept, Review
+from cloud_sync.sign_in import first_page
 from cloud_sync.tables import cases, clips
 from edge_agent.records import Case
 
@@ -37,7 +38,8 @@ SPLIT_WORDS = {
 
 @blueprint.get("/")
 def start() -> Response:
-    return redirect(url_for("review.queue"))
+    """To where this user's work is."""
+    return redirect(first_page(current_user) if current_user.is_authenticated else url_for("review.queue"))
 
 
 @blueprint.get("/review")
