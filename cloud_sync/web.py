@@ -16,7 +16,7 @@ from flask_login import current_user
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
@@ -220,6 +220,8 @@ def _guarded(response: Response) -> Response:
 
 def _fault(error: HTTPException) -> tuple[Response | str, int]:
     code = error.code or 500
+    if isinstance(error, SecurityError):  # not our host name: no page of ours can be built for it
+        return Response("This host name is not served here.", code, mimetype="text/plain"), code
     words = error.description if isinstance(error, CSRFError) else FAULT_WORDS.get(code, error.description)
     if request.path.startswith(api.PREFIX) or sessions.wants_json():
         name = "csrf" if isinstance(error, CSRFError) else error.name.lower().replace(" ", "_")
