@@ -1,7 +1,7 @@
-"""PURE. Two raters' words on the same cases -> how well they agree: Cohen's kappa, Gwet's AC1, McNemar, with intervals.
+"""PURE. Two raters' words on the same cases -> how well they agree: kappa, AC1 and McNemar, with intervals.
 
-Cases may carry weights (1 / their sampling probability), so that a table speaks of all units; with weights of 1 these are the
-formulae of the books. What cannot be said (no case, one class only) is None, never a number.
+Cases may carry weights (1 / their sampling probability), so that a table speaks of all units; with weights of 1 these
+are the formulae of the books. What cannot be said (no case, one class only) is None, never a number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 FEWEST_OF_A_WORD = 5
 """Under so many cases of a word from either rater kappa's interval is not kept: 91 % at 2 in 100, simulated."""
 SMOOTHING = 2.0
-"""Cases spread evenly over the table before the interval is taken. Without them it covers 76 to 94 % in small tables."""
+"""Cases spread evenly over the table before the interval is taken; without them small tables cover 76 to 94 %."""
 
 
 class Table(msgspec.Struct, frozen=True, eq=False):

@@ -1,12 +1,12 @@
-"""PURE. Judged cases with the probability of having been drawn -> miss and false alarm rate of *all* units, with bounds.
+"""PURE. Judged cases and how likely each was drawn -> miss and false alarm rate of *all* units, with bounds.
 
-The bounds may be looked at every day: the chance that one of them is ever below the truth is at most 5 %, for both rates
-together and however the truth changes over time. They rest on the draw alone. A unit with probability p that was drawn and is
-wrong multiplies a bettor's wealth by (1 - (1 - p) e^l) / p, one that is wrong and was not drawn by e^l, any other by 1: a
-martingale (p times the one plus 1 - p times the other is 1), so by Ville's inequality it ever exceeds 1 / a with
-probability a at most. More hidden wrong units than that allows are refuted. BETS are mixed, from bold to careful.
+The bounds may be looked at every day: the chance that one of them is ever below the truth is at most 5 %, for both
+rates together and however the truth changes over time. They rest on the draw alone. A wrong unit that was drawn with
+probability p multiplies a bettor's wealth by (1 - (1 - p) e^l) / p, a wrong one that was not drawn by e^l, any other
+by 1. That is a martingale (p times the one and 1 - p times the other make 1), so by Ville's inequality it ever exceeds
+1 / a with probability a at most: more hidden wrong units than that allows are refuted. BETS are mixed, bold to careful.
 
-Sources: Ville 1939; Howard, Ramdas, McAuliffe & Sekhon 2021 (time-uniform bounds); Waudby-Smith & Ramdas 2024 (betting).
+Sources: Ville 1939; Howard, Ramdas, McAuliffe & Sekhon 2021 (bounds true at all times); Waudby-Smith & Ramdas 2024.
 """
 
 import math
@@ -21,7 +21,7 @@ CONFIDENCE = 0.95
 BETS = np.sin(np.pi * np.arange(1, 33) / 64) ** 2
 """Shares of the boldest bet: 1 suits no wrong case seen, small ones suit many. Each gets the same stake."""
 FEWEST = 30
-"""With fewer judged cases than this of an answer no estimate is shown: a single one would move it by 3 points."""
+"""With fewer judged cases than this no estimate is given, only the bound."""
 Rater = Literal["machine", "inspector"]
 Word = Literal["ok", "leak"]
 OPPOSITE = {"ok": "leak", "leak": "ok"}
@@ -84,15 +84,15 @@ class Stratum(msgspec.Struct, frozen=True, kw_only=True):
     """By itself, with 95 %, on every day."""
 
 
-def rates(tallies: Iterable[Tally], rater: Rater, confidence: float = CONFIDENCE) -> Rates:
+def rates(tallies: Sequence[Tally], rater: Rater, confidence: float = CONFIDENCE) -> Rates:
     """Miss rate: of leaking units that were answered, those answered ok. False alarm rate: of good ones, those answered
     leak. Each of the two counts of wrong answers takes half of the risk."""
     said = {word: [tally for tally in tallies if answer(tally, rater) == word] for word in ("ok", "leak")}
     units = {word: sum(tally.units for tally in said[word]) for word in said}
-    wrong = {word: _estimate(said[word], OPPOSITE[word]) for word in said}
-    most = {word: at_most(said[word], OPPOSITE[word], (1 - confidence) / 2) for word in said}
     drawn = [tally for word in said for tally in said[word] if tally.drawn]
     judged = sum(tally.units for tally in drawn if tally.truth is not None)
+    wrong = {word: _estimate(said[word], OPPOSITE[word]) if judged >= FEWEST else None for word in said}
+    most = {word: at_most(said[word], OPPOSITE[word], (1 - confidence) / 2) for word in said}
     return Rates(
         miss=_rate(wrong["ok"], wrong["leak"], (most["ok"], most["leak"]), units["leak"]),
         false_alarm=_rate(wrong["leak"], wrong["ok"], (most["leak"], most["ok"]), units["ok"]),
@@ -102,7 +102,7 @@ def rates(tallies: Iterable[Tally], rater: Rater, confidence: float = CONFIDENCE
     )
 
 
-def strata(tallies: Iterable[Tally], rater: Rater) -> list[Stratum]:
+def strata(tallies: Sequence[Tally], rater: Rater) -> list[Stratum]:
     """The same by what was said and how it was drawn, the most units first."""
     groups: dict[tuple[str, str, bool], list[Tally]] = {}
     for tally in tallies:
@@ -130,10 +130,9 @@ def at_most(tallies: Sequence[Tally], wrong: str, risk: float) -> float:
     if not hidden:
         return float(seen)
     floors = _floors(tallies)
+    stakes = wealth((tally.probability, floors[tally.day], tally.units) for tally in counted if tally.probability < 1)
     lambdas = BETS * -math.log1p(-floors[max(floors)])
-    chances = [(tally.probability, floors[tally.day], tally.units) for tally in counted if tally.probability < 1]
-    stakes = wealth(chances)
-    return seen + min(float(hidden), _refuted(stakes, lambdas, math.log(1 / risk)))
+    return seen + _refuted(stakes, lambdas, math.log(1 / risk), hidden)
 
 
 def wealth(seen: Iterable[tuple[float, float, int]]) -> np.ndarray:
@@ -147,15 +146,15 @@ def wealth(seen: Iterable[tuple[float, float, int]]) -> np.ndarray:
     return stakes
 
 
-def _refuted(stakes: np.ndarray, lambdas: np.ndarray, limit: float) -> float:
-    """The number of hidden wrong units from which on the mixed wealth is over the limit."""
+def _refuted(stakes: np.ndarray, lambdas: np.ndarray, limit: float, hidden_units: int) -> float:
+    """The number of hidden wrong units from which on the mixed wealth is over the limit; at most all of them."""
 
     def over(hidden: float) -> bool:
         return float(logsumexp(stakes + lambdas * hidden) - math.log(len(lambdas))) >= limit
 
-    low, high = 0.0, 1.0
-    while not over(high):
-        low, high = high, 2 * high
+    low, high = 0.0, float(hidden_units)
+    if not over(high):
+        return high
     while high - low > 1e-6 * high + 1e-9:
         middle = (low + high) / 2
         low, high = (low, middle) if over(middle) else (middle, high)
@@ -184,8 +183,7 @@ def _estimate(tallies: Sequence[Tally], wrong: str) -> float | None:
         weight = sum(tally.units / tally.probability for tally in judged)
         share = sum(tally.units / tally.probability for tally in judged if tally.truth == wrong) / weight
         total += share * sum(tally.units for tally in group)
-    enough = sum(tally.units for tally in tallies if tally.drawn and tally.truth in ("ok", "leak")) >= FEWEST
-    return total if enough or not tallies else None
+    return total
 
 
 def _rate(wrong: float | None, other: float | None, most: tuple[float, float], answered_other: int) -> Rate:
