@@ -231,10 +231,10 @@ def _kappa_by_parts(looks: Sequence[tuple[int, str, str]]) -> Figure:
         tables[part][words.index(first), words.index(second)] += 1
     total = sum(tables.values(), np.zeros((3, 3)))
     value = _cohen(total)
-    without = [_cohen(total - one) for one in tables.values()]
-    if value is None or len(parts) < 2 or any(left is None for left in without) or len(looks) == np.trace(total):
+    without = np.array([left for one in tables.values() if (left := _cohen(total - one)) is not None])
+    if value is None or len(parts) < 2 or len(without) < len(parts) or len(looks) == np.trace(total):
         return Figure(value, None, None, len(parts))
-    error = np.sqrt((len(parts) - 1) / len(parts) * np.sum((np.array(without, float) - np.mean(without)) ** 2))
+    error = np.sqrt((len(parts) - 1) * without.var())
     reach = float(norm.ppf((1 + CONFIDENCE) / 2) * error)
     return Figure(value, max(-1.0, value - reach), min(1.0, value + reach), len(parts))
 

@@ -62,12 +62,12 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     """Units of the newer half."""
     unjudged: int
-    leaking: float | None
-    decided: float | None
+    leaking: float | None = None
+    decided: float | None = None
     """Share of units that the machine would decide."""
-    estimate: float | None
-    low: float | None
-    high: float | None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
     """With 95 %, on every day. Drawn cases that nobody judged count as the worse for `low`, the better for `high`."""
 
 
@@ -83,23 +83,22 @@ def saving(units: Sequence[Scored], costs: Costs) -> Saving:
     """The recommendation. Where the newer half has too few judged cases, limits alone are given."""
     older, newer = _halves(units)
     low, high = _chosen(older, costs)
-    measured = _judged(newer)
-    about = {
-        "ok_below": low / 100,
-        "leak_above": high / 100,
-        "chosen_on": _judged(older),
-        "measured_on": measured,
-        "units": _count(newer),
-        "unjudged": sum(one.units for one in newer if one.drawn and one.truth is None),
-    }
-    if measured < FEWEST:
-        return Saving(**about, leaking=None, decided=None, estimate=None, low=None, high=None)
+    found = Saving(
+        ok_below=low / 100,
+        leak_above=high / 100,
+        chosen_on=_judged(older),
+        measured_on=_judged(newer),
+        units=_count(newer),
+        unjudged=sum(one.units for one in newer if one.drawn and one.truth is None),
+    )
+    if found.measured_on < FEWEST:
+        return found
     sets = _sets(newer, low, high, costs)
     a_year = costs.units_a_day * costs.days_a_year / _count(newer)
     plain = costs.inspector_a_unit * _count(newer)
     least, most = _interval(sets)
-    return Saving(
-        **about,
+    return msgspec.structs.replace(
+        found,
         leaking=_leaking(newer),
         decided=sum(one.units for one in newer if not low <= one.score < high) / _count(newer),
         estimate=a_year * (plain + sum(_gain(group) for group in sets)),
