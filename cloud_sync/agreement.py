@@ -111,7 +111,7 @@ def _slice(name: str, tallies: Sequence[Tally]) -> Slice:
 
 def _match(raters: tuple[str, str], pairs: list[tuple[str, str, int, float]]) -> Match:
     table = concord.table(pairs, ANSWERS)
-    rows, columns = (_words([pair[at] for pair in pairs]) for at in (0, 1))
+    rows, columns = (_words([str(pair[at]) for pair in pairs]) for at in (0, 1))
     whole = concord.table(pairs, sorted({*rows, *columns}))
     return Match(
         first=raters[0],

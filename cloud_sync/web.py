@@ -26,6 +26,8 @@ from cloud_sync import (
     record_pages,
     review,
     status_pages,
+    study_pages,
+    value_pages,
     vocabulary,
 )
 from cloud_sync import config as cloud_config
@@ -101,7 +103,17 @@ def create_app(config: CloudConfig) -> Flask:
     app.extensions["tankwatch"] = shelf
     CSRFProtect(app)
     accounts.login_manager(shelf.engine).init_app(app)
-    for module in (accounts, agreement_pages, review, clip_pages, record_pages, status_pages, vocabulary):
+    for module in (
+        accounts,
+        agreement_pages,
+        review,
+        clip_pages,
+        record_pages,
+        status_pages,
+        study_pages,
+        value_pages,
+        vocabulary,
+    ):
         app.register_blueprint(module.blueprint)
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
