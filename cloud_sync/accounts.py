@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db
-from cloud_sync.audit_log import note, take_turn
+from cloud_sync.audit_log import note
 from cloud_sync.tables import audit, users
 from edge_agent.errors import ConfigError
 

@@ -169,7 +169,7 @@ def _described(shelf, sha256: str) -> Descriptor:
         known,
         size_px=clip.header.view_size_px,
         whole=clip.whole,
-        fps=(len(times_s) - 1) / times_s[-1] if len(times_s) > 1 else None,
+        fps=(len(taken_s) - 1) / (taken_s[-1] - taken_s[0]) if taken_s[-1] > taken_s[0] else None,
         times_s=times_s,
         taken_s=taken_s,
     )

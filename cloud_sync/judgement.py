@@ -163,9 +163,7 @@ def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: 
     return kept
 
 
-def _add(
-    connection: sa.Connection, case: sa.Row, case_id: str, review: Review, reviewer: str, now: float
-) -> Kept:
+def _add(connection: sa.Connection, case: sa.Row, case_id: str, review: Review, reviewer: str, now: float) -> Kept:
     last = connection.scalar(sa.select(sa.func.max(reviews.c.revision)).where(reviews.c.case_id == case_id))
     values = {
         "case_id": case_id,

@@ -6,6 +6,7 @@ changes one calls this module within his own transaction, so that the sums at th
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,7 +34,7 @@ def want(connection: sa.Connection, case_id: str, purpose: Purpose, now: float) 
     _insert(connection, [_look(row, _state(row["clip_sha256"], stored), now) | {"purpose": purpose}])
 
 
-def want_gold(connection: sa.Connection, row: Mapping[str, object], now: float) -> sa.Row:
+def want_gold(connection: sa.Connection, row: Mapping[Any, Any], now: float) -> sa.Row:
     """A look at a case of known truth, for one expert; nobody else is offered it."""
     made = _look(row, "waiting", now) | {"purpose": "gold", "lane": "gold"}
     return connection.execute(sa.insert(looks).values(made).returning(looks.c.id, looks.c.case_id)).one()
@@ -107,7 +108,7 @@ def _drop_unseen(connection: sa.Connection, case_id: str, after: int) -> None:
         _count(connection, {name: -count for name, count in gone.items()})
 
 
-def _look(row: Mapping[str, object], state: str, now: float) -> dict[str, object]:
+def _look(row: Mapping[Any, Any], state: str, now: float) -> dict[str, object]:
     score = row["score"]
     sampled_for = str(row["sampled_for"])
     return {
@@ -159,8 +160,12 @@ def _stored(connection: sa.Connection, sha256s: set[object]) -> set[object]:
 
 
 def _states(connection: sa.Connection, which: sa.ColumnElement[bool]) -> dict[str, int]:
-    grouped = sa.select(looks.c.state, sa.func.count()).where(which, looks.c.lane != "gold").group_by(looks.c.state)
-    return {state: count for state, count in connection.execute(grouped)}
+    grouped = (
+        sa.select(looks.c.state, sa.func.count().label("number"))
+        .where(which, looks.c.lane != "gold")
+        .group_by(looks.c.state)
+    )
+    return {row.state: row.number for row in connection.execute(grouped)}
 
 
 def _count(connection: sa.Connection, changes: Mapping[str, int]) -> None:

@@ -1,8 +1,8 @@
 """The review pages: the queue, and one case after the other, blind until the expert has judged.
 
-Before the judgement no page, address or picture tells what machine or inspector said, or why the case is shown. After it
-the next case comes at once; what others said is shown when asked for, and for some seconds before that the judgement can
-be taken back. A second judgement is added to the first; none is ever changed.
+Before the judgement no page, address or picture tells what machine or inspector said, or why the case is shown. After
+it the next case comes at once; what others said is shown when asked for, and for some seconds before that the judgement
+can be taken back. A second judgement is added to the first; none is ever changed.
 """
 
 import msgspec
@@ -14,12 +14,13 @@ from werkzeug.wrappers import Response
 from cloud_sync import db, desk_goal, judgement, looks, review_queue, triage, vocabulary
 from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
-from cloud_sync.judgement import Kept, Mark, Review
+from cloud_sync.judgement import Kept, Review
 from cloud_sync.tables import cases, clips, gold
 from cloud_sync.triage import ClipWord
 from edge_agent.records import Case
 
 blueprint = Blueprint("review", __name__)
+SAME_WITHIN_S = 60
 FAMILIAR = {"yes": True, "no": False}
 Fault = tuple[str, int]
 """Words for the expert, and the status of the answer."""
@@ -72,8 +73,8 @@ def judge(case_id: str) -> Answer:
     shelf, now = _shelf(), db.now()
     try:
         review = _review(request.form)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        return _refused(case_id, (words.UNFITTING_MARKS if "marks" in str(error) else words.UNREADABLE, 400))
+    except msgspec.DecodeError as error:
+        return _refused(case_id, (words.unreadable(str(error)), 400))
     kept = _same_again(case_id, review, now)
     if kept is None:
         if (fault := _fault(case_id, review)) is not None:
@@ -120,10 +121,12 @@ def _page(case_id: str, fault: str | None = None, form: dict | None = None) -> s
         kept = judgement.reviews_of(connection, case_id)
         mine = [review for review in kept if review.reviewer == current_user.name and not review.withdrawn]
         known = judgement.is_revealed(connection, case_id, current_user.name, now)
-        about = {"row": row, "clip": _clip_word(row, now), "counts": looks.counts(connection)}
+        about: dict[str, object] = {"row": row, "clip": _clip_word(row, now), "counts": looks.counts(connection)}
         about |= {"arrived": _arrived(row), "mine": mine}
         if mine and "again" not in request.args and fault is None:
-            return _revealed(connection, kept, about) if known else render_template("judged.html", **about)
+            return (
+                _revealed(connection, row, kept, mine[-1], about) if known else render_template("judged.html", **about)
+            )
         kinds, judged = vocabulary.offered(connection), _just_judged(connection, now)
     if not mine:
         review_queue.take(shelf.engine, shelf.desk, case_id, current_user.name, now)
@@ -132,8 +135,7 @@ def _page(case_id: str, fault: str | None = None, form: dict | None = None) -> s
     return render_template("case.html", **about, **blind, marks=[], may_mark=True, late=request.args.get("late"))
 
 
-def _revealed(connection: sa.Connection, kept: list[Kept], about: dict) -> str:
-    row, mine = about["row"], about["mine"][-1]
+def _revealed(connection: sa.Connection, row: sa.Row, kept: list[Kept], mine: Kept, about: dict) -> str:
     case_message = msgspec.json.decode(row.payload, type=Case)
     truth = judgement.truth_of(connection, row.case_id)
     known_truth = connection.scalar(sa.select(gold.c.truth).where(gold.c.case_id == row.case_id))
@@ -177,11 +179,12 @@ def _same_again(case_id: str, review: Review, now: float) -> Kept | None:
     """The same form sent twice within a minute, by a double click or a lost answer, is one judgement."""
     with _shelf().engine.connect() as connection:
         mine = _standing(connection, case_id)
-    if not mine or now - mine[-1].at > 60 or request.form.get("own", type=int) is None:
+    known = request.form.get("own", type=int)
+    if not mine or known is None or known >= len(mine) or now - mine[-1].at > SAME_WITHIN_S:
         return None
-    last, before = mine[-1], len(mine) - 1
+    last = mine[-1]
     same = all(getattr(last, name) == getattr(review, name) for name in ("judgement", "seen", "familiar", "note"))
-    return last if same and request.form.get("own", type=int) <= before else None
+    return last if same else None
 
 
 def _just_judged(connection: sa.Connection, now: float) -> dict | None:
@@ -227,19 +230,26 @@ def _arrived(row: sa.Row) -> int | None:
 
 
 def _review(form: dict) -> Review:
-    """Raises msgspec.ValidationError or DecodeError for what no page of ours sends."""
+    """Raises msgspec.DecodeError for what no page of ours sends."""
     took_ms = form.get("took_ms", "")
     return msgspec.convert(
         {
             "judgement": form.get("judgement"),
             "seen": form.get("seen") or None,
             "familiar": FAMILIAR.get(form.get("familiar", "")),
-            "note": form.get("note", "").strip()[: judgement.LONGEST_NOTE],
-            "marks": msgspec.json.decode(form.get("marks") or "[]", type=tuple[Mark, ...]),
+            "note": form.get("note", "").strip(),
+            "marks": _marks(form.get("marks") or "[]"),
             "took_s": min(int(took_ms) / 1000, 86_400) if took_ms.isdecimal() and len(took_ms) < 12 else None,
         },
         type=Review,
     )
+
+
+def _marks(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise msgspec.DecodeError(f"$.marks: {error}") from error
 
 
 def _wants_json() -> bool:

@@ -1,8 +1,8 @@
 """The queue: which look an expert gets next, and the list of those that wait.
 
-A look is drawn from one of three lanes by lot, in shares that the policy fixes: what is worth most (within a day; older
-days first), audits, and gold. So neither its turn nor its place in the list, which goes by arrival, tells what a case is.
-Whoever gets a look has it reserved for a while.
+A look is drawn from one of three lanes by lot, in shares that the policy fixes: what is worth most (within a day;
+older days first), audits, and gold. So neither its turn nor its place in the list, which goes by arrival, tells what a
+case is. Whoever gets a look has it reserved for a while.
 """
 
 import msgspec
@@ -51,8 +51,9 @@ def draw(engine: Engine, desk: Desk, expert: str, now: float, *, after: str | No
             if mine is not None:
                 return mine
             for lane in _lanes(connection, desk, now):
-                look = _gold(connection, expert, now, desk) if lane == "gold" else _first(connection, lane, expert, now)
-                if look is not None:
+                free = _open(expert, now, after)
+                look = _gold(connection, desk, expert, now) if lane == "gold" else _first(connection, lane, free)
+                if look is not None and look.case_id != after:
                     if _reserve(connection, look.id, expert, now, until):
                         return look.case_id
                     break  # somebody else was quicker: look again
@@ -135,17 +136,22 @@ def _reserved(connection: sa.Connection, expert: str, now: float, after: str | N
     return connection.scalar(query.limit(1))
 
 
-def _first(connection: sa.Connection, lane: Lane, expert: str, now: float) -> sa.Row | None:
+def _open(expert: str, now: float, after: str | None) -> sa.ColumnElement[bool]:
+    """What this expert could be given."""
+    return _free(expert, now) & ~_judged_by(expert) & (looks.c.case_id != (after or ""))
+
+
+def _first(connection: sa.Connection, lane: Lane, free: sa.ColumnElement[bool]) -> sa.Row | None:
     query = (
         sa.select(looks.c.id, looks.c.case_id)
-        .where(looks.c.state == "waiting", looks.c.lane == lane, _free(expert, now), ~_judged_by(expert))
+        .where(looks.c.state == "waiting", looks.c.lane == lane, free)
         .order_by(looks.c.day, looks.c.rank, looks.c.id)
         .limit(1)
     )
     return connection.execute(query.with_for_update(skip_locked=True, of=looks)).first()
 
 
-def _gold(connection: sa.Connection, expert: str, now: float, desk: Desk) -> sa.Row | None:
+def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float) -> sa.Row | None:
     """A look of this expert's own at a case of known truth that he has not judged."""
     begun = (looks.c.lane == "gold") & (looks.c.reserved_by == expert) & (looks.c.state != "judged")
     if (look := connection.execute(sa.select(looks.c.id, looks.c.case_id).where(begun).limit(1)).first()) is not None:

@@ -35,10 +35,17 @@ STATE_WORDS = {
     "conflict": "The experts disagree: a third one will settle it. Until then this case is no example.",
     "adjudicated": "The experts disagreed, and a third one has settled it.",
 }
-UNREADABLE = "Choose leak, ok or cannot tell."
 NO_VIDEO = "There is no video to judge by, so only “cannot tell” is possible."
 STALE = (
-    "You have judged this case since this page was opened. Nothing was lost and nothing was added: look at your judgement "
-    "first, and judge again if you still want to."
+    "You have judged this case since this page was opened. Nothing was lost and nothing was added: look at your "
+    "judgement first, and judge again if you still want to."
 )
-UNFITTING_MARKS = "The marks on the picture could not be read: set them again, or leave them out."
+
+
+def unreadable(fault: str) -> str:
+    """What to tell an expert of a form that is none; `fault` names the field."""
+    if "$.marks" in fault:
+        return "The marks on the picture could not be read: set them again, or leave them out."
+    if "$.note" in fault:
+        return "The note is too long: 2000 characters are possible."
+    return "Choose leak, ok or cannot tell."

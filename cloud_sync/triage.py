@@ -1,4 +1,4 @@
-"""PURE. Which cases need an expert's eye, what a judgement of each is worth, and what to say of a clip that is not there."""
+"""PURE. Which cases need an expert's eye, what a judgement of each is worth, and what to say of an absent clip."""
 
 import math
 from typing import Literal

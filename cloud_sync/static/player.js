@@ -98,7 +98,7 @@ const uncoverWhenVideoShows = () => {
 };
 const setView = (wanted) => {
   view = wanted;
-  all("[data-view]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.view === view)));
+  all("button[data-view]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.view === view)));
   if (view === "moving" && clip && !clip.stillGrey) clip.still().then(draw, (error) => say(`No median: ${error.message}`));
   if (view === "video" && clock.playing && clock.video) uncoverWhenVideoShows();
   draw();
@@ -383,7 +383,7 @@ const CLICKS = {
 
 const wire = () => {
   for (const [id, action] of Object.entries(CLICKS)) byId(id)?.addEventListener("click", action);
-  all("[data-view]").forEach((button) => button.addEventListener("click", () => setView(button.dataset.view)));
+  all("button[data-view]").forEach((button) => button.addEventListener("click", () => setView(button.dataset.view)));
   all("[data-speed]").forEach((button) => button.addEventListener("click", () => clock.setSpeed(Number(button.dataset.speed))));
   byId("seek").addEventListener("input", (event) => { if (clock.playing) clock.pause(); clock.show(Number(event.target.value)); });
   for (const name of ["brightness", "contrast"]) byId(name).addEventListener("input", adjust);
