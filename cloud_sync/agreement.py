@@ -13,7 +13,7 @@ from cloud_sync.concord import Figure, Paired, Table
 from cloud_sync.estimates import Rates, Stratum, Tally
 
 ANSWERS = ("ok", "leak")
-MOST_POINTS = 30
+MOST_POINTS = 20
 """Looks that are shown over time."""
 
 
@@ -61,8 +61,18 @@ class Slice(msgspec.Struct, frozen=True):
     """Machine against inspector."""
 
 
-def of(tallies: Sequence[Tally]) -> Agreement:
+class Moment(msgspec.Struct, frozen=True):
+    """What was known of the machine up to a day."""
+
+    day: int
+    machine: Rates
+    ac1: Figure
+    """Machine against inspector."""
+
+
+def of(counted: Sequence[Tally]) -> Agreement:
     """All of it."""
+    tallies = estimates.merged(counted)
     drawn = [tally for tally in tallies if tally.drawn]
     differing = [tally for tally in drawn if {tally.verdict, tally.decision} == {"ok", "leak"}]
     return Agreement(
@@ -90,23 +100,33 @@ def of(tallies: Sequence[Tally]) -> Agreement:
 def slices(tallies: Sequence[Tally], key: Callable[[Tally], str]) -> list[Slice]:
     """By station, shift or inspector."""
     names = sorted({key(tally) for tally in tallies})
-    return [_slice(name, [tally for tally in tallies if key(tally) == name]) for name in names]
+    return [_slice(name, estimates.merged(tally for tally in tallies if key(tally) == name)) for name in names]
 
 
-def over_time(tallies: Sequence[Tally]) -> list[tuple[int, Slice]]:
-    """(day, everything until then): as it would have been read on that day, from its cases as they are judged now."""
+def over_time(counted: Sequence[Tally]) -> list[Moment]:
+    """As it would have been read on each day, from the cases until then as they are judged now."""
+    tallies = estimates.merged(counted)
     days = sorted({tally.day for tally in tallies})
     step = max(1, -(-len(days) // MOST_POINTS))
     shown = days[::-1][::step][::-1]
-    return [(day, _slice("", [tally for tally in tallies if tally.day <= day])) for day in shown]
+    return [_moment(day, [tally for tally in tallies if tally.day <= day]) for day in shown]
+
+
+def _moment(day: int, tallies: Sequence[Tally]) -> Moment:
+    return Moment(day, estimates.rates(tallies, "machine"), concord.ac1(_two_answers(tallies)))
+
+
+def _two_answers(tallies: Sequence[Tally]) -> Table:
+    return concord.table([(t.verdict, t.decision, t.units, 1.0) for t in tallies], ANSWERS)
 
 
 def _slice(name: str, tallies: Sequence[Tally]) -> Slice:
     drawn = [tally for tally in tallies if tally.drawn]
-    said = concord.table([(t.verdict, t.decision, t.units, 1.0) for t in tallies], ANSWERS)
     judged = _units([tally for tally in drawn if tally.truth is not None])
     machine, inspector = (estimates.rates(tallies, rater) for rater in ("machine", "inspector"))
-    return Slice(name, _units(tallies), judged, _units(drawn) - judged, machine, inspector, concord.ac1(said))
+    return Slice(
+        name, _units(tallies), judged, _units(drawn) - judged, machine, inspector, concord.ac1(_two_answers(tallies))
+    )
 
 
 def _match(raters: tuple[str, str], pairs: list[tuple[str, str, int, float]]) -> Match:

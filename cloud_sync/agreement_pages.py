@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from cloud_sync import agreement, human_level, tallies
 from cloud_sync.accounts import needs
-from cloud_sync.agreement import Slice
+from cloud_sync.agreement import Moment
 from cloud_sync.concord import Figure
 from cloud_sync.record_pages import searched
 from cloud_sync.tallies import Choice
@@ -54,26 +54,25 @@ def chosen(asked: Mapping[str, str]) -> tuple[Choice, str | None]:
     return Choice(search.station, search.bundle_version, search.started_from, search.started_until), fault
 
 
-def charts(course: Sequence[tuple[int, Slice]]) -> list[tuple[str, Markup]]:
+def charts(course: Sequence[Moment]) -> list[tuple[str, Markup]]:
     """Caption and picture; none where there is no course of time."""
     if len(course) < FEWEST_POINTS:
         return []
-    days = [day for day, _ in course]
-    first = f"days since {datetime.fromtimestamp(86400 * days[0], UTC):%Y-%m-%d}"
-    points = [(day - days[0], one) for day, one in course]
-    axis = Axis(first, ticks_up_to(points[-1][0]))
+    first_day = course[0].day
+    first = f"days since {datetime.fromtimestamp(86400 * first_day, UTC):%Y-%m-%d}"
+    axis = Axis(first, ticks_up_to(course[-1].day - first_day))
     return [
-        ("Miss rate of the machine", _rate_chart("Miss rate of the machine", axis, points, "miss")),
+        ("Miss rate of the machine", _rate_chart("Miss rate of the machine", axis, course, "miss")),
         (
             "False alarm rate of the machine",
-            _rate_chart("False alarm rate of the machine", axis, points, "false_alarm"),
+            _rate_chart("False alarm rate of the machine", axis, course, "false_alarm"),
         ),
-        ("AC1 of machine and inspector", _agreement_chart(axis, points)),
+        ("AC1 of machine and inspector", _agreement_chart(axis, course)),
     ]
 
 
-def _rate_chart(title: str, axis: Axis, points: Sequence[tuple[int, Slice]], rate: str) -> Markup:
-    rates = [(day, getattr(one.machine, rate)) for day, one in points]
+def _rate_chart(title: str, axis: Axis, course: Sequence[Moment], rate: str) -> Markup:
+    rates = [(one.day - course[0].day, getattr(one.machine, rate)) for one in course]
     most = max((each.at_most for _, each in rates if each.at_most is not None), default=1.0)
     chart = Chart(title, axis, Axis("per cent of units", ticks_up_to(max(100 * most, 0.001))))
     chart.line([(day, 100 * each.at_most) for day, each in rates if each.at_most is not None], "guide")
@@ -81,9 +80,10 @@ def _rate_chart(title: str, axis: Axis, points: Sequence[tuple[int, Slice]], rat
     return Markup(chart.svg())
 
 
-def _agreement_chart(axis: Axis, points: Sequence[tuple[int, Slice]]) -> Markup:
+def _agreement_chart(axis: Axis, course: Sequence[Moment]) -> Markup:
     chart = Chart("AC1 of machine and inspector", axis, Axis("AC1", (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)))
-    for day, one in points:
+    for one in course:
+        day = one.day - course[0].day
         if one.ac1.low is not None and one.ac1.high is not None:
             chart.bar(day, one.ac1.low, one.ac1.high)
         if one.ac1.value is not None:

@@ -102,6 +102,16 @@ def rates(tallies: Sequence[Tally], rater: Rater, confidence: float = CONFIDENCE
     )
 
 
+def merged(tallies: Iterable[Tally]) -> list[Tally]:
+    """The same units in fewer tallies: what no rate asks for is left out."""
+    sums: dict[tuple, int] = {}
+    for one in tallies:
+        key = one.day, one.verdict, one.decision, one.drawn, one.probability, one.truth
+        sums[key] = sums.get(key, 0) + one.units
+    names = ("day", "verdict", "decision", "drawn", "probability", "truth")
+    return [Tally(**dict(zip(names, key, strict=True)), units=units) for key, units in sums.items()]
+
+
 def strata(tallies: Sequence[Tally], rater: Rater) -> list[Stratum]:
     """The same by what was said and how it was drawn, the most units first."""
     groups: dict[tuple[str, str, bool], list[Tally]] = {}

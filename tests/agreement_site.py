@@ -1,4 +1,4 @@
-"""A cloud filled with weeks of cases, for the pages of agreement, value and studies; seeded, so that figures come again."""
+"""A cloud filled with weeks of cases, for the pages of agreement, value and studies; seeded: figures come again."""
 
 from pathlib import Path
 

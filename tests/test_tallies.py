@@ -17,6 +17,9 @@ from edge_agent.records import Sampled
 SHIFTS = (ShiftConfig("early", "06:00"), ShiftConfig("late", "14:00"), ShiftConfig("night", "22:00"))
 
 
+EVERYTHING = Choice()
+
+
 class Held:
     """A database with cases and what counts as true of them."""
 
@@ -34,7 +37,7 @@ class Held:
                 connection.execute(sa.insert(truths).values(values))
         return found.case_id
 
-    def tallies(self, choice: Choice = Choice(), *, inspectors: bool = False) -> list:
+    def tallies(self, choice: Choice = EVERYTHING, *, inspectors: bool = False) -> list:
         with self.engine.connect() as connection:
             return tallies.tallies(connection, choice, SHIFTS, inspectors=inspectors)
 
@@ -139,7 +142,7 @@ def test_agreement_from_all_sides(held):
     assert machine_expert.ac1.value is not None
     (by_shift,) = agreement.slices(held.tallies(), lambda tally: tally.shift)
     assert (by_shift.name, by_shift.units) == ("late", 12)
-    ((_, until),) = agreement.over_time(held.tallies())
+    (until,) = agreement.over_time(held.tallies())
     assert until.machine == found.machine
 
 
