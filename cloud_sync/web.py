@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
+    agreement_pages,
     api,
     audit_log,
     audit_pages,
@@ -33,7 +34,9 @@ from cloud_sync import (
     sessions,
     sign_in,
     status_pages,
+    study_pages,
     user_pages,
+    value_pages,
     vocabulary,
 )
 from cloud_sync import config as cloud_config
@@ -52,6 +55,9 @@ PAGES = (
     status_pages,
     vocabulary,
     gold_pages,
+    agreement_pages,
+    study_pages,
+    value_pages,
     user_pages,
     audit_pages,
     api,
