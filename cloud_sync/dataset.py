@@ -19,7 +19,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync import db
 from cloud_sync.judgement import latest_reviews
 from cloud_sync.routing import Label, Split, settled
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.tables import cases, clips, datasets, examples, members, reviews
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
@@ -86,7 +86,7 @@ def dataset(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the dataset as one JSON object")
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
-    engine, store = db.open_database(config), ClipStore(config.folder)
+    engine, store = db.open_database(config), open_store(config)
     released = release(engine, options.name, db.now())
     write(engine, store, released, options.out)
     counts = ", ".join(f"{released.counts.get(split, 0)} {split}" for split in SPLITS)
@@ -240,9 +240,8 @@ def _plain(counts: Counter[Split]) -> dict[str, int]:
 def _copy(store: ClipStore, sha256: str, target: Path) -> None:
     if target.is_file() and sha256_of(target.read_bytes()) == sha256:
         return
-    if not store.holds(sha256):
-        raise StoreError(f"clip {sha256} is gone from the store: restore {store.clip(sha256)}")
-    data = store.clip(sha256).read_bytes()
+    source = store.clip(sha256)
+    data = source.read_bytes()
     if sha256_of(data) != sha256:
-        raise StoreError(f"clip {store.clip(sha256)} is damaged: restore it")
+        raise StoreError(f"clip {source} is damaged: restore it")
     durable.write(target, data)

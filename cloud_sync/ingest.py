@@ -20,7 +20,7 @@ from cloud_sync import db
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
+from cloud_sync.store import open_store
 from cloud_sync.video import Transcoder
 from edge_agent import wire
 from edge_agent.errors import LinkError, StoreError
@@ -52,7 +52,7 @@ def ingest(argv: list[str]) -> int:
 
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
     listener = Listener(config, intake)
     transcoder = Transcoder(store)

@@ -7,9 +7,7 @@ clip. Lamps are left out: they would tell the expert what the inspector said.
 import io
 import logging
 import math
-import os
 import queue
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,7 +17,7 @@ import av
 import numpy as np
 
 from cloud_sync.store import ClipStore
-from edge_agent import clips, durable
+from edge_agent import clips
 from edge_agent.errors import StoreError
 from edge_agent.records import TankView
 
@@ -42,12 +40,13 @@ class Videos:
 
     def of(self, sha256: str) -> Path:
         """The clip's video, made now if need be. Raises StoreError where the clip cannot be shown."""
-        path = self._store.video(sha256)
-        if not path.is_file():
+        found = self._store.video(sha256)
+        if found is None:
             with self._lock:
-                if not path.is_file():
-                    _keep(path, encode(clips.read(self._store.clip(sha256)).views()))
-        return path
+                found = self._store.video(sha256)
+                if found is None:
+                    found = self._store.keep_video(sha256, encode(clips.read(self._store.clip(sha256)).views()))
+        return found
 
 
 class Transcoder:
@@ -134,15 +133,3 @@ def _stream(container: av.container.OutputContainer, grey: np.ndarray) -> av.Vid
     stream.gop_size = KEYFRAME_EVERY
     stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
     return stream
-
-
-def _keep(path: Path, data: bytes) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=durable.TEMPORARY, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-    except OSError as error:
-        raise durable.failure(path, error) from error
-    durable.move(Path(file.name), path)

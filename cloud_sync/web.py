@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from cloud_sync import accounts, clip_pages, db, record_pages, review, status_pages
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
 from edge_agent.errors import LinkError
@@ -79,7 +79,7 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     shelf = Shelf(config, db.open_database(config), store, Videos(store))
     app = Flask(__name__)
     app.config.update(_settings(config))

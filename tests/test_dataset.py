@@ -11,9 +11,9 @@ from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_sync import config as cloud_config
 from cloud_sync import dataset, db, judgement, routing
 from cloud_sync.config import CloudConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import metadata
 from edge_agent import clips
 from edge_agent.errors import ConfigError, StoreError
@@ -26,7 +26,7 @@ class Cloud:
         self.folder = folder
         self.config = CloudConfig(data_dir=str(folder / "cloud"))
         self.engine = db.open_database(self.config)
-        self.store = ClipStore(self.config.folder)
+        self.store = FolderStore(self.config.folder)
         self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
 
     def case(self, sequence: int, **about) -> str:

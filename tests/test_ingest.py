@@ -16,8 +16,8 @@ from cloud_sync.case_row import case_row
 from cloud_sync.config import CloudConfig
 from cloud_sync.db import _compiled_insert, insert_rows, open_database
 from cloud_sync.dead_letters import Message
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Handled, Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, clips, dead_letters, gaps, stations
 from edge_agent import wire
 from edge_agent.errors import StoreError
@@ -35,7 +35,7 @@ class Cloud:
 
     def __init__(self, folder: Path, max_clip_bytes: int = 10_000_000) -> None:
         self.folder = folder
-        self.store = ClipStore(folder)
+        self.store = FolderStore(folder)
         self.engine = open_database(CloudConfig(data_dir=str(folder)))
         self.intake = Intake(self.engine, self.store, max_clip_bytes=max_clip_bytes)
 

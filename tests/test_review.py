@@ -16,8 +16,8 @@ from cloud_sync import accounts, cases, db, review_queue, triage, video
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.dead_letters import Message
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import audit, reviews
 from cloud_sync.web import create_app, make_server
 from edge_agent.errors import ConfigError, LinkError, StoreError
@@ -45,7 +45,7 @@ class Site:
         self.config = CloudConfig(data_dir=str(folder / "cloud"))
         self.app = create_app(self.config)
         self.engine = self.app.extensions["tankwatch"].engine
-        self.store = ClipStore(self.config.folder)
+        self.store = FolderStore(self.config.folder)
         self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
         for name, role in (("erna", "expert"), ("emil", "expert"), ("quinn", "quality")):
             accounts.add_user(self.engine, name, PASSWORD, role, now=1.0)
