@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pytest  # noqa: E402
 
+pytest_plugins = ["cloud_kinds"]
+
 REAL_DATA = "TANKWATCH_REAL_DATA"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
+from cloud_kinds import NewCloud
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -16,7 +17,6 @@ from cloud_sync import accounts, cases, db, review_queue, triage, video
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.dead_letters import Message
-from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
 from cloud_sync.tables import audit, reviews
 from cloud_sync.web import create_app, make_server
@@ -40,12 +40,12 @@ TELLTALES = (
 class Site:
     """A cloud with pages, and browsers without a window."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: CloudConfig | None = None) -> None:
         self.folder = folder
-        self.config = CloudConfig(data_dir=str(folder / "cloud"))
+        self.config = config or CloudConfig(data_dir=str(folder / "cloud"))
         self.app = create_app(self.config)
         self.engine = self.app.extensions["tankwatch"].engine
-        self.store = FolderStore(self.config.folder)
+        self.store = self.app.extensions["tankwatch"].store
         self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
         for name, role in (("erna", "expert"), ("emil", "expert"), ("quinn", "quality")):
             accounts.add_user(self.engine, name, PASSWORD, role, now=1.0)
@@ -110,8 +110,10 @@ def _quick_passwords() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, _quick_passwords) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path, new_cloud: NewCloud, _quick_passwords) -> Iterator[Site]:
+    site = Site(tmp_path, new_cloud(tmp_path / "cloud"))
+    yield site
+    site.engine.dispose()
 
 
 def test_nothing_but_the_login_and_health_is_shown_to_strangers(site: Site) -> None:
