@@ -36,13 +36,13 @@ def open_database(config: CloudConfig) -> Engine:
         ) from error
 
 
-def open_url(url: str) -> Engine:
-    """As above, without the lock that keeps two processes from upgrading at once."""
+def open_url(url: str, revision: str = "head") -> Engine:
+    """The database at this URL, with the tables of `revision`. Raises StoreError."""
     try:
         engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if engine.dialect.name == "sqlite":
             _make_safe(engine)
-        migrate(engine)
+        migrate(engine, revision)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database URL {_hidden(url)} is not usable: {error}: see docs/review.md") from error
     except sa.exc.DatabaseError as error:
