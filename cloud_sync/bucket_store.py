@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from cloud_sync.config import BucketConfig
 from cloud_sync.folder_store import VIDEO_SUFFIX, appearing, digest, write_beside
-from cloud_sync.partial_clips import PartialClips
+from cloud_sync.partial_clips import ClipLost, PartialClips
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
 from edge_agent.errors import StoreError
@@ -56,8 +56,13 @@ class BucketStore:
     def clip(self, sha256: str) -> Path:
         path = self._fetched(_name(sha256), sha256)
         if path is None:
-            raise StoreError(f"clip {sha256} is not in {self._name}: restore it from a backup or ask its station again")
+            raise self._lost(sha256)
         return path
+
+    def copy(self, sha256: str, file: IO[bytes]) -> None:
+        """Past the cache, which a backup would only fill."""
+        if not self._download(_name(sha256), file):
+            raise self._lost(sha256)
 
     def video(self, sha256: str) -> Path | None:
         return self._fetched(_name(sha256, VIDEO_SUFFIX))
@@ -116,17 +121,27 @@ class BucketStore:
             return path
         except FileNotFoundError:
             pass
-        found = self._asked(lambda: _or_none(lambda: self._bucket.get(name)))
-        if found is None:
+        if self._size(name) is None:
             return None
         with appearing(self._room_for(name)) as file:
-            for chunk in self._asked(lambda: iter(found)):
-                file.write(chunk)
-        if sha256 is not None and digest(path) != sha256:
-            durable.remove(path)
-            raise StoreError(f"clip {sha256} in {self._name} is damaged: restore it from a backup")
+            self._download(name, file)
+            file.flush()
+            if sha256 is not None and digest(Path(file.name)) != sha256:
+                raise ClipLost(f"clip {sha256} in {self._name} is damaged: restore it from a backup")
         self._bound_cache()
         return path
+
+    def _download(self, name: str, file: IO[bytes]) -> bool:
+        def read() -> bool:
+            found = _or_none(lambda: self._bucket.get(name))
+            for chunk in found or ():
+                file.write(chunk)
+            return found is not None
+
+        return self._asked(read)
+
+    def _lost(self, sha256: str) -> ClipLost:
+        return ClipLost(f"clip {sha256} is not in {self._name}: restore it from a backup or ask its station again")
 
     def _size(self, name: str) -> int | None:
         found = self._asked(lambda: _or_none(lambda: self._bucket.head(name)))

@@ -55,23 +55,27 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
     Whichever of several processes comes first does it; the others wait.
     """
-    alembic = Config()
-    alembic.set_main_option("script_location", str(MIGRATIONS))
-    scripts = ScriptDirectory.from_config(alembic)
-    known = [script.revision for script in scripts.walk_revisions()]
-    wanted = scripts.get_current_head() if revision == "head" else revision
     with engine.connect() as connection:
-        present = _present(connection, known)
-        if present == wanted:
+        present = _present(connection)
+        connection.rollback()
+        if present == (_scripts().get_current_head() if revision == "head" else revision):
             return
         if present is not None:
-            _back_up(engine, present)
+            keep_copy(engine, f"before-upgrade-of-{present}")
         take_turns(connection, ["migrations"])
-        present = _present(connection, known)
-        alembic.attributes["connection"] = connection
-        forward = present is None or (wanted in known and known.index(wanted) < known.index(present))
-        (command.upgrade if forward else command.downgrade)(alembic, revision)
+        migrate_here(connection, revision)
         connection.commit()
+
+
+def migrate_here(connection: sa.Connection, revision: str = "head") -> None:
+    """As above, as a part of the caller's transaction."""
+    present, known = _present(connection), _known()
+    alembic = Config(attributes={"connection": connection})
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    back = revision == "base" or (
+        revision in known and present is not None and known.index(revision) > known.index(present)
+    )
+    (command.downgrade if back else command.upgrade)(alembic, revision)
 
 
 def take_turns(connection: sa.Connection, names: Iterable[str]) -> None:
@@ -111,6 +115,18 @@ def _compiled_insert(table: sa.Table, dialect: sa.Dialect) -> tuple[str, tuple[s
     return str(compiled), tuple(compiled.positiontup or ())
 
 
+def keep_copy(engine: Engine, why: str) -> Path | None:
+    """SQLite only: a copy beside the file, as it is now. A server's database is kept by whoever runs the server."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path:
+        return None
+    copy = Path(f"{path}.{why}")
+    copy.unlink(missing_ok=True)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
+    return copy
+
+
 def now() -> float:
     """UTC, seconds since 1970: when the cloud saw something."""
     return time.time()
@@ -125,8 +141,19 @@ def _make_safe(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _present(connection: sa.Connection, known: Sequence[str]) -> str | None:
-    present = MigrationContext.configure(connection).get_current_revision()
+def _scripts() -> ScriptDirectory:
+    alembic = Config()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(alembic)
+
+
+def _known() -> list[str]:
+    """The newest first."""
+    return [script.revision for script in _scripts().walk_revisions()]
+
+
+def _present(connection: sa.Connection) -> str | None:
+    present, known = MigrationContext.configure(connection).get_current_revision(), _known()
     if present is not None and present not in known:
         raise StoreError(
             f"database is at version {present}, this program knows up to {known[0]}: install the newer program again"
@@ -138,17 +165,6 @@ def _unopened(url: str, error: sa.exc.DatabaseError) -> StoreError:
     reason = str(error.orig).strip().split("\n", 1)[0]
     cure = "restore it or set it aside" if url.startswith("sqlite") else "check that the server runs, and the address"
     return StoreError(f"database {_hidden(url)} cannot be opened ({reason}): {cure}")
-
-
-def _back_up(engine: Engine, revision: str) -> None:
-    """SQLite only: a copy as it was before the upgrade. A server's database is backed up by whoever runs the server."""
-    path = engine.url.database
-    if engine.dialect.name != "sqlite" or not path:
-        return
-    copy = Path(f"{path}.before-upgrade-of-{revision}")
-    copy.unlink(missing_ok=True)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
 
 
 @contextmanager

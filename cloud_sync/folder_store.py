@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cloud_sync.partial_clips import PartialClips
+from cloud_sync.partial_clips import ClipLost, PartialClips
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
 from edge_agent.errors import StoreError
@@ -37,10 +37,12 @@ class FolderStore:
     def clip(self, sha256: str) -> Path:
         path = self._path(sha256)
         if not path.is_file():
-            raise StoreError(
-                f"clip {sha256} is not in {self._clips}: restore it from a backup or ask its station again"
-            )
+            raise ClipLost(f"clip {sha256} is not in {self._clips}: restore it from a backup or ask its station again")
         return path
+
+    def copy(self, sha256: str, file: IO[bytes]) -> None:
+        with open(self.clip(sha256), "rb") as original:
+            shutil.copyfileobj(original, file, COPY_BYTES)
 
     def video(self, sha256: str) -> Path | None:
         path = self._path(sha256, VIDEO_SUFFIX)

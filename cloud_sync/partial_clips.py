@@ -8,6 +8,11 @@ import os
 from pathlib import Path
 
 from edge_agent import durable
+from edge_agent.errors import StoreError
+
+
+class ClipLost(StoreError):
+    """The store answers, and does not hold the clip, or holds other bytes under its name."""
 
 
 class PartialClips:

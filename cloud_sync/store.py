@@ -6,7 +6,7 @@ matter.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from cloud_sync import config as cloud_config
 from cloud_sync.bucket_store import BucketStore
@@ -25,7 +25,10 @@ class ClipStore(Protocol):
     def holds(self, sha256: str) -> bool: ...
 
     def clip(self, sha256: str) -> Path:
-        """A file with the clip's bytes, to be opened soon. Raises StoreError where the store does not hold it."""
+        """A file with the clip's bytes, to be opened soon. Raises ClipLost where the store does not hold it."""
+
+    def copy(self, sha256: str, file: IO[bytes]) -> None:
+        """The clip's bytes, as they are held, go into an open file. Raises ClipLost."""
 
     def video(self, sha256: str) -> Path | None:
         """A file with the clip's video for browsers; None where it has not been made."""

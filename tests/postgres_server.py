@@ -21,6 +21,7 @@ from cloud_sync import db
 from cloud_sync.broker import end_with_parent
 
 READY_S = 30.0
+MEMORY_BYTES = 4 << 30
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -44,8 +45,10 @@ class PostgresServer:
 
     def __init__(self, bin_folder: Path) -> None:
         self._bin = bin_folder
-        # A socket's path has 107 letters at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="tankwatch-pg-"))
+        # A socket's path has 107 letters at most. In memory where there is enough: dozens of databases are many files.
+        memory = Path("/dev/shm")
+        roomy = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES
+        self.folder = Path(tempfile.mkdtemp(prefix="tankwatch-pg-", dir=memory if roomy else None))
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._user:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
