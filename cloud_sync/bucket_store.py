@@ -1,7 +1,7 @@
 """An S3-compatible bucket of clips: `prefix/clips/ab/<sha256>.twclip`, the browser's video beside it.
 
 Pages and readers want files, so what is read comes through a bounded cache on this machine: whatever was used least
-lately goes first, and nothing that was used in the last minutes.
+lately goes first, and nothing that was used in the last minutes. A store does not survive a fork of its process.
 """
 
 import functools
