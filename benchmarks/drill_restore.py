@@ -26,12 +26,12 @@ import sqlalchemy as sa
 
 from benchmarks.drill_kill import SETTLE_S, Processes, make_configs, quietly
 from benchmarks.made_cases import SITE, STATION, make_case, write_clip
-from cloud_sync import backup, db, judgement, ordering, resend, restore
+from cloud_sync import backup, db, judgement, ordering, policy_file, resend, restore
 from cloud_sync import cases as cloud_cases
 from cloud_sync import config as cloud_config
 from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import CloudConfig
-from cloud_sync.judgement import Review
+from cloud_sync.judgement import Desk, Review
 from cloud_sync.partial_clips import ClipLost
 from cloud_sync.store import ClipStore, open_store
 from cloud_sync.tables import cases, clips, reviews
@@ -210,8 +210,10 @@ def _judge(site: Site) -> None:
     engine = db.open_database(site.cloud)
     with engine.connect() as connection:
         wanted = connection.scalars(sa.select(cases.c.case_id).where(cases.c.sampled_for != "none").limit(JUDGED)).all()
+    policy, _ = policy_file.load(site.cloud)
+    desk = Desk(policy, random.Random(0))
     for case_id in wanted:
-        judgement.record(engine, case_id, Review(judgement="ok", familiar=True), "drill", db.now())
+        judgement.record(engine, desk, case_id, Review(judgement="ok", familiar=True), "drill", db.now())
     engine.dispose()
 
 

@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from cloud_sync.config import BucketConfig
-from cloud_sync.folder_store import VIDEO_SUFFIX, appearing, digest, write_beside
+from cloud_sync.folder_store import DAMAGE_SUFFIX, VIDEO_SUFFIX, appearing, digest, read_words, write_beside
 from cloud_sync.partial_clips import ClipLost, PartialClips
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
@@ -73,6 +73,13 @@ class BucketStore:
         write_beside(self._room_for(name), data)
         return self._cached(name)
 
+    def damage(self, sha256: str) -> str | None:
+        """On this machine alone: others find it out for themselves."""
+        return read_words(self._cached(_name(sha256, DAMAGE_SUFFIX)))
+
+    def keep_damage(self, sha256: str, words: str) -> None:
+        write_beside(self._room_for(_name(sha256, DAMAGE_SUFFIX)), words.encode())
+
     def finish(self, sha256: str) -> bool:
         whole = self.parts.whole(sha256)
         if whole is None:
@@ -92,6 +99,7 @@ class BucketStore:
         for name in (_name(sha256, VIDEO_SUFFIX), _name(sha256)):
             self._asked(functools.partial(self._bucket.delete, name))
             durable.remove(self._cached(name))
+        durable.remove(self._cached(_name(sha256, DAMAGE_SUFFIX)))
 
     def held(self) -> Iterator[tuple[str, int]]:
         for found in self._asked(lambda: [entry for page in self._bucket.list("clips") for entry in page]):

@@ -8,6 +8,7 @@ import logging
 import msgspec
 import sqlalchemy as sa
 
+from cloud_sync import looks
 from cloud_sync.db import take_turns
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, clips
@@ -38,8 +39,11 @@ def mend(connection: sa.Connection, store: ClipStore, now: float) -> Mended:
         waits = {"state": "partial", "next_part": 0, "stored_at": None}
         connection.execute(sa.update(clips).where(clips.c.sha256 == sha256).values(waits))
         log.warning("clip=%s is not in the store: asked for again", sha256)
+    for at in range(0, len(lost), CHUNK):
+        looks.clips_lost(connection, lost[at : at + CHUNK])
     for at in range(0, len(found), CHUNK):
         _note_found(connection, {sha256: held[sha256] for sha256 in found[at : at + CHUNK]}, now)
+        looks.clips_stored(connection, found[at : at + CHUNK])
     return Mended(tuple(lost), tuple(found))
 
 

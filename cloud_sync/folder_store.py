@@ -17,6 +17,7 @@ from edge_agent.errors import StoreError
 from edge_agent.messages import SHA256
 
 VIDEO_SUFFIX = ".webm"
+DAMAGE_SUFFIX = ".damaged"
 COPY_BYTES = 1 << 20
 
 
@@ -53,6 +54,12 @@ class FolderStore:
         write_beside(path, data)
         return path
 
+    def damage(self, sha256: str) -> str | None:
+        return read_words(self._path(sha256, DAMAGE_SUFFIX))
+
+    def keep_damage(self, sha256: str, words: str) -> None:
+        write_beside(self._path(sha256, DAMAGE_SUFFIX), words.encode())
+
     def finish(self, sha256: str) -> bool:
         whole = self.parts.whole(sha256)
         if whole is None:
@@ -70,8 +77,8 @@ class FolderStore:
         return True
 
     def remove(self, sha256: str) -> None:
-        durable.remove(self._path(sha256, VIDEO_SUFFIX))
-        durable.remove(self._path(sha256))
+        for suffix in (VIDEO_SUFFIX, DAMAGE_SUFFIX, SUFFIX):
+            durable.remove(self._path(sha256, suffix))
 
     def held(self) -> Iterator[tuple[str, int]]:
         for path in self._clips.glob(f"??/*{SUFFIX}"):
@@ -101,6 +108,14 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}): check the disk and its owner") from error
+
+
+def read_words(path: Path) -> str | None:
+    """What stands in a small file; None where there is none that can be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return None
 
 
 def write_beside(path: Path, data: bytes) -> None:

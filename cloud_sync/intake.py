@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import dead_letters, gaps
+from cloud_sync import dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
@@ -72,8 +72,9 @@ class Intake:
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:
             take_turns(connection, _concerned(batch))
-            self._take_cases(connection, taken, held, now)
+            # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
             self._take_clips(connection, taken, held, now)
+            self._take_cases(connection, taken, held, now)
             _take_statuses(connection, taken.statuses, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
@@ -104,6 +105,7 @@ class Intake:
             highest = gaps.highest_of(connection, *station)
             insert_rows(connection, cases, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
+            looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
@@ -112,6 +114,8 @@ class Intake:
         done = self._clip_parts.take(connection, taken.clips, now)
         taken.refused.extend(done.refused)
         senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
+        if done.stored:
+            looks.clips_stored(connection, done.stored)
         for sha256 in done.stored:
             held[senders[sha256]].clips.append(sha256)
             log.info("clip stored=%s", sha256)

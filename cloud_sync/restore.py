@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import accounts, clip_index, db
+from cloud_sync import audit_log, clip_index, db
 from cloud_sync import backup as backups
 from cloud_sync import config as cloud_config
 from cloud_sync.backup import Backup, copy_rows
@@ -95,7 +95,7 @@ def _replace(
         counts = copy_rows(source, connection)
         _go_on_counting(connection)
         mended = clip_index.mend(connection, store, now)
-        accounts.note(connection, who="command line", did="restored", about=f"{counts['cases']} cases", now=now)
+        audit_log.note(connection, who="command line", did="restored", about=f"{counts['cases']} cases", now=now)
     return (str(copy) if copy else f"schema {aside}" if keep else None), mended
 
 

@@ -36,6 +36,12 @@ class ClipStore(Protocol):
     def keep_video(self, sha256: str, data: bytes) -> Path:
         """The video is kept beside its clip."""
 
+    def damage(self, sha256: str) -> str | None:
+        """Why the clip cannot be shown, in words, where somebody has found that out; None for a sound clip."""
+
+    def keep_damage(self, sha256: str, words: str) -> None:
+        """The word stands in a file of its own; whoever removes it has the clip tried again."""
+
     def finish(self, sha256: str) -> bool:
         """The partial clip is kept if its bytes have that hash; otherwise it is thrown away: False."""
 

@@ -27,6 +27,7 @@ LONGEST_STEP_S = 5.0
 """A longer pause between two frames is shown as this."""
 ENCODER = {"deadline": "realtime", "cpu-used": "7", "crf": "20", "b": "0", "row-mt": "1"}
 """Small bubbles survive at crf 20; 5 s of 640x480 at 15 fps take about half a second."""
+NO_FRAME = "the clip has no whole frame: there is nothing to show"
 KEYFRAME_EVERY = 15
 """Frames; so that single steps backwards are quick."""
 
@@ -43,10 +44,25 @@ class Videos:
         found = self._store.video(sha256)
         if found is None:
             with self._lock:
-                found = self._store.video(sha256)
-                if found is None:
-                    found = self._store.keep_video(sha256, encode(clips.read(self._store.clip(sha256)).views()))
+                found = self._store.video(sha256) or self._store.keep_video(sha256, self._encoded(sha256))
         return found
+
+    def fault(self, sha256: str) -> str | None:
+        """Why the clip cannot be shown, where that was tried before; nothing is decoded."""
+        return self._store.damage(sha256)
+
+    def _encoded(self, sha256: str) -> bytes:
+        fault = self.fault(sha256)
+        if fault is not None:
+            raise StoreError(fault)
+        path = self._store.clip(sha256)
+        try:
+            return encode(clips.read(path).views())
+        except StoreError as error:
+            # A disk that cannot be read may recover; bytes that are wrong stay wrong.
+            if not isinstance(error.__cause__, OSError):
+                self._store.keep_damage(sha256, without_path(error, path))
+            raise
 
 
 class Transcoder:
@@ -77,6 +93,18 @@ class Transcoder:
 
 def encode(views: Iterable[TankView]) -> bytes:
     """Tank views of one size -> WebM. Raises StoreError where there is no frame or a time that is none."""
+    try:
+        return _encoded(views)
+    except av.error.FFmpegError as error:
+        raise StoreError(f"the clip's frames cannot be made into a video: {error}") from error
+
+
+def without_path(error: StoreError, path: Path) -> str:
+    """For the page: where the cloud keeps its files is nobody's business."""
+    return str(error).replace(f"clip {path}", "the clip")
+
+
+def _encoded(views: Iterable[TankView]) -> bytes:
     target = io.BytesIO()
     with av.open(target, "w", format="webm") as container:
         stream = None
@@ -87,7 +115,7 @@ def encode(views: Iterable[TankView]) -> bytes:
             frame.pts, frame.time_base = tick, Fraction(1, TICKS_PER_S)
             container.mux(stream.encode(frame))
         if stream is None:
-            raise StoreError("the clip has no whole frame: there is nothing to show")
+            raise StoreError(NO_FRAME)
         container.mux(stream.encode())
     return target.getvalue()
 

@@ -8,13 +8,14 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_kinds import KINDS, NewCloud, maker, opened
+from desk_site import a_desk
 
-from cloud_sync import accounts, backup, dataset, db, judgement, restore
+from cloud_sync import accounts, backup, clip_index, dataset, db, judgement, looks, restore
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
-from cloud_sync.tables import clips, metadata
+from cloud_sync.tables import cases, clips, metadata
 from edge_agent.errors import StoreError
 from edge_agent.wire import sha256_of
 
@@ -35,7 +36,9 @@ class Cloud:
             ref = a_clip(path, frames=3, case_id=case_id, size=(64, 240))
             intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
             intake.handle([case_message(a_case(number, clip=ref)), *clip_messages(path, case_id)], NOW)
-            judgement.record(self.engine, case_id, Review(judgement="ok", familiar=True, note="ä"), "erna", NOW)
+            judgement.record(
+                self.engine, a_desk(), case_id, Review(judgement="ok", familiar=True, note="ä"), "erna", NOW
+            )
         accounts.add_user(self.engine, "erna", "correct horse battery", "expert", now=NOW)
         dataset.release(self.engine, "weekly", NOW)
 
@@ -74,7 +77,7 @@ def test_what_comes_back_is_what_was_there_on_either_kind_of_cloud(cloud, tmp_pa
         assert after[name] == before[name], name
     assert set(before["audit"]) < set(after["audit"])
     assert other.clips() == cloud.clips()
-    judgement.record(other.engine, a_case(1).case_id, Review(judgement="leak", familiar=True), "emil", NOW)
+    judgement.record(other.engine, a_desk(), a_case(1).case_id, Review(judgement="leak", familiar=True), "emil", NOW)
     other.engine.dispose()
 
 
@@ -153,6 +156,24 @@ def test_a_clip_that_neither_backup_nor_store_has_is_asked_for_again(cloud: Clou
     sent = clip_messages(tmp_path / "1.twclip", a_case(1).case_id)
     handled = Intake(other.engine, other.store, max_clip_bytes=10_000_000).handle(sent, NOW)
     assert handled.clips == (sha256_of((tmp_path / "1.twclip").read_bytes()),)
+
+
+def test_the_queue_waits_for_a_clip_that_was_lost_and_offers_it_again(cloud: Cloud) -> None:
+    cloud.fill(3)
+    with cloud.engine.begin() as connection:
+        looks.want(connection, a_case(3).case_id, "second", NOW)
+        sha256 = connection.scalar(sa.select(cases.c.clip_sha256).where(cases.c.case_id == a_case(3).case_id))
+    data = cloud.store.clip(sha256).read_bytes()
+    cloud.store.remove(sha256)
+    for state in ("coming", "waiting"):
+        with cloud.engine.begin() as connection:
+            clip_index.mend(connection, cloud.store, NOW)
+            assert {name: looks.counts(connection)[name] for name in ("coming", "waiting")} == {
+                "coming": int(state == "coming"),
+                "waiting": int(state == "waiting"),
+            }
+        (cloud.folder / "back").write_bytes(data)
+        assert cloud.store.put(sha256, cloud.folder / "back")
 
 
 def test_a_clip_that_the_store_has_lost_is_named_in_the_backup(cloud: Cloud) -> None:
