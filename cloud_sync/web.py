@@ -42,7 +42,7 @@ from cloud_sync import (
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
 from edge_agent.errors import ConfigError, LinkError
@@ -136,7 +136,7 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     policy, _ = policy_file.load(config)
     desk = Desk(policy, random.SystemRandom())
     shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)

@@ -16,6 +16,7 @@ revision = "0002"
 down_revision = "0001"
 CHUNK = 1000
 DAY_S = 86400
+OLD_APPEND_ONLY = ("reviews", "examples")
 NEW_APPEND_ONLY = ("withdrawals", "points", "standards", "audit_heads")
 EYE_OUTCOMES = ("machine_leak", "human_leak", "unsure", "not_tested")
 VALUES = {"disagreement": 1.0, "challenge": 0.9, "unsure": 0.3, "not_tested": 0.2}
@@ -231,9 +232,13 @@ def upgrade() -> None:
         fill(connection)
     if sqlite:
         _refuse_changes("audit", *NEW_APPEND_ONLY)
+    elif connection.dialect.name == "postgresql":
+        _refuse_changes_in_postgresql("audit", *OLD_APPEND_ONLY, *NEW_APPEND_ONLY)
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION only_added_to CASCADE")
     metadata.drop_all(op.get_bind(), tables=MADE)
     op.drop_index("ix_reviews_reviewer", "reviews")
     for table, columns in ADDED.items():
@@ -248,6 +253,16 @@ def _refuse_changes(*tables: str) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} are only added to'); END"
             )
+
+
+def _refuse_changes_in_postgresql(*tables: str) -> None:
+    op.execute(
+        "CREATE FUNCTION only_added_to() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE integrity_constraint_violation USING MESSAGE = TG_TABLE_NAME || ' are only added to'; END $$"
+    )
+    for table in tables:
+        for name, when in (("change", "UPDATE OR DELETE ON {} FOR EACH ROW"), ("truncate", "TRUNCATE ON {}")):
+            op.execute(f"CREATE TRIGGER {table}_no_{name} BEFORE {when.format(table)} EXECUTE FUNCTION only_added_to()")
 
 
 def _allow_changes(table: str) -> None:
