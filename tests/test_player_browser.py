@@ -366,6 +366,7 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
     assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
     assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
     assert page.locator("#marks").count() == 0, "marks belong to a judgement"
+    assert _told(axe.Axe().run(page)) == []
     page.keyboard.press("h")
     assert _becomes(page, "document.getElementById('player-heat').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
