@@ -47,6 +47,10 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
         "clip_sha256": case.clip.sha256 if case.clip else None,
         "clip_bytes": case.clip.bytes if case.clip else None,
         "received_at": now,
+        "clarity": case.water.clarity,
+        "light_levels": case.visibility.light_levels if case.visibility else None,
+        "serial": case.serial,
+        "inspector": case.inspector,
     }
 
 

@@ -1,6 +1,7 @@
 """The cloud's tables. `db` opens them; migrations/ makes them; a test holds the two together.
 
-Reviews, examples and the audit log are only ever added to; the database itself refuses to change them.
+What experts said, what followed from it and the audit log are only ever added to; the database itself refuses to
+change them.
 """
 
 import sqlalchemy as sa
@@ -13,19 +14,19 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-APPEND_ONLY = ("reviews", "examples", "audit")
+APPEND_ONLY = ("reviews", "withdrawals", "points", "examples", "standards", "audit", "audit_heads")
 
 
 def _key() -> sa.Column:
     return sa.Column("id", sa.Integer, primary_key=True)
 
 
-def _text(name: str, *, null: bool = False, index: bool = False) -> sa.Column:
-    return sa.Column(name, sa.Text, nullable=null, index=index)
+def _text(name: str, *, null: bool = False, index: bool = False, default: str | None = None) -> sa.Column:
+    return sa.Column(name, sa.Text, nullable=null, index=index, server_default=default)
 
 
-def _number(name: str, *, null: bool = False) -> sa.Column:
-    return sa.Column(name, sa.Integer, nullable=null)
+def _number(name: str, *, null: bool = False, default: str | None = None) -> sa.Column:
+    return sa.Column(name, sa.Integer, nullable=null, server_default=default)
 
 
 def _time(name: str, *, null: bool = False, index: bool = False) -> sa.Column:
@@ -68,7 +69,50 @@ cases = sa.Table(
     _text("clip_sha256", null=True, index=True),
     _number("clip_bytes", null=True),
     _time("received_at"),
+    sa.Column("clarity", sa.Double),  # of the water, 0..1
+    sa.Column("light_levels", sa.Double),  # grey level of the water: the light from behind
+    _text("serial", null=True),
+    _text("inspector", null=True),  # a pseudonym, where the station sends one
     sa.Index("ix_cases_station_sequence", "site", "station", "sequence"),
+)
+
+looks = sa.Table(
+    # One wanted judgement of a case: who is to look, why, in which order, and what became of it.
+    "looks",
+    metadata,
+    _key(),
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False, index=True),
+    _text("purpose"),  # first, second, adjudication, gold
+    _text("lane"),  # value, audit, gold: from which of them it is drawn
+    _text("state"),  # coming (its clip), waiting, bare (no clip will come), judged
+    _number("day"),  # days since 1970 on which it was wanted
+    sa.Column("rank", sa.Double, nullable=False),  # the smallest of a day comes first: minus the judgement's value
+    _time("wanted_at"),
+    _text("reserved_by", null=True),
+    _time("reserved_until", null=True),
+    _number("review_id", null=True),
+    _time("revealed_at", null=True),  # when the expert saw what others said
+    sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
+    sa.Index("ix_looks_reserved", "reserved_by", "state"),
+)
+
+truths = sa.Table(
+    # What counts as true of a case now: follows from its reviews (`settling`), kept so that nobody has to add them up.
+    "truths",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    _text("judgement", null=True),  # None while experts disagree
+    _text("state", index=True),  # single, agreed, conflict, adjudicated, withdrawn
+    _number("review_id", null=True),  # the one whose details count
+    _time("at", index=True),
+)
+
+counters = sa.Table(
+    # Sums that pages show, kept up with each change.
+    "counters",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    _number("value"),
 )
 
 clips = sa.Table(
@@ -119,6 +163,24 @@ users = sa.Table(
     _text("password"),  # argon2id
     _text("role"),
     _time("created_at"),
+    _number("epoch", default="0"),  # goes up with each new password or role: older sessions end
+    _text("subject", null=True),  # who this is to the company's own provider (OIDC: issuer and sub)
+    _time("disabled_at", null=True),
+)
+
+tokens = sa.Table(
+    # Bearer tokens for /api/v1; only their hash is kept.
+    "tokens",
+    metadata,
+    _key(),
+    _text("name"),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    _text("role"),
+    _text("made_by"),
+    _time("made_at"),
+    _time("expires_at"),
+    _time("revoked_at", null=True),
+    _time("used_at", null=True),
 )
 
 reviews = sa.Table(
@@ -134,7 +196,125 @@ reviews = sa.Table(
     _text("note"),
     _text("clip_sha256", null=True),
     _time("at"),
+    _text("purpose", default="first"),  # of the look that asked for it
+    sa.Column("blind", sa.Boolean, nullable=False, server_default=sa.true()),  # nothing was revealed to this expert yet
+    sa.Column("took_s", sa.Double),  # from the first picture to the judgement
     sa.UniqueConstraint("case_id", "revision"),
+    sa.Index("ix_reviews_reviewer", "reviewer", "at"),
+)
+
+withdrawals = sa.Table(
+    # Taken back within seconds, before anything was revealed: a slip of the finger.
+    "withdrawals",
+    metadata,
+    sa.Column("review_id", sa.Integer, sa.ForeignKey("reviews.id"), primary_key=True),
+    _time("at"),
+)
+
+points = sa.Table(
+    # Where an expert says that bubbles come from, in the tank view.
+    "points",
+    metadata,
+    _key(),
+    sa.Column("review_id", sa.Integer, sa.ForeignKey("reviews.id"), nullable=False, index=True),
+    sa.Column("x_px", sa.Double, nullable=False),
+    sa.Column("y_px", sa.Double, nullable=False),
+    _number("frame"),
+    sa.Column("time_s", sa.Double, nullable=False),
+)
+
+kinds = sa.Table(
+    # The vocabulary of what is seen; an administrator adds to it.
+    "kinds",
+    metadata,
+    sa.Column("judgement", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    _text("words"),
+    _number("place"),
+    _time("retired_at", null=True),
+)
+
+gold = sa.Table(
+    # Cases whose truth is known, by which experts are measured.
+    "gold",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    _text("truth"),
+    _text("set_by"),
+    _time("set_at"),
+    _time("retired_at", null=True),
+)
+
+tags = sa.Table(
+    # What somebody wants to find a case by again.
+    "tags",
+    metadata,
+    _key(),
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False, index=True),
+    _text("tag", index=True),
+    _text("added_by"),
+    _time("added_at"),
+    _time("removed_at", null=True),
+)
+
+standards = sa.Table(
+    # The labelling standard: how to judge what experts once disagreed on. The latest text on a subject holds.
+    "standards",
+    metadata,
+    _key(),
+    _text("subject", index=True),
+    _text("text"),
+    _text("written_by"),
+    _time("at"),
+)
+
+studies = sa.Table(
+    # Attribute agreement studies (AIAG).
+    "studies",
+    metadata,
+    _key(),
+    _text("name"),
+    sa.Column("plan", sa.LargeBinary, nullable=False),  # JSON
+    _text("made_by"),
+    _time("made_at"),
+    _time("closed_at", null=True),
+)
+
+study_parts = sa.Table(
+    "study_parts",
+    metadata,
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False),
+    _text("truth"),
+    sa.Column("borderline", sa.Boolean, nullable=False),
+)
+
+study_trials = sa.Table(
+    "study_trials",
+    metadata,
+    _key(),
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), nullable=False),
+    _number("part"),
+    _text("appraiser"),
+    _number("trial"),
+    _number("place"),  # in the appraiser's own random order
+    _text("judgement", null=True),
+    _time("judged_at", null=True),
+    sa.UniqueConstraint("study_id", "appraiser", "part", "trial"),
+)
+
+desired = sa.Table(
+    # What each device is asked to be and to send: the retained message, and the counter that only rises.
+    "desired",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    _number("counter"),
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # JSON
+    _text("changed_by"),
+    _time("changed_at"),
+    _time("sent_at", null=True),
 )
 
 examples = sa.Table(
@@ -157,6 +337,8 @@ datasets = sa.Table(
     _text("sha256"),
     sa.Column("manifest", sa.LargeBinary, nullable=False),
     _time("created_at"),
+    _text("policy_sha256", null=True),  # of the policy file that drew it
+    sa.Column("statistics", sa.LargeBinary),  # JSON: what drift is measured against
     sa.UniqueConstraint("name", "version"),
 )
 
@@ -177,4 +359,24 @@ audit = sa.Table(
     _text("address"),
     _text("did"),
     _text("about"),
+    _text("hash"),  # over the hash before it and this line: what was written cannot be changed unnoticed
+)
+
+audit_end = sa.Table(
+    # The one row that writers of the audit log take turns at.
+    "audit_end",
+    metadata,
+    _key(),
+    _number("last_id"),
+    _text("hash"),
+)
+
+audit_heads = sa.Table(
+    # Ends of the audit log that were published, so that a shortened log shows.
+    "audit_heads",
+    metadata,
+    _key(),
+    _time("at"),
+    _number("last_id"),
+    _text("hash"),
 )

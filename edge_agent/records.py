@@ -255,3 +255,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     challenger: ChallengerVerdict | None = None
     visibility: Visibility | None = None
     """Medians over the usable time; None where nothing was measured."""
+    serial: str | None = None
+    """Of the unit, where something on the line reads it."""
+    inspector: str | None = None
+    """A pseudonym for who decided, where the plant wants one sent."""
