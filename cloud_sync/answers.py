@@ -16,7 +16,7 @@ from cloud_sync.tables import case_groups, cases, tags, truths
 PAGE = 50
 PIECE = 500
 """Cases that a download reads at a time."""
-FEW = 5000
+FEW = 2000
 """Candidates that are simply all looked at."""
 BUDGET = 10_000
 """Cases that are looked through for one page."""
@@ -182,7 +182,7 @@ def _look_through(connection: sa.Connection, search: Search, way: Way, place: Pl
     some = in_time.limit(BUDGET).subquery("some")
     fitting = (*terms.shared(search, some.c), *terms.single(search, some.c, connection.dialect.name))
     rows = connection.execute(sa.select(some.c.started_at, some.c.case_id).where(*fitting).limit(size))
-    keys = _sorted(((row[0], row[1]) for row in rows), place)
+    keys = [(row[0], row[1]) for row in rows]  # in the order of the inner query
     if len(keys) == size:
         return _Found(keys)
     keyed = in_time.with_only_columns(cases.c.started_at, cases.c.case_id)
@@ -221,7 +221,3 @@ def _all(connection: sa.Connection, search: Search, c: terms.Columns) -> tuple[t
 
 def _order(c: terms.Columns, *, newer: bool) -> tuple[sa.ColumnElement, sa.ColumnElement]:
     return (c.started_at, c.case_id) if newer else (c.started_at.desc(), c.case_id.desc())
-
-
-def _sorted(keys: Iterator[Key] | Sequence[Key], place: Place | None) -> list[Key]:
-    return sorted(keys, reverse=place is None or not place.newer)

@@ -1,5 +1,5 @@
-"""Pages of the cases held, for quality engineers: one form for search and containment with its list, CSV, clips and
-permanent link; and everything on record of one case.
+"""Pages of the cases held, for all who may see verdicts: one form for search and containment, with list, CSV, clips and
+a permanent link; and everything on record of one case.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ MORE = tuple(
 
 
 @blueprint.get("/cases")
-@needs("quality")
+@needs("viewer")
 def case_list() -> str | tuple[str, int]:
     """What is asked for is in the address, and nothing else decides what is shown."""
     wanted, fault = search.asked(request.args)
@@ -50,7 +50,7 @@ def case_list() -> str | tuple[str, int]:
 
 
 @blueprint.get("/cases.csv")
-@needs("quality")
+@needs("viewer")
 def case_csv() -> Response:
     wanted = _wanted()
 
@@ -66,19 +66,16 @@ def case_csv() -> Response:
 def case_clips() -> Response | tuple[str, int]:
     """The clips of the answer and a manifest of all its cases, held or not."""
     wanted, store = _wanted(), _shelf().store
-    try:
-        with _engine().connect() as connection:
-            lines = clip_archive.gathered(connection, wanted, store)
-            stations = _stations(connection)
-    except StoreError as error:
-        with _engine().connect() as connection:
-            stations = _stations(connection)
-        return _listed(fault=f"{error}.", fields=search.as_fields(wanted), stations=stations), 400
+    with _engine().connect() as connection:
+        try:
+            lines = clip_archive.gathered(connection, wanted)
+        except StoreError as error:
+            return _listed(fault=f"{error}.", fields=search.as_fields(wanted), stations=_stations(connection)), 400
     return _attached(clip_archive.as_tar(lines, store, db.now()), "clips.tar", "application/x-tar")
 
 
 @blueprint.get("/cases/<case_id>")
-@needs("quality")
+@needs("viewer")
 def case_page(case_id: str) -> str:
     """The address that an audit keeps."""
     shelf = _shelf()
@@ -89,7 +86,7 @@ def case_page(case_id: str) -> str:
 
 
 @blueprint.get("/cases/<case_id>/record.json")
-@needs("quality")
+@needs("viewer")
 def record(case_id: str) -> Response:
     """Byte for byte as the station sent it."""
     with _engine().connect() as connection:
@@ -101,7 +98,7 @@ def record(case_id: str) -> Response:
 
 
 @blueprint.get("/posters/<sha256>.jpg")
-@needs("quality")
+@needs("viewer")
 def poster(sha256: str) -> Response:
     """A small picture from the middle of a clip."""
     shelf = _shelf()
@@ -131,8 +128,12 @@ def _wanted() -> Search:
 
 
 def _stations(connection: sa.Connection) -> list[str]:
-    names = sa.select(case_groups.c.station).distinct().order_by(case_groups.c.station)
-    return list(connection.scalars(names.limit(MOST_STATIONS)))
+    """From one name to the next by the index, however many groups there are of each."""
+    c = case_groups.c
+    names = sa.select(sa.func.min(c.station).label("name")).cte("names", recursive=True)
+    following = sa.select(sa.func.min(c.station)).where(c.station > names.c.name).scalar_subquery()
+    names = names.union_all(sa.select(following).where(names.c.name.isnot(None)))
+    return list(connection.scalars(sa.select(names.c.name).where(names.c.name.isnot(None)).limit(MOST_STATIONS)))
 
 
 def _attached(data: Iterator[str] | Iterator[bytes] | bytes, name: str, mimetype: str) -> Response:

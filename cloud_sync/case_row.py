@@ -22,6 +22,8 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
         )
     if max(case.sequence, abs(case.bundle.version)) > LARGEST_NUMBER:
         raise LinkError(f"case {case.case_id} has a number over {LARGEST_NUMBER}: refused")
+    if any("\0" in text for text in (case.boot_id, case.serial or "", case.inspector or "")):
+        raise LinkError(f"case {case.case_id} has a zero character, which not every database holds: refused")
     if case.profile_sha256 is not None and not re.fullmatch(SHA256, case.profile_sha256):
         raise LinkError(f"case {case.case_id} names a station profile that is no hash: refused")
     row: dict[str, object] = {

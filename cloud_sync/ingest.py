@@ -17,14 +17,14 @@ import paho.mqtt.client as mqtt
 import sqlalchemy as sa
 
 from cloud_sync import config as cloud_config
-from cloud_sync import db
+from cloud_sync import db, mqtt_client
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
+from cloud_sync.store import open_store
 from cloud_sync.video import Transcoder
 from edge_agent import wire
-from edge_agent.errors import LinkError, StoreError
+from edge_agent.errors import StoreError
 
 log = logging.getLogger(__name__)
 IDLE_S = 0.2
@@ -55,7 +55,7 @@ def ingest(argv: list[str]) -> int:
 
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
     listener = Listener(config, intake)
     transcoder = Transcoder(store)
@@ -79,7 +79,8 @@ class Listener:
         """MQTT's number, its quality of service, the message."""
         self._bytes = 0
         self._committed_at_s = 0.0
-        self._client = _client(config.broker)
+        self._client = mqtt_client.make(config.broker, config.broker.client_id, keep_session=True, manual_ack=True)
+        self._client.max_inflight_messages_set(1000)
         self._client.on_message = self._received
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
@@ -202,25 +203,6 @@ def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _
 
 def _address(broker: BrokerConfig) -> tuple[str, int]:
     return broker.host, broker.port
-
-
-def _client(broker: BrokerConfig) -> mqtt.Client:
-    client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2,
-        client_id=broker.client_id,
-        clean_session=False,
-        manual_ack=True,
-        reconnect_on_failure=False,
-    )
-    client.max_inflight_messages_set(1000)
-    if broker.username is not None:
-        client.username_pw_set(broker.username, cloud_config.secret(broker.password_env))
-    if broker.ca is not None:
-        try:
-            client.tls_set(ca_certs=broker.ca, certfile=broker.cert, keyfile=broker.key)
-        except (OSError, ValueError) as error:
-            raise LinkError(f"TLS files of the broker are not usable ({error}): check ca, cert and key") from error
-    return client
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ blueprint = Blueprint("records", __name__)
 
 
 @blueprint.get("/datasets")
-@needs("quality")
+@needs("viewer")
 def dataset_list(fault: str | None = None) -> str:
     with _engine().connect() as connection:
         released = dataset.all_datasets(connection)
@@ -34,7 +34,7 @@ def dataset_release() -> Response | tuple[str, int]:
 
 
 @blueprint.get("/datasets/<name>/<int:version>")
-@needs("quality")
+@needs("viewer")
 def dataset_page(name: str, version: int) -> str:
     manifest = dataset.manifest_of(_engine(), name, version) or abort(404)
     members = [msgspec.json.decode(line, type=Example) for line in manifest.splitlines()]
@@ -46,7 +46,7 @@ def dataset_page(name: str, version: int) -> str:
 
 
 @blueprint.get("/datasets/<name>/<int:version>/manifest.jsonl")
-@needs("quality")
+@needs("viewer")
 def dataset_manifest(name: str, version: int) -> Response:
     manifest = dataset.manifest_of(_engine(), name, version) or abort(404)
     response = current_app.response_class(manifest, mimetype="application/jsonl")

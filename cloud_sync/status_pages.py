@@ -1,7 +1,5 @@
 """How the cloud itself is: stations and what did not arrive from them, and two addresses for watchdogs."""
 
-import os
-
 import msgspec
 import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, jsonify, render_template
@@ -17,7 +15,7 @@ SHOWN = 50
 
 
 @blueprint.get("/stations")
-@needs("quality")
+@needs("viewer")
 def station_list() -> str:
     engine = current_app.extensions["tankwatch"].engine
     with engine.connect() as connection:
@@ -41,7 +39,7 @@ def healthy() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
-    """Database and clip folder can be used; otherwise 503 and which of them cannot."""
+    """Database and clip store can be used; otherwise 503 and which of them cannot."""
     shelf = current_app.extensions["tankwatch"]
     faults = []
     try:
@@ -50,8 +48,8 @@ def ready() -> tuple[Response, int]:
     except sa.exc.SQLAlchemyError:
         current_app.logger.exception("database")
         faults.append("database")
-    if not os.access(shelf.config.folder / "clips", os.W_OK):
-        faults.append("clip folder")
+    if fault := shelf.store.fault():
+        faults.append(fault)
     return jsonify(status="ready" if not faults else "not ready", faults=faults, at=db.now()), 503 if faults else 200
 
 

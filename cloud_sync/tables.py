@@ -103,7 +103,7 @@ case_groups = sa.Table(
     _number("cases"),
     _time("first_at"),  # their earliest and latest started_at
     _time("last_at"),
-    sa.Index("ix_case_groups_station", "site", "station"),
+    sa.Index("ix_case_groups_station", "station", "site"),
 )
 
 _OPEN = sa.text("state != 'judged'")

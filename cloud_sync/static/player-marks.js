@@ -29,7 +29,8 @@ export class Marks {
 
   add(x, y, frame) {
     if (this._kept.length >= MOST) return false;
-    this._kept.push({ x_px: Math.round(x * 10) / 10, y_px: Math.round(y * 10) / 10, frame });
+    const [x_px, y_px] = [within(x, this.size[0]), within(y, this.size[1])].map((at) => Math.round(at * 10) / 10);
+    this._kept.push({ x_px, y_px, frame });
     this._tell();
     return true;
   }
@@ -43,13 +44,13 @@ export class Marks {
   clear() { this._kept = []; this._tell(); }
 
   moveCross(right, down) {
-    const within = (at, side) => Math.min(Math.max(at, 0), side - 1);
     this.cross = [within(this.cross[0] + right, this.size[0]), within(this.cross[1] + down, this.size[1])];
   }
 
   // `scale`: screen pixels for each pixel of the tank view.
   draw(scale) {
     const ring = RING_PX / scale;
+    this._drawing.style.setProperty("--px", `${1 / scale}px`);
     const shapes = this._kept.flatMap((mark, at) => numbered(mark, at + 1, ring));
     if (this.origin) shapes.push(shape("circle", { class: "origin", cx: this.origin[0] + 0.5, cy: this.origin[1] + 0.5, r: 1.7 * ring }));
     if (this.aiming) shapes.push(...crossHair(this.cross, ring, this.size));
@@ -61,6 +62,9 @@ export class Marks {
     this._changed();
   }
 }
+
+// The middle of the outermost pixel is as far as a mark goes.
+const within = (at, side) => Math.min(Math.max(at, 0), side - 1);
 
 const shape = (name, attributes, text = "") => {
   const made = document.createElementNS(SVG, name);

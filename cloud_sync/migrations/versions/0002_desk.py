@@ -16,6 +16,7 @@ revision = "0002"
 down_revision = "0001"
 CHUNK = 1000
 DAY_S = 86400
+OLD_APPEND_ONLY = ("reviews", "examples")
 NEW_APPEND_ONLY = ("withdrawals", "points", "standards", "audit_heads")
 EYE_OUTCOMES = ("machine_leak", "human_leak", "unsure", "not_tested")
 VALUES = {"disagreement": 1.0, "challenge": 0.9, "unsure": 0.3, "not_tested": 0.2}
@@ -123,7 +124,7 @@ case_groups = sa.Table(
     *_text("bundle_sha256", "profile_sha256?"),
     *_whole("clarity_tenths?", "cases"),
     *_real("first_at", "last_at"),
-    sa.Index("ix_case_groups_station", "site", "station"),
+    sa.Index("ix_case_groups_station", "station", "site"),
 )
 GROUPED_BY = [column.name for column in case_groups.columns][1:12]
 truths = sa.Table(
@@ -248,9 +249,13 @@ def upgrade() -> None:
     _index_cases(sqlite)
     if sqlite:
         _refuse_changes("audit", *NEW_APPEND_ONLY)
+    elif connection.dialect.name == "postgresql":
+        _refuse_changes_in_postgresql("audit", *OLD_APPEND_ONLY, *NEW_APPEND_ONLY)
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION only_added_to CASCADE")
     op.create_index("ix_cases_started_at", "cases", ["started_at"])
     for name in ("ix_cases_started", "ix_cases_group", "ix_cases_serial"):
         op.drop_index(name, "cases")
@@ -279,6 +284,16 @@ def _refuse_changes(*tables: str) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} are only added to'); END"
             )
+
+
+def _refuse_changes_in_postgresql(*tables: str) -> None:
+    op.execute(
+        "CREATE FUNCTION only_added_to() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE integrity_constraint_violation USING MESSAGE = TG_TABLE_NAME || ' are only added to'; END $$"
+    )
+    for table in tables:
+        for name, when in (("change", "UPDATE OR DELETE ON {} FOR EACH ROW"), ("truncate", "TRUNCATE ON {}")):
+            op.execute(f"CREATE TRIGGER {table}_no_{name} BEFORE {when.format(table)} EXECUTE FUNCTION only_added_to()")
 
 
 def _allow_changes(table: str) -> None:
