@@ -181,8 +181,10 @@ def _look_through(connection: sa.Connection, search: Search, way: Way, place: Pl
     in_time = sa.select(cases).where(*bounds).order_by(*_order(cases.c, newer=newer))
     some = in_time.limit(BUDGET).subquery("some")
     fitting = (*terms.shared(search, some.c), *terms.single(search, some.c, connection.dialect.name))
-    rows = connection.execute(sa.select(some.c.started_at, some.c.case_id).where(*fitting).limit(size))
-    keys = [(row[0], row[1]) for row in rows]  # in the order of the inner query
+    found = sa.select(some.c.started_at, some.c.case_id).where(*fitting).limit(size)
+    if connection.dialect.name != "sqlite":  # which hands rows on as they come; a join elsewhere may forget their order
+        found = found.order_by(*_order(some.c, newer=newer))
+    keys = [(row[0], row[1]) for row in connection.execute(found)]
     if len(keys) == size:
         return _Found(keys)
     keyed = in_time.with_only_columns(cases.c.started_at, cases.c.case_id)
