@@ -23,8 +23,8 @@ from edge_agent.errors import StoreError
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 30_000
 MAPPED_BYTES = 2**31 - 1
-"""SQLite's own most. Each commit of another process empties a connection's cache, so that at 200 messages a second every
-page of a search was read anew; mapped, it is there (`bench review`)."""
+"""SQLite's own most. Each commit of another process empties a connection's cache, so that at 200 messages a second
+every page of a search was read anew; mapped, it is there (`bench review`)."""
 
 
 def open_database(config: CloudConfig) -> Engine:
