@@ -104,6 +104,8 @@ case_groups = sa.Table(
     _time("first_at"),  # their earliest and latest started_at
     _time("last_at"),
     sa.Index("ix_case_groups_station", "station", "site"),
+    sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 
 _OPEN = sa.text("state != 'judged'")

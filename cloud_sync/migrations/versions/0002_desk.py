@@ -125,6 +125,8 @@ case_groups = sa.Table(
     *_whole("clarity_tenths?", "cases"),
     *_real("first_at", "last_at"),
     sa.Index("ix_case_groups_station", "station", "site"),
+    sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 GROUPED_BY = [column.name for column in case_groups.columns][1:12]
 truths = sa.Table(
