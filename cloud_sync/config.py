@@ -81,6 +81,18 @@ class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was read lately is kept on this machine, in data_dir."""
 
 
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days `cloud retain` keeps clips after their case came; records stay for ever."""
+
+    agreement_days: Positive = 365
+    disagreement_days: Positive = 1825
+    uncertain_days: Positive = 1095
+    """Also of cases without an inspector's decision."""
+    not_tested_days: Positive = 730
+    judged_days: Positive = 730
+    """A clip that somebody judged within so many days stays, whatever its age."""
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -91,6 +103,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str | None = None
     """s3://bucket/prefix for whole clips; None = the folder data_dir."""
     s3: BucketConfig = BucketConfig()
+    retention: RetentionConfig = RetentionConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
     oidc: OidcConfig | None = None
