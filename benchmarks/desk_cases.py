@@ -1,7 +1,8 @@
 """A number -> a cloud's folder with so many cases in a realistic mix and a few real clips; made once and kept.
 
 Ten stations, one case every 8.64 s (10,000 a day), the latest just before END. What experts have judged lies behind
-them; the newest OPEN looks wait, and one in a hundred of the older ones. The same number gives the same rows.
+them; the newest OPEN looks wait, and one in a hundred of the older ones. The newest thousand cases are the same in every
+size.
 """
 
 import hashlib
@@ -29,12 +30,16 @@ END = datetime(2026, 11, 20, 16, tzinfo=UTC).timestamp()
 SPACING_S = 8.64
 STATIONS = 10
 OPEN = 150
+LOOK_EVERY = 16
+"""About one in so many cases needs an eye."""
 JUDGED_SHARE = 0.99
 """Of the older looks."""
 REAL_CLIPS = 24
 """The newest ones; the table holds the others, whose files nobody opens."""
 CLIP_SHARE, SERIAL_SHARE = 0.9, 0.6
 CHUNK = 5000
+LARGEST = 10**7
+"""Cases are numbered up to this."""
 RARE = "TANK07"
 """Three of its cases have a leak as verdict and no decision: what the search for something rare looks for."""
 SHARES: Mapping[VerdictWord, float] = {"leak": 0.04, "uncertain": 0.015, "not_tested": 0.01, "ok": 1.0}
@@ -83,22 +88,21 @@ class _Desk:
     """Rolls the dice, and counts on."""
 
     def __init__(self, number: int, folder: Path) -> None:
-        self.random, self.states, self.looks, self.reviews = random.Random(11), Counter[str](), 0, 0
+        self._random, self.states, self.looks, self.reviews = random.Random(), Counter[str](), 0, 0
         self._number, self._folder = number, folder
         self._rare = {number // 5, number // 2, number * 4 // 5}
         self._sequences = Counter[str]()
-        # Of 100 cases some 5 need an eye.
-        self._newest = number - 20 * OPEN
 
     def case(self, at: int) -> Case:
+        self._random.seed(self._number - at)
         verdict, decision = self._words(at)
-        score = round(self.random.uniform(*SCORES[verdict]), 6) if verdict in SCORES else None
-        station = RARE if at in self._rare else f"TANK{at % STATIONS:02d}"
+        score = round(self._random.uniform(*SCORES[verdict]), 6) if verdict in SCORES else None
+        station = RARE if at in self._rare else f"TANK{(self._number - at) % STATIONS:02d}"
         self._sequences[station] += 1
         outcome = compare.outcome(verdict, decision, "none" if decision == "none" else "human")
         case = make_case(
             at,
-            case_id=f"{station}-d35c00-{at:07d}",
+            case_id=f"{station}-d35c00-{LARGEST - self._number + at:07d}",
             station=station,
             sequence=self._sequences[station],
             verdict=verdict,
@@ -106,41 +110,44 @@ class _Desk:
             decided_by="none" if decision == "none" else "human",
             score=score,
             outcome=outcome,
-            sampled=compare.sampled(outcome, score, audit_floor=0.015, draw=self.random.random()),
+            sampled=compare.sampled(outcome, score, audit_floor=0.015, draw=self._random.random()),
             **self._about(at, station),
         )
         eye = triage.needs_eye(case.sampled.reason, case.outcome)
-        if not eye or self.random.random() > CLIP_SHARE:
+        if not eye or self._random.random() > CLIP_SHARE:
             return case
         return msgspec.structs.replace(case, clip=self._clip(case, at))
 
-    def is_judged(self, at: int) -> bool:
-        return at < self._newest and self.random.random() < JUDGED_SHARE
+    def is_judged(self, back: int) -> bool:
+        """`back`: how many cases ago."""
+        return back > OPEN * LOOK_EVERY and self._random.random() < JUDGED_SHARE
 
     def _words(self, at: int) -> tuple[VerdictWord, DecisionWord]:
         if at in self._rare:
             return "leak", "none"
-        draw, below = self.random.random(), 0.0
-        for verdict, share in SHARES.items():
+        draw, below = self._random.random(), 0.0
+        for word, share in SHARES.items():
             below += share
+            verdict = word
             if draw < below:
                 break
         leaky = {"leak": 0.93, "ok": 0.004}.get(verdict, 0.3)
-        return verdict, "leak" if self.random.random() < leaky else "ok"
+        return verdict, "leak" if self._random.random() < leaky else "ok"
 
     def _about(self, at: int, station: str) -> dict[str, Any]:
         """Water gets murky within 500 cases of a station and is changed; a new bundle every 20 days."""
-        began, murk = END - (self._number - at) * SPACING_S, at // STATIONS % 500 / 500
+        began, back = END - (self._number - at) * SPACING_S, self._number - at
+        murk = 1 - back // STATIONS % 500 / 500
         bundle = int(began // (20 * DAY_S))
         return {
             "started_at": _iso(began),
             "ended_at": _iso(began + 8.7),
-            "usable_s": round(7.5 - 3 * self.random.random() ** 4, 2),
-            "smallest_leak_std_cm3_s": round(4e-4 * (1 + self.random.random()), 6),
-            "water": WaterSummary("clear", round(0.97 - 0.45 * murk * self.random.random(), 3)),
+            "usable_s": round(7.5 - 3 * self._random.random() ** 4, 2),
+            "smallest_leak_std_cm3_s": round(4e-4 * (1 + self._random.random()), 6),
+            "water": WaterSummary("clear", round(0.97 - 0.45 * murk * self._random.random(), 3)),
             "bundle": BundleRef(bundle % 9 + 1, _hash(f"bundle {bundle}")),
             "profile_sha256": _hash(station),
-            "serial": f"SN-{at:08d}" if self.random.random() < SERIAL_SHARE else None,
+            "serial": f"SN-{LARGEST - back:08d}" if self._random.random() < SERIAL_SHARE else None,
         }
 
     def _clip(self, case: Case, at: int) -> ClipRef:
@@ -185,7 +192,7 @@ def _clip_row(row: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _look(desk: _Desk, row: Mapping[str, Any]) -> dict[str, Any]:
-    judged = desk.is_judged(int(row["case_id"].rpartition("-")[2]))
+    judged = desk.is_judged(LARGEST - int(row["case_id"].rpartition("-")[2]))
     state = "judged" if judged else "waiting" if row["clip_sha256"] else "bare"
     desk.states[state] += 1
     desk.looks, desk.reviews = desk.looks + 1, desk.reviews + judged

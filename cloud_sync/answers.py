@@ -29,6 +29,7 @@ EXACT_WITHIN_S = 31 * 86400
 
 Key = tuple[float, str]
 """started_at and case_id: the order of every answer."""
+_KEY = sa.select(cases.c.started_at, cases.c.case_id)
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -54,8 +55,8 @@ class Page(msgspec.Struct, frozen=True):
 class Way(msgspec.Struct, frozen=True):
     """How a search is best answered."""
 
-    few: terms.Condition | None
-    """On `cases`: leaves few candidates."""
+    keys: tuple[Key, ...] | None
+    """The whole answer, the latest first, where there were few candidates."""
     held: int | None = None
     """Cases of all groups that may hold cases of the answer, where that was looked up."""
     follow: tuple[Group, ...] = ()
@@ -73,14 +74,15 @@ def way(connection: sa.Connection, search: Search) -> Way:
     """Looked up once for all pages of an answer."""
     named = _named(connection, search)
     if named is not None:
-        return Way(cases.c.case_id.in_(named))
+        return Way(_whole(connection, search, cases.c.case_id.in_(named)))
     if _few_in_time(connection, search):
-        return Way(sa.true())
+        return Way(_whole(connection, search, sa.true()))
     if _asks_only_for_time(search):
         return Way(None)
     number, held = _held(connection, search)
     if held <= FEW:
-        return Way(_in_groups([group.id for group in _groups(connection, search)]), held)
+        groups = [group.id for group in _groups(connection, search)]
+        return Way(_whole(connection, search, _in_groups(groups)), held)
     rare = number <= FOLLOWED and not _asks_of_each(search) and held * COMMON < _all_cases(connection)
     return Way(None, held, _groups(connection, search) if rare else ())
 
@@ -111,12 +113,12 @@ def every(connection: sa.Connection, search: Search, *, limit: int) -> Iterator[
 
 def count(connection: sa.Connection, search: Search, way: Way) -> int | None:
     """How many there are; None where only reading them all would tell."""
-    if way.few is not None:
-        return _count_rows(connection, search, way.few)
+    if way.keys is not None:
+        return len(way.keys)
     if not _asks_of_each(search):
         return _count_groups(connection, search, way)
     if search.since is not None and search.until is not None and search.until - search.since <= EXACT_WITHIN_S:
-        return _count_rows(connection, search, sa.true())
+        return _count_rows(connection, search)
     return None
 
 
@@ -131,14 +133,14 @@ def _count_groups(connection: sa.Connection, search: Search, way: Way) -> int:
     return whole + (connection.scalar(counted) or 0)
 
 
-def _count_rows(connection: sa.Connection, search: Search, these: terms.Condition) -> int:
-    counted = sa.select(sa.func.count()).select_from(cases).where(these, *_all(connection, search, cases.c))
+def _count_rows(connection: sa.Connection, search: Search) -> int:
+    counted = sa.select(sa.func.count()).select_from(cases).where(*_all(connection, search, cases.c))
     return connection.scalar(counted) or 0
 
 
 def _next(connection: sa.Connection, search: Search, way: Way, place: Place | None, size: int) -> _Found:
-    if way.few is not None:
-        return _of(connection, search, place, way.few, size)
+    if way.keys is not None:
+        return _cut(way.keys, place, size)
     if way.follow:
         return _follow(connection, search, place, way.follow, size)
     return _look_through(connection, search, place, size)
@@ -187,11 +189,18 @@ def _possible(search: Search) -> Iterator[terms.Condition]:
         yield case_groups.c.first_at < search.until
 
 
-def _of(connection: sa.Connection, search: Search, place: Place | None, these: terms.Condition, size: int) -> _Found:
-    """The few candidates, all looked at; sorted here, since a database might rather walk through everything by time."""
-    wanted = (*_all(connection, search, cases.c), *terms.beyond(place, cases.c))
-    rows = connection.execute(sa.select(cases.c.started_at, cases.c.case_id).where(these, *wanted))
-    return _Found(_sorted(((row[0], row[1]) for row in rows), place)[:size])
+def _whole(connection: sa.Connection, search: Search, these: terms.Condition) -> tuple[Key, ...]:
+    """Few candidates, all looked at; sorted here, since a database might rather walk through everything by time."""
+    rows = connection.execute(_KEY.where(these, *_all(connection, search, cases.c)))
+    return tuple(sorted(((row[0], row[1]) for row in rows), reverse=True))
+
+
+def _cut(keys: Sequence[Key], place: Place | None, size: int) -> _Found:
+    if place is None:
+        return _Found(list(keys[:size]))
+    here = (place.started_at, place.case_id)
+    beyond = [key for key in keys if (key > here if place.newer else key < here)]
+    return _Found(beyond[::-1][:size] if place.newer else beyond[:size])
 
 
 def _follow(
@@ -204,7 +213,7 @@ def _follow(
         if len(best) == size and (group.first_at > best[-1][0] if newer else group.last_at < best[-1][0]):
             break
         wanted = (*terms.within(search, cases.c), *terms.beyond(place, cases.c))
-        query = sa.select(cases.c.started_at, cases.c.case_id).where(cases.c.group_id == group.id, *wanted)
+        query = _KEY.where(cases.c.group_id == group.id, *wanted)
         rows = connection.execute(query.order_by(*_order(cases.c, newer=newer)).limit(size))
         best = _sorted([*best, *((row[0], row[1]) for row in rows)], place)[:size]
     return _Found(best)
@@ -231,6 +240,9 @@ def _asks_only_for_time(search: Search) -> bool:
 
 
 def _asks_of_each(search: Search) -> bool:
+    """More than a group's cases have in common?"""
+    if search.clarity_below is not None and terms.is_whole_tenth(search.clarity_below):
+        search = msgspec.structs.replace(search, clarity_below=None)
     return any(True for _ in terms.single(search, cases.c, ""))
 
 

@@ -3,10 +3,10 @@
 A group's id follows from what its cases have in common, so that several ingests need not agree on it first.
 """
 
+import bisect
 import functools
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,6 +28,7 @@ SHARED = (
     "profile_sha256",
 )
 """What the cases of a group have in common, beside the tenth of clarity they are in."""
+TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 def group_id(row: Mapping[str, Any]) -> int:
@@ -37,7 +38,7 @@ def group_id(row: Mapping[str, Any]) -> int:
 
 def tenths(clarity: float | None) -> int | None:
     """Clarity 0..1 in tenths, rounded down; None where it is not known."""
-    return None if clarity is None else math.floor(10 * clarity)
+    return None if clarity is None else bisect.bisect_right(TENTHS, clarity)
 
 
 def count_in(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:

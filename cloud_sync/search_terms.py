@@ -41,9 +41,15 @@ def shared(search: Search, c: Columns) -> Iterator[Condition]:
 def near(search: Search, c: Columns) -> Iterator[Condition]:
     """Of `case_groups`: those that may hold cases of the clarity asked for."""
     if search.clarity_below is not None:
-        yield c.clarity_tenths <= tenths(search.clarity_below)
+        limit = tenths(search.clarity_below)
+        yield c.clarity_tenths < limit if is_whole_tenth(search.clarity_below) else c.clarity_tenths <= limit
     if search.clarity_above is not None:
         yield c.clarity_tenths >= tenths(search.clarity_above)
+
+
+def is_whole_tenth(clarity: float) -> bool:
+    """Then groups say exactly what is less clear."""
+    return round(clarity, 1) == clarity
 
 
 def single(search: Search, c: Columns, dialect: str) -> Iterator[Condition]:

@@ -106,6 +106,7 @@ case_groups = sa.Table(
     sa.Index("ix_case_groups_station", "site", "station"),
 )
 
+_OPEN = sa.text("state != 'judged'")
 looks = sa.Table(
     # One wanted judgement of a case: who is to look, why, in which order, and what became of it.
     "looks",
@@ -124,6 +125,8 @@ looks = sa.Table(
     _time("revealed_at", null=True),  # when the expert saw what others said
     sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
+    # The list of those that wait, by arrival, however many were judged before them.
+    sa.Index("ix_looks_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 truths = sa.Table(

@@ -97,6 +97,7 @@ def _real(*names: str) -> Iterator[sa.Column]:
 
 sa.Table("cases", metadata, sa.Column("case_id", sa.Text, primary_key=True))
 sa.Table("reviews", metadata, _key())
+OPEN = sa.text("state != 'judged'")
 looks = sa.Table(
     "looks",
     metadata,
@@ -111,6 +112,7 @@ looks = sa.Table(
     *_real("revealed_at?"),
     sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
+    sa.Index("ix_looks_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 case_groups = sa.Table(
     "case_groups",
@@ -311,7 +313,7 @@ def _fill_cases(connection: sa.Connection) -> None:
         for row in rows:
             case = json.loads(bytes(row.payload))
             clarity = (case.get("water") or {}).get("clarity")
-            tenths = None if clarity is None else math.floor(10 * clarity)
+            tenths = None if clarity is None else sum(clarity >= tenth / 10 for tenth in range(1, 11))
             key = [*(getattr(row, name) for name in few), tenths]
             group_id = _group_id(key)
             group = groups.setdefault(group_id, dict(zip(GROUPED_BY, key, strict=True)) | {"id": group_id, "cases": 0})
