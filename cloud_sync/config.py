@@ -86,6 +86,8 @@ class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     inspectors: bool = False
     """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
+
+
 class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The S3-compatible store that `store` names."""
 

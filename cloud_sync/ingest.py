@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,8 @@ IDLE_S = 0.2
 """How long a quiet connection is listened to before the loop looks up."""
 LULL_S = 0.002
 """A pause this long ends a batch: whoever waits for a receipt should not wait for strangers."""
+REST_S = 0.03
+"""Between two commits at least: with one for each of 200 messages a second nobody else could write to SQLite."""
 BATCH_BYTES = 32 * 1024 * 1024
 BACK_OFF_S = (1.0, 30.0)
 TRY_AGAIN = (StoreError, sa.exc.OperationalError, sa.exc.InterfaceError)
@@ -77,6 +80,7 @@ class Listener:
         self._bytes = 0
         self._client = mqtt_client.make(config.broker, config.broker.client_id, keep_session=True, manual_ack=True)
         self._client.max_inflight_messages_set(1000)
+        self._committed_at_s = 0.0
         self._client.on_message = self._received
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
@@ -112,9 +116,11 @@ class Listener:
             return False
 
     def _gather(self) -> None:
-        """More of what is already on its way, up to one batch."""
-        count = 0
-        while count < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
+        """More of what is already on its way, or comes while others may write, up to one batch."""
+        count, rested_at_s = 0, self._committed_at_s + REST_S
+        while 0 < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
+            if count == len(self._waiting) and time.monotonic() >= rested_at_s:
+                return
             count = len(self._waiting)
             self._client.loop(LULL_S)
 
@@ -123,6 +129,7 @@ class Listener:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         try:
             self._handle([message for _, _, message in waiting])
+            self._committed_at_s = time.monotonic()
         except TRY_AGAIN as error:
             log.error("nothing is taken in now: %s: trying again", error)
             if self._client.is_connected():

@@ -25,9 +25,11 @@ from cloud_sync import (
     api,
     audit_log,
     audit_pages,
+    case_pages,
     clip_pages,
     db,
     gold_pages,
+    navigation,
     policy_file,
     record_pages,
     review,
@@ -51,6 +53,7 @@ PAGES = (
     sign_in,
     review,
     clip_pages,
+    case_pages,
     record_pages,
     status_pages,
     vocabulary,
@@ -152,6 +155,7 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)
