@@ -56,6 +56,8 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A larger clip is refused."""
     clip_overdue_h: Positive = 24
     """A clip that has not arrived by then is shown as 'never arrived'."""
+    policy: str | None = None
+    """Dataset policy, relative to this file's folder; None = the one that ships."""
 
     @property
     def folder(self) -> Path:
@@ -67,7 +69,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path) -> CloudConfig:
-    """cloud.toml -> CloudConfig with an absolute data_dir. Raises ConfigError naming the file and the line's fault."""
+    """cloud.toml -> CloudConfig with absolute paths. Raises ConfigError naming the file and the line's fault."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -78,7 +80,9 @@ def load(path: Path) -> CloudConfig:
         config = msgspec.toml.decode(data, type=CloudConfig)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not usable: {error}: mend that line") from error
-    return msgspec.structs.replace(config, data_dir=str(path.resolve().parent / config.data_dir))
+    folder = path.resolve().parent
+    policy = None if config.policy is None else str(folder / config.policy)
+    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy)
 
 
 def dump(config: CloudConfig) -> bytes:
