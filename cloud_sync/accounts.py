@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db
+from cloud_sync.audit_log import note
 from cloud_sync.tables import audit, users
 from edge_agent.errors import ConfigError
 
@@ -108,11 +109,6 @@ def sign_in(engine: Engine, name: str, password: str, address: str, *, now: floa
         right = _verified(row.password if row else _nobodys_hash(), password)
         note(connection, who=name, did="sign_in" if row and right else "sign_in_failed", now=now, address=address)
     return User(row.name, row.role) if row and right else None
-
-
-def note(connection: sa.Connection, *, who: str, did: str, now: float, about: str = "", address: str = "") -> None:
-    """One line in the audit log; the caller commits."""
-    connection.execute(sa.insert(audit).values(at=now, who=who[:64], did=did, about=about, address=address, hash=""))
 
 
 def needs(role: Role) -> Callable:

@@ -9,9 +9,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import review_queue
-from cloud_sync.judgement import latest_reviews
-from cloud_sync.tables import cases, clips, dead_letters, gaps, reviews
+from cloud_sync import looks
+from cloud_sync.tables import cases, clips, dead_letters, gaps, reviews, truths
 
 PAGE = 100
 LARGEST_CSV = 200_000
@@ -61,7 +60,7 @@ def summary(engine: Engine) -> dict[str, int]:
     numbers in open gaps.
     """
     with engine.connect() as connection:
-        queue = review_queue.counts(connection)
+        queue = looks.counts(connection)
         open_gaps = connection.scalar(
             sa.select(sa.func.coalesce(sa.func.sum(gaps.c.last - gaps.c.first + 1), 0)).where(
                 gaps.c.closed_at.is_(None)
@@ -71,11 +70,11 @@ def summary(engine: Engine) -> dict[str, int]:
         held, distinct = _count(connection, cases), _count(connection, numbers)
         return {
             "cases": held,
-            "review_needed": queue.waiting + queue.coming + queue.without_clip + queue.reviewed,
-            "queued": queue.waiting,
-            "awaiting_clip": queue.coming,
-            "without_clip": queue.without_clip,
-            "reviewed": queue.reviewed,
+            "review_needed": sum(queue.values()),
+            "queued": queue["waiting"],
+            "awaiting_clip": queue["coming"],
+            "without_clip": queue["bare"],
+            "reviewed": queue["judged"],
             "duplicated": held - distinct,
             "missing": int(open_gaps or 0),
             "clips": _count(connection, sa.select(clips.c.sha256).where(clips.c.state == "stored").subquery()),
@@ -101,11 +100,11 @@ def as_csv(connection: sa.Connection, search: Search) -> Iterator[str]:
 
 
 def _query(search: Search) -> sa.Select:
-    latest = latest_reviews()
-    joined = cases.outerjoin(latest, latest.c.case_id == cases.c.case_id).outerjoin(
-        reviews, (reviews.c.case_id == latest.c.case_id) & (reviews.c.revision == latest.c.revision)
+    joined = cases.outerjoin(truths, truths.c.case_id == cases.c.case_id).outerjoin(
+        reviews, reviews.c.id == truths.c.review_id
     )
-    columns = [(reviews if name in ("judgement", "reviewer") else cases).c[name] for name in COLUMNS]
+    of = {"judgement": truths, "reviewer": reviews}
+    columns = [of.get(name, cases).c[name] for name in COLUMNS]
     return sa.select(*columns).select_from(joined).where(*_conditions(search))
 
 

@@ -17,10 +17,9 @@ from sqlalchemy.engine import Engine
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db
-from cloud_sync.judgement import latest_reviews
 from cloud_sync.routing import Label, Split, settled
 from cloud_sync.store import ClipStore
-from cloud_sync.tables import cases, clips, datasets, examples, members, reviews
+from cloud_sync.tables import cases, clips, datasets, examples, members, reviews, truths
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
 from edge_agent.errors import ConfigError, StoreError
@@ -97,12 +96,11 @@ def dataset(argv: list[str]) -> int:
 
 
 def current(connection: sa.Connection) -> list[tuple[int, Example]]:
-    """Every example that counts now, with its key, by case id: the latest review of each case whose clip is held."""
-    latest = latest_reviews()
+    """Every example that counts now, with its key, by case id: what counts of each case with a clip."""
     query = (
         sa.select(examples.c.id.label("example_id"), examples.c.label, examples.c.split, reviews, cases)
         .join(reviews, reviews.c.id == examples.c.review_id)
-        .join(latest, (latest.c.case_id == reviews.c.case_id) & (latest.c.revision == reviews.c.revision))
+        .join(truths, (truths.c.review_id == reviews.c.id) & truths.c.judgement.isnot(None))
         .join(cases, cases.c.case_id == examples.c.case_id)
         .join(clips, (clips.c.sha256 == examples.c.clip_sha256) & (clips.c.state == "stored"))
         .order_by(cases.c.case_id)

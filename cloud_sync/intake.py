@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import dead_letters, gaps
+from cloud_sync import dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows
@@ -102,6 +102,7 @@ class Intake:
             highest = gaps.highest_of(connection, *station)
             insert_rows(connection, cases, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
+            looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
@@ -110,6 +111,8 @@ class Intake:
         done = self._clip_parts.take(connection, taken.clips, now)
         taken.refused.extend(done.refused)
         senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
+        if done.stored:
+            looks.clips_stored(connection, done.stored)
         for sha256 in done.stored:
             held[senders[sha256]].clips.append(sha256)
             log.info("clip stored=%s", sha256)

@@ -12,6 +12,7 @@ from edge_agent import durable
 from edge_agent.clips import SUFFIX
 
 VIDEO_SUFFIX = ".webm"
+DAMAGE_SUFFIX = ".damaged"
 
 
 class ClipStore:
@@ -33,6 +34,10 @@ class ClipStore:
     def video(self, sha256: str) -> Path:
         """Where the clip's video for browsers is or will be."""
         return self.clip(sha256).with_suffix(VIDEO_SUFFIX)
+
+    def damage(self, sha256: str) -> Path:
+        """Where it is written, in words, that the clip cannot be shown; there is no such file beside a sound clip."""
+        return self.clip(sha256).with_suffix(DAMAGE_SUFFIX)
 
     def holds(self, sha256: str) -> bool:
         return self.clip(sha256).is_file()

@@ -86,13 +86,13 @@ looks = sa.Table(
     _text("lane"),  # value, audit, gold: from which of them it is drawn
     _text("state"),  # coming (its clip), waiting, bare (no clip will come), judged
     _number("day"),  # days since 1970 on which it was wanted
-    sa.Column("value", sa.Double, nullable=False),  # expected value of a judgement; the highest of a day comes first
+    sa.Column("rank", sa.Double, nullable=False),  # the smallest of a day comes first: minus the judgement's value
     _time("wanted_at"),
     _text("reserved_by", null=True),
     _time("reserved_until", null=True),
     _number("review_id", null=True),
     _time("revealed_at", null=True),  # when the expert saw what others said
-    sa.Index("ix_looks_queue", "state", "lane", "day", "value", "id"),
+    sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
 )
 
@@ -200,6 +200,7 @@ reviews = sa.Table(
     sa.Column("blind", sa.Boolean, nullable=False, server_default=sa.true()),  # nothing was revealed to this expert yet
     sa.Column("took_s", sa.Double),  # from the first picture to the judgement
     sa.UniqueConstraint("case_id", "revision"),
+    sa.Index("ix_reviews_reviewer", "reviewer", "at"),
 )
 
 withdrawals = sa.Table(

@@ -29,6 +29,7 @@ LONGEST_STEP_S = 5.0
 """A longer pause between two frames is shown as this."""
 ENCODER = {"deadline": "realtime", "cpu-used": "7", "crf": "20", "b": "0", "row-mt": "1"}
 """Small bubbles survive at crf 20; 5 s of 640x480 at 15 fps take about half a second."""
+NO_FRAME = "the clip has no whole frame: there is nothing to show"
 KEYFRAME_EVERY = 15
 """Frames; so that single steps backwards are quick."""
 
@@ -46,8 +47,30 @@ class Videos:
         if not path.is_file():
             with self._lock:
                 if not path.is_file():
-                    _keep(path, encode(clips.read(self._store.clip(sha256)).views()))
+                    _keep(path, self._encoded(sha256))
         return path
+
+    def fault(self, sha256: str) -> str | None:
+        """Why the clip cannot be shown, where that was tried before; one look at the folder, nothing is decoded.
+
+        The word stands in a file beside the clip; whoever removes it has the clip tried again.
+        """
+        try:
+            return self._store.damage(sha256).read_text()
+        except OSError:
+            return None
+
+    def _encoded(self, sha256: str) -> bytes:
+        fault = self.fault(sha256)
+        if fault is not None:
+            raise StoreError(fault)
+        try:
+            return encode(clips.read(self._store.clip(sha256)).views())
+        except StoreError as error:
+            # A disk that cannot be read may recover; bytes that are wrong stay wrong.
+            if not isinstance(error.__cause__, OSError):
+                durable.write(self._store.damage(sha256), without_path(error, self._store.clip(sha256)).encode())
+            raise
 
 
 class Transcoder:
@@ -78,6 +101,18 @@ class Transcoder:
 
 def encode(views: Iterable[TankView]) -> bytes:
     """Tank views of one size -> WebM. Raises StoreError where there is no frame or a time that is none."""
+    try:
+        return _encoded(views)
+    except av.error.FFmpegError as error:
+        raise StoreError(f"the clip's frames cannot be made into a video: {error}") from error
+
+
+def without_path(error: StoreError, path: Path) -> str:
+    """For the page: where the cloud keeps its files is nobody's business."""
+    return str(error).replace(f"clip {path}", "the clip")
+
+
+def _encoded(views: Iterable[TankView]) -> bytes:
     target = io.BytesIO()
     with av.open(target, "w", format="webm") as container:
         stream = None
@@ -88,7 +123,7 @@ def encode(views: Iterable[TankView]) -> bytes:
             frame.pts, frame.time_base = tick, Fraction(1, TICKS_PER_S)
             container.mux(stream.encode(frame))
         if stream is None:
-            raise StoreError("the clip has no whole frame: there is nothing to show")
+            raise StoreError(NO_FRAME)
         container.mux(stream.encode())
     return target.getvalue()
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import random
 import secrets
 import sys
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
 from werkzeug.exceptions import HTTPException
 
-from cloud_sync import accounts, clip_pages, db, record_pages, review, status_pages
+from cloud_sync import accounts, clip_pages, db, policy_file, record_pages, review, status_pages, vocabulary
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
+from cloud_sync.judgement import Desk
 from cloud_sync.store import ClipStore
 from cloud_sync.video import Videos
 from edge_agent import durable
@@ -48,6 +50,7 @@ class Shelf:
     engine: Engine
     store: ClipStore
     videos: Videos
+    desk: Desk
 
 
 def web(argv: list[str]) -> int:
@@ -80,13 +83,15 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
     store = ClipStore(config.folder)
-    shelf = Shelf(config, db.open_database(config), store, Videos(store))
+    policy, _ = policy_file.load(config)
+    desk = Desk(policy, random.SystemRandom())
+    shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)
     app = Flask(__name__)
     app.config.update(_settings(config))
     app.extensions["tankwatch"] = shelf
     CSRFProtect(app)
     accounts.login_manager(shelf.engine).init_app(app)
-    for module in (accounts, review, clip_pages, record_pages, status_pages):
+    for module in (accounts, review, clip_pages, record_pages, status_pages, vocabulary):
         app.register_blueprint(module.blueprint)
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")

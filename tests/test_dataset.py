@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
+from desk_site import a_desk
 
 from cloud_sync import config as cloud_config
 from cloud_sync import dataset, db, judgement, routing
@@ -39,7 +40,7 @@ class Cloud:
 
     def judge(self, case_id: str, word: str, familiar: bool | None = True, at: float = 2000.0) -> None:
         review = Review(judgement=word, familiar=None if word == "cannot_tell" else familiar)
-        assert judgement.record(self.engine, case_id, review, "erna", at) is not None
+        assert judgement.record(self.engine, a_desk(), case_id, review, "erna", at) is not None
 
     def splits(self) -> dict[str, str]:
         with self.engine.connect() as connection:

@@ -102,12 +102,12 @@ looks = sa.Table(
     _of("cases.case_id", "case_id", sa.Text, index=True),
     *_text("purpose", "lane", "state"),
     *_whole("day"),
-    *_real("value", "wanted_at"),
+    *_real("rank", "wanted_at"),
     *_text("reserved_by?"),
     *_real("reserved_until?"),
     *_whole("review_id?"),
     *_real("revealed_at?"),
-    sa.Index("ix_looks_queue", "state", "lane", "day", "value", "id"),
+    sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
 )
 truths = sa.Table(
@@ -224,6 +224,7 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     metadata.create_all(connection, tables=MADE)
+    op.create_index("ix_reviews_reviewer", "reviews", ["reviewer", "at"])
     if sqlite:
         _allow_changes("audit")
     for fill in (_fill_kinds, _fill_audit, _fill_cases, _fill_truths, _fill_looks):
@@ -234,6 +235,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     metadata.drop_all(op.get_bind(), tables=MADE)
+    op.drop_index("ix_reviews_reviewer", "reviews")
     for table, columns in ADDED.items():
         for column in columns:
             op.drop_column(table, column.name)
@@ -306,7 +308,7 @@ def _fill_looks(connection: sa.Connection) -> None:
     reviewed = connection.execute(sa.text("SELECT case_id, id FROM reviews WHERE revision = 1"))
     first = {row.case_id: row.id for row in reviewed}  # their look is over
     stored = set(connection.scalars(sa.text("SELECT sha256 FROM clips WHERE state = 'stored'")))
-    count: Counter[str] = Counter()
+    count: Counter[object] = Counter()
     for rows in _all_cases(connection, "sampled_for, outcome, score, clip_sha256, received_at"):
         made = [
             _look(row, first.get(row.case_id), stored)
@@ -328,7 +330,7 @@ def _look(row: sa.Row, review_id: int | None, stored: set[str]) -> dict[str, obj
         "lane": "audit" if row.sampled_for == "audit" else "value",
         "state": state if review_id is None else "judged",
         "day": int(row.received_at // DAY_S),
-        "value": VALUES.get(row.sampled_for, 0.1) + (0.5 * _bits(row.score) if row.sampled_for == "unsure" else 0),
+        "rank": -VALUES.get(row.sampled_for, 0.1) - (0.5 * _bits(row.score) if row.sampled_for == "unsure" else 0),
         "wanted_at": row.received_at,
         "review_id": review_id,
     }
