@@ -2,20 +2,20 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import SITE, STATION
 
+from benchmarks.drill_kill import make_configs
+from benchmarks.made_cases import SITE, STATION
 from cloud_sync import db, desire, ingest
 from cloud_sync.broker import EmbeddedBroker
-from cloud_sync.config import BrokerConfig, CloudConfig
+from cloud_sync.config import CloudConfig
 from cloud_sync.tables import audit, desired
 from edge_agent import state, uplink, wire
-from edge_agent.config import BrokerConfig as DeviceBroker
-from edge_agent.config import DeviceConfig
 from edge_agent.messages import Desired, SamplingWish
 
 NOW = 1_795_000_000.0
@@ -91,48 +91,35 @@ def until(condition) -> None:
     raise AssertionError("it did not happen in time")
 
 
-class Running:
-    """A thread that runs until it is told to stop."""
-
-    def __init__(self, work, *arguments) -> None:
-        self.stop = threading.Event()
-        self._thread = threading.Thread(target=work, args=(*arguments, self.stop))
-        self._thread.start()
-
-    def end(self) -> None:
-        self.stop.set()
-        self._thread.join(WAIT_S)
-        assert not self._thread.is_alive()
-
-
-def uplink_until(config: DeviceConfig, stop: threading.Event) -> None:
-    uplink.run(config, stop.is_set)
+@contextmanager
+def running(*works) -> Iterator[None]:
+    """Each in a thread of its own, stopped at the end."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=work, args=(stop,)) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(WAIT_S)
 
 
-def test_a_device_takes_an_order_over_the_broker_once_whoever_restarts(tmp_path: Path, config, broker, caplog) -> None:
+def test_a_device_takes_an_order_over_the_broker_once_whoever_restarts(tmp_path: Path, broker, caplog) -> None:
     caplog.set_level("INFO")
-    config = msgspec.structs.replace(config, broker=BrokerConfig(port=broker.port))
-    device = DeviceConfig(
-        site=SITE,
-        station=STATION,
-        camera="twin:",
-        data_dir=str(tmp_path / "device"),
-        broker=DeviceBroker(host="127.0.0.1", port=broker.port),
-    )
+    device, config = make_configs(tmp_path, broker.port)
     engine = db.open_database(config)
-    first = ordered(engine, wish("murk", clarity_below=0.6))
-    cloud, station = Running(ingest.run, config), Running(uplink_until, device)
-    until(lambda: state.desired(device.desired_path) == first)
-    second = ordered(engine, wish("dusk", light_below=60.0))
-    until(lambda: state.desired(device.desired_path) == second)
-    until(lambda: _all_sent(engine))
-    cloud.end()
-    station.end()
-    cloud, station = Running(ingest.run, config), Running(uplink_until, device)
-    third = ordered(engine, wish("more"))
-    until(lambda: state.desired(device.desired_path) == third)
-    cloud.end()
-    station.end()
+    both = (lambda stop: ingest.run(config, stop)), (lambda stop: uplink.run(device, stop.is_set))
+    with running(*both):
+        first = ordered(engine, wish("murk", clarity_below=0.6))
+        until(lambda: state.desired(device.desired_path) == first)
+        second = ordered(engine, wish("dusk", light_below=60.0))
+        until(lambda: state.desired(device.desired_path) == second)
+        until(lambda: _all_sent(engine))
+    with running(*both):
+        third = ordered(engine, wish("more"))
+        until(lambda: state.desired(device.desired_path) == third)
     taken = [record.getMessage() for record in caplog.records if record.getMessage().startswith("desired counter=")]
     assert len(taken) == 3, "sent again at each connection, taken once"
 
