@@ -17,7 +17,19 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
 from werkzeug.exceptions import HTTPException
 
-from cloud_sync import accounts, clip_pages, db, policy_file, record_pages, review, status_pages, vocabulary
+from cloud_sync import (
+    accounts,
+    clip_pages,
+    consistency_pages,
+    dataset_pages,
+    db,
+    error_pages,
+    policy_file,
+    record_pages,
+    review,
+    status_pages,
+    vocabulary,
+)
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk
@@ -91,7 +103,17 @@ def create_app(config: CloudConfig) -> Flask:
     app.extensions["tankwatch"] = shelf
     CSRFProtect(app)
     accounts.login_manager(shelf.engine).init_app(app)
-    for module in (accounts, review, clip_pages, record_pages, status_pages, vocabulary):
+    for module in (
+        accounts,
+        review,
+        clip_pages,
+        record_pages,
+        dataset_pages,
+        error_pages,
+        consistency_pages,
+        status_pages,
+        vocabulary,
+    ):
         app.register_blueprint(module.blueprint)
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
