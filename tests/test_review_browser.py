@@ -35,6 +35,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=_free_port()))
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
+        self.config = config
         self.engine = db.open_database(config)
         store = ClipStore(config.folder)
         intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
