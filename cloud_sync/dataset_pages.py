@@ -30,7 +30,7 @@ MOST_CHANGES = 500
 
 
 @blueprint.get("/datasets")
-@needs("quality")
+@needs("viewer")
 def page(fault: str | None = None) -> str:
     """What the next version would hold, by which rules, and the versions there are."""
     rules = _rules()
@@ -68,7 +68,7 @@ def release() -> Response | tuple[str, int]:
 
 
 @blueprint.get("/datasets/<name>/<int:version>")
-@needs("quality")
+@needs("viewer")
 def one(name: str, version: int) -> str:
     """Its figures, and its examples by filters."""
     about, wanted = _found(name, version), dataset_members.asked(request.args)
@@ -89,7 +89,7 @@ def one(name: str, version: int) -> str:
 
 
 @blueprint.get("/datasets/<name>/<int:version>/compare")
-@needs("quality")
+@needs("viewer")
 def compare(name: str, version: int) -> str:
     """How it differs from the version named in `with` (NAME/VERSION)."""
     about, other = _found(name, version), _named(request.args.get("with", ""))
@@ -107,7 +107,7 @@ def compare(name: str, version: int) -> str:
 
 
 @blueprint.get("/datasets/<name>/<int:version>/manifest.jsonl")
-@needs("quality")
+@needs("viewer")
 def manifest_file(name: str, version: int) -> Response:
     about = _found(name, version)
     response = current_app.response_class(dataset.manifest_of(_engine(), name, version), mimetype="application/jsonl")
@@ -116,7 +116,7 @@ def manifest_file(name: str, version: int) -> Response:
 
 
 @blueprint.get("/datasets/<name>/<int:version>/export.tar")
-@needs("quality")
+@needs("viewer")
 def export(name: str, version: int) -> Response:
     """Manifest and clips as one file. A clip that is gone ends it early: tar then says that the file is cut off."""
     about = _found(name, version)

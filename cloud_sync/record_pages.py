@@ -19,7 +19,7 @@ TEXTS = ("text", "station", "verdict", "decision", "outcome")
 
 
 @blueprint.get("/cases")
-@needs("quality")
+@needs("viewer")
 def case_list() -> str:
     search, fault = searched(request.args)
     with _engine().connect() as connection:
@@ -35,7 +35,7 @@ def case_list() -> str:
 
 
 @blueprint.get("/cases.csv")
-@needs("quality")
+@needs("viewer")
 def case_csv() -> Response:
     search, fault = searched(request.args)
     if fault:
