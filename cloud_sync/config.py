@@ -68,6 +68,26 @@ class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
 
 
+class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shift; it lasts until the next one begins."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    start: Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """UTC, "HH:MM"."""
+
+    @property
+    def start_s(self) -> int:
+        """Seconds after midnight."""
+        return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
+
+
+class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page Agreement shows."""
+
+    inspectors: bool = False
+    """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
+
+
 class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The S3-compatible store that `store` names."""
 
@@ -107,6 +127,9 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
     oidc: OidcConfig | None = None
+    agreement: AgreementConfig = AgreementConfig()
+    shift: tuple[ShiftConfig, ...] = ()
+    """In any order; none: figures are not split by shift."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256

@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import dead_letters, gaps, looks
+from cloud_sync import case_groups, dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
@@ -104,6 +104,7 @@ class Intake:
         for station, rows in new.items():
             highest = gaps.highest_of(connection, *station)
             insert_rows(connection, cases, rows)
+            case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
             looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, jsonify, render_template
 
 from cloud_sync import cases, db
 from cloud_sync.accounts import needs
+from cloud_sync.tables import case_groups, dead_letters, gaps, stations
 from cloud_sync.tables import cases as case_table
-from cloud_sync.tables import dead_letters, gaps, stations
 from edge_agent.messages import Status
 
 blueprint = Blueprint("status", __name__)
@@ -23,10 +23,11 @@ def station_list() -> str:
         missing = connection.execute(
             sa.select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.noticed_at.desc()).limit(SHOWN)
         ).all()
+        summary = cases.held(connection)
         refused = connection.execute(sa.select(dead_letters).order_by(dead_letters.c.last_at.desc()).limit(SHOWN)).all()
     said = {(row.site, row.station): msgspec.json.decode(row.status, type=Status) for row in found if row.status}
     return render_template(
-        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=cases.summary(engine)
+        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=summary
     )
 
 
@@ -56,12 +57,12 @@ def _stations() -> sa.Select:
     """Every station that has said anything, with its status and its latest case."""
     latest = (
         sa.select(
-            case_table.c.site,
-            case_table.c.station,
-            sa.func.max(case_table.c.started_at).label("last_case_at"),
-            sa.func.count().label("cases"),
+            case_groups.c.site,
+            case_groups.c.station,
+            sa.func.max(case_groups.c.last_at).label("last_case_at"),
+            sa.func.sum(case_groups.c.cases).label("cases"),
         )
-        .group_by(case_table.c.site, case_table.c.station)
+        .group_by(case_groups.c.site, case_groups.c.station)
         .subquery()
     )
     names = sa.union(

@@ -21,19 +21,26 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
+    agreement_pages,
     api,
     audit_log,
     audit_pages,
+    case_pages,
     clip_pages,
+    consistency_pages,
+    dataset_pages,
     db,
+    error_pages,
     gold_pages,
+    navigation,
     policy_file,
-    record_pages,
     review,
     sessions,
     sign_in,
     status_pages,
+    study_pages,
     user_pages,
+    value_pages,
     vocabulary,
 )
 from cloud_sync import config as cloud_config
@@ -48,10 +55,16 @@ PAGES = (
     sign_in,
     review,
     clip_pages,
-    record_pages,
+    case_pages,
+    dataset_pages,
+    error_pages,
+    consistency_pages,
     status_pages,
     vocabulary,
     gold_pages,
+    agreement_pages,
+    study_pages,
+    value_pages,
     user_pages,
     audit_pages,
     api,
@@ -146,6 +159,7 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)
