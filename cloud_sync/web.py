@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 import waitress
 from flask import Flask, Response, abort, current_app, g, render_template, request
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
@@ -164,6 +165,7 @@ def create_app(config: CloudConfig) -> Flask:
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)
     app.register_error_handler(CSRFError, _fault)
+    app.register_error_handler(sa.exc.DataError, _unfit)
     app.before_request(_count_lines)
     app.after_request(_leave_a_line)
     app.after_request(_guarded)
@@ -263,6 +265,12 @@ def _fault(error: HTTPException) -> tuple[Response | str, int]:
             response.headers["Allow"] = ", ".join(error.valid_methods)
         return response, code
     return render_template("fault.html", code=code, words=words), code
+
+
+def _unfit(error: sa.exc.DataError) -> tuple[Response | str, int]:
+    """A number or a text that no column takes, as PostgreSQL says: a zero character, a number over 2^31."""
+    current_app.logger.warning("unfit request path=%s: %s", request.path, error.orig)
+    return _fault(BadRequest())
 
 
 def _moment(seconds: float) -> str:

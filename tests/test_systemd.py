@@ -11,6 +11,7 @@ import tankwatch
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+TIMERS = sorted((ROOT / "systemd").glob("*.timer"))
 MOST_EXPOSED = "20"
 """In tenths, of 100; a service without hardening has 96."""
 
@@ -24,6 +25,14 @@ def test_systemd_finds_no_fault_in_the_unit(unit, tmp_path):
     here.write_text(unit.read_text().replace("/opt/tankwatch/tankwatch", str(ROOT / "tankwatch")))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True)
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.stem)
+def test_a_timer_starts_a_unit_of_ours_at_a_time_that_systemd_understands(timer):
+    assert timer.with_suffix(".service") in UNITS
+    (moment,) = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.M)
+    assert subprocess.run(["systemd-analyze", "calendar", moment], capture_output=True).returncode == 0
 
 
 @needs_systemd
