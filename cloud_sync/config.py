@@ -22,6 +22,8 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 1883
     client_id: str = "tankwatch-ingest"
+    share: str | None = None
+    """Name of a group (Mosquitto): each case goes to one of the ingest processes that name it, clips to all."""
     username: str | None = None
     password_env: str | None = None
     """Name of the environment variable with the password."""

@@ -196,7 +196,7 @@ class Listener:
         log.info("connected broker=%s:%d", *_address(self._broker))
         if self._desires is not None:
             self._desires.connected()
-        client.subscribe([(topic, 1) for topic in SUBSCRIPTIONS])
+        client.subscribe([(topic, 1) for topic in _subscriptions(self._broker.share)])
 
     def _published(
         self, _client: mqtt.Client, _data: object, number: int, _reason: object, _properties: object
@@ -212,7 +212,10 @@ class Listener:
         log.warning("disconnected reason=%s", reason)
 
 
-SUBSCRIPTIONS = tuple(f"{wire.ROOT}/+/+/{name}" for name in ("status", "case", "clip/+/+"))
+def _subscriptions(share: str | None) -> tuple[str, ...]:
+    """Parts of a clip are taken in order, so each process hears all of them and the first takes each."""
+    shared = f"$share/{share}/" if share else ""
+    return (*(f"{wire.ROOT}/+/+/{name}" for name in ("status", "clip/+/+")), f"{shared}{wire.ROOT}/+/+/case")
 
 
 def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:
