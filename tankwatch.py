@@ -12,7 +12,7 @@ COMMANDS = {
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
-    "cloud": ("tankwatch:cloud", "ingest | web | user | dataset: the cloud's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
@@ -83,8 +83,14 @@ def cloud(argv: list[str]) -> int:
     table = {
         "ingest": "cloud_sync.ingest:ingest",
         "web": "cloud_sync.web:web",
-        "user": "cloud_sync.accounts:user",
+        "user": "cloud_sync.user_command:user",
+        "token": "cloud_sync.token_command:token",
+        "audit": "cloud_sync.audit_command:audit",
         "dataset": "cloud_sync.dataset:dataset",
+        "backup": "cloud_sync.backup:backup",
+        "restore": "cloud_sync.restore:restore",
+        "resend": "cloud_sync.resend:resend",
+        "retain": "cloud_sync.retention:retain",
     }
     return _sub("cloud", argv, table)
 
@@ -110,13 +116,14 @@ def bundle(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    names = ("pipeline", "start", "twin", "verdict", "ingest", "sight", "water", "inputs", "novelty", "train", "real")
+    names = ("pipeline", "start", "twin", "verdict", "ingest", "review", "sight", "water", "inputs", "novelty")
+    names += ("train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {"kill": "benchmarks.drill_kill:run"})
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore")})
 
 
 def _openers():

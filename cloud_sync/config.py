@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from cloud_sync.roles import Role
 from edge_agent.errors import ConfigError
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -39,6 +40,65 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name of the environment variable with the sessions' key; None = a key file in data_dir."""
     https: bool = False
     """Pages are reached through https: cookies are sent there only."""
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+\Z")] | None = None
+    """How browsers reach the pages, such as https://desk.plant.example; set = other host names are refused."""
+    proxy: str | None = None
+    """Address of the reverse proxy, such as 127.0.0.1, whose word on where a request came from is taken."""
+    session_h: Positive = 12
+    """Whoever signed in so long ago has to do it again."""
+    idle_min: Positive = 120
+    """So has whoever was away so long."""
+
+
+class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The company's own sign-in (OpenID Connect)."""
+
+    issuer: str
+    """Its address; /.well-known/openid-configuration is below it."""
+    client_id: str
+    secret_env: str | None = None
+    """Name of the environment variable with the client's secret; None = a public client, by PKCE alone."""
+    name: str = "company account"
+    """What the button says."""
+    role_claim: str | None = None
+    """Claim whose value, or one of whose values, is a role of ours; the strongest counts."""
+    default_role: Role | None = "viewer"
+    """Of whoever comes without one; none = refused."""
+    domains: tuple[str, ...] = ()
+    """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
+
+
+class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shift; it lasts until the next one begins."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    start: Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """UTC, "HH:MM"."""
+
+    @property
+    def start_s(self) -> int:
+        """Seconds after midnight."""
+        return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
+
+
+class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page Agreement shows."""
+
+    inspectors: bool = False
+    """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
+
+
+class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The S3-compatible store that `store` names."""
+
+    endpoint: str | None = None
+    """URL of the server; None = Amazon's own for the region."""
+    region: str = "us-east-1"
+    key_id_env: str | None = None
+    """Names of the environment variables with the key's id and secret; None = as the machine's role allows."""
+    secret_env: str | None = None
+    cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    """What was read lately is kept on this machine, in data_dir."""
 
 
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,8 +108,15 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clips, partial clips, and the database where none is named; relative to this file's folder."""
     database: str | None = None
     """SQLAlchemy URL; None = SQLite in data_dir."""
+    store: str | None = None
+    """s3://bucket/prefix for whole clips; None = the folder data_dir."""
+    s3: BucketConfig = BucketConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    oidc: OidcConfig | None = None
+    agreement: AgreementConfig = AgreementConfig()
+    shift: tuple[ShiftConfig, ...] = ()
+    """In any order; none: figures are not split by shift."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256

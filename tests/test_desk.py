@@ -192,7 +192,7 @@ def test_scripts_get_the_judgement_and_its_faults_as_json(site: Site) -> None:
     as_json = {"Accept": "application/json"}
     path = f"/review/{case_id}"
     refused = erna.client.post(path, data={"csrf_token": token, "judgement": "ok"}, headers=as_json)
-    assert (refused.status_code, "familiar" in refused.json["fault"]) == (400, True)
+    assert (refused.status_code, "familiar" in refused.json["error"]["words"]) == (400, True)
     fields = {"csrf_token": token, "judgement": "ok", "familiar": "yes", "took_ms": "4200"}
     said = erna.client.post(path, data=fields, headers=as_json).json
     assert (said["case_id"], said["judgement"], said["left_s"]) == (case_id, "ok", 10.0)

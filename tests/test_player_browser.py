@@ -15,8 +15,8 @@ import pytest
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.web import make_server
 from edge_agent import clips
 from edge_agent.bundle import Preprocessing
@@ -48,7 +48,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=0))
-        engine, store = db.open_database(config), ClipStore(config.folder)
+        engine, store = db.open_database(config), FolderStore(config.folder)
         intake = Intake(engine, store, max_clip_bytes=10_000_000)
         self.paths = [folder / f"{number}.twclip" for number in range(1, 6)]
         self.shas, self.cases = [], []

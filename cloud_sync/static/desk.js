@@ -72,8 +72,8 @@ const goOn = async (judged) => {
 // ---- the judgement
 
 const freshToken = async () => {
-  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-  const token = page.querySelector("#judge input[name=csrf_token]")?.value;
+  const answer = await fetch("/session", { headers: { Accept: "application/json" } });
+  const token = answer.ok && (await answer.json()).csrf_token;
   if (token) document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
   return Boolean(token);
 };
@@ -88,9 +88,9 @@ const submit = async (form) => {
   button.disabled = true;
   try {
     let { answer, said } = await send(form);
-    if (said.csrf && (await freshToken())) ({ answer, said } = await send(form));
+    if (said.error?.code === "csrf" && (await freshToken())) ({ answer, said } = await send(form));
     if (answer.status === 401 || answer.redirected) say("Your session has ended. Nothing is lost: sign in in another tab, come back and press Enter.");
-    else if (!answer.ok) say(said.fault ?? `The server answered ${answer.status}. Nothing is lost: press Enter to try again.`);
+    else if (!answer.ok) say(said.error?.words ?? `The server answered ${answer.status}. Nothing is lost: press Enter to try again.`);
     else { await goOn(said); return; }
   } catch {
     say("The server cannot be reached. Nothing is lost: press Enter to try again.");
