@@ -127,7 +127,7 @@ def role_of(config: OidcConfig, claims: dict[str, Any]) -> Role:
     named = [role for role in ROLES if role in values]
     if named:
         return max(named, key=lambda role: len(RIGHTS[role]))
-    if config.default_role is None:
+    if config.default_role == "none":
         raise ConfigError("The provider gives you no role here: ask an administrator.")
     return config.default_role
 

@@ -211,7 +211,7 @@ def test_only_verified_addresses_of_the_companys_domains_come_in(provider: Provi
 
 
 def test_the_provider_gives_and_takes_roles_where_it_is_told_to(provider: Provider, tmp_path, monkeypatch) -> None:
-    desk = desk_for(provider, tmp_path, monkeypatch, role_claim="groups", default_role=None)
+    desk = desk_for(provider, tmp_path, monkeypatch, role_claim="groups", default_role="none")
     plain = provider.person
     assert come_back(desk, provider).status_code == 403, "no role, no entry"
     for groups, role in ((["staff", "expert", "quality"], "quality"), ("expert", "expert"), (["viewer"], "viewer")):
