@@ -195,6 +195,8 @@ def _settings(config: CloudConfig) -> dict[str, object]:
         "SESSION_COOKIE_SECURE": config.web.https,
         "PERMANENT_SESSION_LIFETIME": READABLE,
         "TRUSTED_HOSTS": [_host_of(config.web.url), *HERE] if config.web.url else None,
+        # Otherwise the answer to a picture asked for before signing out would sign in again.
+        "SESSION_REFRESH_EACH_REQUEST": False,
         "MAX_CONTENT_LENGTH": LARGEST_FORM,
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session; a review may stay open over lunch
     }
