@@ -14,6 +14,7 @@ from cloud_sync import dataset, judgement, retention
 from cloud_sync.config import RetentionConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
+from cloud_sync.policy import Policy, Pool
 from cloud_sync.tables import audit, cases, clips, gold, looks, studies, study_parts
 from edge_agent import wire
 from edge_agent.messages import Receipt
@@ -21,6 +22,7 @@ from edge_agent.records import Sampled
 
 DAY_S = 86_400.0
 NOW = 1_800_000_000.0
+RULES = dataset.Rules(Policy(version=1, pool=Pool(training_share=1.0, held_out_share=0.0)), "a" * 64)
 POLICY = RetentionConfig(
     agreement_days=10, disagreement_days=100, uncertain_days=50, not_tested_days=20, judged_days=30
 )
@@ -93,7 +95,7 @@ def test_what_somebody_needs_stays_whatever_its_age(cloud: Cloud) -> None:
 def test_a_clip_of_a_dataset_stays(cloud: Cloud) -> None:
     cloud.case(1, 500)
     cloud.judge(1, 400)
-    dataset.release(cloud.engine, "weekly", NOW)
+    dataset.release(cloud.engine, "weekly", NOW, RULES)
     assert cloud.going() == set()
 
 
