@@ -24,6 +24,7 @@ from cloud_sync import accounts
 from cloud_sync import config as cloud_config
 from cloud_sync.broker import EmbeddedBroker, end_with_parent, mosquitto
 from cloud_sync.db import open_database
+from cloud_sync.roles import Role
 from edge_agent import config as device_config
 from edge_agent import station
 from edge_agent.bundle import open_bundle
@@ -34,7 +35,7 @@ from edge_agent.inspection import shipped_bundle
 ROOT = Path(__file__).parent.parent
 PASSWORD = "TANKWATCH_DEMO_MQTT"
 """Name of the environment variable with the broker's password."""
-LOGINS: tuple[accounts.Role, ...] = ("expert", "quality")
+LOGINS: tuple[Role, ...] = ("expert", "quality")
 SEED = 323
 """With this one the inspector overlooks a plain leak in the second case."""
 REQUIRED_HOLD_S = 4.0

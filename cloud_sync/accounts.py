@@ -1,41 +1,31 @@
-"""Who may look at what: users with a role, their passwords (argon2id), signing in and out, and the log of it.
+"""Who may look at what: users with a role and a password (argon2id), and the guard that pages put before their views.
 
-Failed attempts are counted in the audit log, so that every web process and every restart knows them.
+Every new password, role or disabling raises a user's epoch, which ends the sessions that began before it. Signing in
+is `sign_in`'s matter, what a role may do `roles`'.
 """
 
-import argparse
 import functools
-import getpass
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
-from flask_login import LoginManager, current_user, login_required, login_user, logout_user
+from flask import abort, request
+from flask_login import current_user, login_required
 from sqlalchemy.engine import Engine
-from werkzeug.wrappers import Response
 
-from cloud_sync import config as cloud_config
-from cloud_sync import db
-from cloud_sync.audit_log import note
-from cloud_sync.tables import audit, users
+from cloud_sync import audit_log, db, roles
+from cloud_sync.roles import ROLES, Right, Role
+from cloud_sync.tables import users
 from edge_agent.errors import ConfigError
 
-Role = Literal["expert", "quality", "admin"]
-ROLES: tuple[Role, ...] = get_args(Role)
-"""Each may do what the ones before it may: experts review, quality engineers also see cases, datasets and stations."""
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z"
 SHORTEST_PASSWORD = 10
-PASSWORD_VARIABLE = "TANKWATCH_PASSWORD"
-FAILURES_NAME, FAILURES_ADDRESS, FAILURES_WITHIN_S = 5, 30, 900
-"""So many wrong passwords for one name, or for any, from one address, and it has to wait for a quarter of an hour."""
-blueprint = Blueprint("accounts", __name__)
+NO_PASSWORD = ""
+"""Of users who sign in through the company's provider alone: no password fits it."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -43,6 +33,7 @@ class User(msgspec.Struct, frozen=True):
 
     name: str
     role: Role
+    epoch: int = 0
     is_authenticated: bool = True
     is_active: bool = True
     is_anonymous: bool = False
@@ -50,8 +41,37 @@ class User(msgspec.Struct, frozen=True):
     def get_id(self) -> str:
         return self.name
 
-    def may(self, role: Role) -> bool:
-        return ROLES.index(self.role) >= ROLES.index(role)
+    def may(self, *rights: Right) -> bool:
+        return roles.may(self.role, *rights)
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A user as an administrator sees one."""
+
+    name: str
+    role: Role
+    created_at: float
+    disabled_at: float | None
+    subject: str | None
+    epoch: int
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Who does something, from where, and when: what the audit log has to know."""
+
+    who: str = "command line"
+    address: str = ""
+    at: float = 0.0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be other about a user; None leaves it."""
+
+    role: Role | None = None
+    password: str | None = None
+    disabled: bool | None = None
+    ended: bool = False
+    """Only end the sessions."""
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -59,124 +79,132 @@ class _Wanted(msgspec.Struct, frozen=True):
     role: Role
 
 
-def user(argv: list[str]) -> int:
-    """`tankwatch cloud user add NAME --role ROLE --config cloud.toml`"""
-    parser = argparse.ArgumentParser(prog="tankwatch cloud user", description="Accounts for the experts' pages.")
-    parser.add_argument("action", choices=["add", "list"], help="'add' also sets a new password or role")
-    parser.add_argument("name", nargs="?", default="")
-    parser.add_argument("--role", choices=ROLES, default="expert")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")
-    options = parser.parse_args(argv)
-    engine = db.open_database(cloud_config.load(options.config))
-    if options.action == "list":
-        for found in all_users(engine):
-            print(f"{found.name}\t{found.role}")
-        return 0
-    add_user(engine, options.name, _password_from_person(), options.role, now=db.now())
-    print(f"user {options.name} may sign in as {options.role}", file=sys.stderr)
-    return 0
-
-
-def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float) -> None:
-    """Adds the user, or gives an old one this password and role. Raises ConfigError."""
-    try:
-        msgspec.convert({"name": name, "role": role}, type=_Wanted)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"user {name[:40]!r} with role {role!r} cannot be added: {error}") from error
-    if len(password) < SHORTEST_PASSWORD:
-        raise ConfigError(
-            f"password has {len(password)} characters, at least {SHORTEST_PASSWORD} are needed: choose a longer one"
-        )
-    values = {"password": PasswordHasher().hash(password), "role": role}
-    with engine.begin() as connection:
-        if connection.execute(sa.update(users).where(users.c.name == name).values(values)).rowcount == 0:
-            connection.execute(sa.insert(users).values(name=name, created_at=now, **values))
-        note(connection, who="command line", did="user_set", about=f"{name} as {role}", now=now)
-
-
-def all_users(engine: Engine) -> list[User]:
-    with engine.connect() as connection:
-        return [User(row.name, row.role) for row in connection.execute(sa.select(users).order_by(users.c.name))]
-
-
-def sign_in(engine: Engine, name: str, password: str, address: str, *, now: float) -> User | None:
-    """The user, if the password is right; None also where too many were wrong."""
-    with engine.begin() as connection:
-        if _throttled(connection, name, address, now):
-            note(connection, who=name, did="sign_in_throttled", now=now, address=address)
-            return None
-        row = connection.execute(sa.select(users).where(users.c.name == name)).first()
-        right = _verified(row.password if row else _nobodys_hash(), password)
-        note(connection, who=name, did="sign_in" if row and right else "sign_in_failed", now=now, address=address)
-    return User(row.name, row.role) if row and right else None
-
-
-def needs(role: Role) -> Callable:
-    """A page for this role and those above it."""
+def needs(*rights: Right) -> Callable:
+    """A page for whoever has any of these rights; without one, for whoever is signed in."""
 
     def decorate(view: Callable) -> Callable:
         @functools.wraps(view)
         @login_required
         def guarded(*arguments: object, **named: object) -> object:
-            return view(*arguments, **named) if current_user.may(role) else abort(403)
+            return view(*arguments, **named) if current_user.may(*rights) else abort(403)
 
+        guarded.rights = rights  # type: ignore[attr-defined]
         return guarded
 
     return decorate
 
 
-def login_manager(engine: Engine) -> LoginManager:
-    """flask-login, knowing users by name."""
-    manager = LoginManager()
-    manager.login_view = "accounts.login"
-    manager.login_message = None
-    manager.session_protection = "strong"
-
-    @manager.user_loader
-    def _load(name: str) -> User | None:
-        with engine.connect() as connection:
-            row = connection.execute(sa.select(users).where(users.c.name == name)).first()
-        return None if row is None else User(row.name, row.role)
-
-    return manager
+def act() -> Act:
+    """Of this request's user, now."""
+    return Act(current_user.name, request.remote_addr or "", db.now())
 
 
-@blueprint.route("/login", methods=["GET", "POST"])
-def login() -> Response | str | tuple[str, int]:
-    if request.method == "GET":
-        return render_template("login.html", failed=False, name="")
-    name = request.form.get("name", "")
-    found = sign_in(_engine(), name, request.form.get("password", ""), request.remote_addr or "", now=db.now())
-    if found is None:
-        return render_template("login.html", failed=True, name=name), 401
-    session.clear()
-    session.permanent = True
-    login_user(found)
-    return redirect(_inside(request.args.get("next", "")) or url_for("review.queue"))
+def noted(connection: sa.Connection, did: str, about: str = "") -> None:
+    """One line in the audit log on behalf of this request's user; the caller commits, and writes it last."""
+    note(connection, act(), did, about)
 
 
-@blueprint.post("/logout")
-@login_required
-def logout() -> Response:
-    logout_user()
-    session.clear()
-    return redirect(url_for("accounts.login"))
+def note(connection: sa.Connection, act: Act, did: str, about: str = "") -> None:
+    audit_log.note(connection, who=act.who, did=did, about=about, now=act.at, address=act.address)
 
 
-def _engine() -> Engine:
-    return current_app.extensions["tankwatch"].engine
+def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float) -> None:
+    """Adds the user, or gives an old one this password and role, from the command line. Raises ConfigError."""
+    with engine.begin() as connection:
+        audit_log.take_turn(connection)
+        if find(connection, name) is None:
+            add(connection, name, password, role, act=Act(at=now))
+        else:
+            change(connection, name, Change(password=password, role=role), Act(at=now))
 
 
-def _inside(target: str) -> str | None:
-    """A page of ours to go on to; never another site."""
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) and "\\" not in target else None
+def add(
+    connection: sa.Connection, name: str, password: str | None, role: Role, *, act: Act, subject: str | None = None
+) -> None:
+    """A new user; without a password only `subject` may sign in. Raises ConfigError."""
+    try:
+        msgspec.convert({"name": name, "role": role}, type=_Wanted)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"user {name[:40]!r} with role {role!r} cannot be added: {error}") from error
+    kept = NO_PASSWORD if password is None and subject else hashed(password or "")
+    audit_log.take_turn(connection)
+    if find(connection, name) is not None:
+        raise ConfigError(f"there is a user {name} already: choose another name, or change that one")
+    values = {"name": name, "role": role, "password": kept, "subject": subject, "created_at": act.at}
+    connection.execute(sa.insert(users).values(values))
+    note(connection, act, "user_added", f"{name} as {role}")
 
 
-def _throttled(connection: sa.Connection, name: str, address: str, now: float) -> bool:
-    failed = (audit.c.did == "sign_in_failed") & (audit.c.at > now - FAILURES_WITHIN_S) & (audit.c.address == address)
-    of_address = connection.scalar(sa.select(sa.func.count()).where(failed)) or 0
-    of_name = connection.scalar(sa.select(sa.func.count()).where(failed, audit.c.who == name[:64])) or 0
-    return of_name >= FAILURES_NAME or of_address >= FAILURES_ADDRESS
+def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> None:
+    """Role, password, disabling; older sessions end. Raises ConfigError: no such user, the last administrator."""
+    if wanted.role is not None and wanted.role not in ROLES:
+        raise ConfigError(f"{str(wanted.role)[:40]!r} is no role: choose {', '.join(ROLES)}")
+    audit_log.take_turn(connection)
+    before = find(connection, name)
+    if before is None:
+        raise ConfigError(f"there is no user {name[:40]!r}: look at the list")
+    values: dict[str, object] = {"epoch": before.epoch + 1}
+    if wanted.role is not None:
+        values["role"] = wanted.role
+    if wanted.password is not None:
+        values["password"] = hashed(wanted.password)
+    if wanted.disabled is not None:
+        values["disabled_at"] = act.at if wanted.disabled else None
+    connection.execute(sa.update(users).where(users.c.name == name).values(values))
+    _keep_an_administrator(connection, before)
+    note(connection, act, "user_changed", f"{name}: {_words(wanted)}")
+
+
+def find(connection: sa.Connection, name: str) -> Account | None:
+    row = connection.execute(sa.select(*_columns()).where(users.c.name == name)).first()
+    return None if row is None else Account(**row._mapping)
+
+
+def of_subject(connection: sa.Connection, subject: str) -> Account | None:
+    row = connection.execute(sa.select(*_columns()).where(users.c.subject == subject)).first()
+    return None if row is None else Account(**row._mapping)
+
+
+def all_users(engine: Engine) -> list[Account]:
+    """By name."""
+    with engine.connect() as connection:
+        return [Account(**row._mapping) for row in connection.execute(sa.select(*_columns()).order_by(users.c.name))]
+
+
+def with_password(connection: sa.Connection, name: str, password: str) -> User | None:
+    """The user whom name and password fit, if not disabled. Takes as long for names that do not exist."""
+    row = connection.execute(sa.select(users).where(users.c.name == name)).first()
+    right = _verified(row.password if row and row.password else _nobodys_hash(), password)
+    return User(row.name, row.role, row.epoch) if row and right and row.disabled_at is None else None
+
+
+def hashed(password: str) -> str:
+    """argon2id. Raises ConfigError where the password is too short."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise ConfigError(
+            f"password has {len(password)} characters, at least {SHORTEST_PASSWORD} are needed: choose a longer one"
+        )
+    return PasswordHasher().hash(password)
+
+
+def _columns() -> list[sa.Column]:
+    return [users.c[name] for name in Account.__struct_fields__]
+
+
+def _keep_an_administrator(connection: sa.Connection, before: Account) -> None:
+    """Somebody must be able to let others in again."""
+    if before.role != "admin" or before.disabled_at is not None:
+        return
+    active = (users.c.role == "admin") & users.c.disabled_at.is_(None)
+    if not connection.scalar(sa.select(sa.func.count()).where(active)):
+        raise ConfigError(f"{before.name} is the last administrator: make another one first")
+
+
+def _words(wanted: Change) -> str:
+    parts = [f"role {wanted.role}"] if wanted.role is not None else []
+    parts += ["new password"] if wanted.password is not None else []
+    parts += [] if wanted.disabled is None else ["disabled" if wanted.disabled else "enabled"]
+    return ", ".join(parts) or "sessions ended"
 
 
 def _verified(password_hash: str, password: str) -> bool:
@@ -190,16 +218,3 @@ def _verified(password_hash: str, password: str) -> bool:
 def _nobodys_hash() -> str:
     """Checked for names that do not exist, so that they take as long as those that do."""
     return PasswordHasher().hash(os.urandom(16).hex())
-
-
-def _password_from_person() -> str:
-    """From the environment, or asked for twice."""
-    if password := os.environ.get(PASSWORD_VARIABLE):
-        return password
-    try:
-        first, second = getpass.getpass("password: "), getpass.getpass("again: ")
-    except (EOFError, OSError) as error:
-        raise ConfigError(f"there is nobody to ask for a password: set {PASSWORD_VARIABLE}") from error
-    if first != second:
-        raise ConfigError("the two passwords differ: try again")
-    return first

@@ -56,7 +56,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @blueprint.get("/clips/<sha256>.webm")
-@needs("expert")
+@needs("expert", "viewer")
 def as_video(sha256: str) -> Response:
     shelf = _shelf_with(sha256)
     try:
@@ -68,7 +68,7 @@ def as_video(sha256: str) -> Response:
 
 
 @blueprint.get("/clips/<sha256>/times.json")
-@needs("expert")
+@needs("expert", "viewer")
 def times(sha256: str) -> Response:
     """Seconds at which each frame of the video begins."""
     shelf = _shelf_with(sha256)
@@ -109,13 +109,13 @@ def several_frames(sha256: str) -> Response:
 
 
 @blueprint.get("/clips/<sha256>/composite.png")
-@needs("expert")
+@needs("expert", "viewer")
 def composite(sha256: str) -> Response:
     return _private(Response(_evidence(sha256).composite_png, mimetype="image/png"))
 
 
 @blueprint.get("/clips/<sha256>/heat.png")
-@needs("expert")
+@needs("expert", "viewer")
 def heat(sha256: str) -> Response:
     """The heat map in colour, transparent where the detector saw nothing."""
     return _private(Response(coloured(_evidence(sha256).heat), mimetype="image/png"))
@@ -192,7 +192,7 @@ def _evidence(sha256: str) -> EvidencePictures:
     with shelf.engine.connect() as connection:
         ids = connection.scalars(sa.select(cases.c.case_id).where(cases.c.clip_sha256 == sha256)).all()
         known = any(may_know(connection, case_id, current_user.name) for case_id in ids)
-    if not known and not current_user.may("quality"):
+    if not known and not current_user.may("viewer"):
         abort(403)
     try:
         return clips.read(shelf.store.clip(sha256)).evidence() or abort(404)

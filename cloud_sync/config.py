@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from cloud_sync.roles import Role
 from edge_agent.errors import ConfigError
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -39,6 +40,32 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name of the environment variable with the sessions' key; None = a key file in data_dir."""
     https: bool = False
     """Pages are reached through https: cookies are sent there only."""
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+\Z")] | None = None
+    """How browsers reach the pages, such as https://desk.plant.example; set = other host names are refused."""
+    proxy: str | None = None
+    """Address of the reverse proxy, such as 127.0.0.1, whose word on where a request came from is taken."""
+    session_h: Positive = 12
+    """Whoever signed in so long ago has to do it again."""
+    idle_min: Positive = 120
+    """So has whoever was away so long."""
+
+
+class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The company's own sign-in (OpenID Connect)."""
+
+    issuer: str
+    """Its address; /.well-known/openid-configuration is below it."""
+    client_id: str
+    secret_env: str | None = None
+    """Name of the environment variable with the client's secret; None = a public client, by PKCE alone."""
+    name: str = "company account"
+    """What the button says."""
+    role_claim: str | None = None
+    """Claim whose value, or one of whose values, is a role of ours; the strongest counts."""
+    default_role: Role | None = "viewer"
+    """Of whoever comes without one; none = refused."""
+    domains: tuple[str, ...] = ()
+    """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
 
 
 class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +97,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SQLAlchemy URL; None = SQLite in data_dir."""
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    oidc: OidcConfig | None = None
     agreement: AgreementConfig = AgreementConfig()
     shift: tuple[ShiftConfig, ...] = ()
     """In any order; none: figures are not split by shift."""

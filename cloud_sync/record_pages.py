@@ -21,7 +21,7 @@ TEXTS = ("text", "station", "verdict", "decision", "outcome")
 
 
 @blueprint.get("/cases")
-@needs("quality")
+@needs("viewer")
 def case_list() -> str:
     search, fault = searched(request.args)
     with _engine().connect() as connection:
@@ -37,7 +37,7 @@ def case_list() -> str:
 
 
 @blueprint.get("/cases.csv")
-@needs("quality")
+@needs("viewer")
 def case_csv() -> Response:
     search, fault = searched(request.args)
     if fault:
@@ -53,7 +53,7 @@ def case_csv() -> Response:
 
 
 @blueprint.get("/datasets")
-@needs("quality")
+@needs("viewer")
 def dataset_list(fault: str | None = None) -> str:
     with _engine().connect() as connection:
         released = dataset.all_datasets(connection)
@@ -74,7 +74,7 @@ def dataset_release() -> Response | tuple[str, int]:
 
 
 @blueprint.get("/datasets/<name>/<int:version>")
-@needs("quality")
+@needs("viewer")
 def dataset_page(name: str, version: int) -> str:
     manifest = dataset.manifest_of(_engine(), name, version) or abort(404)
     members = [msgspec.json.decode(line, type=Example) for line in manifest.splitlines()]
@@ -86,7 +86,7 @@ def dataset_page(name: str, version: int) -> str:
 
 
 @blueprint.get("/datasets/<name>/<int:version>/manifest.jsonl")
-@needs("quality")
+@needs("viewer")
 def dataset_manifest(name: str, version: int) -> Response:
     manifest = dataset.manifest_of(_engine(), name, version) or abort(404)
     response = current_app.response_class(manifest, mimetype="application/jsonl")

@@ -15,6 +15,8 @@ from cloud_sync import db, desk_goal, judgement, looks, review_queue, triage, vo
 from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
 from cloud_sync.judgement import Kept, Review
+from cloud_sync.sessions import fault_json, wants_json
+from cloud_sync.sign_in import first_page
 from cloud_sync.tables import cases, clips, gold
 from cloud_sync.triage import ClipWord
 from edge_agent.records import Case
@@ -29,7 +31,8 @@ Answer = Response | str | tuple[str | Response, int]
 
 @blueprint.get("/")
 def start() -> Response:
-    return redirect(url_for("review.queue"))
+    """To where this user's work is."""
+    return redirect(first_page(current_user) if current_user.is_authenticated else url_for("review.queue"))
 
 
 @blueprint.get("/review")
@@ -80,7 +83,7 @@ def judge(case_id: str) -> Answer:
         if (fault := _fault(case_id, review)) is not None:
             return _refused(case_id, fault)
         kept = judgement.record(shelf.engine, shelf.desk, case_id, review, current_user.name, now) or abort(404)
-    if _wants_json():
+    if wants_json():
         return jsonify(_judged_record(kept))
     return redirect(url_for("review.following", after=case_id, judged=case_id))
 
@@ -93,7 +96,7 @@ def undo(case_id: str) -> Answer:
     with shelf.engine.connect() as connection:
         mine = _standing(connection, case_id)
     done = bool(mine) and judgement.withdraw(shelf.engine, mine[-1].id, current_user.name, now)
-    if _wants_json():
+    if wants_json():
         return jsonify({"undone": done}), 200 if done else 409
     return redirect(url_for("review.case", case_id=case_id, late=None if done else 1))
 
@@ -154,8 +157,8 @@ def _revealed(connection: sa.Connection, row: sa.Row, kept: list[Kept], mine: Ke
 
 def _refused(case_id: str, fault: Fault) -> Answer:
     text, status = fault
-    if _wants_json():
-        return jsonify({"fault": text}), status
+    if wants_json():
+        return fault_json(status, "not_taken", text)
     return _page(case_id, text, request.form), status
 
 
@@ -250,10 +253,6 @@ def _marks(text: str) -> object:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise msgspec.DecodeError(f"$.marks: {error}") from error
-
-
-def _wants_json() -> bool:
-    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
 def _shelf():

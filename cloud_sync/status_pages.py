@@ -17,7 +17,7 @@ SHOWN = 50
 
 
 @blueprint.get("/stations")
-@needs("quality")
+@needs("viewer")
 def station_list() -> str:
     engine = current_app.extensions["tankwatch"].engine
     with engine.connect() as connection:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from cloud_fakes import a_case
 from desk_site import Site, a_desk
 
-from cloud_sync import db, desk_goal, judgement, looks, review_queue, triage
+from cloud_sync import db, desk_goal, gold_cases, judgement, looks, review_queue, triage
 from cloud_sync.dataset import current
 from cloud_sync.judgement import Mark, Review
 from cloud_sync.looks import DAY_S
@@ -192,7 +192,7 @@ def test_scripts_get_the_judgement_and_its_faults_as_json(site: Site) -> None:
     as_json = {"Accept": "application/json"}
     path = f"/review/{case_id}"
     refused = erna.client.post(path, data={"csrf_token": token, "judgement": "ok"}, headers=as_json)
-    assert (refused.status_code, "familiar" in refused.json["fault"]) == (400, True)
+    assert (refused.status_code, "familiar" in refused.json["error"]["words"]) == (400, True)
     fields = {"csrf_token": token, "judgement": "ok", "familiar": "yes", "took_ms": "4200"}
     said = erna.client.post(path, data=fields, headers=as_json).json
     assert (said["case_id"], said["judgement"], said["left_s"]) == (case_id, "ok", 10.0)
@@ -328,3 +328,31 @@ def _examples(site: Site) -> dict[str, str]:
 
 def test_case_ids_of_the_fakes_go_by_their_number() -> None:
     assert a_case(1).case_id < a_case(2).case_id
+
+
+def test_gold_is_made_only_of_what_is_settled_and_measures_each_expert(site: Site) -> None:
+    quinn, case_id = site.browser("quinn"), site.case(1)
+    for fields, words in (
+        ({"case_id": case_id, "truth": "ok"}, "is not settled"),
+        ({"case_id": "nobody", "truth": "ok"}, "there is no case"),
+        ({"case_id": case_id, "truth": "maybe"}, "choose leak or ok"),
+        ({"case_id": site.case(2, with_clip=False), "truth": "ok"}, "no clip that could be shown"),
+    ):
+        answer = quinn.send("/gold", fields)
+        assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True)
+    for name in ("emil", "edda"):
+        judgement.record(site.engine, site.desk, case_id, LEAK, name, NOW)
+    assert "cannot be gold as ok" in quinn.send("/gold", {"case_id": case_id, "truth": "ok"}).get_data(as_text=True)
+    assert quinn.send("/gold", {"case_id": case_id, "truth": "leak"}).status_code == 302
+    site.desk = a_desk(gold_share=1.0)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == case_id
+    judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
+    with site.engine.connect() as connection:
+        (erna,) = gold_cases.experts(connection)
+        (known,) = gold_cases.every(connection)
+    assert (erna.expert, erna.leaks, erna.missed, erna.most_missed, erna.most_alarms) == ("erna", 1, 1, 1.0, None)
+    assert (known.judged, known.right) == (1, 0)
+    assert "erna" in quinn.text("/gold")
+    assert site.browser("erna").get("/gold").status_code == 403
+    quinn.send("/gold", {"case_id": case_id, "act": "retire"})
+    assert review_queue.draw(site.engine, site.desk, "ada", NOW) is None

@@ -1,5 +1,6 @@
-"""In a real browser: the player plays at once, shows the stored frames as they are, and takes marks by key and click."""
+"""In a real browser: the player plays at once, shows the stored frames as they are, and takes marks."""
 
+import base64
 import json
 import shutil
 import statistics
@@ -36,22 +37,24 @@ EVERY_FRAME = Preprocessing(spacing_ms=50, spacing_tolerance_ms=20, period_ms=1,
 READ_CANVAS = """() => {
   const canvas = document.getElementById("picture");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [canvas.height, canvas.width, Array.from(data)];
+  let text = "";
+  for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
+  return [canvas.height, canvas.width, btoa(text)];
 }"""
 
 
 class Desk:
-    """A cloud with two cases to watch (15 and 30 frames a second) and two whose clip is damaged, served from here."""
+    """A cloud with three cases to watch and, as third and fourth, two whose clip is damaged; served from here."""
 
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=0))
         engine, store = db.open_database(config), ClipStore(config.folder)
         intake = Intake(engine, store, max_clip_bytes=10_000_000)
-        self.paths = [folder / f"{number}.twclip" for number in range(1, 5)]
+        self.paths = [folder / f"{number}.twclip" for number in range(1, 6)]
         self.shas, self.cases = [], []
-        for number, (path, fps) in enumerate(zip(self.paths, (15, 30, 15, 15), strict=True), 1):
+        for number, (path, fps) in enumerate(zip(self.paths, (15, 30, 15, 15, 15), strict=True), 1):
             ref = player_clips.write(path, frames=58 + number, fps=fps)
-            if number > 2:
+            if number in (3, 4):
                 ref = ClipRef(player_clips.spoil(path), path.stat().st_size)
             self.shas.append(ref.sha256)
             self.cases.append(player_clips.deliver(intake, path, number, ref))
@@ -231,6 +234,16 @@ def test_marks_are_set_moved_and_taken_back_by_keyboard_alone(page) -> None:
     assert "/review/" in page.url and page.locator("#fault:visible").count() == 0, "Enter judged nothing"
 
 
+def test_marking_begun_at_its_button_goes_on_with_enter(page) -> None:
+    _to_frame(page, 12)
+    page.focus("#mark")
+    for key in ("Enter", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    assert page.inner_text("#mark-count") == "1"
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => document.activeElement.id") == "mark"
+
+
 @pytest.mark.parametrize("zooms", [0, 3])
 def test_a_click_marks_the_pixel_under_it_however_far_it_is_zoomed(page, zooms: int) -> None:
     _to_frame(page, 12)
@@ -335,6 +348,31 @@ def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, 
     assert _becomes(page, "document.getElementById('video-fault').hidden && video.currentTime > 0.2")
 
 
+def test_a_session_that_has_ended_is_no_damage(desk: Desk, page) -> None:
+    assert _becomes(page, "video.currentTime > 0.2")
+    page.context.clear_cookies()
+    page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
+    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    assert "sign in again" in page.inner_text("#video-fault")
+    assert page.locator("input[name=judgement]:disabled").count() == 0
+
+
+def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_case(desk: Desk, page) -> None:
+    page.goto(f"{desk.address}/review/{desk.cases[4]}")
+    assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
+    for key in ("o", "2", "f", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#revealed")
+    assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
+    assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
+    assert page.locator("#marks").count() == 0, "marks belong to a judgement"
+    page.keyboard.press("h")
+    assert _becomes(page, "document.getElementById('player-heat').hidden")
+    page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
+    page.keyboard.press("h")
+    assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
+
+
 def test_without_a_decoder_for_the_video_the_stored_frames_play(desk: Desk, page) -> None:
     page.route("**/*.webm", lambda route: route.fulfill(body=b"none", content_type="video/webm"))
     page.reload()
@@ -397,15 +435,19 @@ def _still(page) -> None:
 def _to_frame(page, frame: int, view: str = "video") -> None:
     _still(page)
     page.evaluate(
-        "(frame) => { const seek = document.getElementById('seek'); seek.value = frame; seek.dispatchEvent(new Event('input')); }",
+        """(frame) => {
+          const seek = document.getElementById("seek");
+          seek.value = frame;
+          seek.dispatchEvent(new Event("input"));
+        }""",
         frame,
     )
-    assert _becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.view === '{view}'")
+    assert _becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.shows === '{view}'")
 
 
 def _view(page, view: str) -> None:
     page.click(f"#view-{view}")
-    assert _becomes(page, f"picture.dataset.view === '{view}'")
+    assert _becomes(page, f"picture.dataset.shows === '{view}'")
 
 
 def _frame(page) -> int:
@@ -414,7 +456,7 @@ def _frame(page) -> int:
 
 def _picture(page) -> np.ndarray:
     height, width, values = page.evaluate(READ_CANVAS)
-    return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
+    return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)[:, :, :3]
 
 
 def _shows_stored(desk: Desk, page) -> None:
@@ -424,10 +466,12 @@ def _shows_stored(desk: Desk, page) -> None:
 
 def _place_of(page, x: float, y: float) -> tuple[float, float]:
     """Of a tank view pixel on the page, worked out from where the picture lies."""
-    box = page.evaluate(
-        "() => { const { left, top, width, height } = document.getElementById('sheet').getBoundingClientRect(); return [left, top, width, height]; }"
+    left, top, width, height = page.evaluate(
+        """() => {
+          const { left, top, width, height } = document.getElementById("sheet").getBoundingClientRect();
+          return [left, top, width, height];
+        }"""
     )
-    left, top, width, height = box
     across, down = player_clips.SIZE
     scale = min(width / across, height / down)
     return (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from cloud_fakes import a_case, clip_messages
 from desk_site import PASSWORD, Browser, Site
 
-from cloud_sync import accounts, cases, db, video
+from cloud_sync import accounts, cases, db, sign_in, throttle, user_command, video
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.dead_letters import Message
@@ -156,12 +156,12 @@ def test_roles_open_what_they_should_and_no_more(site: Site) -> None:
 
 def test_five_wrong_passwords_end_the_trying_for_a_while(site: Site) -> None:
     browser = Browser(site.app.test_client())
-    for _ in range(accounts.FAILURES_NAME):
+    for _ in range(throttle.FAILURES_NAME):
         assert browser.sign_in("erna", "wrong wrong wrong").status_code == 401
     assert browser.sign_in("erna", PASSWORD).status_code == 401
     assert browser.sign_in("emil", PASSWORD).status_code == 302, "others are not locked out"
-    later = db.now() + accounts.FAILURES_WITHIN_S + 1
-    assert accounts.sign_in(site.engine, "erna", PASSWORD, "127.0.0.1", now=later) is not None
+    later = db.now() + throttle.FAILURES_WITHIN_S + 1
+    assert sign_in.attempt(site.engine, "erna", PASSWORD, "127.0.0.1", now=later) is not None
     with site.engine.connect() as connection:
         assert "sign_in_throttled" in connection.scalars(sa.select(audit.c.did)).all()
 
@@ -270,9 +270,9 @@ def test_a_taken_port_and_a_short_password_are_one_clear_line(site: Site) -> Non
 def test_a_user_is_added_from_the_command_line(site: Site, monkeypatch, capsys) -> None:
     path = site.folder / "cloud.toml"
     path.write_bytes(cloud_config.dump(site.config))
-    monkeypatch.setenv(accounts.PASSWORD_VARIABLE, PASSWORD)
-    assert accounts.user(["add", "nora", "--role", "admin", "--config", str(path)]) == 0
-    assert accounts.user(["list", "--config", str(path)]) == 0
+    monkeypatch.setenv(user_command.PASSWORD_VARIABLE, PASSWORD)
+    assert user_command.user(["add", "nora", "--role", "admin", "--config", str(path)]) == 0
+    assert user_command.user(["list", "--config", str(path)]) == 0
     assert "nora\tadmin" in capsys.readouterr().out
     assert site.browser("nora").get("/stations").status_code == 200
 

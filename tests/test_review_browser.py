@@ -98,13 +98,16 @@ def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(si
     assert page.locator("#verdict").count() == 0
     for key in ("o", "2", "f", "Enter"):
         page.keyboard.press(key)
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
+    assert "Judged: OK" in page.inner_text("#after")
+    page.keyboard.press("r")
     _ready(page, "#revealed")
     assert [page.inner_text(f"#{name}") for name in ("your-word", "verdict", "decision")] == ["OK", "Leak", "OK"]
     assert page.evaluate("() => document.getElementById('heat').naturalWidth > 0 || 'heat'") in (True, "heat")
     (review,) = site.reviews(1)
     assert (review.judgement, review.seen, review.familiar, review.split) == ("ok", "trapped", True, "train")
     page.keyboard.press("n")
-    page.wait_for_url(f"**/review/{a_case(2).case_id}")
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     page.goto(f"{site.address}/datasets")
     assert page.inner_text("#count-train") == "1"
     released = dataset.release(site.engine, "weekly", db.now())
@@ -144,7 +147,7 @@ def test_what_is_missing_is_said_and_letters_in_the_note_judge_nothing(site: Sit
     page.keyboard.press("Escape")
     page.keyboard.press("u")
     page.keyboard.press("Enter")
-    _ready(page, "#revealed")
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     (review,) = site.reviews(1)
     assert (review.judgement, review.familiar, review.note, review.split) == ("leak", False, "foul, o u c", "pool")
 

@@ -108,7 +108,7 @@ def test_a_study_that_somebody_leaves_can_be_closed_without_them(filled):
         ({"parts": "150"}, "60 are needed"),
         ({"parts": "3"}, "parts"),
         ({"borderline": "90"}, "borderline"),
-        ({"appraiser": ["nobody"]}, "no user is called"),
+        ({"appraiser": ["nobody"]}, "no expert is called"),
         ({"appraiser": []}, "appraisers"),
         ({"name": ""}, "name"),
     ],

@@ -1,6 +1,8 @@
 // From one case to the next without a wait: the judgement goes by fetch, the next case lies ready. Z takes the last
 // judgement back, R shows what others said, Enter goes on where there is nothing to judge.
 
+import { missing, say, showQuestions } from "./judge.js";
+
 const SAID = { leak: "leak", ok: "OK", cannot_tell: "cannot tell" };
 const byId = (id) => document.getElementById(id);
 let coming = null; // the next case's page: {address, page, clip}
@@ -70,8 +72,8 @@ const goOn = async (judged) => {
 // ---- the judgement
 
 const freshToken = async () => {
-  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-  const token = page.querySelector("#judge input[name=csrf_token]")?.value;
+  const answer = await fetch("/session", { headers: { Accept: "application/json" } });
+  const token = answer.ok && (await answer.json()).csrf_token;
   if (token) document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
   return Boolean(token);
 };
@@ -80,15 +82,15 @@ const send = async (form) => {
   const said = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
   return { answer, said };
 };
-const submit = async (form, say) => {
+const submit = async (form) => {
   form.elements.took_ms.value = String(Math.round(performance.now() - begun));
   const button = form.querySelector("button.primary");
   button.disabled = true;
   try {
     let { answer, said } = await send(form);
-    if (said.csrf && (await freshToken())) ({ answer, said } = await send(form));
+    if (said.error?.code === "csrf" && (await freshToken())) ({ answer, said } = await send(form));
     if (answer.status === 401 || answer.redirected) say("Your session has ended. Nothing is lost: sign in in another tab, come back and press Enter.");
-    else if (!answer.ok) say(said.fault ?? `The server answered ${answer.status}. Nothing is lost: press Enter to try again.`);
+    else if (!answer.ok) say(said.error?.words ?? `The server answered ${answer.status}. Nothing is lost: press Enter to try again.`);
     else { await goOn(said); return; }
   } catch {
     say("The server cannot be reached. Nothing is lost: press Enter to try again.");
@@ -96,14 +98,12 @@ const submit = async (form, say) => {
   button.disabled = false;
 };
 
-const form = byId("judge");
-if (form) {
-  const { say, missing, showQuestions } = await import("./judge.js");
+if (byId("judge")) {
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "judge") return;
     event.preventDefault();
     const text = missing();
-    if (text) say(text); else submit(event.target, say);
+    if (text) say(text); else submit(event.target);
   });
   document.addEventListener("desk:next", showQuestions);
   window.addEventListener("popstate", () => location.reload());

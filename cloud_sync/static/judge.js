@@ -25,6 +25,7 @@ export const missing = () => {
   return asked && !chosen("familiar") ? "Say whether this is familiar (F) or unfamiliar (U)." : "";
 };
 export const showQuestions = () => {
+  if (!form()) return;
   const word = chosen("judgement")?.value;
   form().noValidate = true; // our own words say which key is missing
   form().querySelectorAll("[data-for]").forEach((part) => {
@@ -42,7 +43,7 @@ document.addEventListener("change", (event) => {
 window.addEventListener("pageshow", showQuestions);
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.target.closest("dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !form() || event.target.closest("dialog")) return;
   if (event.target.id === "note") {
     if (event.key === "Escape") event.target.blur();
     else if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); form().requestSubmit(); }

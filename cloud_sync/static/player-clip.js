@@ -1,6 +1,6 @@
 // One clip: its description, its stored frames (fetched some at a time, decoded when wanted) and its median.
 
-import { fetchFrames, greyDecoder } from "./player-fetch.js";
+import { fetchFrames, get, greyDecoder } from "./player-fetch.js";
 
 const AT_ONCE = 30; // frames: 1 to 2 s of tank views, about 1 MB
 const MOST_CHUNKS = 40; // as stored, some 50 MB; a longer clip is fetched where it is looked at
@@ -8,11 +8,8 @@ const MOST_GREYS = 96; // decoded, 30 MB at 640x480
 const SAMPLES = 25; // odd, so that the median is a value that was there
 
 // Raises Error with words for the page where the clip cannot be shown.
-export const openClip = async (descriptor) => {
-  if (descriptor.times_s?.length) return new Clip(descriptor);
-  const answer = await fetch(descriptor.clip);
-  if (!answer.ok) throw new Error(`the clip cannot be fetched (${answer.status})`);
-  const about = await answer.json();
+export const openClip = async (descriptor, cache = "default") => {
+  const about = await (await get(descriptor.clip, { cache })).json();
   if (about.fault) throw new Error(about.fault);
   return new Clip(about);
 };

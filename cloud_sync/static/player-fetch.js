@@ -2,10 +2,24 @@
 
 const LENGTH_BYTES = 4;
 
+// The clip may be sound; this browser cannot get at it now.
+export class Unreachable extends Error {}
+
+export const get = async (address, options = {}) => {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw new Unreachable("the cloud cannot be reached: look at the network, then play again");
+  }
+  if (answer.redirected) throw new Unreachable("your session has ended: sign in again in another window, then play again");
+  if (!answer.ok) throw new Unreachable(`the cloud answers ${answer.status}: load the page again`);
+  return answer;
+};
+
 // Several stored frames in one answer, each behind its length (u32, little-endian) -> Blobs.
 export const fetchFrames = async (address, from, count, step = 1) => {
-  const answer = await fetch(`${address}?from=${from}&count=${count}&step=${step}`);
-  if (!answer.ok) throw new Error(`the stored frames cannot be fetched (${answer.status})`);
+  const answer = await get(`${address}?from=${from}&count=${count}&step=${step}`);
   return split(await answer.arrayBuffer());
 };
 

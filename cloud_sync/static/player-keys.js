@@ -27,6 +27,7 @@ const name = ({ key, shiftKey }) => {
 // People who dictate or press keys by chance can do without letters (WCAG 2.1.4); what is not a letter stays.
 const silenced = ({ key }) => key.length === 1 && key !== " " && localStorage.getItem(OFF) === "1";
 
+// By keyboard alone, a button keeps space and Enter, and a choice its arrows.
 const keptBy = ({ key, target }, byHand) => {
   const used = key === " " || key === "Enter" || key.startsWith("Arrow");
   if (target.matches(".adjust input")) return key.startsWith("Arrow");

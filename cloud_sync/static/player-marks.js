@@ -50,6 +50,7 @@ export class Marks {
   // `scale`: screen pixels for each pixel of the tank view.
   draw(scale) {
     const ring = RING_PX / scale;
+    this._drawing.style.setProperty("--px", `${1 / scale}px`);
     const shapes = this._kept.flatMap((mark, at) => numbered(mark, at + 1, ring));
     if (this.origin) shapes.push(shape("circle", { class: "origin", cx: this.origin[0] + 0.5, cy: this.origin[1] + 0.5, r: 1.7 * ring }));
     if (this.aiming) shapes.push(...crossHair(this.cross, ring, this.size));

@@ -1,94 +1,53 @@
-// The player: joins clip, clock, sight, marks and keys, and offers the page `window.tankwatchPlayer`.
-//   load(descriptor)     shows another clip at once; resolves when its first picture is on the screen
+// The player: joins clip, clock, pictures, sight, marks and keys, and offers the page `window.tankwatchPlayer`.
+//   load(descriptor)     shows another clip at once, blind; resolves when its first picture is on the screen
 //   preload(descriptor)  makes ready what load will need; resolves when it is
+//   reveal({heat, origin})  after the judgement: address of the heat map, [x, y] of the origin, or null for either
 //   marks()              [{x_px, y_px, frame, time_s}], also in the form's hidden input "marks"
-//   reset()              zoom, loop, view, marks and picture settings as at first
-// A clip that cannot be shown: the words on the screen, and an event "player:fault" on the document (detail: words).
+//   reset()              zoom, loop, speed, view, marks and picture settings as at first
+// A descriptor is what data-clip holds: {sha256, clip, video, frames}. A clip that cannot be shown puts its words on
+// the screen, leaves only "cannot tell" to choose, and sends "player:fault" (detail: words) to the document.
 
+import { adjustPanel } from "./player-adjust.js";
+import { Aim } from "./player-aim.js";
 import { openClip } from "./player-clip.js";
 import { Clock } from "./player-clock.js";
+import { Unreachable } from "./player-fetch.js";
 import { listen } from "./player-keys.js";
 import { Marks } from "./player-marks.js";
-import * as pixels from "./player-pixels.js";
+import { Pictures, VIEWS } from "./player-pictures.js";
 import { Sight } from "./player-sight.js";
 
 const LOOK_AGAIN_MS = 5000;
-const VIEWS = ["video", "frames", "composite", "moving"];
-const AHEAD = 3; // frames decoded before they are due
-const PAN = 1 / 8;
+const PAN = 1 / 8; // of the screen
 const ZOOM = 1.25;
-const AT_FIRST = 100; // per cent, brightness and contrast
 
 const stage = document.getElementById("player");
 const byId = (id) => document.getElementById(id);
 const all = (selector) => [...stage.querySelectorAll(selector)];
-const mayMark = "mayMark" in stage.dataset;
+const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+const say = (words) => { byId("player-says").textContent = words; };
 
 let video = byId("video");
 let clip = null;
 let view = "video";
-let ready = null; // the preloaded next: {sha256, clip, video}
-let shown = ""; // what the canvas holds
+let next = null; // preloaded: {sha256, clip, video, done}
 let covered = false; // the canvas lies over the video until the video has a picture of its own
-const canvas = byId("picture");
-const pen = canvas.getContext("2d", { alpha: false });
-let image = null;
 
-const say = (words) => { byId("player-says").textContent = words; };
-const seconds = (second) => `${second.toFixed(1)} s`;
+// ---- pictures and time
 
-// ---- pictures
+const pictures = new Pictures(byId("picture"), byId("picture-words"));
 
-const neededFor = (number) => {
-  if (view !== "composite") return [number];
-  return pixels.three(clip.about.taken_s, number, clip.about.spacing_s) ?? [number];
-};
-const wordsFor = (numbers) => {
-  const last = numbers.at(-1) + 1;
-  if (view === "composite") {
-    return numbers.length === 3 ? `Composite of frames ${numbers.map((number) => number + 1).join(", ")}` : `Frame ${last}: too early for a composite`;
-  }
-  if (view !== "moving") return `Stored frame ${last} of ${clip.count}`;
-  return clip.stillGrey ? `Frame ${last} without the median of ${clip.stillFrames} frames` : "Working out the median …";
-};
-const paint = (numbers, greys) => {
-  const out = new Uint32Array(image.data.buffer);
-  if (view === "composite" && greys.length === 3) pixels.composite(greys, out);
-  else if (view === "moving" && clip.stillGrey) pixels.withoutMedian(greys[0], clip.stillGrey, out);
-  else pixels.grey(greys.at(-1), out);
-  pen.putImageData(image, 0, 0);
-  canvas.dataset.frame = String(numbers.at(-1));
-  canvas.dataset.view = view;
-};
-const fetchAhead = (number) => {
-  for (let ahead = 1; ahead <= AHEAD; ahead += 1) clip.load((number + ahead) % clip.count).catch(() => {});
-};
-
-// Draws what the view wants for the present frame, now where it is here, otherwise as soon as it is.
+// Draws what the view wants of the present frame, now where it is here, otherwise as soon as it is.
 const draw = () => {
   const playsVideo = view === "video" && clock.playing && clock.video;
-  if (!clip || (playsVideo && !covered)) {
-    canvas.hidden = true;
-    byId("picture-words").textContent = clip && playsVideo ? "Video" : "";
-    return;
-  }
+  if (!clip || (playsVideo && !covered)) { pictures.hide(clip && playsVideo ? "Video" : ""); return; }
   if (playsVideo) return; // the canvas goes when the video has its first picture
+  const asked = clip;
   const number = clock.frame;
-  const numbers = neededFor(number);
-  const greys = numbers.map((wanted) => clip.grey(wanted));
-  const wanted = `${view} ${number} ${Boolean(clip.stillGrey)}`;
-  if (greys.every(Boolean)) {
-    if (shown !== wanted || canvas.hidden) paint(numbers, greys);
-    shown = wanted;
-    canvas.hidden = false;
-    covered = true;
-    byId("picture-words").textContent = wordsFor(numbers);
-  } else {
-    const asked = clip;
-    Promise.all(numbers.map((missing) => clip.load(missing)))
-      .then(() => { if (clip === asked && number === clock.frame) draw(); }, (error) => { if (clip === asked) fault(error.message); });
-  }
-  if (clock.playing) fetchAhead(number);
+  const drawn = pictures.draw(view, number);
+  if (drawn === true) { covered = true; byId("video-fault").hidden = true; }
+  else drawn.then(() => { if (clip === asked && number === clock.frame) draw(); }, (error) => { if (clip === asked) fault(error); });
+  if (clock.playing) pictures.fetchAhead(number);
 };
 const uncoverWhenVideoShows = () => {
   const mine = video;
@@ -98,37 +57,32 @@ const uncoverWhenVideoShows = () => {
 };
 const setView = (wanted) => {
   view = wanted;
-  all("button[data-view]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.view === view)));
-  if (view === "moving" && clip && !clip.stillGrey) clip.still().then(draw, (error) => say(`No median: ${error.message}`));
+  all("[data-view]").forEach((button) => press(button, button.dataset.view === view));
+  if (!clip) return;
+  if (view === "moving" && !clip.stillGrey) clip.still().then(draw, (error) => say(`No median: ${error.message}`));
   if (view === "video" && clock.playing && clock.video) uncoverWhenVideoShows();
   draw();
-  if (clip && view !== "video") clip.loadAll().catch(() => {});
+  if (view !== "video") clip.loadAll().catch(() => {});
 };
-
-// ---- clock, seek bar, loop
-
 const showTime = () => {
   const seek = byId("seek");
+  const now = `${clock.times[clock.frame].toFixed(1)} s`;
   seek.max = String(clock.times.length - 1);
   seek.value = String(clock.frame);
-  const now = seconds(clock.times[clock.frame]);
   seek.setAttribute("aria-valuetext", `${now}, frame ${clock.frame + 1} of ${clock.times.length}`);
   byId("clock").textContent = now;
 };
-const showLoop = () => {
+const showState = () => {
+  press(byId("play"), clock.playing);
+  byId("play-word").textContent = clock.playing ? "Pause" : "Play";
+  all("[data-speed]").forEach((button) => press(button, Number(button.dataset.speed) === clock.speed));
   const band = byId("loop-band");
   band.hidden = !clock.loop;
   byId("loop-clear").disabled = !clock.loop;
-  if (!clock.loop) return;
   const share = (frame) => 100 * frame / Math.max(1, clock.times.length - 1);
+  if (!clock.loop) return;
   band.style.left = `${share(clock.loop.from)}%`;
   band.style.width = `${share(clock.loop.to) - share(clock.loop.from)}%`;
-};
-const showState = () => {
-  byId("play").setAttribute("aria-pressed", String(clock.playing));
-  byId("play-word").textContent = clock.playing ? "Pause" : "Play";
-  all("[data-speed]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.speed) === clock.speed)));
-  showLoop();
 };
 const clock = new Clock((what) => {
   if (what === "state") showState();
@@ -142,209 +96,180 @@ const setLoop = (side) => {
 };
 const clearLoop = () => { clock.clearLoop(); say("Loop off"); };
 
-// ---- marks, zoom, picture settings
+// ---- marks, zoom, overlay
 
+const drawMarks = () => { if (clip) marks.draw(sight.scale); };
 const marks = new Marks(byId("drawing"), byId("marks"), () => {
-  byId("mark-count").textContent = String(marks.list().length);
-  byId("mark-back").disabled = !marks.list().length;
+  if (byId("mark-count")) byId("mark-count").textContent = String(marks.list().length);
+  if (byId("mark-back")) byId("mark-back").disabled = !marks.list().length;
   drawMarks();
 });
-const addMark = (x, y) => {
-  if (clock.playing) clock.pause();
-  const done = marks.add(x, y, clock.frame);
-  say(done ? `Mark ${marks.list().length} set at ${Math.round(x)}, ${Math.round(y)} in frame ${clock.frame + 1}` : "That is as many marks as a case can hold");
-};
 const sight = new Sight(byId("screen"), byId("sheet"), {
-  tapped: (x, y) => { if (marks.aiming) { marks.cross = [Math.round(x), Math.round(y)]; addMark(x, y); } else clock.toggle(); },
+  tapped: (x, y) => { if (aim.on) aim.add(x, y); else clock.toggle(); },
   changed: () => drawMarks(),
 });
-function drawMarks() { if (clip) marks.draw(sight.scale); }
-
-const setAiming = (aiming) => {
-  if (!mayMark || !clip) return false;
-  marks.aiming = aiming;
-  byId("mark").setAttribute("aria-pressed", String(aiming));
-  byId("screen").classList.toggle("aiming", aiming);
-  say(aiming ? "Marking: arrows move the cross-hair, Enter sets a mark, Backspace takes one back" : "Marking off");
-  drawMarks();
-  return true;
-};
-const aim = (right, down) => {
-  marks.moveCross(right, down);
-  sight.reveal(...marks.cross);
-  drawMarks();
-  say(`Cross-hair at ${marks.cross.join(", ")}`);
-};
-const takeBack = () => { if (marks.takeBack()) say(`Mark taken back, ${marks.list().length} left`); };
+const aim = new Aim({ marks, sight, clock, screen: byId("screen"), button: byId("mark"), say });
+const adjust = adjustPanel(byId("adjust-panel"), byId("adjust"), () => [video, byId("picture")]);
 const zoomBy = (factor) => { sight.zoomBy(factor); say(`Zoom ${sight.zoom.toFixed(1)}`); };
-const adjust = () => {
-  const [bright, contrast] = ["brightness", "contrast"].map((name) => byId(name).value);
-  for (const picture of [video, canvas]) {
-    picture.style.filter = bright === String(AT_FIRST) && contrast === String(AT_FIRST) ? "" : `brightness(${bright}%) contrast(${contrast}%)`;
-  }
-  for (const name of ["brightness", "contrast"]) byId(`${name}-now`).textContent = `${byId(name).value} %`;
-};
-const resetAdjust = () => { for (const name of ["brightness", "contrast"]) byId(name).value = String(AT_FIRST); adjust(); };
-const togglePanel = () => {
-  const panel = byId("adjust-panel");
-  panel.hidden = !panel.hidden;
-  byId("adjust").setAttribute("aria-expanded", String(!panel.hidden));
-  (panel.hidden ? byId("adjust") : byId("brightness")).focus();
-};
+const whole = () => { sight.reset(); say("Whole picture"); };
 const showOverlay = (on) => {
-  byId("player-heat").hidden = !on;
+  byId("player-heat").hidden = !on || !byId("player-heat").hasAttribute("src");
   byId("drawing").classList.toggle("without-origin", !on);
-  byId("overlay").setAttribute("aria-pressed", String(on));
+  press(byId("overlay"), on);
+};
+const reveal = ({ heat = null, origin = null }) => {
+  const picture = byId("player-heat");
+  if (heat) picture.src = heat; else picture.removeAttribute("src");
+  marks.origin = origin;
+  byId("overlay").hidden = !heat && !origin;
+  showOverlay(Boolean(heat || origin));
+  drawMarks();
 };
 
 // ---- one clip after another
 
-const fault = (words) => {
+const onlyCannotTell = (on) => document.querySelectorAll("#judge input[name=judgement]:not([value=cannot_tell])").forEach((choice) => {
+  choice.disabled = on;
+  if (on) choice.checked = false;
+});
+const fault = (error) => {
+  const damaged = !(error instanceof Unreachable);
   clock.pause();
-  byId("video-fault").textContent = `This clip cannot be shown: ${words}. You can close the case as “cannot tell”.`;
+  const cure = damaged ? " You can close the case as “cannot tell”." : "";
+  byId("video-fault").textContent = `This clip cannot be shown${damaged ? "" : " now"}: ${error.message}.${cure}`;
   byId("video-fault").hidden = false;
-  document.dispatchEvent(new CustomEvent("player:fault", { detail: words }));
+  if (!damaged) return;
+  onlyCannotTell(true);
+  document.dispatchEvent(new CustomEvent("player:fault", { detail: error.message }));
 };
-// A browser that cannot play the video may still show the stored frames; only where these fail, too, is the clip lost.
+// The cloud says whether the clip is damaged. Otherwise it is this browser that cannot play it: the frames are shown.
 const videoFailed = async (failed, descriptor) => {
   if (failed !== video) return;
   clock.withoutVideo();
   try {
-    if (!clip) {
-      const opened = await openClip(descriptor);
-      clip ??= opened;
-      adopt(clip, []);
-    }
-    await clip.load(0);
+    const opened = await openClip(descriptor, "reload");
+    if (failed !== video) return;
+    if (!clip) adopt(opened, []);
     say("The video cannot be played here; the stored frames are shown instead");
     setView(view === "video" ? "frames" : view);
   } catch (error) {
-    if (failed === video) fault(error.message);
+    if (failed === video) fault(error);
   }
 };
-const watch = (element, descriptor) => { element.addEventListener("error", () => videoFailed(element, descriptor)); };
-
 const adopt = (opened, known) => {
-  const size = opened.about.size_px;
-  [canvas.width, canvas.height] = size;
-  image = new ImageData(...size);
-  shown = "";
+  const { size_px: size, times_s: times, whole: unbroken } = opened.about;
+  clip = opened;
+  pictures.load(opened);
   sight.size = size;
-  clock.setTimes(opened.about.times_s);
-  marks.load(size, known, (frame) => opened.about.times_s[frame]);
-  byId("broken-off").hidden = opened.about.whole;
-  showLoop();
-  drawMarks();
+  clock.setTimes(times);
+  marks.load(size, known, (frame) => times[frame]);
+  byId("broken-off").hidden = unbroken;
 };
 const newVideo = (address) => {
   const made = video.cloneNode(false);
-  for (const name of ["src", "autoplay", "hidden", "style"]) made.removeAttribute(name);
+  for (const name of ["src", "autoplay", "style"]) made.removeAttribute(name);
   made.muted = true; // a clone forgets it
   made.preload = "auto";
   made.src = address;
   return made;
 };
-const take = (made) => {
+const take = (made, descriptor) => {
   const old = video;
   video = made;
   old.replaceWith(made);
   old.pause();
   old.removeAttribute("src");
   old.load();
-  adjust();
+  adjust.apply();
+  made.addEventListener("error", () => videoFailed(made, descriptor));
 };
 const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
 
-const preload = async (descriptor) => {
-  if (ready?.sha256 === descriptor.sha256) return ready.done;
-  ready?.clip?.close();
+const preload = (descriptor) => {
+  if (next?.sha256 === descriptor.sha256) return next.done;
+  next?.clip?.close();
   const mine = { sha256: descriptor.sha256, video: newVideo(descriptor.video), clip: null };
   mine.done = openClip(descriptor).then(async (opened) => { mine.clip = opened; await opened.load(0); });
   mine.done.catch(() => {}); // load says what is wrong
-  ready = mine;
+  next = mine;
   return mine.done;
 };
-const load = async (descriptor) => {
-  if (ready?.sha256 !== descriptor.sha256) preload(descriptor);
-  const mine = ready;
-  ready = null;
-  setAiming(false);
+const clear = () => {
+  aim.set(false);
   clip?.close();
   clip = null;
   for (const id of ["video-fault", "missing", "broken-off"]) if (byId(id)) byId(id).hidden = true;
+  stage.classList.remove("without-clip");
+  onlyCannotTell(false);
   sight.reset();
   marks.clear();
-  stage.classList.remove("without-clip");
-  take(mine.video);
-  watch(video, descriptor);
+  reveal({});
+  pictures.hide("");
+};
+const load = async (descriptor) => {
+  if (next?.sha256 !== descriptor.sha256) preload(descriptor);
+  const mine = next;
+  next = null;
+  clear();
+  take(mine.video, descriptor);
   covered = true;
   clock.load([0], video);
-  if (!mine.clip?.grey(0)) await mine.done.catch((error) => fault(error.message));
-  if (mine.video !== video || !mine.clip) return;
-  clip = mine.clip;
-  adopt(clip, []);
-  showFirst();
+  if (!mine.clip?.grey(0)) await mine.done.catch((error) => { if (mine.video === video) fault(error); });
+  if (mine.video !== video || !mine.clip?.grey(0)) return;
+  adopt(mine.clip, []);
+  pictures.draw("frames", 0); // there before the video has begun
   setView(view);
   await painted();
-  afterwards(clip);
-};
-// The picture is there before the video has begun.
-const showFirst = () => {
-  const first = clip.grey(0);
-  if (!first) return;
-  pixels.grey(first, new Uint32Array(image.data.buffer));
-  pen.putImageData(image, 0, 0);
-  Object.assign(canvas.dataset, { frame: "0", view: "frames" });
-  canvas.hidden = false;
+  fetchAllLater(clip);
 };
 // Stored frames wait until the video is here: it is what the expert watches first.
-const afterwards = (opened) => {
-  const all = () => { if (clip === opened) opened.loadAll().catch(() => {}); };
-  if (video.readyState >= 4) all(); else video.addEventListener("canplaythrough", all, { once: true });
+const fetchAllLater = (opened) => {
+  const fetchAll = () => { if (clip === opened) opened.loadAll().catch(() => {}); };
+  if (video.readyState >= 4) fetchAll(); else video.addEventListener("canplaythrough", fetchAll, { once: true });
 };
 const begin = async (descriptor, known) => {
-  watch(video, descriptor);
-  clock.load([0], video);
-  if (video.error) { await videoFailed(video, descriptor); return; }
+  const first = video;
+  first.addEventListener("error", () => videoFailed(first, descriptor));
+  clock.load([0], first);
+  if (first.error) { await videoFailed(first, descriptor); return; }
   try {
     const opened = await openClip(descriptor);
-    if (clip || !byId("video-fault").hidden) return;
-    clip = opened;
-    adopt(clip, known);
+    if (clip || first !== video || !byId("video-fault").hidden) return;
+    adopt(opened, known);
     setView(view);
-    afterwards(clip);
+    fetchAllLater(opened);
   } catch (error) {
-    fault(error.message);
+    if (first === video) fault(error);
   }
 };
 const reset = () => {
+  aim.set(false);
   sight.reset();
   marks.clear();
   clock.clearLoop();
   clock.setSpeed(1);
-  resetAdjust();
-  setAiming(false);
+  adjust.reset();
   setView("video");
 };
 
 // ---- hands
 
-const nextView = () => { setView(VIEWS[(VIEWS.indexOf(view) + 1) % VIEWS.length]); say(byId(`view-${view}`).dataset.words); };
-const heatByKey = () => {
-  if (!byId("overlay")) return false;
-  showOverlay(byId("player-heat").hidden);
-  return false; // the page's own heat map hears the key, too
+const nextView = () => {
+  setView(VIEWS[(VIEWS.indexOf(view) + 1) % VIEWS.length]);
+  say(byId(`view-${view}`).dataset.words);
 };
-const arrow = (right, down, far) => () => {
-  const by = far ? 10 : 1;
-  if (marks.aiming) aim(right * by, down * by);
+const toggleOverlay = () => showOverlay(byId("overlay").getAttribute("aria-pressed") !== "true");
+// False: the page's own heat map hears the key, too.
+const overlayByKey = () => { if (!byId("overlay").hidden) toggleOverlay(); return false; };
+const arrow = (right, down, by) => () => {
+  if (aim.on) aim.move(right * by, down * by);
   else if (right) clock.step(right * by);
-  else if (!far) clock.faster(-down);
+  else if (by === 1) clock.faster(-down);
   else return false;
   return true;
 };
-const whileAiming = (action) => () => { if (!marks.aiming) return false; action(); return true; };
-const help = byId("keys");
+const whileAiming = (action) => () => { if (!aim.on) return false; action(); return true; };
+const toggleAim = () => (byId("mark") ? aim.set(!aim.on) : false);
 const ACTIONS = {
   " ": () => clock.toggle(),
   ",": () => clock.step(-1),
@@ -358,38 +283,48 @@ const ACTIONS = {
   "+": () => zoomBy(ZOOM),
   "=": () => zoomBy(ZOOM),
   "-": () => zoomBy(1 / ZOOM),
-  0: () => { sight.reset(); say("Whole picture"); },
+  0: whole,
   w: () => sight.panBy(0, -PAN),
   s: () => sight.panBy(0, PAN),
   q: () => sight.panBy(-PAN, 0),
   e: () => sight.panBy(PAN, 0),
-  g: togglePanel,
-  m: () => setAiming(!marks.aiming),
-  h: heatByKey,
-  "?": () => help.showModal(),
-  Enter: whileAiming(() => addMark(...marks.cross)),
-  Backspace: whileAiming(takeBack),
-  Escape: whileAiming(() => setAiming(false)),
+  g: adjust.toggle,
+  m: toggleAim,
+  h: overlayByKey,
+  Enter: whileAiming(() => aim.addCross()),
+  Backspace: whileAiming(() => aim.takeBack()),
+  Escape: whileAiming(() => aim.set(false)),
 };
 for (const [name, right, down] of [["Left", -1, 0], ["Right", 1, 0], ["Up", 0, -1], ["Down", 0, 1]]) {
-  ACTIONS[`Arrow${name}`] = arrow(right, down, false);
-  ACTIONS[`Shift+Arrow${name}`] = arrow(right, down, true);
+  ACTIONS[`Arrow${name}`] = arrow(right, down, 1);
+  ACTIONS[`Shift+Arrow${name}`] = arrow(right, down, 10);
 }
+const showKeys = () => byId("keys").showModal();
 const CLICKS = {
-  back: ACTIONS[","], play: ACTIONS[" "], on: ACTIONS["."], "loop-from": ACTIONS.a, "loop-to": ACTIONS.b, "loop-clear": clearLoop,
-  "zoom-in": ACTIONS["+"], "zoom-out": ACTIONS["-"], "zoom-off": ACTIONS["0"], mark: ACTIONS.m, "mark-back": takeBack,
-  adjust: togglePanel, "adjust-reset": resetAdjust, help: ACTIONS["?"], overlay: () => showOverlay(byId("player-heat").hidden),
+  back: ACTIONS[","],
+  play: ACTIONS[" "],
+  on: ACTIONS["."],
+  "loop-from": ACTIONS.a,
+  "loop-to": ACTIONS.b,
+  "loop-clear": clearLoop,
+  "zoom-in": ACTIONS["+"],
+  "zoom-out": ACTIONS["-"],
+  "zoom-off": whole,
+  mark: toggleAim,
+  "mark-back": () => aim.takeBack(),
+  adjust: adjust.toggle,
+  overlay: toggleOverlay,
+  help: showKeys,
 };
-
 const wire = () => {
   for (const [id, action] of Object.entries(CLICKS)) byId(id)?.addEventListener("click", action);
-  all("button[data-view]").forEach((button) => button.addEventListener("click", () => setView(button.dataset.view)));
+  all("[data-view]").forEach((button) => button.addEventListener("click", () => setView(button.dataset.view)));
   all("[data-speed]").forEach((button) => button.addEventListener("click", () => clock.setSpeed(Number(button.dataset.speed))));
-  byId("seek").addEventListener("input", (event) => { if (clock.playing) clock.pause(); clock.show(Number(event.target.value)); });
-  for (const name of ["brightness", "contrast"]) byId(name).addEventListener("input", adjust);
+  byId("seek").addEventListener("input", ({ target }) => { if (clock.playing) clock.pause(); clock.show(Number(target.value)); });
+  byId("player-heat").addEventListener("error", () => reveal({ origin: marks.origin }));
   const whereShown = (action) => () => !stage.classList.contains("without-clip") && action();
-  const shown = Object.entries(ACTIONS).map(([key, action]) => [key, key === "?" ? action : whereShown(action)]);
-  listen(Object.fromEntries(shown), help);
+  const shown = Object.entries(ACTIONS).map(([key, action]) => [key, whereShown(action)]);
+  listen({ ...Object.fromEntries(shown), "?": showKeys }, byId("keys"));
 };
 const lookAgain = () => {
   const form = byId("judge");
@@ -398,7 +333,7 @@ const lookAgain = () => {
 };
 
 wire();
-window.tankwatchPlayer = { load, preload, marks: () => marks.list(), reset };
-if (stage.dataset.origin) marks.origin = JSON.parse(stage.dataset.origin);
+window.tankwatchPlayer = { load, preload, reveal, reset, marks: () => marks.list() };
+if (stage.dataset.revealed) reveal(JSON.parse(stage.dataset.revealed));
 if (stage.dataset.clip) begin(JSON.parse(stage.dataset.clip), JSON.parse(stage.dataset.marks));
 if (stage.querySelector("[data-waiting]")) setTimeout(lookAgain, LOOK_AGAIN_MS);

@@ -1,0 +1,288 @@
+"""Users, roles and sessions: who may do what, when a session ends, and what the audit log knows of it."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from desk_fakes import PASSWORD, Desk, quick_passwords, token_in
+
+from cloud_sync import accounts, audit_log, db, roles, sign_in, throttle, user_command
+from cloud_sync import config as cloud_config
+from cloud_sync.accounts import Act, Change
+from cloud_sync.config import WebConfig
+from cloud_sync.tables import audit
+from edge_agent.errors import ConfigError
+
+_quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_viewer_sees_and_an_expert_judges_and_neither_may_do_the_others_part() -> None:
+    assert roles.may("viewer", "viewer") and not roles.may("viewer", "expert")
+    assert roles.may("expert", "expert") and not roles.may("expert", "viewer")
+    assert all(roles.may("quality", right) for right in ("viewer", "expert", "quality"))
+    assert not roles.may("quality", "admin")
+    assert all(roles.may("admin", right) for right in roles.ROLES)
+    assert roles.may("expert", "viewer", "expert"), "any of them will do"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/review", {"expert", "quality", "admin"}),
+        ("/cases", {"viewer", "quality", "admin"}),
+        ("/cases.csv", {"viewer", "quality", "admin"}),
+        ("/datasets", {"viewer", "quality", "admin"}),
+        ("/stations", {"viewer", "quality", "admin"}),
+        ("/audit", {"quality", "admin"}),
+        ("/users", {"admin"}),
+        ("/tokens", {"admin"}),
+        ("/signed-in", {"viewer", "expert", "quality", "admin"}),
+    ],
+)
+def test_each_page_opens_for_its_roles_alone(desk: Desk, path: str, allowed: set[str]) -> None:
+    for role in roles.ROLES:
+        assert desk.browser(role).get(path).status_code == (200 if role in allowed else 403), role
+
+
+def test_everybody_comes_to_the_page_where_their_work_is(desk: Desk) -> None:
+    assert desk.browser("viewer").get("/").headers["Location"] == "/cases"
+    assert desk.browser("expert").get("/").headers["Location"] == "/review"
+
+
+def test_a_viewer_changes_nothing_anywhere(desk: Desk) -> None:
+    case_id = desk.case()
+    viewer = desk.browser("viewer")
+    token = token_in(viewer.text("/cases"))
+    for path in _posting(desk, case_id):
+        if path not in ("/login", "/logout", "/login/resume"):
+            assert viewer.post(path, {"csrf_token": token, "judgement": "ok"}).status_code == 403, path
+
+
+def test_no_page_takes_a_form_without_its_token(desk: Desk) -> None:
+    case_id = desk.case()
+    admin = desk.browser("admin")
+    for path in _posting(desk, case_id):
+        if path != "/login/resume":  # it only shows what is kept
+            assert admin.post(path, {"judgement": "ok", "familiar": "yes"}).status_code == 400, path
+            assert admin.post(path, {"csrf_token": "forged"}).status_code == 400, path
+
+
+@pytest.mark.parametrize("change", [Change(role="viewer"), Change(password="another long one"), Change(disabled=True)])
+def test_a_new_role_a_new_password_or_disabling_end_the_open_sessions(desk: Desk, change: Change) -> None:
+    browser = desk.browser("quality")
+    assert browser.get("/audit").status_code == 200
+    with desk.engine.begin() as connection:
+        accounts.change(connection, "quality", change, Act(at=2.0))
+    assert browser.get("/audit").headers["Location"].startswith("/login")
+
+
+def test_a_disabled_user_does_not_come_in_until_enabled(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        accounts.change(connection, "expert", Change(disabled=True), Act(at=2.0))
+    assert desk.browser().sign_in("expert", PASSWORD).status_code == 401
+    with desk.engine.begin() as connection:
+        accounts.change(connection, "expert", Change(disabled=False), Act(at=3.0))
+    assert desk.browser().sign_in("expert", PASSWORD).status_code == 302
+
+
+@pytest.mark.parametrize(("name", "ago_s"), [("began_at", 2 * 3600 + 1), ("seen_at", 10 * 60 + 1)])
+def test_a_session_ends_after_its_hours_and_after_idleness(tmp_path: Path, name: str, ago_s: float) -> None:
+    desk = Desk(tmp_path, web=WebConfig(session_h=2, idle_min=10))
+    browser = desk.browser("expert")
+    with browser.client.session_transaction() as session:
+        session[name] -= ago_s - 60
+    assert browser.get("/review").status_code == 200, "not yet"
+    with browser.client.session_transaction() as session:
+        session[name] -= ago_s
+    assert browser.get("/review").status_code == 302
+
+
+def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(desk: Desk) -> None:
+    browser = desk.browser("expert")
+    for headers, renewed in (({"X-Tankwatch-Background": "1"}, False), ({}, True)):
+        with browser.client.session_transaction() as session:
+            session["seen_at"] -= 1800
+        browser.get("/review", headers=headers)
+        with browser.client.session_transaction() as session:
+            assert (db.now() - session["seen_at"] < 60) is renewed
+
+
+def test_an_administrator_adds_changes_and_disables_users(desk: Desk) -> None:
+    admin = desk.browser("admin")
+    added = admin.send("/users", {"name": "nora", "password": PASSWORD, "role": "expert"})
+    assert added.status_code == 302
+    nora = desk.browser("nora")
+    assert admin.send("/users/nora/role", {"value": "viewer"}, on="/users").status_code == 302
+    assert nora.get("/cases").status_code == 302, "her session has ended"
+    assert desk.browser("nora").get("/cases").status_code == 200
+    assert admin.send("/users/nora/password", {"value": "something else!"}, on="/users").status_code == 302
+    assert desk.browser().sign_in("nora", PASSWORD).status_code == 401
+    assert admin.send("/users/nora/disable", {}, on="/users").status_code == 302
+    assert "disabled" in admin.text("/users")
+    assert admin.send("/users/nora/enable", {}, on="/users").status_code == 302
+    assert admin.send("/users/nora/end", {}, on="/users").status_code == 302
+    assert [line for line in _acts(desk) if line[1] == "user_changed"] == [
+        ("admin", "user_changed", "nora: role viewer"),
+        ("admin", "user_changed", "nora: new password"),
+        ("admin", "user_changed", "nora: disabled"),
+        ("admin", "user_changed", "nora: enabled"),
+        ("admin", "user_changed", "nora: sessions ended"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "words"),
+    [
+        ("/users", {"name": "e v a", "password": PASSWORD, "role": "expert"}, "cannot be added"),
+        ("/users", {"name": "eva\n", "password": PASSWORD, "role": "expert"}, "cannot be added"),
+        ("/users", {"name": "<b>eva", "password": PASSWORD, "role": "expert"}, "cannot be added"),
+        ("/users", {"name": "eva", "password": "short", "role": "expert"}, "at least 10"),
+        ("/users", {"name": "eva", "password": PASSWORD, "role": "king"}, "cannot be added"),
+        ("/users", {"name": "expert", "password": PASSWORD, "role": "admin"}, "already"),
+        ("/users/nobody/disable", {}, "no user"),
+        ("/users/expert/role", {"value": "king"}, "no role"),
+        ("/users/expert/password", {"value": "short"}, "at least 10"),
+        ("/users/expert/crown", {}, "cannot be done"),
+        ("/users/admin/disable", {}, "last administrator"),
+        ("/users/admin/role", {"value": "viewer"}, "last administrator"),
+    ],
+)
+def test_what_cannot_be_done_to_a_user_is_said_and_not_done(
+    desk: Desk, path: str, fields: dict[str, str], words: str
+) -> None:
+    before = accounts.all_users(desk.engine)
+    answer = desk.browser("admin").send(path, fields, on="/users")
+    assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True)
+    assert "<b>eva" not in answer.get_data(as_text=True)
+    assert accounts.all_users(desk.engine) == before
+
+
+def test_two_administrators_cannot_push_each_other_out_at_once(desk: Desk) -> None:
+    accounts.add_user(desk.engine, "ada", PASSWORD, "admin", now=1.0)
+    faults = []
+
+    def demote(name: str) -> None:
+        try:
+            with desk.engine.begin() as connection:
+                accounts.change(connection, name, Change(role="viewer"), Act(at=2.0))
+        except ConfigError as error:
+            faults.append(str(error))
+
+    _at_once([lambda: demote("ada"), lambda: demote("admin")])
+    assert len(faults) == 1
+    assert [user.role for user in accounts.all_users(desk.engine)].count("admin") == 1
+
+
+def test_wrong_passwords_at_the_same_moment_are_counted_like_others(desk: Desk) -> None:
+    now = db.now()
+
+    def attempt() -> None:
+        assert sign_in.attempt(desk.engine, "expert", "wrong wrong wrong", "192.0.2.1", now=now) is None
+
+    _at_once([attempt] * 20)
+    did = [line[1] for line in _acts(desk)]
+    assert did.count("sign_in_failed") == throttle.FAILURES_NAME, "only so many were looked at"
+    assert did.count("sign_in_throttled") == 1, "knocking does not fill the log"
+    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=now) is None
+    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.2", now=now) is not None
+    assert audit_log.verified(desk.engine, None).fault is None
+
+
+def test_whoever_signs_in_rightly_is_never_throttled(desk: Desk) -> None:
+    for number in range(40):
+        assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=1000.0 + number) is not None
+
+
+def test_an_address_that_tries_many_names_has_to_wait(desk: Desk) -> None:
+    for number in range(throttle.FAILURES_ADDRESS):
+        sign_in.attempt(desk.engine, f"name{number}", "wrong wrong wrong", "192.0.2.1", now=1000.0)
+    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=1001.0) is None
+    later = 1001.0 + throttle.FAILURES_WITHIN_S
+    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=later) is not None
+
+
+def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(desk: Desk) -> None:
+    case_id = desk.case()
+    quality = desk.browser("quality")
+    quality.send(f"/review/{case_id}?again=1", {"judgement": "ok", "familiar": "yes"})
+    assert _acts(desk)[-1] == ("quality", "judged", f"{case_id} revision 1: ok")
+    quality.send("/datasets", {"name": "weekly"})
+    assert _acts(desk)[-1][:2] == ("quality", "records.dataset_release")
+    quality.send("/datasets", {"name": "a b"})
+    assert _acts(desk)[-1][1] == "records.dataset_release", "what was refused is no act"
+    quality.send("/logout", {}, on="/cases")
+    assert _acts(desk)[-1] == ("quality", "sign_out", "")
+    assert audit_log.verified(desk.engine, None).fault is None
+
+
+def test_the_audit_page_filters_and_goes_back_page_by_page(desk: Desk) -> None:
+    for number in range(250):
+        with desk.engine.begin() as connection:
+            audit_log.note(connection, who="<script>", did="did_it", about=f"thing {number} 100%", now=1e9 + number)
+    quality = desk.browser("quality")
+    first = quality.text("/audit?who=%3Cscript%3E")
+    assert "<script>" not in first and "&lt;script&gt;" in first
+    assert "thing 249 " in first and "thing 149 " not in first
+    older = first.split('href="/audit?before=')[1].split('"')[0].replace("&amp;", "&")
+    second = quality.text(f"/audit?before={older}")
+    assert "thing 149 " in second and "thing 249 " not in second
+    assert "thing 77 " in quality.text("/audit?about=77+100%25&did=did_it")
+    assert "No line fits" in quality.text("/audit?about=%25%25")
+    assert "No line fits" in quality.text("/audit?until=1969-01-01")
+    for wrong in ("from=yesterday", "before=x", "before=99999999999999999999"):
+        assert "not understood" in quality.text(f"/audit?{wrong}")
+
+
+def test_users_are_changed_from_the_command_line(desk: Desk, monkeypatch, capsys) -> None:
+    path = desk.folder / "cloud.toml"
+    path.write_bytes(cloud_config.dump(desk.config))
+    monkeypatch.setenv(user_command.PASSWORD_VARIABLE, PASSWORD)
+
+    def user(*words: str) -> int:
+        return user_command.user([*words, "--config", str(path)])
+
+    assert user("add", "nora") == 0
+    browser = desk.browser("nora")
+    assert user("role", "nora", "--role", "viewer") == 0
+    assert browser.get("/review").status_code == 302
+    assert user("disable", "nora") == 0
+    user("list")
+    assert "nora\tviewer\tdisabled" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="no role was named"):
+        user("role", "nora")
+    with pytest.raises(ConfigError, match="no user 'zoe'"):
+        user("enable", "zoe")
+    with pytest.raises(ConfigError, match="last administrator"):
+        user("disable", "admin")
+
+
+def _posting(desk: Desk, case_id: str) -> Iterator[str]:
+    """Every address of a page that takes a form."""
+    parts = {"case_id": case_id, "name": "expert", "what": "disable"}
+    with desk.app.test_request_context():
+        from flask import url_for
+
+        for rule in desk.app.url_map.iter_rules():
+            if "POST" in (rule.methods or ()) and not rule.endpoint.startswith("api."):
+                yield url_for(rule.endpoint, **{name: parts.get(name, 1) for name in rule.arguments})
+
+
+def _acts(desk: Desk) -> list[tuple[str, str, str]]:
+    with desk.engine.connect() as connection:
+        rows = connection.execute(sa.select(audit.c.who, audit.c.did, audit.c.about).order_by(audit.c.id))
+        return [tuple(row) for row in rows]
+
+
+def _at_once(work: list) -> None:
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
