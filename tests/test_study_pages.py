@@ -21,6 +21,14 @@ def filled(tmp_path: Path) -> Filled:
     return site
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """For plans that are refused, which leaves everything as it was."""
+    site = Filled(tmp_path_factory.mktemp("cloud"))
+    site.clips()
+    return site
+
+
 def appraise(filled: Filled, client: FlaskClient, *, wrong: int = 0) -> int:
     """Every look that is left, judged as the truth is but for the first `wrong` leaking ones."""
     looks = 0
@@ -113,8 +121,8 @@ def test_a_study_that_somebody_leaves_can_be_closed_without_them(filled):
         ({"name": ""}, "name"),
     ],
 )
-def test_a_plan_that_cannot_be_is_said_with_its_reason_and_kept_in_the_form(filled, change, words):
-    answer = browser(filled).post("/studies", data={**PLAN, **change})
+def test_a_plan_that_cannot_be_is_said_with_its_reason_and_kept_in_the_form(untouched, change, words):
+    answer = browser(untouched).post("/studies", data={**PLAN, **change})
     assert answer.status_code == 400
     assert "This study cannot be made" in answer.text
     assert words in answer.text.split('role="alert">')[1].split("</p>")[0]
