@@ -98,7 +98,7 @@ def share(value: float | None) -> str:
     """0..1 in per cent, with as many places as it needs."""
     if value is None:
         return TOO_FEW
-    return f"{100 * value:.{2 if 0 < abs(value) < 0.01 or 0.99 < value < 1 else 1}f} %"
+    return f"{100 * value:.{2 if 0 < abs(value) < 0.01 or 0.99 < value < 1 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 @blueprint.app_template_filter("figure")

@@ -58,7 +58,7 @@ def test_a_study_from_plan_to_report(filled):
     assert "Trials are under way" in quinn.get("/studies/1").text
     assert appraise(filled, emil, wrong=3) == 40
     page = quinn.get("/studies/1").text
-    for words in ("machine", "by parts at most", "emil, erna", "unacceptable", "100.0 %"):
+    for words in ("machine", "by parts at most", "emil, erna", "unacceptable", "100.0\N{NO-BREAK SPACE}%"):
         assert words in page
     report = quinn.get("/studies/1/report.pdf")
     assert report.mimetype == "application/pdf"
