@@ -7,16 +7,16 @@ from flask import Blueprint, current_app, render_template, request
 from flask_login import current_user
 from markupsafe import Markup
 
-from cloud_sync import agreement, human_level, tallies
+from cloud_sync import agreement, human_level, search, tallies
 from cloud_sync.accounts import needs
 from cloud_sync.agreement import Moment
 from cloud_sync.concord import Figure
-from cloud_sync.record_pages import searched
 from cloud_sync.tallies import Choice
 from models.charts import Axis, Chart, ticks_up_to
 
 blueprint = Blueprint("agreement", __name__)
 TOO_FEW = "too few to say"
+FIELDS = ("station", "bundle", "from", "until")
 FEWEST_POINTS = 2
 """One day is no course of time."""
 
@@ -52,8 +52,11 @@ def page() -> str:
 
 def chosen(asked: Mapping[str, str]) -> tuple[Choice, str | None]:
     """The form's fields -> which cases are counted, and what was not understood."""
-    search, fault = searched(asked)
-    return Choice(search.station, search.bundle_version, search.started_from, search.started_until), fault
+    wanted, fault = search.asked({name: asked.get(name, "") for name in FIELDS})
+    version = search.bundle_version(wanted)
+    if wanted.bundle and version is None:
+        return Choice(), f"Bundle {wanted.bundle[:40]!r} is no version: use a number."
+    return Choice(wanted.station, version, wanted.since, wanted.until), fault
 
 
 def charts(course: Sequence[Moment]) -> list[tuple[str, Markup]]:

@@ -88,6 +88,19 @@ class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
 
 
+class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The S3-compatible store that `store` names."""
+
+    endpoint: str | None = None
+    """URL of the server; None = Amazon's own for the region."""
+    region: str = "us-east-1"
+    key_id_env: str | None = None
+    """Names of the environment variables with the key's id and secret; None = as the machine's role allows."""
+    secret_env: str | None = None
+    cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    """What was read lately is kept on this machine, in data_dir."""
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -95,6 +108,9 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clips, partial clips, and the database where none is named; relative to this file's folder."""
     database: str | None = None
     """SQLAlchemy URL; None = SQLite in data_dir."""
+    store: str | None = None
+    """s3://bucket/prefix for whole clips; None = the folder data_dir."""
+    s3: BucketConfig = BucketConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
     oidc: OidcConfig | None = None

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from cloud_sync import config as cloud_config
 from cloud_sync import db
 from cloud_sync.routing import Label, Split, settled
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.tables import cases, clips, datasets, examples, members, reviews, truths
 from edge_agent import durable
 from edge_agent.clips import SUFFIX
@@ -85,7 +85,7 @@ def dataset(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the dataset as one JSON object")
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
-    engine, store = db.open_database(config), ClipStore(config.folder)
+    engine, store = db.open_database(config), open_store(config)
     released = release(engine, options.name, db.now())
     write(engine, store, released, options.out)
     counts = ", ".join(f"{released.counts.get(split, 0)} {split}" for split in SPLITS)
@@ -103,9 +103,10 @@ def current(connection: sa.Connection) -> list[tuple[int, Example]]:
         .join(truths, (truths.c.review_id == reviews.c.id) & truths.c.judgement.isnot(None))
         .join(cases, cases.c.case_id == examples.c.case_id)
         .join(clips, (clips.c.sha256 == examples.c.clip_sha256) & (clips.c.state == "stored"))
-        .order_by(cases.c.case_id)
     )
-    return [(row.example_id, _example(row)) for row in connection.execute(query)]
+    found = [(row.example_id, _example(row)) for row in connection.execute(query)]
+    # Not by the database, whose order depends on its language: the same reviews give the same bytes everywhere.
+    return sorted(found, key=lambda pair: pair[1].case_id)
 
 
 def release(engine: Engine, name: str, now: float) -> Dataset:
@@ -238,9 +239,8 @@ def _plain(counts: Counter[Split]) -> dict[str, int]:
 def _copy(store: ClipStore, sha256: str, target: Path) -> None:
     if target.is_file() and sha256_of(target.read_bytes()) == sha256:
         return
-    if not store.holds(sha256):
-        raise StoreError(f"clip {sha256} is gone from the store: restore {store.clip(sha256)}")
-    data = store.clip(sha256).read_bytes()
+    source = store.clip(sha256)
+    data = source.read_bytes()
     if sha256_of(data) != sha256:
-        raise StoreError(f"clip {store.clip(sha256)} is damaged: restore it")
+        raise StoreError(f"clip {source} is damaged: restore it")
     durable.write(target, data)

@@ -25,9 +25,11 @@ from cloud_sync import (
     api,
     audit_log,
     audit_pages,
+    case_pages,
     clip_pages,
     db,
     gold_pages,
+    navigation,
     policy_file,
     record_pages,
     review,
@@ -42,7 +44,7 @@ from cloud_sync import (
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
 from edge_agent.errors import ConfigError, LinkError
@@ -51,16 +53,17 @@ PAGES = (
     sign_in,
     review,
     clip_pages,
+    case_pages,
     record_pages,
     status_pages,
     vocabulary,
     gold_pages,
-    user_pages,
-    audit_pages,
-    api,
     agreement_pages,
     study_pages,
     value_pages,
+    user_pages,
+    audit_pages,
+    api,
 )
 READABLE = timedelta(days=30)
 """A session's cookie can be read for so long; whether it still holds is `sessions`' matter."""
@@ -136,7 +139,7 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     policy, _ = policy_file.load(config)
     desk = Desk(policy, random.SystemRandom())
     shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)
@@ -152,6 +155,7 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
+from cloud_kinds import NewCloud, opened
 from desk_site import a_desk
 
 from cloud_sync import config as cloud_config
@@ -14,7 +16,6 @@ from cloud_sync import dataset, db, judgement, routing
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import metadata
 from edge_agent import clips
 from edge_agent.errors import ConfigError, StoreError
@@ -23,11 +24,9 @@ from edge_agent.errors import ConfigError, StoreError
 class Cloud:
     """A cloud to which cases come with clips, and experts who judge them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config = CloudConfig(data_dir=str(folder / "cloud"))
-        self.engine = db.open_database(self.config)
-        self.store = ClipStore(self.config.folder)
+    def __init__(self, folder: Path, config: CloudConfig) -> None:
+        self.folder, self.config = folder, config
+        self.engine, self.store = opened(config)
         self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
 
     def case(self, sequence: int, **about) -> str:
@@ -48,8 +47,10 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    return Cloud(tmp_path)
+def cloud(tmp_path: Path, new_cloud: NewCloud) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path, new_cloud(tmp_path / "cloud"))
+    yield cloud
+    cloud.engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from cloud_fakes import BEGIN, a_case, case_message
 from cloud_sync import agreement, db, tallies
 from cloud_sync.config import CloudConfig, ShiftConfig
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
+from cloud_sync.store import FolderStore
 from cloud_sync.tables import cases, gold, reviews, truths
 from cloud_sync.tallies import Choice
 from edge_agent.records import Sampled
@@ -26,7 +26,7 @@ class Held:
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder))
         self.engine = db.open_database(config)
-        self.intake = Intake(self.engine, ClipStore(config.folder), max_clip_bytes=1_000_000)
+        self.intake = Intake(self.engine, FolderStore(config.folder), max_clip_bytes=1_000_000)
 
     def case(self, sequence: int, truth: str | None = None, state: str = "single", **about) -> str:
         found = a_case(sequence, **about)
