@@ -6,8 +6,8 @@ is `sign_in`'s matter, what a role may do `roles`'.
 
 import functools
 import os
+import re
 from collections.abc import Callable
-from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from cloud_sync.roles import ROLES, Right, Role
 from cloud_sync.tables import users
 from edge_agent.errors import ConfigError
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 SHORTEST_PASSWORD = 10
 NO_PASSWORD = ""
 """Of users who sign in through the company's provider alone: no password fits it."""
@@ -74,11 +74,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Only end the sessions."""
 
 
-class _Wanted(msgspec.Struct, frozen=True):
-    name: Annotated[str, msgspec.Meta(pattern=NAME)]
-    role: Role
-
-
 def needs(*rights: Right) -> Callable:
     """A page for whoever has any of these rights; without one, for whoever is signed in."""
 
@@ -122,10 +117,11 @@ def add(
     connection: sa.Connection, name: str, password: str | None, role: Role, *, act: Act, subject: str | None = None
 ) -> None:
     """A new user; without a password only `subject` may sign in. Raises ConfigError."""
-    try:
-        msgspec.convert({"name": name, "role": role}, type=_Wanted)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"user {name[:40]!r} with role {role!r} cannot be added: {error}") from error
+    if not re.fullmatch(NAME, name):
+        words = "use 1 to 64 letters, digits, dots, dashes, @ and underscores, a letter or digit first"
+        raise ConfigError(f"user {name[:40]!r} cannot be added: {words}")
+    if role not in ROLES:
+        raise ConfigError(f"user {name} cannot be added as {str(role)[:40]!r}: choose {', '.join(ROLES)}")
     kept = NO_PASSWORD if password is None and subject else hashed(password or "")
     audit_log.take_turn(connection)
     if find(connection, name) is not None:

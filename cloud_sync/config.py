@@ -5,7 +5,7 @@ Every cloud process reads the same file. Secrets are in the environment; the fil
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -62,8 +62,8 @@ class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the button says."""
     role_claim: str | None = None
     """Claim whose value, or one of whose values, is a role of ours; the strongest counts."""
-    default_role: Role | None = "viewer"
-    """Of whoever comes without one; none = refused."""
+    default_role: Role | Literal["none"] = "viewer"
+    """Of whoever comes without one; "none" = refused."""
     domains: tuple[str, ...] = ()
     """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
 

@@ -24,11 +24,13 @@ DAILY = (
     Place("Review", "review.queue", "expert"),
     Place("Cases", "cases.case_list", "viewer"),
     Place("Agreement", "agreement.page", "viewer"),
-    Place("Datasets", "records.dataset_list", "viewer"),
+    Place("Errors", "errors.page", "quality"),
+    Place("Datasets", "datasets.page", "viewer"),
     Place("Stations", "status.station_list", "viewer"),
 )
 """In the head itself."""
 SELDOM = (
+    Place("Label consistency", "consistency.page", "quality"),
     Place("Studies", "studies.study_list", "expert"),
     Place("Value", "value.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),

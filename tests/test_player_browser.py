@@ -375,8 +375,7 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
     assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
     for key in ("o", "2", "f", "Enter"):
         page.keyboard.press(key)
-    page.wait_for_selector("#after:not([hidden])")
-    page.keyboard.press("r")
+    page.click("#reveal button")
     page.wait_for_selector("#revealed")
     assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
     assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
