@@ -214,9 +214,9 @@ def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(desk: Desk)
     quality.send(f"/review/{case_id}?again=1", {"judgement": "ok", "familiar": "yes"})
     assert _acts(desk)[-1] == ("quality", "judged", f"{case_id} revision 1: ok")
     quality.send("/datasets", {"name": "weekly"})
-    assert _acts(desk)[-1][:2] == ("quality", "datasets.release")
+    assert _acts(desk)[-1][:2] == ("quality", "dataset_released")
     quality.send("/datasets", {"name": "a b"})
-    assert _acts(desk)[-1][1] == "datasets.release", "what was refused is no act"
+    assert _acts(desk)[-1][1] == "dataset_released", "what was refused is no act"
     quality.send("/logout", {}, on="/cases")
     assert _acts(desk)[-1] == ("quality", "sign_out", "")
     assert audit_log.verified(desk.engine, None).fault is None
