@@ -91,6 +91,7 @@ def _asked(operation: Operation, path: dict[str, str]) -> Asked:
         raise Refused(404, "not_found", f"There is nothing under this address: {error}.") from error
     return Asked(
         engine=shelf.engine,
+        desk=shelf.desk,
         caller=caller,
         path=parts,
         query=api_request.query(request, operation.query_kind),

@@ -49,7 +49,7 @@ def one(asked: Asked) -> CaseView:
         station=row.station,
         started_at=moment(row.started_at),
         seconds=max(0.0, row.ended_at - row.started_at),
-        clip=triage.clip_word(row.clip_sha256, row.clip_state == "stored", waited_s, asked.overdue_h),
+        clip=triage.clip_word(row.clip_sha256, row.clip_state, waited_s, asked.overdue_h),
         told=_case_told(row) if known else None,
     )
 
@@ -67,11 +67,12 @@ def judge(asked: Asked) -> Reviews:
     case_id = asked.path.case_id
     with asked.engine.connect() as connection:
         watchable = _row(connection, case_id).clip_state == "stored"
-    if fault := api_desk.incomplete(asked.body):
+        fault = api_desk.incomplete(connection, asked.body)
+    if fault:
         raise Refused(422, "incomplete", fault)
     if asked.body.judgement != "cannot_tell" and not watchable:
         raise Refused(409, "no_video", "There is no video to judge by, so only “cannot_tell” is possible.")
-    if api_desk.add_judgement(asked.engine, case_id, asked.body, reviewer=asked.caller.who, now=asked.now) is None:
+    if not _added(asked, case_id):
         raise Refused(404, "not_found", NO_CASE)
     with asked.engine.connect() as connection:
         return Reviews(_reviews(connection, case_id))
@@ -80,6 +81,12 @@ def judge(asked: Asked) -> Reviews:
 def queue(asked: Asked) -> QueueCounts:
     with asked.engine.connect() as connection:
         return api_desk.queue_counts(connection)
+
+
+def _added(asked: Asked, case_id: str) -> bool:
+    who = asked.caller.who
+    added = api_desk.add_judgement(asked.engine, asked.desk, case_id, asked.body, reviewer=who, now=asked.now)
+    return added is not None
 
 
 def moment(seconds: float) -> datetime:

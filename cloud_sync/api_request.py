@@ -7,6 +7,7 @@ from flask import Request
 from sqlalchemy.engine import Engine
 
 from cloud_sync import roles, throttle, tokens
+from cloud_sync.judgement import Desk
 from cloud_sync.roles import Right, Role
 from cloud_sync.throttle import FAILURES_ADDRESS, FAILURES_WITHIN_S, Attempt
 from cloud_sync.tokens import Token
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
     """One request, checked."""
 
     engine: Engine
+    desk: Desk
     caller: Caller
     path: Any
     query: Any

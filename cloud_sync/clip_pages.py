@@ -1,9 +1,15 @@
-"""Clips over HTTP: the video for browsers (with ranges), its frame times, the evidence's pictures, the original."""
+"""Clips over HTTP: what the player needs to know, the video (with ranges), the stored frames, the evidence's pictures,
+the original.
+"""
+
+import struct
+from collections.abc import Callable, Iterable
 
 import cv2
+import msgspec
 import numpy as np
 import sqlalchemy as sa
-from flask import Blueprint, Response, abort, current_app, jsonify, send_file
+from flask import Blueprint, Response, abort, current_app, jsonify, request, send_file, url_for
 from flask_login import current_user
 
 from cloud_sync import video
@@ -19,6 +25,34 @@ KEPT_S = 3600
 """Browsers keep a clip as long; its name is its content."""
 FAINTEST = 0.15
 """Heat under this is left transparent: it is nobody's evidence."""
+SPACING_S = 0.05
+"""Between the frames of the player's composites: what the shipped nets were trained with (models/data.py)."""
+MOST_FRAMES = 60
+"""In one answer: 2 s of 30 pictures a second, some 2 MB."""
+_LENGTH = struct.Struct("<I")
+
+
+class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the player must know to show a clip; says nothing of lamps, bundle or evidence."""
+
+    sha256: str
+    clip: str
+    """Address of this description."""
+    video: str
+    frames: str
+    """Address of several frames at once."""
+    fault: str | None = None
+    """Why nothing can be shown; what follows is empty then."""
+    size_px: tuple[int, int] | None = None
+    """Tank view, width and height."""
+    whole: bool = False
+    """False: the clip breaks off behind its last frame."""
+    fps: float | None = None
+    spacing_s: float = SPACING_S
+    times_s: list[float] = []
+    """When each frame begins in the video."""
+    taken_s: list[float] = []
+    """Monotonic capture times, as stored: composites choose their frames by them."""
 
 
 @blueprint.get("/clips/<sha256>.webm")
@@ -42,6 +76,36 @@ def times(sha256: str) -> Response:
         return _private(jsonify(video.times_s(shelf.videos.of(sha256))))
     except StoreError:
         abort(404)
+
+
+@blueprint.get("/clips/<sha256>/clip.json")
+@needs("expert")
+def about(sha256: str) -> Response:
+    """The descriptor; a clip that cannot be shown has a `fault` in words."""
+    found = _described(_shelf_with(sha256), sha256)
+    response = Response(msgspec.json.encode(found), mimetype="application/json")
+    # A fault may be mended.
+    return response if found.fault else _private(response)
+
+
+@blueprint.get("/clips/<sha256>/frames/<int:number>")
+@needs("expert")
+def frame(sha256: str, number: int) -> Response:
+    """One tank view as it is stored, from 0."""
+    (picture,) = _pictures(sha256, lambda count: [number] if number < count else []) or abort(404)
+    return _private(Response(picture, mimetype="image/png" if picture[:1] == b"\x89" else "image/jpeg"))
+
+
+@blueprint.get("/clips/<sha256>/frames.bin")
+@needs("expert")
+def several_frames(sha256: str) -> Response:
+    """`count` stored tank views from number `from` in steps of `step`, each behind its length (u32, little-endian)."""
+    first, wanted, step = (
+        max(low, request.args.get(name, low, type=int)) for name, low in (("from", 0), ("count", 1), ("step", 1))
+    )
+    numbers = _pictures(sha256, lambda count: range(first, count, step)[: min(wanted, MOST_FRAMES)]) or abort(404)
+    data = b"".join(_LENGTH.pack(len(picture)) + picture for picture in numbers)
+    return _private(Response(data, mimetype="application/octet-stream"))
 
 
 @blueprint.get("/clips/<sha256>/composite.png")
@@ -70,6 +134,57 @@ def coloured(heat: np.ndarray) -> bytes:
     picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2BGRA)
     picture[:, :, 3] = np.where(heat < FAINTEST, 0, np.minimum(255, 1.4 * levels)).astype(np.uint8)
     return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def addresses(sha256: str) -> Descriptor:
+    """A clip's addresses without a look at its file: enough for the player to `load` or `preload` it."""
+    clip, movie, frames = (url_for(f"clips.{name}", sha256=sha256) for name in ("about", "as_video", "several_frames"))
+    return Descriptor(sha256=sha256, clip=clip, video=movie, frames=frames)
+
+
+@blueprint.app_template_global("clip_addresses")
+def _addresses_json(sha256: str) -> str:
+    """For the page's data-clip."""
+    return msgspec.json.encode(addresses(sha256)).decode()
+
+
+@blueprint.app_template_global("clip_fault")
+def fault_of(sha256: str) -> str | None:
+    """Why a clip cannot be shown, as far as that was tried."""
+    return current_app.extensions["tankwatch"].videos.fault(sha256)
+
+
+def _described(shelf, sha256: str) -> Descriptor:
+    known = addresses(sha256)
+    path = shelf.store.clip(sha256)
+    try:
+        clip = clips.read(path)
+        taken_s = clip.taken_s()
+        times_s = [tick / video.TICKS_PER_S for tick in video.ticks(taken_s)]
+    except StoreError as error:
+        return msgspec.structs.replace(known, fault=video.without_path(error, path))
+    fault = shelf.videos.fault(sha256) or (None if times_s else video.NO_FRAME)
+    if fault:
+        return msgspec.structs.replace(known, fault=fault)
+    return msgspec.structs.replace(
+        known,
+        size_px=clip.header.view_size_px,
+        whole=clip.whole,
+        fps=(len(taken_s) - 1) / (taken_s[-1] - taken_s[0]) if taken_s[-1] > taken_s[0] else None,
+        times_s=times_s,
+        taken_s=taken_s,
+    )
+
+
+def _pictures(sha256: str, choose: Callable[[int], Iterable[int]]) -> list[bytes]:
+    """The stored tank views whose numbers `choose` picks, given how many there are."""
+    path = _shelf_with(sha256).store.clip(sha256)
+    try:
+        clip = clips.read(path)
+        return list(clip.tank_pictures(choose(clip.frame_count)))
+    except StoreError as error:
+        current_app.logger.warning("no frames clip=%s: %s", sha256, error)
+        abort(404)
 
 
 def _evidence(sha256: str) -> EvidencePictures:

@@ -115,15 +115,15 @@ class ClipParts:
         return row if row is not None and same else new
 
     def _part(self, row: ClipRow, message: ClipMessage, now: float) -> tuple[ClipRow, str | None]:
-        if self._store.holds(row.sha256):
-            return _finished(row, now), None
         number, size = message.topic.part, len(message.data)
         if number != row.next_part:
             return row, None
+        if self._store.parts.size(row.sha256) < number * row.part_bytes:
+            return self._without_its_file(row, now), None
         wanted = min(row.part_bytes, row.bytes - number * row.part_bytes)
         if size != wanted:
             return row, f"part {number} has {size} bytes, the manifest says {wanted}"
-        self._store.write_part(row.sha256, number * row.part_bytes, message.data)
+        self._store.parts.write(row.sha256, number * row.part_bytes, message.data)
         row = msgspec.structs.replace(row, next_part=number + 1)
         if row.next_part < row.parts:
             return row, None
@@ -131,11 +131,15 @@ class ClipParts:
             return _finished(row, now), None
         return msgspec.structs.replace(row, next_part=0), f"clip {row.sha256} arrived with other bytes: thrown away"
 
+    def _without_its_file(self, row: ClipRow, now: float) -> ClipRow:
+        """The file got its name before a commit that failed, or it is gone: then the clip begins again."""
+        return _finished(row, now) if self._store.holds(row.sha256) else msgspec.structs.replace(row, next_part=0)
+
     def _sync(self, rows: Sequence[ClipRow]) -> None:
         """A row must never promise more than the disk has."""
         for row in rows:
             if row.state == "partial" and row.next_part > 0:
-                self._store.sync_part(row.sha256)
+                self._store.parts.sync(row.sha256)
 
 
 def _stored(row: ClipRow | None) -> bool:

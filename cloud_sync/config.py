@@ -68,6 +68,39 @@ class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
 
 
+class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shift; it lasts until the next one begins."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    start: Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """UTC, "HH:MM"."""
+
+    @property
+    def start_s(self) -> int:
+        """Seconds after midnight."""
+        return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
+
+
+class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page Agreement shows."""
+
+    inspectors: bool = False
+    """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
+
+
+class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The S3-compatible store that `store` names."""
+
+    endpoint: str | None = None
+    """URL of the server; None = Amazon's own for the region."""
+    region: str = "us-east-1"
+    key_id_env: str | None = None
+    """Names of the environment variables with the key's id and secret; None = as the machine's role allows."""
+    secret_env: str | None = None
+    cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    """What was read lately is kept on this machine, in data_dir."""
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -75,15 +108,23 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clips, partial clips, and the database where none is named; relative to this file's folder."""
     database: str | None = None
     """SQLAlchemy URL; None = SQLite in data_dir."""
+    store: str | None = None
+    """s3://bucket/prefix for whole clips; None = the folder data_dir."""
+    s3: BucketConfig = BucketConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
     oidc: OidcConfig | None = None
+    agreement: AgreementConfig = AgreementConfig()
+    shift: tuple[ShiftConfig, ...] = ()
+    """In any order; none: figures are not split by shift."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256
     """A larger clip is refused."""
     clip_overdue_h: Positive = 24
     """A clip that has not arrived by then is shown as 'never arrived'."""
+    policy: str | None = None
+    """Dataset policy, relative to this file's folder; None = the one that ships."""
 
     @property
     def folder(self) -> Path:
@@ -95,7 +136,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path) -> CloudConfig:
-    """cloud.toml -> CloudConfig with an absolute data_dir. Raises ConfigError naming the file and the line's fault."""
+    """cloud.toml -> CloudConfig with absolute paths. Raises ConfigError naming the file and the line's fault."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -106,7 +147,9 @@ def load(path: Path) -> CloudConfig:
         config = msgspec.toml.decode(data, type=CloudConfig)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not usable: {error}: mend that line") from error
-    return msgspec.structs.replace(config, data_dir=str(path.resolve().parent / config.data_dir))
+    folder = path.resolve().parent
+    policy = None if config.policy is None else str(folder / config.policy)
+    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy)
 
 
 def dump(config: CloudConfig) -> bytes:

@@ -1,41 +1,38 @@
-"""What experts say of cases: every judgement is added, none is changed; the latest counts."""
+"""What experts say of cases: every judgement is added, none is changed. With each, one commit settles what is true of
+the case (`settling`), closes the look that was wanted and asks for the next one.
+"""
 
+import random as randomness
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log
-from cloud_sync.routing import Judged, Split, split_of
-from cloud_sync.tables import cases, examples, reviews
+from cloud_sync import audit_log, looks, settling
+from cloud_sync.policy import Policy, split_of
+from cloud_sync.routing import Judged, Split
+from cloud_sync.settling import Purpose, Said, Truth
+from cloud_sync.tables import cases, examples, points, reviews, truths, withdrawals
+from cloud_sync.tables import looks as look_table
 
-KINDS: dict[str, dict[str, str]] = {
-    "leak": {
-        "stream": "Steady stream",
-        "single": "Single bubbles, slowly",
-        "many": "From several points",
-        "fine": "Fine mist",
-        "other_leak": "Something else",
-    },
-    "ok": {
-        "nothing": "Nothing rises",
-        "trapped": "Trapped air that stops",
-        "debris": "Particles or dirt",
-        "surface": "Ripples or reflections",
-        "hand": "Hand or tool",
-        "other_ok": "Something else",
-    },
-    "cannot_tell": {
-        "murky": "Water too murky",
-        "hidden": "View blocked or moved",
-        "short": "Too short",
-        "no_video": "No video",
-        "other_cannot_tell": "Something else",
-    },
-}
-"""Kinds of bubble, or of what was taken for one, by judgement; their words on the page."""
+UNDO_S = 10.0
+"""A slip of the finger can be taken back so long, if nothing was revealed since."""
+GRACE_S = 2.0
+"""For the way of the request."""
 TRIES = 5
+LONGEST_NOTE = 2000
+MOST_MARKS = 50
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Where an expert says that bubbles come from: the tank view's pixels, and the frame in which he says so."""
+
+    x_px: Annotated[float, msgspec.Meta(ge=0, le=20_000)]
+    y_px: Annotated[float, msgspec.Meta(ge=0, le=20_000)]
+    frame: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+    time_s: Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +40,18 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     judgement: Judged
     seen: str | None = None
-    """One of KINDS, or None where the expert did not say."""
+    """A kind of the vocabulary, or None where the expert did not say."""
     familiar: bool | None = None
-    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=LONGEST_NOTE)] = ""
+    marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] = ()
+    took_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+    """From the first picture to the judgement; shown to the expert alone."""
 
 
 class Kept(msgspec.Struct, frozen=True):
     """A review as the database holds it."""
 
+    id: int
     case_id: str
     revision: int
     reviewer: str
@@ -59,69 +60,181 @@ class Kept(msgspec.Struct, frozen=True):
     familiar: bool | None
     note: str
     at: float
+    purpose: Purpose
+    blind: bool
+    """Nothing had been revealed to this expert."""
+    took_s: float | None
+    withdrawn: bool = False
     split: Split | None = None
 
-    @property
-    def seen_words(self) -> str:
-        return KINDS[self.judgement].get(self.seen or "", "")
+
+Kinds = Mapping[str, Mapping[str, str]]
+"""By judgement: kind -> its words."""
 
 
-def incomplete(review: Review) -> str | None:
+class Desk(msgspec.Struct, frozen=True):
+    """By what rules judgements are taken, and where the lot comes from."""
+
+    policy: Policy
+    random: randomness.Random
+
+
+def incomplete(review: Review, kinds: Kinds) -> str | None:
     """What is still missing or contradictory, for a person; None = complete."""
     if review.judgement != "cannot_tell" and review.familiar is None:
         return "Say whether this is familiar (F) or unfamiliar (U)."
-    if review.seen is not None and review.seen not in KINDS[review.judgement]:
+    if review.seen is not None and review.seen not in kinds.get(review.judgement, {}):
         return "What is seen does not fit the judgement: choose again."
     return None
 
 
-def record(engine: Engine, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
-    """Adds the review, and the example that follows from it, with one commit. None: no such case."""
+def record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
+    """Adds the review and all that follows from it, with one commit. None: no such case."""
     for _ in range(TRIES - 1):
         try:
-            return _record(engine, case_id, review, reviewer, now)
+            return _record(engine, desk, case_id, review, reviewer, now)
         except sa.exc.IntegrityError:
             continue  # somebody else took this revision number a moment ago
-    return _record(engine, case_id, review, reviewer, now)
+    return _record(engine, desk, case_id, review, reviewer, now)
+
+
+def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
+    """Takes the expert's own last judgement back. False: too late, or something was revealed since."""
+    with engine.begin() as connection:
+        audit_log.take_turn(connection)
+        row = connection.execute(sa.select(reviews).where(reviews.c.id == review_id)).first()
+        if row is None or row.reviewer != reviewer or not may_withdraw(connection, row, now):
+            return False
+        connection.execute(sa.insert(withdrawals).values(review_id=review_id, at=now))
+        looks.reopen(connection, review_id, now + 60)
+        _settle(connection, row.case_id, now)
+        audit_log.note(connection, who=reviewer, did="judgement_withdrawn", about=row.case_id, now=now)
+    return True
+
+
+def may_withdraw(connection: sa.Connection, review: sa.Row | Kept, now: float) -> bool:
+    """Within seconds, not taken back yet, and nothing revealed."""
+    gone = connection.scalar(sa.select(withdrawals.c.review_id).where(withdrawals.c.review_id == review.id))
+    shown = connection.scalar(sa.select(look_table.c.revealed_at).where(look_table.c.review_id == review.id))
+    return gone is None and shown is None and now - review.at <= UNDO_S + GRACE_S
+
+
+def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
+    """From now on this expert knows what others said of the case."""
+    mine = (look_table.c.case_id == case_id) & (look_table.c.reserved_by == reviewer) & (look_table.c.state == "judged")
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(look_table).where(mine, look_table.c.revealed_at.is_(None)).values(revealed_at=now)
+        )
 
 
 def reviews_of(connection: sa.Connection, case_id: str) -> list[Kept]:
-    """Every review of a case, the oldest first."""
+    """Every review of a case, the oldest first; those taken back say so."""
     rows = connection.execute(
-        sa.select(reviews, examples.c.split)
+        sa.select(reviews, examples.c.split, withdrawals.c.review_id.isnot(None).label("withdrawn"))
         .outerjoin(examples, examples.c.review_id == reviews.c.id)
+        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
         .where(reviews.c.case_id == case_id)
         .order_by(reviews.c.revision)
     )
     return [Kept(**{name: getattr(row, name) for name in Kept.__struct_fields__}) for row in rows]
 
 
-def latest_reviews() -> sa.Subquery:
-    """case_id, revision of the review that counts, for every reviewed case."""
-    return (
-        sa.select(reviews.c.case_id, sa.func.max(reviews.c.revision).label("revision"))
-        .group_by(reviews.c.case_id)
-        .subquery()
-    )
+def truth_of(connection: sa.Connection, case_id: str) -> sa.Row | None:
+    """The case's row of `truths`; None while nobody has judged."""
+    return connection.execute(sa.select(truths).where(truths.c.case_id == case_id)).first()
 
 
-def _record(engine: Engine, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
+def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
     with engine.begin() as connection:
+        audit_log.take_turn(connection)
         case = connection.execute(
-            sa.select(cases.c.verdict, cases.c.clip_sha256).where(cases.c.case_id == case_id)
+            sa.select(cases.c.verdict, cases.c.decision, cases.c.clip_sha256).where(cases.c.case_id == case_id)
         ).first()
         if case is None:
             return None
-        last = connection.scalar(sa.select(sa.func.max(reviews.c.revision)).where(reviews.c.case_id == case_id))
-        split = split_of(case.verdict, review.judgement, review.familiar) if case.clip_sha256 else None
-        kept = Kept(
-            case_id, (last or 0) + 1, reviewer, review.judgement, review.seen, review.familiar, review.note, now, split
-        )
-        values = {name: value for name, value in msgspec.structs.asdict(kept).items() if name != "split"}
-        added = sa.insert(reviews).values(**values, clip_sha256=case.clip_sha256).returning(reviews.c.id)
-        review_id = connection.scalar(added)
-        if split is not None:
-            example = {"review_id": review_id, "case_id": case_id, "label": review.judgement, "split": split}
-            connection.execute(sa.insert(examples).values(**example, clip_sha256=case.clip_sha256))
-        audit_log.note(connection, who=reviewer, did="judged", now=now, about=f"{case_id} {review.judgement}")
+        kept = _add(connection, case, case_id, review, reviewer, now)
+        kept = msgspec.structs.replace(kept, split=_example(connection, desk.policy, case, kept))
+        truth = _settle(connection, case_id, now)
+        if truth is not None and kept.purpose != "gold":
+            _ask_on(connection, desk, case, kept, truth)
+        about = f"{case_id} revision {kept.revision}: {kept.judgement}"
+        audit_log.note(connection, who=reviewer, did="judged", about=about, now=now)
     return kept
+
+
+def _add(connection: sa.Connection, case: sa.Row, case_id: str, review: Review, reviewer: str, now: float) -> Kept:
+    last = connection.scalar(sa.select(sa.func.max(reviews.c.revision)).where(reviews.c.case_id == case_id))
+    values = {
+        "case_id": case_id,
+        "revision": (last or 0) + 1,
+        "reviewer": reviewer,
+        "judgement": review.judgement,
+        "seen": review.seen,
+        "familiar": review.familiar,
+        "note": review.note,
+        "at": now,
+        "blind": not is_revealed(connection, case_id, reviewer, now),
+        "took_s": review.took_s,
+        "purpose": looks.purpose_for(connection, case_id, reviewer, now),
+    }
+    added = sa.insert(reviews).values(**values, clip_sha256=case.clip_sha256).returning(reviews.c.id)
+    review_id = connection.execute(added).scalar_one()
+    looks.close(connection, case_id, reviewer, review_id, now)
+    if review.marks:
+        marks = [msgspec.structs.asdict(mark) | {"review_id": review_id} for mark in review.marks]
+        connection.execute(sa.insert(points), marks)
+    return msgspec.convert({"id": review_id, **values}, type=Kept)
+
+
+def is_revealed(connection: sa.Connection, case_id: str, reviewer: str, now: float) -> bool:
+    """Whether this expert may know, or knows, what others said: he has judged, and the time to take it back is over."""
+    shown = sa.select(look_table.c.id).where(
+        look_table.c.case_id == case_id, look_table.c.reserved_by == reviewer, look_table.c.revealed_at.isnot(None)
+    )
+    if connection.scalar(shown.limit(1)) is not None:
+        return True
+    judged = _standing(case_id).where(reviews.c.reviewer == reviewer, reviews.c.at < now - UNDO_S - GRACE_S)
+    return connection.execute(judged.limit(1)).first() is not None
+
+
+def _example(connection: sa.Connection, policy: Policy, case: sa.Row, kept: Kept) -> Split | None:
+    split = split_of(policy.routing, case.verdict, kept.judgement, kept.familiar) if case.clip_sha256 else None
+    if split is None or kept.purpose == "gold":
+        return None
+    values = {"review_id": kept.id, "case_id": kept.case_id, "label": kept.judgement, "split": split}
+    connection.execute(sa.insert(examples).values(**values, clip_sha256=case.clip_sha256))
+    return split
+
+
+def _settle(connection: sa.Connection, case_id: str, now: float) -> Truth | None:
+    rows = connection.execute(_standing(case_id).order_by(reviews.c.revision))
+    truth = settling.settle([Said(row.id, row.reviewer, row.judgement, row.purpose) for row in rows])
+    connection.execute(sa.delete(truths).where(truths.c.case_id == case_id))
+    if truth is not None:
+        connection.execute(sa.insert(truths).values(case_id=case_id, at=now, **msgspec.structs.asdict(truth)))
+    return truth
+
+
+def _ask_on(connection: sa.Connection, desk: Desk, case: sa.Row, kept: Kept, truth: Truth) -> None:
+    """A second look by lot or at a surprise, a third at a conflict; never two at once."""
+    surprising = settling.is_surprising(kept.judgement, case.verdict, case.decision)
+    first_time = kept.revision == 1
+    drawn = first_time and desk.random.random() < desk.policy.second_share
+    purpose = settling.wanted_next(truth, surprising=surprising, drawn=drawn)
+    open_already = connection.scalar(
+        sa.select(look_table.c.id).where(
+            look_table.c.case_id == kept.case_id, look_table.c.state != "judged", look_table.c.lane != "gold"
+        )
+    )
+    if purpose is not None and open_already is None:
+        looks.want(connection, kept.case_id, purpose, kept.at)
+
+
+def _standing(case_id: str) -> sa.Select:
+    """The case's reviews that were not taken back."""
+    return (
+        sa.select(reviews)
+        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
+        .where(reviews.c.case_id == case_id, withdrawals.c.review_id.is_(None))
+    )

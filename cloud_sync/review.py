@@ -1,39 +1,32 @@
 """The review pages: the queue, and one case after the other, blind until the expert has judged.
 
-Before the judgement no page, address or picture tells what machine or inspector said. A second judgement is added to
-the first and said plainly; none is ever changed.
+Before the judgement no page, address or picture tells what machine or inspector said, or why the case is shown. After
+it the next case comes at once; what others said is shown when asked for, and for some seconds before that the judgement
+can be taken back. A second judgement is added to the first; none is ever changed.
 """
 
 import msgspec
 import sqlalchemy as sa
-from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import db, judgement, review_queue, triage
+from cloud_sync import db, desk_goal, judgement, looks, review_queue, triage, vocabulary
+from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
-from cloud_sync.judgement import KINDS, Kept, Review
+from cloud_sync.judgement import Kept, Review
+from cloud_sync.sessions import fault_json, wants_json
 from cloud_sync.sign_in import first_page
-from cloud_sync.tables import cases, clips
+from cloud_sync.tables import cases, clips, gold
+from cloud_sync.triage import ClipWord
 from edge_agent.records import Case
 
 blueprint = Blueprint("review", __name__)
+SAME_WITHIN_S = 60
 FAMILIAR = {"yes": True, "no": False}
-OUTCOME_WORDS = {
-    "agree": "Machine and inspector agree",
-    "machine_leak": "Machine says leak, inspector ok",
-    "human_leak": "Inspector says leak, machine ok",
-    "unsure": "The machine was unsure",
-    "not_tested": "The machine could not test this unit",
-    "undecided": "No decision by an inspector",
-    "machine_only": "The machine decided alone",
-}
-SPLIT_WORDS = {
-    "train": "Goes to the training set: the machine was wrong about something familiar.",
-    "test": "Goes to the test set: the machine was wrong about something unfamiliar.",
-    "pool": "Goes to the pool: labelled, but no mistake of the machine.",
-    None: "Becomes no example.",
-}
+Fault = tuple[str, int]
+"""Words for the expert, and the status of the answer."""
+Answer = Response | str | tuple[str | Response, int]
 
 
 @blueprint.get("/")
@@ -45,85 +38,180 @@ def start() -> Response:
 @blueprint.get("/review")
 @needs("expert")
 def queue() -> str:
-    shelf = current_app.extensions["tankwatch"]
+    shelf, now = _shelf(), db.now()
+    after = request.args.get("after", default=0, type=int)
     with shelf.engine.connect() as connection:
-        waiting = review_queue.waiting(connection, db.now(), shelf.config.clip_overdue_h)
-        counts = review_queue.counts(connection)
-    return render_template("queue.html", waiting=waiting, counts=counts)
+        waiting = review_queue.waiting(connection, current_user.name, now, shelf.config.clip_overdue_h, after=after)
+        about = {
+            "counts": looks.counts(connection),
+            "goal": desk_goal.of(connection, shelf.desk.policy, current_user.name, now),
+            "judged": _just_judged(connection, now),
+        }
+    return render_template("queue.html", waiting=waiting, page=review_queue.PAGE, after=after, **about)
 
 
 @blueprint.get("/review/next")
 @needs("expert")
 def following() -> Response:
-    """The next case that can be watched, or the queue where there is none."""
-    with current_app.extensions["tankwatch"].engine.connect() as connection:
-        case_id = review_queue.next_case(connection, after=request.args.get("after"))
-    return redirect(url_for("review.case", case_id=case_id) if case_id else url_for("review.queue"))
+    """The next case for this expert, reserved for him, or the queue where there is none."""
+    shelf, after = _shelf(), request.args.get("after")
+    case_id = review_queue.draw(shelf.engine, shelf.desk, current_user.name, db.now(), after=after)
+    judged = request.args.get("judged")
+    if case_id is None:
+        return redirect(url_for("review.queue", judged=judged))
+    return redirect(url_for("review.case", case_id=case_id, judged=judged))
 
 
 @blueprint.get("/review/<case_id>")
 @needs("expert")
-def case(case_id: str) -> str:
+def case(case_id: str) -> Answer:
     """Blind while this expert has not judged; afterwards everything, unless a second judgement is asked for."""
-    return _page(case_id, fault=None, form={})
+    return _page(case_id)
 
 
 @blueprint.post("/review/<case_id>")
 @needs("expert")
-def judge(case_id: str) -> Response | tuple[str, int]:
-    """Adds the judgement and shows what there was to know."""
+def judge(case_id: str) -> Answer:
+    """Adds the judgement and goes on to the next case; for scripts (Accept: application/json) says what can follow."""
+    shelf, now = _shelf(), db.now()
     try:
         review = _review(request.form)
-    except msgspec.ValidationError:
-        return _page(case_id, fault="Choose leak, ok or cannot tell.", form=request.form), 400
-    shelf = current_app.extensions["tankwatch"]
+    except msgspec.DecodeError as error:
+        return _refused(case_id, (words.unreadable(str(error)), 400))
+    kept = _same_again(case_id, review, now)
+    if kept is None:
+        if (fault := _fault(case_id, review)) is not None:
+            return _refused(case_id, fault)
+        kept = judgement.record(shelf.engine, shelf.desk, case_id, review, current_user.name, now) or abort(404)
+    if wants_json():
+        return jsonify(_judged_record(kept))
+    return redirect(url_for("review.following", after=case_id, judged=case_id))
+
+
+@blueprint.post("/review/<case_id>/undo")
+@needs("expert")
+def undo(case_id: str) -> Answer:
+    """Takes the last judgement back; the page is blind again."""
+    shelf, now = _shelf(), db.now()
     with shelf.engine.connect() as connection:
-        watchable = _row(connection, case_id).state == "stored"
-    fault = judgement.incomplete(review)
-    if review.judgement != "cannot_tell" and not watchable:
-        fault = "There is no video to judge by, so only “cannot tell” is possible."
-    if fault:
-        return _page(case_id, fault=fault, form=request.form), 400
-    if judgement.record(shelf.engine, case_id, review, current_user.name, db.now()) is None:
-        abort(404)
+        mine = _standing(connection, case_id)
+    done = bool(mine) and judgement.withdraw(shelf.engine, mine[-1].id, current_user.name, now)
+    if wants_json():
+        return jsonify({"undone": done}), 200 if done else 409
+    return redirect(url_for("review.case", case_id=case_id, late=None if done else 1))
+
+
+@blueprint.post("/review/<case_id>/reveal")
+@needs("expert")
+def reveal(case_id: str) -> Response:
+    """From now on this expert knows."""
+    with _shelf().engine.connect() as connection:
+        judged = bool(_standing(connection, case_id))
+    if judged:
+        judgement.reveal(_shelf().engine, case_id, current_user.name, db.now())
     return redirect(url_for("review.case", case_id=case_id))
 
 
 def may_know(connection: sa.Connection, case_id: str, user_name: str) -> bool:
-    """Has this expert judged the case?"""
-    return any(review.reviewer == user_name for review in judgement.reviews_of(connection, case_id))
+    """Has this expert judged the case, and may no longer take it back?"""
+    return judgement.is_revealed(connection, case_id, user_name, db.now())
 
 
-def _page(case_id: str, *, fault: str | None, form: dict) -> str:
-    shelf = current_app.extensions["tankwatch"]
+def _page(case_id: str, fault: str | None = None, form: dict | None = None) -> str:
+    shelf, now = _shelf(), db.now()
     with shelf.engine.connect() as connection:
         row = _row(connection, case_id)
         kept = judgement.reviews_of(connection, case_id)
-        counts = review_queue.counts(connection)
-    mine = [review for review in kept if review.reviewer == current_user.name]
-    clip = triage.clip_word(
-        row.clip_sha256, row.state == "stored", db.now() - row.received_at, shelf.config.clip_overdue_h
-    )
-    about = {"row": row, "clip": clip, "counts": counts, "arrived": _arrived(row)}
-    if mine and "again" not in request.args and fault is None:
-        return _revealed(row, kept, mine[-1], about)
-    return render_template(
-        "case.html", **about, kinds=KINDS, fault=fault, form=form, mine=mine, others=len(kept) - len(mine)
-    )
+        mine = [review for review in kept if review.reviewer == current_user.name and not review.withdrawn]
+        known = judgement.is_revealed(connection, case_id, current_user.name, now)
+        about: dict[str, object] = {"row": row, "clip": _clip_word(row, now), "counts": looks.counts(connection)}
+        about |= {"arrived": _arrived(row), "mine": mine}
+        if mine and "again" not in request.args and fault is None:
+            return (
+                _revealed(connection, row, kept, mine[-1], about) if known else render_template("judged.html", **about)
+            )
+        kinds, judged = vocabulary.offered(connection), _just_judged(connection, now)
+    if not mine:
+        review_queue.take(shelf.engine, shelf.desk, case_id, current_user.name, now)
+    own = sum(review.reviewer == current_user.name for review in kept)
+    blind = {"kinds": kinds, "fault": fault, "form": form or {}, "own": own, "judged": judged, "known": known}
+    return render_template("case.html", **about, **blind, marks=[], may_mark=True, late=request.args.get("late"))
 
 
-def _revealed(row: sa.Row, kept: list[Kept], mine: Kept, about: dict) -> str:
+def _revealed(connection: sa.Connection, row: sa.Row, kept: list[Kept], mine: Kept, about: dict) -> str:
     case_message = msgspec.json.decode(row.payload, type=Case)
+    truth = judgement.truth_of(connection, row.case_id)
+    known_truth = connection.scalar(sa.select(gold.c.truth).where(gold.c.case_id == row.case_id))
     return render_template(
         "revealed.html",
-        **about,
+        **about | {"mine": mine},
         case=case_message,
         leak_at=case_message.leak_at_tank_px,
-        mine=mine,
         kept=kept,
-        outcome_words=OUTCOME_WORDS.get(row.outcome, row.outcome),
-        split_words=SPLIT_WORDS[mine.split],
+        kinds={kind: text for named in vocabulary.every(connection).values() for kind, text in named.items()},
+        truth=truth,
+        gold_truth=known_truth if mine.purpose == "gold" else None,
+        words=words,
     )
+
+
+def _refused(case_id: str, fault: Fault) -> Answer:
+    text, status = fault
+    if wants_json():
+        return fault_json(status, "not_taken", text)
+    return _page(case_id, text, request.form), status
+
+
+def _fault(case_id: str, review: Review) -> Fault | None:
+    shelf = _shelf()
+    with shelf.engine.connect() as connection:
+        row = _row(connection, case_id)
+        kept = judgement.reviews_of(connection, case_id)
+        kinds = vocabulary.offered(connection)
+    own = sum(review.reviewer == current_user.name for review in kept)
+    if request.form.get("own", default=own, type=int) != own:
+        return words.STALE, 409
+    if review.judgement != "cannot_tell" and _clip_word(row, db.now()) != "ready":
+        return words.NO_VIDEO, 400
+    if (missing := judgement.incomplete(review, kinds)) is not None:
+        return missing, 400
+    return None
+
+
+def _same_again(case_id: str, review: Review, now: float) -> Kept | None:
+    """The same form sent twice within a minute, by a double click or a lost answer, is one judgement."""
+    with _shelf().engine.connect() as connection:
+        mine = _standing(connection, case_id)
+    known = request.form.get("own", type=int)
+    if not mine or known is None or known >= len(mine) or now - mine[-1].at > SAME_WITHIN_S:
+        return None
+    last = mine[-1]
+    same = all(getattr(last, name) == getattr(review, name) for name in ("judgement", "seen", "familiar", "note"))
+    return last if same else None
+
+
+def _just_judged(connection: sa.Connection, now: float) -> dict | None:
+    """What the page before this one judged, while it can be taken back."""
+    case_id = request.args.get("judged")
+    mine = _standing(connection, case_id) if case_id else []
+    if not mine or not judgement.may_withdraw(connection, mine[-1], now):
+        return None
+    return _judged_record(mine[-1]) | {"left_s": max(0.0, judgement.UNDO_S - (now - mine[-1].at))}
+
+
+def _judged_record(kept: Kept) -> dict:
+    return {
+        "case_id": kept.case_id,
+        "judgement": kept.judgement,
+        "left_s": judgement.UNDO_S,
+        "undo": url_for("review.undo", case_id=kept.case_id),
+        "reveal": url_for("review.reveal", case_id=kept.case_id),
+    }
+
+
+def _standing(connection: sa.Connection, case_id: str) -> list[Kept]:
+    kept = judgement.reviews_of(connection, case_id)
+    return [review for review in kept if review.reviewer == current_user.name and not review.withdrawn]
 
 
 def _row(connection: sa.Connection, case_id: str) -> sa.Row:
@@ -133,19 +221,39 @@ def _row(connection: sa.Connection, case_id: str) -> sa.Row:
     return connection.execute(query.where(cases.c.case_id == case_id)).first() or abort(404)
 
 
+def _clip_word(row: sa.Row, now: float) -> ClipWord:
+    shelf = _shelf()
+    word = triage.clip_word(row.clip_sha256, row.state, now - row.received_at, shelf.config.clip_overdue_h)
+    return "damaged" if word == "ready" and shelf.videos.fault(row.clip_sha256) else word
+
+
 def _arrived(row: sa.Row) -> int | None:
     """Per cent of the clip, where some of it has come."""
     return round(100 * row.next_part / row.parts) if row.parts else None
 
 
 def _review(form: dict) -> Review:
-    """Raises msgspec.ValidationError for what no page of ours sends."""
+    """Raises msgspec.DecodeError for what no page of ours sends."""
+    took_ms = form.get("took_ms", "")
     return msgspec.convert(
         {
             "judgement": form.get("judgement"),
             "seen": form.get("seen") or None,
             "familiar": FAMILIAR.get(form.get("familiar", "")),
             "note": form.get("note", "").strip(),
+            "marks": _marks(form.get("marks") or "[]"),
+            "took_s": min(int(took_ms) / 1000, 86_400) if took_ms.isdecimal() and len(took_ms) < 12 else None,
         },
         type=Review,
     )
+
+
+def _marks(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise msgspec.DecodeError(f"$.marks: {error}") from error
+
+
+def _shelf():
+    return current_app.extensions["tankwatch"]

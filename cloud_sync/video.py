@@ -7,9 +7,7 @@ clip. Lamps are left out: they would tell the expert what the inspector said.
 import io
 import logging
 import math
-import os
 import queue
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,7 +17,7 @@ import av
 import numpy as np
 
 from cloud_sync.store import ClipStore
-from edge_agent import clips, durable
+from edge_agent import clips
 from edge_agent.errors import StoreError
 from edge_agent.records import TankView
 
@@ -29,6 +27,7 @@ LONGEST_STEP_S = 5.0
 """A longer pause between two frames is shown as this."""
 ENCODER = {"deadline": "realtime", "cpu-used": "7", "crf": "20", "b": "0", "row-mt": "1"}
 """Small bubbles survive at crf 20; 5 s of 640x480 at 15 fps take about half a second."""
+NO_FRAME = "the clip has no whole frame: there is nothing to show"
 KEYFRAME_EVERY = 15
 """Frames; so that single steps backwards are quick."""
 
@@ -42,12 +41,28 @@ class Videos:
 
     def of(self, sha256: str) -> Path:
         """The clip's video, made now if need be. Raises StoreError where the clip cannot be shown."""
-        path = self._store.video(sha256)
-        if not path.is_file():
+        found = self._store.video(sha256)
+        if found is None:
             with self._lock:
-                if not path.is_file():
-                    _keep(path, encode(clips.read(self._store.clip(sha256)).views()))
-        return path
+                found = self._store.video(sha256) or self._store.keep_video(sha256, self._encoded(sha256))
+        return found
+
+    def fault(self, sha256: str) -> str | None:
+        """Why the clip cannot be shown, where that was tried before; nothing is decoded."""
+        return self._store.damage(sha256)
+
+    def _encoded(self, sha256: str) -> bytes:
+        fault = self.fault(sha256)
+        if fault is not None:
+            raise StoreError(fault)
+        path = self._store.clip(sha256)
+        try:
+            return encode(clips.read(path).views())
+        except StoreError as error:
+            # A disk that cannot be read may recover; bytes that are wrong stay wrong.
+            if not isinstance(error.__cause__, OSError):
+                self._store.keep_damage(sha256, without_path(error, path))
+            raise
 
 
 class Transcoder:
@@ -78,6 +93,18 @@ class Transcoder:
 
 def encode(views: Iterable[TankView]) -> bytes:
     """Tank views of one size -> WebM. Raises StoreError where there is no frame or a time that is none."""
+    try:
+        return _encoded(views)
+    except av.error.FFmpegError as error:
+        raise StoreError(f"the clip's frames cannot be made into a video: {error}") from error
+
+
+def without_path(error: StoreError, path: Path) -> str:
+    """For the page: where the cloud keeps its files is nobody's business."""
+    return str(error).replace(f"clip {path}", "the clip")
+
+
+def _encoded(views: Iterable[TankView]) -> bytes:
     target = io.BytesIO()
     with av.open(target, "w", format="webm") as container:
         stream = None
@@ -88,7 +115,7 @@ def encode(views: Iterable[TankView]) -> bytes:
             frame.pts, frame.time_base = tick, Fraction(1, TICKS_PER_S)
             container.mux(stream.encode(frame))
         if stream is None:
-            raise StoreError("the clip has no whole frame: there is nothing to show")
+            raise StoreError(NO_FRAME)
         container.mux(stream.encode())
     return target.getvalue()
 
@@ -134,15 +161,3 @@ def _stream(container: av.container.OutputContainer, grey: np.ndarray) -> av.Vid
     stream.gop_size = KEYFRAME_EVERY
     stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
     return stream
-
-
-def _keep(path: Path, data: bytes) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=durable.TEMPORARY, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-    except OSError as error:
-        raise durable.failure(path, error) from error
-    durable.move(Path(file.name), path)

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import random
 import secrets
 import sys
 from dataclasses import dataclass
@@ -20,26 +21,54 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
+    agreement_pages,
     api,
     audit_log,
     audit_pages,
+    case_pages,
     clip_pages,
+    consistency_pages,
+    dataset_pages,
     db,
-    record_pages,
+    error_pages,
+    gold_pages,
+    navigation,
+    policy_file,
     review,
     sessions,
     sign_in,
     status_pages,
+    study_pages,
     user_pages,
+    value_pages,
+    vocabulary,
 )
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
-from cloud_sync.store import ClipStore
+from cloud_sync.judgement import Desk
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
 from edge_agent.errors import ConfigError, LinkError
 
-PAGES = (sign_in, review, clip_pages, record_pages, status_pages, user_pages, audit_pages, api)
+PAGES = (
+    sign_in,
+    review,
+    clip_pages,
+    case_pages,
+    dataset_pages,
+    error_pages,
+    consistency_pages,
+    status_pages,
+    vocabulary,
+    gold_pages,
+    agreement_pages,
+    study_pages,
+    value_pages,
+    user_pages,
+    audit_pages,
+    api,
+)
 READABLE = timedelta(days=30)
 """A session's cookie can be read for so long; whether it still holds is `sessions`' matter."""
 HERE = ("localhost", "127.0.0.1", "[::1]")
@@ -77,6 +106,7 @@ class Shelf:
     engine: Engine
     store: ClipStore
     videos: Videos
+    desk: Desk
 
 
 def web(argv: list[str]) -> int:
@@ -113,8 +143,10 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
-    store = ClipStore(config.folder)
-    shelf = Shelf(config, db.open_database(config), store, Videos(store))
+    store = open_store(config)
+    policy, _ = policy_file.load(config)
+    desk = Desk(policy, random.SystemRandom())
+    shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)
     app = Flask(__name__)
     app.config.update(_settings(config))
     app.extensions["tankwatch"] = shelf
@@ -127,6 +159,7 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)

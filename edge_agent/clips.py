@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -237,6 +237,26 @@ class Clip:
         """The tank views alone."""
         return (frame.view for frame in self.frames())
 
+    def taken_s(self) -> list[float]:
+        """Monotonic capture time of each whole frame, in order; no picture is read. Raises StoreError."""
+        found = []
+        with self._open() as file:
+            for at, _ in self._frames:
+                file.seek(at)
+                found.append(_monotonic_s(file.read(_FRAME.size)))
+        return found
+
+    def tank_pictures(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """The tank views of these frames (from 0) as they are stored, JPEG or PNG, undecoded and without the lamps.
+
+        Raises IndexError for a frame that is not there, StoreError for a picture of another size than the header says.
+        """
+        with self._open() as file:
+            for number in numbers:
+                at, length = self._frames[number]
+                file.seek(at)
+                yield self._tank_picture(file.read(length))
+
     def evidence(self) -> EvidencePictures | None:
         """The strongest evidence; None where the clip has none. Raises StoreError where it is damaged."""
         if self._evidence is None:
@@ -290,6 +310,12 @@ class Clip:
     def _name(self) -> str:
         return "clip" if isinstance(self._source, bytes) else f"clip {self._source}"
 
+    def _tank_picture(self, payload: bytes) -> bytes:
+        lamps = _FRAME.unpack_from(payload)[-1] if len(payload) >= _FRAME.size else 0
+        picture = clip_bytes.blobs(payload[_FRAME.size :], 1 + lamps)[0]
+        pictures.checked_size(picture, self.header.view_size_px)
+        return picture
+
     def _frame(self, payload: bytes) -> ClipFrame:
         if len(payload) < _FRAME.size:
             raise StoreError(f"{self._name} has a frame of {len(payload)} bytes: damaged")
@@ -306,6 +332,12 @@ class Clip:
 def read(source: Path | bytes) -> Clip:
     """A file or its bytes -> Clip. Raises StoreError for what is no clip, over the limits, or hostile."""
     return Clip(source)
+
+
+def _monotonic_s(head: bytes) -> float:
+    if len(head) < _FRAME.size:
+        raise StoreError(f"clip has a frame of {len(head)} bytes: damaged")
+    return _FRAME.unpack(head)[1]
 
 
 def _header(kind: bytes, payload: bytes) -> ClipHeader:

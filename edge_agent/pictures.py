@@ -19,9 +19,7 @@ def encoded(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:
 
 def decoded(data: bytes, flag: int, wanted_px: tuple[int, int] | None = None) -> np.ndarray:
     """uint8 as `flag` (cv2.IMREAD_…) says, of `wanted_px` (width, height) where given. Raises StoreError."""
-    size = picture_size(data)
-    if size is None or not all(0 < side <= MAX_SIDE_PX for side in size) or (wanted_px and size != tuple(wanted_px)):
-        raise StoreError(f"clip holds a picture of {size} px, wanted {wanted_px or 'at most 4096 a side'}: refused")
+    size = checked_size(data, wanted_px)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -29,3 +27,11 @@ def decoded(data: bytes, flag: int, wanted_px: tuple[int, int] | None = None) ->
     if picture is None or picture.shape[1::-1] != size:
         raise StoreError("clip holds a picture that cannot be decoded: damaged")
     return picture
+
+
+def checked_size(data: bytes, wanted_px: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Width and height from the header alone. Raises StoreError where they are not `wanted_px` or over the limit."""
+    size = picture_size(data)
+    if size is None or not all(0 < side <= MAX_SIDE_PX for side in size) or (wanted_px and size != tuple(wanted_px)):
+        raise StoreError(f"clip holds a picture of {size} px, wanted {wanted_px or 'at most 4096 a side'}: refused")
+    return size

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before numpy, torch and OpenCV are loaded: two workers with two cores need one thread each.
@@ -10,6 +11,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pytest  # noqa: E402
+
+pytest_plugins = ["cloud_kinds"]
 
 REAL_DATA = "TANKWATCH_REAL_DATA"
 
@@ -43,3 +46,28 @@ def real_data() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip(f"real data are absent: {REAL_DATA} names no folder")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def quick_passwords() -> Iterator[None]:
+    """argon2id as it is, but with little memory: these tests sign in dozens of times."""
+    from argon2 import PasswordHasher
+
+    from cloud_sync import accounts
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(accounts, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    accounts._nobodys_hash.cache_clear()
+    yield
+    patch.undo()
+    accounts._nobodys_hash.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, new_cloud, quick_passwords: None):
+    """A cloud with pages and people, of each kind."""
+    from desk_site import Site
+
+    site = Site(tmp_path, new_cloud(tmp_path / "cloud"))
+    yield site
+    site.engine.dispose()

@@ -212,11 +212,11 @@ def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(desk: Desk)
     case_id = desk.case()
     quality = desk.browser("quality")
     quality.send(f"/review/{case_id}?again=1", {"judgement": "ok", "familiar": "yes"})
-    assert _acts(desk)[-1] == ("quality", "judged", f"{case_id} ok")
+    assert _acts(desk)[-1] == ("quality", "judged", f"{case_id} revision 1: ok")
     quality.send("/datasets", {"name": "weekly"})
-    assert _acts(desk)[-1][:2] == ("quality", "records.dataset_release")
+    assert _acts(desk)[-1][:2] == ("quality", "datasets.release")
     quality.send("/datasets", {"name": "a b"})
-    assert _acts(desk)[-1][1] == "records.dataset_release", "what was refused is no act"
+    assert _acts(desk)[-1][1] == "datasets.release", "what was refused is no act"
     quality.send("/logout", {}, on="/cases")
     assert _acts(desk)[-1] == ("quality", "sign_out", "")
     assert audit_log.verified(desk.engine, None).fault is None

@@ -67,7 +67,7 @@ def test_an_expert_stays_blind_until_having_judged(desk: Desk) -> None:
     assert ask(desk, f"/cases/{case_id}", other).json["told"] is None, "the next one is as blind"
     with desk.engine.connect() as connection:
         line = connection.execute(sa.select(audit).where(audit.c.did == "judged")).one()
-    assert (line.who, line.about) == ("token:erna", f"{case_id} ok")
+    assert (line.who, line.about) == ("token:erna", f"{case_id} revision 1: ok")
 
 
 @pytest.mark.parametrize(

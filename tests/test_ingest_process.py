@@ -14,8 +14,8 @@ from cloud_sync import db, ingest
 from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, dead_letters
 from edge_agent import wire
 from edge_agent.errors import ConfigError, LinkError
@@ -96,7 +96,7 @@ def test_cases_and_clips_are_receipted_over_the_broker(config, broker, running, 
     station.send(*(case_message(a_case(number)) for number in range(1, 101)))
     station.send(*clip_messages(tmp_path / "one.twclip", a_case(1).case_id))
     assert station.held({a_case(number).case_id for number in range(1, 101)} | {ref.sha256})
-    assert ClipStore(config.folder).holds(ref.sha256)
+    assert FolderStore(config.folder).holds(ref.sha256)
     station.close()
 
 
@@ -124,7 +124,7 @@ def test_ingest_comes_back_after_the_broker_was_killed(config, broker, running) 
 
 
 def test_a_bug_in_one_message_sets_that_one_aside_and_takes_the_others(config, monkeypatch) -> None:
-    intake = Intake(db.open_database(config), ClipStore(config.folder), max_clip_bytes=1_000_000)
+    intake = Intake(db.open_database(config), FolderStore(config.folder), max_clip_bytes=1_000_000)
     handle = intake.handle
 
     def buggy(batch, now):

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 
-from cloud_sync import accounts, dataset, db, judgement
+from cloud_sync import accounts, dataset, db, judgement, policy_file
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig, WebConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
@@ -35,8 +35,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=_free_port()))
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
+        self.config = config
         self.engine = db.open_database(config)
-        store = ClipStore(config.folder)
+        store = FolderStore(config.folder)
         intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
         for sequence, verdict, decision in ((1, "leak", "ok"), (2, "ok", "leak")):
             path, case_id = folder / f"{sequence}.twclip", a_case(sequence).case_id
@@ -98,16 +99,19 @@ def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(si
     assert page.locator("#verdict").count() == 0
     for key in ("o", "2", "f", "Enter"):
         page.keyboard.press(key)
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
+    assert "Judged: OK" in page.inner_text("#after")
+    page.keyboard.press("r")
     _ready(page, "#revealed")
     assert [page.inner_text(f"#{name}") for name in ("your-word", "verdict", "decision")] == ["OK", "Leak", "OK"]
     assert page.evaluate("() => document.getElementById('heat').naturalWidth > 0 || 'heat'") in (True, "heat")
     (review,) = site.reviews(1)
     assert (review.judgement, review.seen, review.familiar, review.split) == ("ok", "trapped", True, "train")
     page.keyboard.press("n")
-    page.wait_for_url(f"**/review/{a_case(2).case_id}")
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     page.goto(f"{site.address}/datasets")
     assert page.inner_text("#count-train") == "1"
-    released = dataset.release(site.engine, "weekly", db.now())
+    released = dataset.release(site.engine, "weekly", db.now(), dataset.Rules(*policy_file.load(site.config)))
     assert a_case(1).case_id.encode() in (dataset.manifest_of(site.engine, "weekly", released.version) or b"")
 
 
@@ -144,7 +148,7 @@ def test_what_is_missing_is_said_and_letters_in_the_note_judge_nothing(site: Sit
     page.keyboard.press("Escape")
     page.keyboard.press("u")
     page.keyboard.press("Enter")
-    _ready(page, "#revealed")
+    page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     (review,) = site.reviews(1)
     assert (review.judgement, review.familiar, review.note, review.split) == ("leak", False, "foul, o u c", "pool")
 

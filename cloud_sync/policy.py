@@ -1,0 +1,98 @@
+"""PURE. The policy file's text -> Policy: where judged cases go, what a dataset draws, how experts' work is shared out.
+
+The file has a version for people and is known by its hash; `policy_file` reads it, `draw` follows it.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from cloud_sync.routing import Judged, Split, machine_was_wrong
+from edge_agent.errors import ConfigError
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+LabelState = Literal["single", "agreed", "adjudicated"]
+"""How sure a label is: one expert's word, two who agree, or a dispute that a third one settled."""
+SETTLED: tuple[LabelState, ...] = ("single", "agreed", "adjudicated")
+
+
+class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which set a judged case goes to."""
+
+    wrong_familiar: Split = "train"
+    """The machine said leak or ok, the expert the opposite, of a kind that the machine should have known."""
+    wrong_unfamiliar: Split = "test"
+    right: Split = "pool"
+    asked: Split = "pool"
+    """The machine said uncertain or not tested."""
+
+
+class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a dataset draws from the pool. The draw goes by unit, or by case where the unit is not known."""
+
+    training_share: Share = 0.8
+    held_out_share: Share = 0.2
+    """For tests. What neither share takes stays out of the dataset."""
+    salt: str = "tankwatch"
+    """Another salt draws others; what was released stays where it was."""
+    held_out_stations: tuple[str, ...] = ()
+    """`site/station`: whatever they judge is test data, which shows how the next model takes a new tank."""
+
+
+class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How uneven the classes may be in what training gets; the larger one's pool is cut down to it."""
+
+    most_per_other: Annotated[float, msgspec.Meta(ge=1)] = 20.0
+
+
+class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How sure a label must be. A case on which experts disagree is never an example."""
+
+    training: tuple[LabelState, ...] = SETTLED
+    test: tuple[LabelState, ...] = SETTLED
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How judgements are asked for and used."""
+
+    version: Positive
+    gold_share: Share = 0.05
+    """Of the looks: cases whose truth is known."""
+    audit_share: Share = 0.25
+    """Of the looks: agreements drawn at random."""
+    second_share: Share = 0.1
+    """Of the judged cases: looked at by a second expert."""
+    audit_days: Positive = 7
+    """Within which audits are judged."""
+    reservation_min: Positive = 30
+    judgements_for_training: Positive = 50
+    """Until the next training."""
+    routing: Routing = Routing()
+    pool: Pool = Pool()
+    balance: Balance = Balance()
+    labels: Labels = Labels()
+
+
+def decode(data: bytes) -> Policy:
+    """TOML -> Policy. Raises ConfigError with the fault."""
+    try:
+        policy = msgspec.toml.decode(data, type=Policy)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"policy is not usable: {error}: mend that line") from error
+    if policy.pool.training_share + policy.pool.held_out_share > 1 + 1e-9:
+        raise ConfigError("policy is not usable: training_share and held_out_share of the pool are over 1 together")
+    if policy.gold_share + policy.audit_share >= 1:
+        raise ConfigError("policy is not usable: gold_share and audit_share leave nothing for other cases")
+    return policy
+
+
+def split_of(routing: Routing, verdict: str, judgement: Judged, familiar: bool | None) -> Split | None:
+    """Where a judged case goes. None: what nobody can tell is no example."""
+    if judgement == "cannot_tell":
+        return None
+    if machine_was_wrong(verdict, judgement):
+        if familiar is None:
+            return "pool"
+        return routing.wrong_familiar if familiar else routing.wrong_unfamiliar
+    return routing.right if verdict == judgement else routing.asked
