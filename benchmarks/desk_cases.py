@@ -1,8 +1,8 @@
 """A number -> a cloud's folder with so many cases in a realistic mix and a few real clips; made once and kept.
 
 Ten stations, one case every 8.64 s (10,000 a day), the latest just before END. What experts have judged lies behind
-them; the newest OPEN looks wait, and one in a hundred of the older ones. The newest thousand cases are the same in
-every size.
+them; the newest OPEN looks wait, and one in a hundred of the older ones. The newest thousand cases are
+the same in every size.
 """
 
 import hashlib

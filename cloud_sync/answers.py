@@ -1,6 +1,6 @@
 """A search -> the cases that answer it, page by page, by the cheapest way there is; and how many there are.
 
-No way costs more with a million cases than with a thousand: few candidates are all looked at, groups of cases are
+No way costs more with a million cases than with a thousand: few candidates are all looked at; groups of cases are
 followed by their index, and what is left is looked through in the order of time, so many at a time, and says how far.
 """
 
@@ -16,29 +16,16 @@ from cloud_sync.tables import case_groups, cases, tags, truths
 PAGE = 50
 PIECE = 500
 """Cases that a download reads at a time."""
-FEW = 2000
+FEW = 5000
 """Candidates that are simply all looked at."""
 BUDGET = 10_000
 """Cases that are looked through for one page."""
-FOLLOWED = 40
-"""Groups whose indexes are followed side by side."""
-COMMON = 20
-"""Where one case of so many fits, looking through all of them by time is quicker."""
 EXACT_WITHIN_S = 31 * 86400
 """A time this short is counted out, whatever else is asked."""
 
 Key = tuple[float, str]
 """started_at and case_id: the order of every answer."""
 _KEY = sa.select(cases.c.started_at, cases.c.case_id)
-
-
-class Group(msgspec.Struct, frozen=True):
-    """Cases that are alike."""
-
-    id: int
-    cases: int
-    first_at: float
-    last_at: float
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -55,12 +42,12 @@ class Page(msgspec.Struct, frozen=True):
 class Way(msgspec.Struct, frozen=True):
     """How a search is best answered."""
 
-    keys: tuple[Key, ...] | None
+    keys: tuple[Key, ...] | None = None
     """The whole answer, the latest first, where there were few candidates."""
-    held: int | None = None
-    """Cases of all groups that may hold cases of the answer, where that was looked up."""
-    follow: tuple[Group, ...] = ()
-    """Groups that are worth following one by one."""
+    by_group: bool = False
+    """What is asked for is what the cases of a group have in common."""
+    latest: float | None = None
+    """When the last case began that may answer."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -72,19 +59,16 @@ class _Found(msgspec.Struct, frozen=True):
 
 def way(connection: sa.Connection, search: Search) -> Way:
     """Looked up once for all pages of an answer."""
-    named = _named(connection, search)
-    if named is not None:
-        return Way(_whole(connection, search, cases.c.case_id.in_(named)))
-    if _few_in_time(connection, search):
+    for naming in _naming(search, connection.dialect.name):
+        if _is_few(connection, naming):
+            return Way(_whole(connection, search, cases.c.case_id.in_(naming)))
+    if not _asks_of_each(search):
+        return Way(by_group=not _asks_only_for_time(search))
+    if _is_short(search) and _is_few(connection, sa.select(cases.c.case_id).where(*terms.within(search, cases.c))):
         return Way(_whole(connection, search, sa.true()))
-    if _asks_only_for_time(search):
-        return Way(None)
-    number, held = _held(connection, search)
-    if held <= FEW:
-        groups = [group.id for group in _groups(connection, search)]
-        return Way(_whole(connection, search, _in_groups(groups)), held)
-    rare = number <= FOLLOWED and not _asks_of_each(search) and held * COMMON < _all_cases(connection)
-    return Way(None, held, _groups(connection, search) if rare else ())
+    sums = sa.select(sa.func.coalesce(sa.func.sum(case_groups.c.cases), 0), sa.func.max(case_groups.c.last_at))
+    held, latest = connection.execute(sums.where(*_possible(search))).one()
+    return Way(_whole(connection, search, _in_groups(search)) if held <= FEW else None, latest=latest)
 
 
 def page(connection: sa.Connection, search: Search, way: Way, place: Place | None = None, *, size: int = PAGE) -> Page:
@@ -116,43 +100,34 @@ def count(connection: sa.Connection, search: Search, way: Way) -> int | None:
     if way.keys is not None:
         return len(way.keys)
     if not _asks_of_each(search):
-        return _count_groups(connection, search, way)
-    if search.since is not None and search.until is not None and search.until - search.since <= EXACT_WITHIN_S:
-        return _count_rows(connection, search)
+        return _count_groups(connection, search)
+    if _is_short(search):
+        counted = sa.select(sa.func.count()).select_from(cases).where(*_all(connection, search, cases.c))
+        return connection.scalar(counted) or 0
     return None
 
 
-def _count_groups(connection: sa.Connection, search: Search, way: Way) -> int:
+def _count_groups(connection: sa.Connection, search: Search) -> int:
     """By their counters where all of a group lies within the time, by their index where some of it does."""
+    c = case_groups.c
+    inside = sa.and_(
+        sa.true() if search.since is None else c.first_at >= search.since,
+        sa.true() if search.until is None else c.last_at < search.until,
+    )
+    whole = connection.scalar(sa.select(sa.func.sum(c.cases)).where(inside, *_possible(search))) or 0
     if search.since is None and search.until is None:
-        return _all_cases(connection) if way.held is None else way.held
-    groups = way.follow or _groups(connection, search)
-    whole = sum(group.cases for group in groups if _inside(search, group))
-    parts = [group.id for group in groups if not _inside(search, group)]
-    counted = sa.select(sa.func.count()).where(_in_groups(parts), *terms.within(search, cases.c))
-    return whole + (connection.scalar(counted) or 0)
-
-
-def _count_rows(connection: sa.Connection, search: Search) -> int:
-    counted = sa.select(sa.func.count()).select_from(cases).where(*_all(connection, search, cases.c))
-    return connection.scalar(counted) or 0
+        return int(whole)
+    parts = cases.c.group_id.in_(sa.select(c.id).where(~inside, *_possible(search)))
+    counted = sa.select(sa.func.count()).select_from(cases).where(parts, *terms.within(search, cases.c))
+    return int(whole) + (connection.scalar(counted) or 0)
 
 
 def _next(connection: sa.Connection, search: Search, way: Way, place: Place | None, size: int) -> _Found:
     if way.keys is not None:
         return _cut(way.keys, place, size)
-    if way.follow:
-        return _follow(connection, search, place, way.follow, size)
-    return _look_through(connection, search, place, size)
-
-
-def _named(connection: sa.Connection, search: Search) -> list[str] | None:
-    """Ids, where an id, a serial, a tag or what experts say leaves few; None where it leaves many."""
-    for query in _naming(search, connection.dialect.name):
-        ids = connection.scalars(query.limit(FEW + 1)).all()
-        if len(ids) <= FEW:
-            return list(ids)
-    return None
+    if way.by_group:
+        return _follow(connection, search, place, size)
+    return _look_through(connection, search, way, place, size)
 
 
 def _naming(search: Search, dialect: str) -> Iterator[sa.Select]:
@@ -164,20 +139,6 @@ def _naming(search: Search, dialect: str) -> Iterator[sa.Select]:
         yield sa.select(tags.c.case_id).where(*terms.tagged(search.tag))
     if search.truth and search.truth != "none":
         yield sa.select(truths.c.case_id).where(terms.truth_is(search.truth))
-
-
-def _groups(connection: sa.Connection, search: Search) -> tuple[Group, ...]:
-    """Those that may hold cases of this answer."""
-    c = case_groups.c
-    query = sa.select(c.id, c.cases, c.first_at, c.last_at).where(*_possible(search))
-    return tuple(Group(*row) for row in connection.execute(query))
-
-
-def _held(connection: sa.Connection, search: Search) -> tuple[int, int]:
-    """How many groups those are, and how many cases they have."""
-    sums = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(case_groups.c.cases), 0))
-    number, held = connection.execute(sums.where(*_possible(search))).one()
-    return number, int(held)
 
 
 def _possible(search: Search) -> Iterator[terms.Condition]:
@@ -203,26 +164,20 @@ def _cut(keys: Sequence[Key], place: Place | None, size: int) -> _Found:
     return _Found(beyond[::-1][:size] if place.newer else beyond[:size])
 
 
-def _follow(
-    connection: sa.Connection, search: Search, place: Place | None, groups: Sequence[Group], size: int
-) -> _Found:
-    """The next of each group by its index; of those, the next of all."""
+def _follow(connection: sa.Connection, search: Search, place: Place | None, size: int) -> _Found:
+    """By the index of groups alone; SQLite leaves each group as soon as it cannot add to the page."""
     newer = place is not None and place.newer
-    best: list[Key] = []
-    for group in sorted(groups, key=lambda group: group.first_at if newer else -group.last_at):
-        if len(best) == size and (group.first_at > best[-1][0] if newer else group.last_at < best[-1][0]):
-            break
-        wanted = (*terms.within(search, cases.c), *terms.beyond(place, cases.c))
-        query = _KEY.where(cases.c.group_id == group.id, *wanted)
-        rows = connection.execute(query.order_by(*_order(cases.c, newer=newer)).limit(size))
-        best = _sorted([*best, *((row[0], row[1]) for row in rows)], place)[:size]
-    return _Found(best)
+    wanted = (_in_groups(search), *terms.within(search, cases.c), *terms.beyond(place, cases.c))
+    rows = connection.execute(_KEY.where(*wanted).order_by(*_order(cases.c, newer=newer)).limit(size))
+    return _Found([(row[0], row[1]) for row in rows])
 
 
-def _look_through(connection: sa.Connection, search: Search, place: Place | None, size: int) -> _Found:
+def _look_through(connection: sa.Connection, search: Search, way: Way, place: Place | None, size: int) -> _Found:
     """The next BUDGET cases in the order of time, and which of them fit."""
     newer = place is not None and place.newer
-    bounds = (*terms.within(search, cases.c), *terms.beyond(place, cases.c))
+    bounds = [*terms.within(search, cases.c), *terms.beyond(place, cases.c)]
+    if way.latest is not None:
+        bounds.append(cases.c.started_at <= way.latest)
     in_time = sa.select(cases).where(*bounds).order_by(*_order(cases.c, newer=newer))
     some = in_time.limit(BUDGET).subquery("some")
     fitting = (*terms.shared(search, some.c), *terms.single(search, some.c, connection.dialect.name))
@@ -246,26 +201,17 @@ def _asks_of_each(search: Search) -> bool:
     return any(True for _ in terms.single(search, cases.c, ""))
 
 
-def _few_in_time(connection: sa.Connection, search: Search) -> bool:
-    """Is the time so short that its cases can all be looked at?"""
-    if search.since is None or search.until is None:
-        return False
-    some = sa.select(cases.c.case_id).where(*terms.within(search, cases.c)).limit(FEW + 1).subquery()
+def _is_few(connection: sa.Connection, candidates: sa.Select) -> bool:
+    some = candidates.limit(FEW + 1).subquery()
     return (connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0) <= FEW
 
 
-def _all_cases(connection: sa.Connection) -> int:
-    return int(connection.scalar(sa.select(sa.func.sum(case_groups.c.cases))) or 0)
+def _is_short(search: Search) -> bool:
+    return search.since is not None and search.until is not None and search.until - search.since <= EXACT_WITHIN_S
 
 
-def _in_groups(numbers: Sequence[int]) -> terms.Condition:
-    """Cases of these groups, and any whose group nobody named."""
-    return cases.c.group_id.in_(numbers) | cases.c.group_id.is_(None)
-
-
-def _inside(search: Search, group: Group) -> bool:
-    begins = search.since is None or group.first_at >= search.since
-    return begins and (search.until is None or group.last_at < search.until)
+def _in_groups(search: Search) -> terms.Condition:
+    return cases.c.group_id.in_(sa.select(case_groups.c.id).where(*_possible(search)))
 
 
 def _all(connection: sa.Connection, search: Search, c: terms.Columns) -> tuple[terms.Condition, ...]:

@@ -59,7 +59,8 @@ def _words_said(case: Case) -> Iterator[Row]:
     yield "Inspector", WORDS.get(case.decision, case.decision)
     yield "Decided by", DECIDED_WORDS.get(case.decided_by, case.decided_by)
     yield "Compared", OUTCOME_WORDS.get(case.outcome, case.outcome)
-    yield "Shown to experts", f"{WHY_WORDS.get(case.sampled.reason, case.sampled.reason)}"
+    drawn = "Not drawn." if case.sampled.reason == "none" else WHY_WORDS.get(case.sampled.reason, case.sampled.reason)
+    yield "Shown to experts", drawn
     yield "Drawn with probability", f"{case.sampled.probability:.4g}"
     if case.challenger is not None:
         spoken = _with_score(case.challenger.verdict, case.challenger.score)

@@ -23,7 +23,7 @@ class Place(NamedTuple):
 DAILY = (
     Place("Review", "review.queue", "expert"),
     Place("Cases", "cases.case_list", "viewer"),
-    Place("Agreement", "agreement.page", "quality"),
+    Place("Agreement", "agreement.page", "viewer"),
     Place("Errors", "errors.page", "quality"),
     Place("Datasets", "datasets.page", "viewer"),
     Place("Stations", "status.station_list", "viewer"),
@@ -32,7 +32,7 @@ DAILY = (
 SELDOM = (
     Place("Label consistency", "consistency.page", "quality"),
     Place("Studies", "studies.study_list", "expert"),
-    Place("Value", "value.page", "quality"),
+    Place("Value", "value.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),
     Place("Audit log", "audit.log", "quality"),
     Place("Vocabulary", "vocabulary.page", "admin"),

@@ -71,9 +71,8 @@ def take(engine: Engine, desk: Desk, case_id: str, expert: str, now: float) -> N
     """
     here = (looks.c.case_id == case_id) & (looks.c.state != "judged")
     free = here & _free(expert, now) & (looks.c.lane != "gold")
-    for_long = (
-        here & (looks.c.reserved_by == expert) & (looks.c.reserved_until > now + 30 * desk.policy.reservation_min)
-    )
+    half_s = 30 * desk.policy.reservation_min
+    for_long = here & (looks.c.reserved_by == expert) & (looks.c.reserved_until > now + half_s)
     with engine.begin() as connection:
         if connection.scalar(sa.select(looks.c.id).where(for_long).limit(1)) is not None:
             return

@@ -14,7 +14,7 @@ from cloud_sync.tables import cases, truths
 from edge_agent.records import Sampled
 
 PASSWORD = "correct horse battery"
-USERS = (("erna", "expert"), ("emil", "expert"), ("quinn", "quality"))
+USERS = (("erna", "expert"), ("emil", "expert"), ("quinn", "quality"), ("vera", "viewer"))
 SHIFTS = (ShiftConfig("early", "06:00"), ShiftConfig("late", "14:00"), ShiftConfig("night", "22:00"))
 
 

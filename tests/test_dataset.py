@@ -182,8 +182,14 @@ def test_the_migrations_make_the_tables_that_the_code_names(cloud: Cloud) -> Non
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    def of_this_database(thing: object, _name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+        """An index that only another database needs is none that is missing here."""
+        only = getattr(thing, "_ddl_if", None) if kind == "index" else None
+        return only is None or only.dialect == cloud.engine.dialect.name
+
     with cloud.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_object": of_this_database})
+        assert compare_metadata(context, metadata) == []
 
 
 def test_the_config_comes_back_from_its_file_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
