@@ -56,6 +56,15 @@ class Account(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class NewUser(msgspec.Struct, frozen=True):
+    """Whom to let in: with a password, or as `subject` of the company's provider."""
+
+    name: str
+    role: Role
+    password: str = ""
+    subject: str | None = None
+
+
 class Act(msgspec.Struct, frozen=True):
     """Who does something, from where, and when: what the audit log has to know."""
 
@@ -108,25 +117,24 @@ def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float
     with engine.begin() as connection:
         audit_log.take_turn(connection)
         if find(connection, name) is None:
-            add(connection, name, password, role, act=Act(at=now))
+            add(connection, NewUser(name, role, password), Act(at=now))
         else:
             change(connection, name, Change(password=password, role=role), Act(at=now))
 
 
-def add(
-    connection: sa.Connection, name: str, password: str | None, role: Role, *, act: Act, subject: str | None = None
-) -> None:
-    """A new user; without a password only `subject` may sign in. Raises ConfigError."""
+def add(connection: sa.Connection, wanted: NewUser, act: Act) -> None:
+    """Raises ConfigError: an odd name, no such role, a short password, a name that is taken."""
+    name, role = wanted.name, wanted.role
     if not re.fullmatch(NAME, name):
         words = "use 1 to 64 letters, digits, dots, dashes, @ and underscores, a letter or digit first"
         raise ConfigError(f"user {name[:40]!r} cannot be added: {words}")
     if role not in ROLES:
         raise ConfigError(f"user {name} cannot be added as {str(role)[:40]!r}: choose {', '.join(ROLES)}")
-    kept = NO_PASSWORD if password is None and subject else hashed(password or "")
+    kept = NO_PASSWORD if wanted.subject else hashed(wanted.password)
     audit_log.take_turn(connection)
     if find(connection, name) is not None:
         raise ConfigError(f"there is a user {name} already: choose another name, or change that one")
-    values = {"name": name, "role": role, "password": kept, "subject": subject, "created_at": act.at}
+    values = {"name": name, "role": role, "password": kept, "subject": wanted.subject, "created_at": act.at}
     connection.execute(sa.insert(users).values(values))
     note(connection, act, "user_added", f"{name} as {role}")
 

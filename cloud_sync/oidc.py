@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from cloud_sync import accounts, audit_log, db, sessions
 from cloud_sync import config as cloud_config
-from cloud_sync.accounts import Account, Act, Change, User
+from cloud_sync.accounts import Account, Act, Change, NewUser, User
 from cloud_sync.config import CloudConfig, OidcConfig
 from cloud_sync.roles import RIGHTS, ROLES, Role
 from cloud_sync.sign_in import first_page, inside
@@ -102,7 +102,7 @@ def _admitted(claims: dict[str, Any]) -> User:
         held = accounts.of_subject(connection, subject)
         if held is None:
             name = name_of(claims)
-            accounts.add(connection, name, None, role, act=act_now, subject=subject)
+            accounts.add(connection, NewUser(name, role, subject=subject), act_now)
         else:
             name = _brought_up_to_date(connection, held, role, act_now)
         accounts.note(connection, Act(name, act_now.address, act_now.at), "sign_in_company", subject)

@@ -2,7 +2,8 @@
 
 import shutil
 import socket
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from desk_fakes import PASSWORD, Desk, quick_passwords
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cloud_sync import config as cloud_config
 from cloud_sync.config import WebConfig
-from cloud_sync.web import make_server
 
+ROOT = Path(cloud_config.__file__).parent.parent
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent")
 _quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
 WIDE, TABLET = {"width": 1280, "height": 720}, {"width": 820, "height": 1180}
@@ -34,10 +36,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     desk = Desk(tmp_path, web=WebConfig(port=port))
-    server = make_server(desk.config)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield desk
-    server.close()
+    (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(desk.config))
+    command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(tmp_path / "cloud.toml")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert "review page" in process.stderr.readline()
+        yield desk
+        process.terminate()
 
 
 @pytest.mark.parametrize(("light", "size"), [("light", WIDE), ("dark", TABLET)])
