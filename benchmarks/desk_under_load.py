@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -179,10 +180,15 @@ def _wait_for(connection: http.client.HTTPConnection) -> None:
 def _case(number: int, *, eye: bool, case_id: str | None = None) -> Case:
     now = datetime.now(UTC).isoformat()
     station = "TANK00" if case_id else f"TANK{number % 10:02d}"
-    words = {"verdict": "uncertain", "outcome": "unsure", "score": 0.5, "sampled": Sampled("unsure", 1.0)}
-    agreed = {"verdict": "ok", "outcome": "agree", "score": 0.01, "sampled": Sampled("none", 0.02)}
-    about = {"case_id": case_id or f"{station}-new-{number:07d}", "site": SITE, "station": station}
-    numbered = {"sequence": number, "started_at": now, "ended_at": now}
+    words: dict[str, Any] = {
+        "verdict": "uncertain",
+        "outcome": "unsure",
+        "score": 0.5,
+        "sampled": Sampled("unsure", 1.0),
+    }
+    agreed: dict[str, Any] = {"verdict": "ok", "outcome": "agree", "score": 0.01, "sampled": Sampled("none", 0.02)}
+    about: dict[str, Any] = {"case_id": case_id or f"{station}-new-{number:07d}", "site": SITE, "station": station}
+    numbered: dict[str, Any] = {"sequence": number, "started_at": now, "ended_at": now}
     return make_case(number, **about, **numbered, **(words if eye else agreed))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from flask import Blueprint, current_app, render_template, request
+from flask_login import current_user
 from markupsafe import Markup
 
 from cloud_sync import agreement, human_level, search, tallies
@@ -14,22 +15,23 @@ from cloud_sync.tallies import Choice
 from models.charts import Axis, Chart, ticks_up_to
 
 blueprint = Blueprint("agreement", __name__)
-CHOSEN_BY = ("station", "bundle", "from", "until")
 TOO_FEW = "too few to say"
+FIELDS = ("station", "bundle", "from", "until")
 FEWEST_POINTS = 2
 """One day is no course of time."""
 
 
 @blueprint.get("/agreement")
-@needs("quality")
+@needs("viewer")
 def page() -> str:
     shelf = current_app.extensions["tankwatch"]
-    named = shelf.config.agreement.inspectors
+    quality = current_user.may("quality")
+    named = shelf.config.agreement.inspectors and quality
     choice, fault = chosen(request.args)
     with shelf.engine.connect() as connection:
         counted = tallies.tallies(connection, choice, shelf.config.shift, inspectors=named)
         skills = tallies.skills(connection, choice, by="role")
-        experts = tallies.skills(connection, choice, by="expert")
+        experts = tallies.skills(connection, choice, by="expert") if quality else []
         stations = tallies.stations(connection)
     splits = [("station", agreement.slices(counted, lambda tally: tally.station))]
     if shelf.config.shift:
@@ -50,10 +52,10 @@ def page() -> str:
 
 def chosen(asked: Mapping[str, str]) -> tuple[Choice, str | None]:
     """The form's fields -> which cases are counted, and what was not understood."""
-    wanted, fault = search.asked({name: asked[name] for name in CHOSEN_BY if name in asked})
+    wanted, fault = search.asked({name: asked.get(name, "") for name in FIELDS})
     version = search.bundle_version(wanted)
     if wanted.bundle and version is None:
-        return Choice(), "A bundle is not understood by its hash here: give its version, such as 7."
+        return Choice(), f"Bundle {wanted.bundle[:40]!r} is no version: use a number."
     return Choice(wanted.station, version, wanted.since, wanted.until), fault
 
 
@@ -99,7 +101,7 @@ def share(value: float | None) -> str:
     """0..1 in per cent, with as many places as it needs."""
     if value is None:
         return TOO_FEW
-    return f"{100 * value:.{2 if 0 < abs(value) < 0.01 or 0.99 < value < 1 else 1}f} %"
+    return f"{100 * value:.{2 if 0 < abs(value) < 0.01 or 0.99 < value < 1 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 @blueprint.app_template_filter("figure")

@@ -109,7 +109,7 @@ class BucketStore:
 
     def fault(self) -> str | None:
         try:
-            self._size("clips/none")
+            self._asked(lambda: next(iter(self._bucket.list("none", chunk_size=1)), None))
         except StoreError:
             return "clip bucket"
         return None

@@ -44,6 +44,8 @@ class Taken(msgspec.Struct, frozen=True):
 
     stored: tuple[str, ...]
     """Clips that are whole."""
+    retired: tuple[str, ...]
+    """Clips that were whole once and have had their time: nobody need send them."""
     wanted: tuple[tuple[str, int], ...]
     """Unfinished clips and the part to go on with."""
     refused: tuple[tuple[int, str], ...]
@@ -75,12 +77,13 @@ class ClipParts:
         touched = {str(message.topic.id): None for message in messages}
         return Taken(
             stored=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "stored"),
-            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _stored(rows.get(sha256))),
+            retired=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "retired"),
+            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _over(rows.get(sha256))),
             refused=tuple(refused),
         )
 
     def _step(self, row: ClipRow | None, message: ClipMessage, now: float) -> tuple[ClipRow | None, str | None]:
-        if _stored(row):
+        if _over(row):
             return row, None
         if message.manifest is not None:
             reason = self._unfit(message.topic, message.manifest)
@@ -142,8 +145,8 @@ class ClipParts:
                 self._store.parts.sync(row.sha256)
 
 
-def _stored(row: ClipRow | None) -> bool:
-    return row is not None and row.state == "stored"
+def _over(row: ClipRow | None) -> bool:
+    return row is not None and row.state in ("stored", "retired")
 
 
 def _next_part(row: ClipRow | None) -> int:

@@ -67,9 +67,9 @@ def table(pairs: Iterable[tuple[str, str, int, float]], words: Sequence[str]) ->
     return Table(tuple(words), counts, weights, squares)
 
 
-def kappa(found: Table) -> Figure:
-    """Cohen's kappa (1960); variance after Fleiss, Cohen & Everitt (1969)."""
-    return _figure(found, _cohen, _fewest_of_a_word(found) >= FEWEST_OF_A_WORD)
+def kappa(found: Table, *, fewest: int = FEWEST_OF_A_WORD) -> Figure:
+    """Cohen's kappa (1960); variance after Fleiss, Cohen & Everitt (1969). No interval under `fewest` of a word."""
+    return _figure(found, _cohen, found.cases > 0 and _fewest_of_a_word(found) >= fewest)
 
 
 def ac1(found: Table) -> Figure:

@@ -1,14 +1,16 @@
-"""Reviewed clips -> a dataset: a folder of clips and a hashed manifest that says of each where it comes from.
+"""Judged clips -> a dataset: a folder of clips and a hashed manifest that says of each where it comes from.
 
-Which set a case goes to is `routing`'s matter; a case goes whole, never by frames. The same reviews give the same
-bytes, so a dataset that would not differ from its last version is that version.
+What counts as true is `standing`'s matter, who goes where `draw`'s and the policy's; a case goes whole, never by
+frames. The same judgements under the same policy give the same bytes, and a dataset that would not differ from its last
+version is that version.
 """
 
 import argparse
 import re
 import sys
+import tarfile
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,53 +18,25 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from cloud_sync import config as cloud_config
-from cloud_sync import db
-from cloud_sync.routing import Label, Split, settled
+from cloud_sync import db, draw, policy_file, set_statistics
+from cloud_sync import manifest as manifests
+from cloud_sync import standing as examples_now
+from cloud_sync.manifest import Example
+from cloud_sync.policy import Policy
+from cloud_sync.routing import Split
+from cloud_sync.set_statistics import Statistics
+from cloud_sync.standing import Standing
 from cloud_sync.store import ClipStore, open_store
-from cloud_sync.tables import cases, clips, datasets, examples, members, reviews, truths
+from cloud_sync.tables import datasets, members
 from edge_agent import durable
-from edge_agent.clips import SUFFIX
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.messages import IDENTIFIER
 from edge_agent.wire import sha256_of
+from models.augmentation import TRAINED, UNTRAINED
 
 MANIFEST = "manifest.jsonl"
 LONGEST_NAME = 64
 SPLITS: tuple[Split, ...] = ("train", "test", "pool")
-
-
-class Lineage(msgspec.Struct, frozen=True):
-    """Where an example comes from: who judged what when, and what the machine was when it spoke."""
-
-    clip_sha256: str
-    bundle_sha256: str
-    bundle_version: int
-    profile_sha256: str | None
-    verdict: str
-    score: float | None
-    sampled_for: str
-    sampled_probability: float
-    judged_by: str
-    judged_at: str
-    """UTC, ISO 8601."""
-    revision: int
-    seen: str | None
-    familiar: bool | None
-    note: str
-
-
-class Example(msgspec.Struct, frozen=True):
-    """A reviewed clip with its label; one line of the manifest, in the contract's words."""
-
-    video: str
-    label: Label
-    decision: str
-    split: Split
-    case_id: str
-    site: str
-    station_id: str
-    """`station` is the contract's word for a profile file, which a clip does not need."""
-    lineage: Lineage
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -74,6 +48,14 @@ class Dataset(msgspec.Struct, frozen=True):
     """Of the manifest's bytes."""
     created_at: float
     counts: dict[str, int]
+    policy_sha256: str | None = None
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The policy that draws, and the hash of its file."""
+
+    policy: Policy
+    sha256: str
 
 
 def dataset(argv: list[str]) -> int:
@@ -86,7 +68,7 @@ def dataset(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
     engine, store = db.open_database(config), open_store(config)
-    released = release(engine, options.name, db.now())
+    released = release(engine, options.name, db.now(), Rules(*policy_file.load(config)))
     write(engine, store, released, options.out)
     counts = ", ".join(f"{released.counts.get(split, 0)} {split}" for split in SPLITS)
     print(f"dataset {released.name} version {released.version}: {counts} in {options.out}", file=sys.stderr)
@@ -95,53 +77,69 @@ def dataset(argv: list[str]) -> int:
     return 0
 
 
-def current(connection: sa.Connection) -> list[tuple[int, Example]]:
-    """Every example that counts now, with its key, by case id: what counts of each case with a clip."""
-    query = (
-        sa.select(examples.c.id.label("example_id"), examples.c.label, examples.c.split, reviews, cases)
-        .join(reviews, reviews.c.id == examples.c.review_id)
-        .join(truths, (truths.c.review_id == reviews.c.id) & truths.c.judgement.isnot(None))
-        .join(cases, cases.c.case_id == examples.c.case_id)
-        .join(clips, (clips.c.sha256 == examples.c.clip_sha256) & (clips.c.state == "stored"))
-    )
-    found = [(row.example_id, _example(row)) for row in connection.execute(query)]
-    # Not by the database, whose order depends on its language: the same reviews give the same bytes everywhere.
-    return sorted(found, key=lambda pair: pair[1].case_id)
-
-
-def release(engine: Engine, name: str, now: float) -> Dataset:
+def release(engine: Engine, name: str, now: float, rules: Rules) -> Dataset:
     """The next version of `name`, or the last one where nothing has changed. Raises ConfigError or StoreError."""
     if not re.fullmatch(IDENTIFIER, name) or len(name) > LONGEST_NAME:
         raise ConfigError(f"{name[:60]!r} cannot name a dataset: use letters, digits, dots, dashes and underscores")
     with engine.begin() as connection:
-        before = _released_splits(connection)
-        chosen = [
-            (key, msgspec.structs.replace(example, split=settled(example.split, before.get(example.case_id))))
-            for key, example in current(connection)
-        ]
-        if not chosen:
+        standing = examples_now.standing(connection, rules.policy)
+        if not standing:
             raise StoreError("there is no judged case with a clip yet: review some cases first")
-        manifest = b"".join(canonical(example) + b"\n" for _, example in chosen)
+        drawn = draw.draw([one.candidate for one in standing], rules.policy)
+        chosen = [(one.key, _member(one, drawn[one.example.case_id], rules)) for one in standing]
+        kept = [(key, example) for key, example in chosen if example is not None]
+        if not kept:
+            raise StoreError("the policy draws none of the judged cases: review more cases or change the policy")
+        manifest = b"".join(manifests.line(example) + b"\n" for _, example in kept)
         last = _last(connection, name)
         if last is not None and last.sha256 == sha256_of(manifest):
             return last
-        return _keep(connection, name, manifest, chosen, version=last.version + 1 if last else 1, now=now)
+        left_out = [drawn[one.example.case_id].why for one in standing if drawn[one.example.case_id].split is None]
+        figures = set_statistics.statistics(
+            [example for _, example in kept], left_out, examples_now.conflicts(connection)
+        )
+        values = {
+            "name": name,
+            "version": last.version + 1 if last else 1,
+            "sha256": sha256_of(manifest),
+            "manifest": manifest,
+            "created_at": now,
+            "policy_sha256": rules.sha256,
+            "statistics": msgspec.json.encode(figures),
+        }
+        return _keep(connection, values, kept)
 
 
 def write(engine: Engine, store: ClipStore, released: Dataset, folder: Path) -> None:
     """Manifest and clips of a dataset in `folder`; may run again, after an interruption too. Raises StoreError."""
-    manifest = manifest_of(engine, released.name, released.version)
-    if manifest is None:
-        raise StoreError(f"dataset {released.name} has no version {released.version}: release it first")
+    manifest = _manifest(engine, released)
     try:
         (folder / "clips").mkdir(parents=True, exist_ok=True)
-        for line in manifest.splitlines():
-            example = msgspec.json.decode(line, type=Example)
+        for example in manifests.read(manifest):
             _copy(store, example.lineage.clip_sha256, folder / example.video)
     except OSError as error:
         raise durable.failure(folder, error) from error
     durable.write(folder / MANIFEST, manifest)
     durable.write(folder / "dataset.json", msgspec.json.encode(released))
+
+
+def packed(engine: Engine, store: ClipStore, released: Dataset) -> Iterator[bytes]:
+    """The same folder as one tar file, piece by piece. Raises StoreError where a clip is gone or damaged."""
+    folder, manifest = f"{released.name}-{released.version}", _manifest(engine, released)
+    for name, data in ((MANIFEST, manifest), ("dataset.json", msgspec.json.encode(released))):
+        yield _tar_head(f"{folder}/{name}", len(data), released.created_at) + data + _tar_padding(len(data))
+    for sha256, video in {one.lineage.clip_sha256: one.video for one in manifests.read(manifest)}.items():
+        data = _clip(store, sha256)
+        yield _tar_head(f"{folder}/{video}", len(data), released.created_at)
+        yield data + _tar_padding(len(data))
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def find(engine: Engine, name: str, version: int) -> Dataset | None:
+    query = sa.select(datasets).where(datasets.c.name == name, datasets.c.version == version)
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else _dataset(row)
 
 
 def manifest_of(engine: Engine, name: str, version: int) -> bytes | None:
@@ -151,56 +149,35 @@ def manifest_of(engine: Engine, name: str, version: int) -> bytes | None:
         return connection.scalar(query)
 
 
+def statistics_of(engine: Engine, name: str, version: int) -> Statistics | None:
+    """As they were when it was made; of older versions, from the manifest. None where there is no such dataset."""
+    query = sa.select(datasets.c.statistics, datasets.c.manifest)
+    with engine.connect() as connection:
+        row = connection.execute(query.where(datasets.c.name == name, datasets.c.version == version)).first()
+    if row is None:
+        return None
+    if row.statistics is None:
+        return set_statistics.statistics(manifests.read(row.manifest), (), 0)
+    return msgspec.json.decode(row.statistics, type=Statistics)
+
+
 def all_datasets(connection: sa.Connection) -> list[Dataset]:
     """Every version of every dataset, the latest first."""
     rows = connection.execute(sa.select(datasets).order_by(datasets.c.created_at.desc(), datasets.c.id.desc()))
     return [_dataset(row) for row in rows]
 
 
-def canonical(example: Example) -> bytes:
-    """The same bytes for the same example, for ever: keys sorted, no spaces, UTF-8."""
-    return msgspec.json.encode(example, order="deterministic")
-
-
-def _example(row: sa.Row) -> Example:
-    values = row._mapping
-    lineage = Lineage(
-        clip_sha256=row.clip_sha256,
-        bundle_sha256=row.bundle_sha256,
-        bundle_version=row.bundle_version,
-        profile_sha256=row.profile_sha256,
-        verdict=row.verdict,
-        score=row.score,
-        sampled_for=row.sampled_for,
-        sampled_probability=row.sampled_probability,
-        judged_by=row.reviewer,
-        judged_at=datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds"),
-        revision=row.revision,
-        seen=row.seen,
-        familiar=row.familiar,
-        note=row.note,
+def _member(one: Standing, drawn: draw.Drawn, rules: Rules) -> Example | None:
+    if drawn.split is None:
+        return None
+    lineage = msgspec.structs.replace(
+        one.example.lineage,
+        drawn=drawn.why,
+        policy_version=rules.policy.version,
+        policy_sha256=rules.sha256,
+        augmentation=UNTRAINED if drawn.split == "test" else TRAINED,
     )
-    return Example(
-        video=f"clips/{row.clip_sha256}{SUFFIX}",
-        label=values["label"],
-        decision=row.decision,
-        split=values["split"],
-        case_id=row.case_id,
-        site=row.site,
-        station_id=row.station,
-        lineage=lineage,
-    )
-
-
-def _released_splits(connection: sa.Connection) -> dict[str, Split]:
-    """In which set each case was when it was last released, in any dataset."""
-    query = (
-        sa.select(examples.c.case_id, members.c.split)
-        .join(examples, examples.c.id == members.c.example_id)
-        .join(datasets, datasets.c.id == members.c.dataset_id)
-        .order_by(datasets.c.created_at, datasets.c.id)
-    )
-    return {row.case_id: row.split for row in connection.execute(query)}
+    return msgspec.structs.replace(one.example, split=drawn.split, lineage=lineage)
 
 
 def _last(connection: sa.Connection, name: str) -> Dataset | None:
@@ -210,37 +187,47 @@ def _last(connection: sa.Connection, name: str) -> Dataset | None:
     return None if row is None else _dataset(row)
 
 
-def _keep(
-    connection: sa.Connection,
-    name: str,
-    manifest: bytes,
-    chosen: list[tuple[int, Example]],
-    *,
-    version: int,
-    now: float,
-) -> Dataset:
-    values = {"name": name, "version": version, "sha256": sha256_of(manifest), "manifest": manifest, "created_at": now}
-    key = connection.scalar(sa.insert(datasets).values(values).returning(datasets.c.id))
-    rows = [{"dataset_id": key, "example_id": example_id, "split": example.split} for example_id, example in chosen]
+def _keep(connection: sa.Connection, values: dict, kept: list[tuple[int, Example]]) -> Dataset:
+    row = connection.execute(sa.insert(datasets).values(values).returning(datasets)).one()
+    rows = [{"dataset_id": row.id, "example_id": key, "split": example.split} for key, example in kept]
     connection.execute(sa.insert(members), rows)
-    return Dataset(name, version, sha256_of(manifest), now, _plain(Counter(example.split for _, example in chosen)))
+    return _dataset(row)
 
 
 def _dataset(row: sa.Row) -> Dataset:
-    lines = row.manifest.splitlines()
-    counts = Counter(msgspec.json.decode(line, type=Example).split for line in lines)
-    return Dataset(row.name, row.version, row.sha256, row.created_at, _plain(counts))
+    if row.statistics is not None:
+        by_split = msgspec.json.decode(row.statistics, type=Statistics).by_split
+        counts = {split: found.examples for split, found in by_split.items()}
+    else:
+        counts = dict(Counter(str(one.split) for one in manifests.read(row.manifest)))
+    return Dataset(row.name, row.version, row.sha256, row.created_at, counts, row.policy_sha256)
 
 
-def _plain(counts: Counter[Split]) -> dict[str, int]:
-    return {str(split): count for split, count in counts.items()}
+def _manifest(engine: Engine, released: Dataset) -> bytes:
+    manifest = manifest_of(engine, released.name, released.version)
+    if manifest is None:
+        raise StoreError(f"dataset {released.name} has no version {released.version}: release it first")
+    return manifest
 
 
 def _copy(store: ClipStore, sha256: str, target: Path) -> None:
-    if target.is_file() and sha256_of(target.read_bytes()) == sha256:
-        return
+    if not (target.is_file() and sha256_of(target.read_bytes()) == sha256):
+        durable.write(target, _clip(store, sha256))
+
+
+def _clip(store: ClipStore, sha256: str) -> bytes:
     source = store.clip(sha256)
     data = source.read_bytes()
     if sha256_of(data) != sha256:
         raise StoreError(f"clip {source} is damaged: restore it")
-    durable.write(target, data)
+    return data
+
+
+def _tar_head(name: str, size: int, at: float) -> bytes:
+    about = tarfile.TarInfo(name)
+    about.size, about.mtime, about.mode = size, int(at), 0o644
+    return about.tobuf(tarfile.PAX_FORMAT)
+
+
+def _tar_padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)

@@ -20,6 +20,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync import db, mqtt_client
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
+from cloud_sync.desire_sending import DesireSending
 from cloud_sync.intake import Intake
 from cloud_sync.store import open_store
 from cloud_sync.video import Transcoder
@@ -55,9 +56,9 @@ def ingest(argv: list[str]) -> int:
 
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
-    store = open_store(config)
-    intake = Intake(db.open_database(config), store, max_clip_bytes=config.max_clip_mb * 1_000_000)
-    listener = Listener(config, intake)
+    store, engine = open_store(config), db.open_database(config)
+    intake = Intake(engine, store, max_clip_bytes=config.max_clip_mb * 1_000_000)
+    listener = Listener(config, intake, DesireSending(engine))
     transcoder = Transcoder(store)
     listener.on_clip = transcoder.add
     try:
@@ -70,21 +71,22 @@ def run(config: CloudConfig, stop: threading.Event) -> None:
 class Listener:
     """One MQTT connection and the messages that wait for their commit."""
 
-    def __init__(self, config: CloudConfig, intake: Intake) -> None:
+    def __init__(self, config: CloudConfig, intake: Intake, desires: DesireSending | None = None) -> None:
         self._broker, self._batch = config.broker, config.batch
-        self._intake = intake
+        self._intake, self._desires = intake, desires
         self.on_clip: Callable[[str], None] = lambda _: None
         """Told of every clip that is held."""
         self._waiting: list[tuple[int, int, Message]] = []
         """MQTT's number, its quality of service, the message."""
         self._bytes = 0
-        self._committed_at_s = 0.0
         self._client = mqtt_client.make(config.broker, config.broker.client_id, keep_session=True, manual_ack=True)
         self._client.max_inflight_messages_set(1000)
+        self._committed_at_s = 0.0
         self._client.on_message = self._received
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_subscribe = _subscribed
+        self._client.on_publish = self._published
 
     def listen(self, stopped: Callable[[], bool], wait: Callable[[float], object]) -> None:
         """Until `stopped`; `wait(seconds)` returns early when stopped."""
@@ -97,6 +99,7 @@ class Listener:
             if self._client.loop(IDLE_S) is mqtt.MQTT_ERR_SUCCESS:
                 back_off = BACK_OFF_S[0] if self._client.is_connected() else back_off
             self._gather()
+            self._ask()
             if self._waiting and not self._step():
                 wait(BACK_OFF_S[0])
             elif self._client.socket() is None:
@@ -123,6 +126,14 @@ class Listener:
                 return
             count = len(self._waiting)
             self._client.loop(LULL_S)
+
+    def _ask(self) -> None:
+        """What the devices are asked for; a database that would not is tried again."""
+        try:
+            if self._desires is not None:
+                self._desires.turn(self._client, time.monotonic(), db.now())
+        except TRY_AGAIN as error:
+            log.error("nothing is asked of devices now: %s: trying again", error)
 
     def _step(self) -> bool:
         """Commit, receipts, acknowledgements. False: disk or database would not; everything waits."""
@@ -183,7 +194,15 @@ class Listener:
             )
             return
         log.info("connected broker=%s:%d", *_address(self._broker))
-        client.subscribe([(topic, 1) for topic in SUBSCRIPTIONS])
+        if self._desires is not None:
+            self._desires.connected()
+        client.subscribe([(topic, 1) for topic in _subscriptions(self._broker.share)])
+
+    def _published(
+        self, _client: mqtt.Client, _data: object, number: int, _reason: object, _properties: object
+    ) -> None:
+        if self._desires is not None:
+            self._desires.confirmed(number)
 
     def _disconnected(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: object, _properties: object
@@ -193,7 +212,10 @@ class Listener:
         log.warning("disconnected reason=%s", reason)
 
 
-SUBSCRIPTIONS = tuple(f"{wire.ROOT}/+/+/{name}" for name in ("status", "case", "clip/+/+"))
+def _subscriptions(share: str | None) -> tuple[str, ...]:
+    """Parts of a clip are taken in order, so each process hears all of them and the first takes each."""
+    shared = f"$share/{share}/" if share else ""
+    return (*(f"{wire.ROOT}/+/+/{name}" for name in ("status", "clip/+/+")), f"{shared}{wire.ROOT}/+/+/case")
 
 
 def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:

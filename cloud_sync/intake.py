@@ -73,12 +73,12 @@ class Intake:
         with self._engine.begin() as connection:
             take_turns(connection, _concerned(batch))
             # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
-            self._take_clips(connection, taken, held, now)
+            stored = self._take_clips(connection, taken, held, now)
             self._take_cases(connection, taken, held, now)
             _take_statuses(connection, taken.statuses, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
-        return Handled(receipts, tuple(sha256 for what in held.values() for sha256 in what.clips))
+        return Handled(receipts, stored)
 
     def bury(self, message: Message, reason: str, now: float) -> None:
         """Sets a message aside that nothing else can be done with."""
@@ -109,19 +109,22 @@ class Intake:
             looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
-    def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+    def _take_clips(
+        self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float
+    ) -> tuple[str, ...]:
         if not taken.clips:
-            return
+            return ()
         done = self._clip_parts.take(connection, taken.clips, now)
         taken.refused.extend(done.refused)
         senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
         if done.stored:
             looks.clips_stored(connection, done.stored)
-        for sha256 in done.stored:
+            log.info("clips stored=%s", ",".join(done.stored))
+        for sha256 in (*done.stored, *done.retired):
             held[senders[sha256]].clips.append(sha256)
-            log.info("clip stored=%s", sha256)
         for sha256, part in done.wanted:
             held[senders[sha256]].parts.append((sha256, part))
+        return done.stored
 
 
 def _concerned(batch: Sequence[Message]) -> set[str]:

@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-from scipy.stats import norm
 
 from cloud_sync import concord
 from cloud_sync.concord import Figure
 from models import bounds
 
 CONFIDENCE = 0.95
+WORDS = ("leak", "ok", "cannot_tell")
 LEAST_BORDERLINE, MOST_BORDERLINE = 0.3, 0.5
 """Of the parts: easy ones alone would flatter everybody, borderline ones alone nobody."""
 LEAST_OF_A_KIND = 0.3
@@ -223,21 +223,13 @@ def _by_parts(alike: int, parts: int) -> Figure:
 
 
 def _kappa_by_parts(looks: Sequence[tuple[int, str, str]]) -> Figure:
-    """Cohen's kappa of part, first word, second word; its interval from leaving out one part at a time (jackknife)."""
-    words = ("leak", "ok", "cannot_tell")
-    parts = sorted({part for part, *_ in looks})
-    tables = {part: np.zeros((3, 3)) for part in parts}
-    for part, first, second in looks:
-        tables[part][words.index(first), words.index(second)] += 1
-    total = sum(tables.values(), np.zeros((3, 3)))
-    value = _cohen(total)
-    without = np.array([left for one in tables.values() if (left := _cohen(total - one)) is not None])
-    if value is None or len(parts) < 2 or len(without) < len(parts) or len(looks) == np.trace(total):
-        return Figure(value, None, None, len(parts))
-    error = np.sqrt((len(parts) - 1) * without.var())
-    reach = float(norm.ppf((1 + CONFIDENCE) / 2) * error)
-    return Figure(value, max(-1.0, value - reach), min(1.0, value + reach), len(parts))
-
-
-def _cohen(counts: np.ndarray) -> float | None:
-    return concord.kappa(concord.Table(("leak", "ok", "cannot_tell"), counts, counts, counts)).value
+    """Cohen's kappa of part, first word, second word. Its interval takes all looks at a part for one: as wide as it is
+    where a part is always judged alike, too wide where it is not."""
+    parts = len({part for part, *_ in looks})
+    words = tuple(word for word in WORDS if any(word in said for _, *said in looks))
+    if len(words) < 2:
+        return Figure(None, None, None, parts)
+    counts = concord.table([(first, second, 1, 1.0) for _, first, second in looks], words).counts
+    share = parts / len(looks)
+    found = concord.kappa(concord.Table(words, counts, counts * share, counts * share), fewest=0)
+    return Figure(found.value, found.low, found.high, parts)

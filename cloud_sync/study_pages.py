@@ -118,7 +118,7 @@ def _list_page(*, fault: str | None, form: MultiDict) -> str:
     return render_template(
         "studies.html",
         held=held if current_user.may("quality") else mine,
-        users=accounts.all_users(_engine()) if current_user.may("quality") else [],
+        users=study_records.possible_appraisers(accounts.all_users(_engine())),
         candidates=len(clips_held),
         borderline=sum(one.borderline for one in clips_held),
         leaking=sum(one.truth == "leak" for one in clips_held),

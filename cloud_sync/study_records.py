@@ -9,7 +9,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log, study
+from cloud_sync import audit_log, roles, study
+from cloud_sync.accounts import Account
 from cloud_sync.study import MACHINE, Appraisal, Candidate, Pair, Plan, Trial, Word
 from cloud_sync.tables import cases, clips, gold, studies, study_parts, study_trials, truths, users
 from cloud_sync.tallies import SETTLED
@@ -72,9 +73,9 @@ def make(engine: Engine, plan: Plan, who: str, now: float) -> int:
     """The study's number. Raises ConfigError where an appraiser is unknown or clips are too few."""
     with engine.begin() as connection:
         audit_log.take_turn(connection)
-        known = set(connection.scalars(sa.select(users.c.name)))
+        known = {row.name for row in connection.execute(sa.select(users)) if _may_appraise(row)}
         if strangers := [name for name in plan.appraisers if name not in known]:
-            raise ConfigError(f"no user is called {strangers[0][:40]!r}: choose appraisers from the list")
+            raise ConfigError(f"no expert is called {strangers[0][:40]!r}: choose appraisers from the list")
         parts, fault = study.chosen(candidates(connection), plan)
         if fault:
             raise ConfigError(fault)
@@ -87,6 +88,11 @@ def make(engine: Engine, plan: Plan, who: str, now: float) -> int:
         connection.execute(sa.insert(study_trials), _trials(number, plan, len(parts)))
         audit_log.note(connection, who=who, did="study_made", about=f"{number} {plan.name}", now=now)
     return number
+
+
+def possible_appraisers(known: Sequence[Account]) -> list[str]:
+    """Names of those who may judge cases and sign in."""
+    return [one.name for one in known if _may_appraise(one)]
 
 
 def candidates(connection: sa.Connection) -> list[Candidate]:
@@ -186,6 +192,10 @@ def results(connection: sa.Connection, held: Held) -> Results | None:
         sum(part.truth == "leak" for part in parts),
         sum(part.borderline for part in parts),
     )
+
+
+def _may_appraise(user: Account | sa.Row) -> bool:
+    return user.disabled_at is None and roles.may(user.role, "expert")
 
 
 def _open_studies() -> sa.Select:

@@ -292,6 +292,16 @@ tags = sa.Table(
     _time("removed_at", null=True),
 )
 
+sent = sa.Table(
+    # Cases that somebody sent to training, whatever the pool's draw says.
+    "sent",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    _text("sent_by"),
+    _text("reason"),
+    _time("sent_at"),
+)
+
 standards = sa.Table(
     # The labelling standard: how to judge what experts once disagreed on. The latest text on a subject holds.
     "standards",

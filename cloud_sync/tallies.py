@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from cloud_sync.config import ShiftConfig
 from cloud_sync.estimates import Tally
 from cloud_sync.human_level import Look
-from cloud_sync.tables import cases, reviews, truths, withdrawals
+from cloud_sync.tables import cases, gold, reviews, truths, withdrawals
 from cloud_sync.triage import EYE_OUTCOMES
 from cloud_sync.value import Scored
 
@@ -146,8 +146,20 @@ def _experts(connection: sa.Connection, choice: Choice, *, named: bool) -> list[
         .where(truths.c.state.in_((*SETTLED, "conflict")), *_conditions(choice))
         .group_by(reviews.c.reviewer, reviews.c.judgement, truths.c.judgement)
     )
-    rows = connection.execute(query).all()
+    rows = [*connection.execute(query), *connection.execute(_gold_looks(choice))]
     return _looks([(row[0] if named else "single expert", *row[1:]) for row in rows])
+
+
+def _gold_looks(choice: Choice) -> sa.Select:
+    """Judgements on cases whose truth was known before."""
+    return (
+        sa.select(reviews.c.reviewer, reviews.c.judgement, gold.c.truth, sa.func.count())
+        .join(gold, gold.c.case_id == reviews.c.case_id)
+        .join(cases, cases.c.case_id == reviews.c.case_id)
+        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
+        .where(reviews.c.purpose == "gold", reviews.c.blind, withdrawals.c.review_id.is_(None), *_conditions(choice))
+        .group_by(reviews.c.reviewer, reviews.c.judgement, gold.c.truth)
+    )
 
 
 def _inspectors(connection: sa.Connection, choice: Choice, *, named: bool) -> list[Look]:

@@ -25,7 +25,7 @@ FIELDS = (
 
 
 @blueprint.get("/value")
-@needs("quality")
+@needs("viewer")
 def page() -> tuple[str, int] | str:
     """Nothing is kept: the address holds what was asked, so that it can be passed on."""
     shelf = current_app.extensions["tankwatch"]

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 import waitress
 from flask import Flask, Response, abort, current_app, g, render_template, request
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
@@ -27,10 +28,13 @@ from cloud_sync import (
     audit_pages,
     case_pages,
     clip_pages,
+    consistency_pages,
+    dataset_pages,
     db,
+    error_pages,
     gold_pages,
+    navigation,
     policy_file,
-    record_pages,
     review,
     sessions,
     sign_in,
@@ -53,7 +57,9 @@ PAGES = (
     review,
     clip_pages,
     case_pages,
-    record_pages,
+    dataset_pages,
+    error_pages,
+    consistency_pages,
     status_pages,
     vocabulary,
     gold_pages,
@@ -154,10 +160,12 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)
     app.register_error_handler(CSRFError, _fault)
+    app.register_error_handler(sa.exc.DataError, _unfit)
     app.before_request(_count_lines)
     app.after_request(_leave_a_line)
     app.after_request(_guarded)
@@ -187,6 +195,8 @@ def _settings(config: CloudConfig) -> dict[str, object]:
         "SESSION_COOKIE_SECURE": config.web.https,
         "PERMANENT_SESSION_LIFETIME": READABLE,
         "TRUSTED_HOSTS": [_host_of(config.web.url), *HERE] if config.web.url else None,
+        # Otherwise the answer to a picture asked for before signing out would sign in again.
+        "SESSION_REFRESH_EACH_REQUEST": False,
         "MAX_CONTENT_LENGTH": LARGEST_FORM,
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session; a review may stay open over lunch
     }
@@ -257,6 +267,12 @@ def _fault(error: HTTPException) -> tuple[Response | str, int]:
             response.headers["Allow"] = ", ".join(error.valid_methods)
         return response, code
     return render_template("fault.html", code=code, words=words), code
+
+
+def _unfit(error: sa.exc.DataError) -> tuple[Response | str, int]:
+    """A number or a text that no column takes, as PostgreSQL says: a zero character, a number over 2^31."""
+    current_app.logger.warning("unfit request path=%s: %s", request.path, error.orig)
+    return _fault(BadRequest())
 
 
 def _moment(seconds: float) -> str:

@@ -1,9 +1,26 @@
 """Machine and human side by side: Verdict + Decision -> Outcome, and whether an expert should look. PURE."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge_agent.messages import SamplingWish
 from edge_agent.records import DecidedBy, DecisionWord, OutcomeWord, Sampled, VerdictWord
 
 AUDIT_HIGHEST = 0.5
 """Agreements that the machine was least sure of are audited at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a sampling wish may ask of a case; None: not measured."""
+
+    verdict: VerdictWord
+    score: float | None
+    clarity: float | None
+    light_levels: float | None
+    at: float
+    """UTC, seconds since 1970."""
 
 
 def outcome(verdict: VerdictWord, decision: DecisionWord, decided_by: DecidedBy) -> OutcomeWord:
@@ -21,8 +38,11 @@ def outcome(verdict: VerdictWord, decision: DecisionWord, decided_by: DecidedBy)
     return "machine_leak" if verdict == "leak" else "human_leak"
 
 
-def sampled(outcome: OutcomeWord, score: float | None, *, audit_floor: float, draw: float) -> Sampled:
-    """Why this case's clip goes to review. `audit_floor` > 0: smallest audit probability; `draw`: uniform in 0..1.
+def sampled(
+    outcome: OutcomeWord, score: float | None, *, audit_floor: float, draw: float, wished: float = 0.0
+) -> Sampled:
+    """Why this case's clip goes to review. `audit_floor` > 0: smallest audit probability; `draw`: uniform in 0..1;
+    `wished`: what the cloud asks for this kind of case.
 
     Everything but an agreement (or a decision of the machine alone) is sent. Agreements are drawn with a probability
     that rises from the floor, where the score is sure, to AUDIT_HIGHEST, where it is not: audits are few, and the
@@ -34,7 +54,7 @@ def sampled(outcome: OutcomeWord, score: float | None, *, audit_floor: float, dr
         return Sampled(reason="unsure", probability=1.0)
     if outcome == "not_tested":
         return Sampled(reason="not_tested", probability=1.0)
-    probability = audit_probability(score, audit_floor)
+    probability = max(audit_probability(score, audit_floor), round(wished, 6))
     return Sampled(reason="audit" if draw < probability else "none", probability=probability)
 
 
@@ -42,3 +62,31 @@ def audit_probability(score: float | None, audit_floor: float) -> float:
     """Never 0, so that bounds over all units can be computed from the audited ones."""
     unsureness = 1.0 if score is None else 1.0 - abs(2.0 * score - 1.0)
     return round(min(1.0, audit_floor + max(0.0, AUDIT_HIGHEST - audit_floor) * unsureness**2), 6)
+
+
+def wished(wishes: Iterable[SamplingWish], seen: Seen) -> float:
+    """The largest probability of those wishes that this case fits and that have not ended; 0 where none does."""
+    return max(
+        (wish.probability for wish in wishes if _fits(wish, seen) and seen.at < _seconds(wish.until)), default=0.0
+    )
+
+
+def _fits(wish: SamplingWish, seen: Seen) -> bool:
+    limits = (
+        (seen.score, wish.score_below),
+        (seen.clarity, wish.clarity_below),
+        (seen.light_levels, wish.light_below),
+    )
+    return (
+        wish.verdict in (None, seen.verdict)
+        and (wish.score_from is None or (seen.score is not None and seen.score >= wish.score_from))
+        and all(limit is None or (value is not None and value < limit) for value, limit in limits)
+    )
+
+
+def _seconds(utc: str) -> float:
+    try:
+        moment = datetime.fromisoformat(utc)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edge_agent.records import BundleRef, FramingStatus, Mode, WaterStatus
+from edge_agent.records import BundleRef, FramingStatus, Mode, VerdictWord, WaterStatus
 
 PART_BYTES = 256 * 1024
 CLIP_BYTES = 512 * 1024 * 1024
@@ -161,6 +161,26 @@ class Disposition(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
 
 
+class SamplingWish(msgspec.Struct, frozen=True, kw_only=True):
+    """More of a kind of case for the experts: agreements that fit every limit given are drawn at least so often.
+
+    What is sent anyway stays so, and no probability is lowered. A limit on what was not measured fits nothing.
+    """
+
+    id: Identifier
+    probability: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    until: Annotated[str, msgspec.Meta(max_length=40)]
+    """UTC, ISO 8601; the wish ends then. One that is no time has ended."""
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    verdict: VerdictWord | None = None
+    score_from: float | None = None
+    score_below: float | None = None
+    clarity_below: float | None = None
+    """Of the water, 0..1."""
+    light_below: float | None = None
+    """Grey level of the water, 0..255."""
+
+
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """Retained: what the cloud wants of the device. `mode` may lower the degree of automation, never raise it."""
 
@@ -172,6 +192,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode | None = None
     audit_probability: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     """Floor of the audit's sampling probability."""
+    sampling: tuple[SamplingWish, ...] = ()
+    """Where several fit a case, the largest probability holds."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,9 +14,22 @@ from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
 from edge_agent.judge import Judge
-from edge_agent.records import Case, ChallengerVerdict, ClipRef, Composite, DecidedBy, Evidence, Frame, Mode, Verdict
+from edge_agent.messages import SamplingWish
+from edge_agent.records import (
+    Case,
+    ChallengerVerdict,
+    ClipRef,
+    Composite,
+    DecidedBy,
+    Evidence,
+    Frame,
+    Mode,
+    OutcomeWord,
+    Sampled,
+    Verdict,
+)
 from edge_agent.station import StationProfile
-from edge_agent.verdict import not_tested
+from edge_agent.verdict import Watched, not_tested
 
 LATE_LAMP_S = 1.5
 """A lamp that lights within this time after the unit has left still decides it."""
@@ -42,6 +55,7 @@ class Sampling:
 
     audit_floor: float
     draw: Callable[[], float]
+    wishes: tuple[SamplingWish, ...] = ()
 
 
 class Inspector:
@@ -114,10 +128,10 @@ class Inspector:
             self._case.unseen((self.sight.fault if self.sight else "") or nothing)
         return [self._close(self._seen_s)] if gap_s > LOST_S else []
 
-    def ordered(self, mode: Mode, audit_floor: float) -> None:
-        """From the next record on the device runs in this mode and audits by this floor."""
+    def ordered(self, mode: Mode, audit_floor: float, wishes: tuple[SamplingWish, ...] = ()) -> None:
+        """From the next record on the device runs in this mode and draws for audit by this floor and these wishes."""
         self._identity = replace(self._identity, mode=mode)
-        self._sampling = replace(self._sampling, audit_floor=audit_floor)
+        self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes)
 
     def abandon(self) -> None:
         """The open case is not said, and nothing is left of its clip."""
@@ -253,8 +267,9 @@ class Inspector:
     ) -> Case:
         decided_by: DecidedBy = "none" if case.decision == "none" else "human"
         outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
-        sampling = self._sampling
-        sampled = compare.sampled(outcome, verdict.score, audit_floor=sampling.audit_floor, draw=sampling.draw())
+        murky_below = self._champion.bundle.manifest.thresholds.murky_below
+        watched = case.watched(composites, murky_below=murky_below)
+        sampled = self._sampled(outcome, verdict, watched)
         said = Judgement(
             verdict=verdict,
             bundle=self._champion.bundle.ref,
@@ -267,9 +282,19 @@ class Inspector:
         )
         if clip and sampled.reason == "none":
             clip.discard()
-        murky_below = self._champion.bundle.manifest.thresholds.murky_below
-        watched = case.watched(composites, murky_below=murky_below)
         return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
+
+    def _sampled(self, outcome: OutcomeWord, verdict: Verdict, watched: Watched) -> Sampled:
+        sampling, now = self._sampling, self.sight.frame.taken_at if self.sight else 0.0
+        light = watched.visibility.light_levels if watched.visibility else None
+        seen = compare.Seen(verdict.verdict, verdict.score, watched.water.clarity, light, now)
+        return compare.sampled(
+            outcome,
+            verdict.score,
+            audit_floor=sampling.audit_floor,
+            draw=sampling.draw(),
+            wished=compare.wished(sampling.wishes, seen),
+        )
 
     def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef | None:
         clip_ref = clip.finish(self._champion, verdict)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from edge_agent.account import SCORED
 from models import novelty
+from models.augmentation import FEATURE_JITTER
 from models.cases import Features, chosen, together
 from models.net import CaseNet
 
@@ -33,8 +34,7 @@ def fit(features: Features, seed: int, log: Log, *, steps: int = 600) -> CaseNet
     wanted = leaky * (1 - 2 * SMOOTHING) + SMOOTHING
     began_s, loss = time.monotonic(), torch.zeros(())
     for _ in range(steps):
-        # Jitter of a tenth of a spread: what differs by less is the same.
-        blurred = values + 0.1 * net.spread * torch.randn_like(values)
+        blurred = values + FEATURE_JITTER * net.spread * torch.randn_like(values)
         votes = net.votes(blurred)
         losses = functional.binary_cross_entropy_with_logits(votes, wanted.expand_as(votes), reduction="none")
         loss = (losses * weight).mean(1).sum() / weight.sum()

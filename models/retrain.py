@@ -21,12 +21,11 @@ from tqdm import tqdm
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
 from models import case_fit, golden, looked, novelty, package, select
+from models.augmentation import JUDGED_WEIGHT
 from models.cases import Features, chosen, together
 from models.looked import JudgedClip, Log, Look, Workroom
 from models.package import Content, Nets
 
-JUDGED_WEIGHT = 6.0
-"""A judged clip counts as this many simulated cases: it is real, and there are few."""
 LEAST_CLIPS = 4
 LEAST_SHARE = 0.5
 """Where fewer of a manifest's clips can be used, it is not the dataset that it says it is."""

@@ -9,12 +9,12 @@ from cloud_fakes import BEGIN, a_case, a_clip, case_message, clip_messages
 from cloud_sync import accounts, db
 from cloud_sync.config import AgreementConfig, CloudConfig, ShiftConfig, WebConfig
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
+from cloud_sync.store import FolderStore
 from cloud_sync.tables import cases, truths
 from edge_agent.records import Sampled
 
 PASSWORD = "correct horse battery"
-USERS = (("erna", "expert"), ("emil", "expert"), ("quinn", "quality"))
+USERS = (("erna", "expert"), ("emil", "expert"), ("quinn", "quality"), ("vera", "viewer"))
 SHIFTS = (ShiftConfig("early", "06:00"), ShiftConfig("late", "14:00"), ShiftConfig("night", "22:00"))
 
 
@@ -50,7 +50,7 @@ class Filled:
 
     def clips(self, count: int = 24, *, frames: int = 4) -> None:
         """Cases with clips and a truth that two experts share: half leak, half are borderline."""
-        intake = Intake(self.engine, ClipStore(self.config.folder), max_clip_bytes=10_000_000)
+        intake = Intake(self.engine, FolderStore(self.config.folder), max_clip_bytes=10_000_000)
         for sequence in range(1, count + 1):
             path, leaks, clear = self.folder / f"{sequence}.twclip", sequence % 2 == 0, sequence % 4 < 2
             case_id = a_case(sequence).case_id
@@ -63,7 +63,7 @@ class Filled:
                 connection.execute(sa.insert(truths).values(truth))
 
     def _template(self) -> dict:
-        intake = Intake(self.engine, ClipStore(self.config.folder), max_clip_bytes=1_000_000)
+        intake = Intake(self.engine, FolderStore(self.config.folder), max_clip_bytes=1_000_000)
         intake.handle([case_message(a_case(999_999))], db.now())
         with self.engine.begin() as connection:
             row = dict(connection.execute(sa.select(cases)).mappings().one())

@@ -69,8 +69,14 @@ def s3() -> "Iterator[S3Server]":
 
 
 @pytest.fixture(params=KINDS)
-def new_cloud(request: pytest.FixtureRequest) -> NewCloud:
+def each_cloud(request: pytest.FixtureRequest) -> NewCloud:
     """Run by every test that asks for it against each kind."""
+    return maker(request, request.param)
+
+
+@pytest.fixture(params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.full)])
+def new_cloud(request: pytest.FixtureRequest) -> NewCloud:
+    """The same, the second kind in full runs alone."""
     return maker(request, request.param)
 
 

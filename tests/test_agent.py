@@ -13,7 +13,7 @@ from calibration.twin import open_twin
 from edge_agent import agent, clips, config, locks, state
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.inspection import shipped_bundle
-from edge_agent.messages import Desired
+from edge_agent.messages import Desired, SamplingWish
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
 from edge_agent.wire import decode
@@ -90,6 +90,16 @@ def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, cap
     assert case.mode == "human_only"
     assert case.sampled.probability == 1.0
     assert state_of(tmp_path).mode == "human_only"
+
+
+def test_a_sampling_wish_draws_the_case_and_its_record_holds_the_probability(tmp_path, capsys):
+    device = write_device(tmp_path, audit=config.AuditConfig(floor=0.001))
+    (tmp_path / "data").mkdir()
+    wishes = SamplingWish(id="more", probability=1.0, until="2099-01-01T00:00:00Z", clarity_below=1.1)
+    (tmp_path / "data" / "desired.json").write_bytes(msgspec.json.encode(Desired(counter=1, sampling=(wishes,))))
+    assert run(device, TapeCamera()) == 0
+    (case,) = cases_of(tmp_path)
+    assert (case.sampled.probability, case.clip is not None) == (1.0, True)
 
 
 def test_the_mode_is_never_raised_over_mqtt():

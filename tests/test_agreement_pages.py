@@ -1,10 +1,11 @@
 """Agreement and Value as a quality engineer reads them: figures with bounds, words where cases are too few."""
 
+import functools
 import re
-from pathlib import Path
 
 import pytest
 from agreement_site import PASSWORD, Filled
+from flask import Flask
 from flask.testing import FlaskClient
 
 from cloud_sync.web import create_app
@@ -12,17 +13,23 @@ from cloud_sync.web import create_app
 COSTS = "miss=500&false_alarm=20&expert_minute=1&minutes_a_case=0.5&inspector_a_unit=0&units_a_day=1000&days_a_year=250"
 
 
-def browser(filled: Filled, name: str = "quinn") -> FlaskClient:
+@functools.cache
+def app_of(filled: Filled) -> Flask:
     app = create_app(filled.config)
     app.config["WTF_CSRF_ENABLED"] = False
-    client = app.test_client()
+    return app
+
+
+def browser(filled: Filled, name: str = "quinn") -> FlaskClient:
+    client = app_of(filled).test_client()
     assert client.post("/login", data={"name": name, "password": PASSWORD}).status_code == 302
     return client
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> Filled:
-    site = Filled(tmp_path)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """Pages that only read share it."""
+    site = Filled(tmp_path_factory.mktemp("cloud"))
     site.weeks()
     return site
 
@@ -59,7 +66,10 @@ def test_inspectors_have_no_name_unless_the_configuration_says_so(filled, tmp_pa
     page = text_of(browser(named), "/agreement")
     assert "By inspector" in page
     assert ">P1<" in page
-    assert browser(named, "erna").get("/agreement").status_code == 403
+    assert browser(named, "erna").get("/agreement").status_code == 403, "experts stay blind"
+    page = text_of(browser(named, "vera"), "/agreement")
+    assert "By station" in page
+    assert ">P1<" not in page
 
 
 def test_a_station_a_bundle_and_a_time_can_be_chosen(filled):

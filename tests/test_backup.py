@@ -15,11 +15,13 @@ from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
+from cloud_sync.policy import Policy, Pool
 from cloud_sync.tables import cases, clips, metadata
 from edge_agent.errors import StoreError
 from edge_agent.wire import sha256_of
 
 NOW = 1_800_000_000.0
+RULES = dataset.Rules(Policy(version=1, pool=Pool(training_share=1.0, held_out_share=0.0)), "a" * 64)
 
 
 class Cloud:
@@ -40,7 +42,7 @@ class Cloud:
                 self.engine, a_desk(), case_id, Review(judgement="ok", familiar=True, note="ä"), "erna", NOW
             )
         accounts.add_user(self.engine, "erna", "correct horse battery", "expert", now=NOW)
-        dataset.release(self.engine, "weekly", NOW)
+        dataset.release(self.engine, "weekly", NOW, RULES)
 
     def rows(self) -> dict[str, list]:
         with self.engine.connect() as connection:

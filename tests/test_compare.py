@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent import compare
+from edge_agent.messages import SamplingWish
+
+NOON = 1_795_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,52 @@ def test_an_agreement_is_audited_when_the_draw_falls_below_its_probability():
     unaudited = compare.sampled("agree", 0.99, audit_floor=0.02, draw=0.9)
     assert unaudited.reason == "none"
     assert unaudited.probability > 0
+
+
+def wish(**limits) -> SamplingWish:
+    return SamplingWish(**({"id": "more-murk", "probability": 0.3, "until": "2099-01-01T00:00:00Z"} | limits))
+
+
+def seen(**about) -> compare.Seen:
+    return compare.Seen(**({"verdict": "ok", "score": 0.02, "clarity": 0.5, "light_levels": 80.0, "at": NOON} | about))
+
+
+@pytest.mark.parametrize(
+    ("limits", "about", "probability"),
+    [
+        ({}, {}, 0.3),
+        ({"verdict": "ok"}, {}, 0.3),
+        ({"verdict": "leak"}, {}, 0.0),
+        ({"clarity_below": 0.6}, {}, 0.3),
+        ({"clarity_below": 0.5}, {}, 0.0),
+        ({"clarity_below": 0.6}, {"clarity": None}, 0.0),
+        ({"light_below": 90}, {}, 0.3),
+        ({"light_below": 90}, {"light_levels": None}, 0.0),
+        ({"score_from": 0.01, "score_below": 0.03}, {}, 0.3),
+        ({"score_from": 0.03}, {}, 0.0),
+        ({"score_from": 0.0}, {"score": None}, 0.0),
+        ({"verdict": "ok", "clarity_below": 0.2}, {}, 0.0),
+        ({"until": "2020-01-01T00:00:00Z"}, {}, 0.0),
+        ({"until": "tomorrow"}, {}, 0.0),
+    ],
+)
+def test_a_wish_is_for_cases_that_fit_every_limit_until_it_ends(limits, about, probability):
+    assert compare.wished([wish(**limits)], seen(**about)) == probability
+
+
+def test_the_largest_of_the_wishes_that_fit_holds():
+    assert compare.wished([wish(), wish(probability=0.8), wish(probability=0.9, verdict="leak")], seen()) == 0.8
+    assert compare.wished([], seen()) == 0.0
+
+
+@given(st.floats(0, 1), st.floats(0.001, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_wish_lowers_no_probability_and_is_recorded_as_it_was_drawn(score, floor, wanted, draw):
+    without = compare.sampled("agree", score, audit_floor=floor, draw=draw)
+    with_it = compare.sampled("agree", score, audit_floor=floor, draw=draw, wished=wanted)
+    assert with_it.probability == max(without.probability, round(wanted, 6)) > 0
+    assert with_it.reason == ("audit" if draw < with_it.probability else "none")
+
+
+def test_what_is_always_sent_stays_so_whatever_is_wished():
+    sampled = compare.sampled("unsure", 0.5, audit_floor=0.02, draw=0.99, wished=0.1)
+    assert (sampled.reason, sampled.probability) == ("unsure", 1.0)

@@ -96,7 +96,7 @@ def test_words_outside_the_table_are_left_out():
 @pytest.mark.parametrize("measure", [concord.kappa, concord.ac1])
 @pytest.mark.parametrize(("cases", "leaky"), [(100, 0.5), (100, 0.1), (300, 0.3), (300, 0.02), (1000, 0.02)])
 def test_intervals_cover_the_true_agreement(measure, cases, leaky):
-    """Two raters who each find 90 % of leaks and pass 98 % of good units; 3,000 tables a row, seed 7."""
+    """Two raters who each find 90 % of leaks and pass 98 % of good units; 1,500 tables a row, seed 7."""
     right = np.array([[0.9, 0.1], [0.02, 0.98]])
     joint = leaky * np.outer(right[0], right[0]) + (1 - leaky) * np.outer(right[1], right[1])
     true = measure(counted(joint * 1e6)).value
@@ -107,11 +107,11 @@ def test_intervals_cover_the_true_agreement(measure, cases, leaky):
 
 
 def test_weighted_intervals_cover_the_agreement_of_all_units():
-    """Agreements are judged with probability 0.1, disagreements always: 2,000 stations of 3,000 units, seed 3."""
+    """Agreements are judged with probability 0.1, disagreements always: 1,000 stations of 3,000 units, seed 3."""
     random = np.random.default_rng(3)
     joint = np.array([[0.18, 0.02], [0.03, 0.77]])
     chance = np.array([[0.1, 1.0], [1.0, 0.1]])
-    drawn = random.binomial(random.multinomial(3000, joint.ravel(), 2000), chance.ravel()).reshape(-1, 2, 2)
+    drawn = random.binomial(random.multinomial(3000, joint.ravel(), 1000), chance.ravel()).reshape(-1, 2, 2)
     for measure in (concord.kappa, concord.ac1):
         true = measure(counted(joint * 1e6)).value
         figures = [measure(Table(("leak", "ok"), one, one / chance, one / chance**2)) for one in drawn]
@@ -119,4 +119,4 @@ def test_weighted_intervals_cover_the_agreement_of_all_units():
 
 
 def _drawn(joint: np.ndarray, cases: int) -> np.ndarray:
-    return np.random.default_rng(7).multinomial(cases, joint.ravel(), 3000)
+    return np.random.default_rng(7).multinomial(cases, joint.ravel(), 1500)

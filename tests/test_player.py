@@ -51,7 +51,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, quick_passwords: None) -> Iterator[Desk]:
     yield Desk(tmp_path)
 
 

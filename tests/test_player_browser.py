@@ -350,7 +350,11 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     assert axe.Axe().run(page).response["violations"] == []
 
 
-def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
+@pytest.mark.parametrize("preloaded", [True, False])
+def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page, preloaded: bool) -> None:
+    if preloaded:
+        page.evaluate("(next) => tankwatchPlayer.preload(next).catch(() => {})", _addresses(desk.shas[3]))
+        page.wait_for_load_state("networkidle")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[3]))
     assert _becomes(page, "!document.getElementById('video-fault').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[0]))
@@ -371,8 +375,7 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
     assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
     for key in ("o", "2", "f", "Enter"):
         page.keyboard.press(key)
-    page.wait_for_selector("#after:not([hidden])")
-    page.keyboard.press("r")
+    page.click("#reveal button")
     page.wait_for_selector("#revealed")
     assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
     assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import a_case, clip_messages
+from cloud_fakes import clip_messages
 from desk_site import PASSWORD, Browser, Site
 
 from cloud_sync import accounts, cases, db, sign_in, throttle, user_command, video

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 
-from cloud_sync import accounts, dataset, db, judgement
+from cloud_sync import accounts, dataset, db, judgement, policy_file
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig, WebConfig
 from cloud_sync.folder_store import FolderStore
@@ -35,6 +35,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=_free_port()))
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
+        self.config = config
         self.engine = db.open_database(config)
         store = FolderStore(config.folder)
         intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
@@ -110,7 +111,7 @@ def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(si
     page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     page.goto(f"{site.address}/datasets")
     assert page.inner_text("#count-train") == "1"
-    released = dataset.release(site.engine, "weekly", db.now())
+    released = dataset.release(site.engine, "weekly", db.now(), dataset.Rules(*policy_file.load(site.config)))
     assert a_case(1).case_id.encode() in (dataset.manifest_of(site.engine, "weekly", released.version) or b"")
 
 

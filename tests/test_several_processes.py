@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
-from cloud_kinds import NewCloud, opened
+from cloud_kinds import NewCloud, maker, opened
+from desk_site import Site
 from postgres_server import PostgresServer
 
 from cloud_sync import db
@@ -33,9 +34,9 @@ def at_once(count: int, do: Callable[[int], object]) -> list:
 
 
 @pytest.fixture
-def intakes(new_cloud: NewCloud, tmp_path: Path) -> list[Intake]:
+def intakes(each_cloud: NewCloud, tmp_path: Path) -> list[Intake]:
     """Three ingest processes of one cloud, each with a database connection of its own."""
-    config = new_cloud(tmp_path / "cloud")
+    config = each_cloud(tmp_path / "cloud")
     return [Intake(*opened(config), max_clip_bytes=10_000_000) for _ in range(3)]
 
 
@@ -96,6 +97,16 @@ def test_a_case_id_that_two_stations_use_at_once_is_held_once_and_stops_nobody(i
     at_once(2, take)
     assert [row.case_id for row in rows(intakes[0], cases)] == [one.case_id]
     assert ["held with other content" in row.reason for row in rows(intakes[0], dead_letters)] == [True]
+
+
+def test_what_no_column_takes_is_a_request_that_does_not_fit(request, tmp_path, quick_passwords) -> None:
+    site = Site(tmp_path, maker(request, "postgresql-s3")(tmp_path / "cloud"))
+    case_id, browser = site.case(1), site.browser("quinn")
+    assert browser.send(f"/review/{case_id}", {"judgement": "ok", "familiar": "yes", "note": "a\0b"}).status_code == 400
+    assert browser.get("/cases?station=%00").status_code in (200, 400)
+    assert browser.get("/cases?bundle=99999999999999").status_code in (200, 400)
+    assert browser.judge(case_id, "ok").status_code == 302
+    site.engine.dispose()
 
 
 def test_four_processes_that_start_at_once_make_the_tables_once(postgres: PostgresServer) -> None:

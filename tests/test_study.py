@@ -80,22 +80,23 @@ def test_two_appraisers_are_held_against_each_other_trial_by_trial_and_the_machi
     machine = [trial for trial in looks("machine", (30, 0, 0, 30)) if trial.trial == 1]
     found = study.pair([*anna, *bert, *machine], "anna", "bert")
     assert (found.alike.value, found.alike.cases) == (19 / 20, 20)
-    assert 0.7 < found.kappa.low < found.kappa.value < found.kappa.high <= 1.0
+    assert 0.5 < found.kappa.low < found.kappa.value < found.kappa.high <= 1.0
     assert study.pair([*anna, *machine], "machine", "anna").kappa.value == 1.0
     assert study.pair([], "anna", "bert").kappa.value is None
     assert study.appraisal(machine, "machine").repeatability.value is None
 
 
-def test_looks_at_one_part_are_no_independent_evidence():
-    """200 studies of 20 parts, every look at a part alike, seed 2: kappa's interval by parts covers."""
-    random, true, covered = np.random.default_rng(2), 0.8, []
-    for _ in range(200):
-        words = [("leak" if part < 10 else "ok") for part in range(20)]
-        said = [word if random.random() < 0.9 else ("ok" if word == "leak" else "leak") for word in words]
-        trials = [Trial("A", part, trial, words[part], said[part]) for part in range(20) for trial in (1, 2, 3)]
+@pytest.mark.parametrize("right", [0.8, 0.9])
+def test_looks_at_one_part_are_no_independent_evidence(right):
+    """300 studies of 50 parts, every look at a part alike, seed 2: kappa's interval by parts covers."""
+    random, true, covered = np.random.default_rng(2), 2 * right - 1, []
+    for _ in range(300):
+        words = [("leak" if part < 25 else "ok") for part in range(50)]
+        said = [word if random.random() < right else ("ok" if word == "leak" else "leak") for word in words]
+        trials = [Trial("A", part, trial, words[part], said[part]) for part in range(50) for trial in (1, 2, 3)]
         figure = study.appraisal(trials, "A").kappa
-        covered.append(figure.low is None or figure.low <= true <= figure.high)
-    assert np.mean(covered) >= 0.85
+        covered.append(figure.low <= true <= figure.high)
+    assert 0.925 <= np.mean(covered) <= 0.985
 
 
 def test_a_plan_picks_clear_and_borderline_parts_of_both_kinds():

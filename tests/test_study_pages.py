@@ -21,6 +21,14 @@ def filled(tmp_path: Path) -> Filled:
     return site
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """For plans that are refused, which leaves everything as it was."""
+    site = Filled(tmp_path_factory.mktemp("cloud"))
+    site.clips()
+    return site
+
+
 def appraise(filled: Filled, client: FlaskClient, *, wrong: int = 0) -> int:
     """Every look that is left, judged as the truth is but for the first `wrong` leaking ones."""
     looks = 0
@@ -50,7 +58,7 @@ def test_a_study_from_plan_to_report(filled):
     assert "Trials are under way" in quinn.get("/studies/1").text
     assert appraise(filled, emil, wrong=3) == 40
     page = quinn.get("/studies/1").text
-    for words in ("machine", "by parts at most", "emil, erna", "unacceptable", "100.0 %"):
+    for words in ("machine", "by parts at most", "emil, erna", "unacceptable", "100.0\N{NO-BREAK SPACE}%"):
         assert words in page
     report = quinn.get("/studies/1/report.pdf")
     assert report.mimetype == "application/pdf"
@@ -108,13 +116,13 @@ def test_a_study_that_somebody_leaves_can_be_closed_without_them(filled):
         ({"parts": "150"}, "60 are needed"),
         ({"parts": "3"}, "parts"),
         ({"borderline": "90"}, "borderline"),
-        ({"appraiser": ["nobody"]}, "no user is called"),
+        ({"appraiser": ["nobody"]}, "no expert is called"),
         ({"appraiser": []}, "appraisers"),
         ({"name": ""}, "name"),
     ],
 )
-def test_a_plan_that_cannot_be_is_said_with_its_reason_and_kept_in_the_form(filled, change, words):
-    answer = browser(filled).post("/studies", data={**PLAN, **change})
+def test_a_plan_that_cannot_be_is_said_with_its_reason_and_kept_in_the_form(untouched, change, words):
+    answer = browser(untouched).post("/studies", data={**PLAN, **change})
     assert answer.status_code == 400
     assert "This study cannot be made" in answer.text
     assert words in answer.text.split('role="alert">')[1].split("</p>")[0]

@@ -9,8 +9,8 @@ from cloud_fakes import BEGIN, a_case, case_message
 from cloud_sync import agreement, db, tallies
 from cloud_sync.config import CloudConfig, ShiftConfig
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
-from cloud_sync.tables import cases, reviews, truths
+from cloud_sync.store import FolderStore
+from cloud_sync.tables import cases, gold, reviews, truths
 from cloud_sync.tallies import Choice
 from edge_agent.records import Sampled
 
@@ -26,7 +26,7 @@ class Held:
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder))
         self.engine = db.open_database(config)
-        self.intake = Intake(self.engine, ClipStore(config.folder), max_clip_bytes=1_000_000)
+        self.intake = Intake(self.engine, FolderStore(config.folder), max_clip_bytes=1_000_000)
 
     def case(self, sequence: int, truth: str | None = None, state: str = "single", **about) -> str:
         found = a_case(sequence, **about)
@@ -104,17 +104,21 @@ def test_scores_are_counted_by_hundredths(held):
     assert (found.score, found.truth, found.units) == (98, "ok", 1)
 
 
-def test_experts_are_measured_by_their_first_blind_look_at_cases_that_two_have_seen(held):
+def test_experts_are_measured_by_first_blind_looks_at_cases_that_two_have_seen_or_whose_truth_was_known(held):
     one, two = held.case(1, "ok", "agreed"), held.case(2, "leak", "adjudicated")
     held.case(3, "ok")
+    known = held.case(4)
     with held.engine.begin() as connection:
+        connection.execute(sa.insert(gold).values(case_id=known, truth="leak", set_by="quinn", set_at=1.0))
         for case_id, revision, who, said, blind in (
             (one, 1, "erna", "ok", True),
             (one, 2, "emil", "ok", True),
             (one, 3, "erna", "leak", False),
             (two, 1, "erna", "ok", True),
+            (known, 1, "emil", "leak", True),
         ):
             values = {"reviewer": who, "judgement": said, "blind": blind, "note": "", "at": 1.0}
+            values["purpose"] = "gold" if case_id == known else "first"
             connection.execute(sa.insert(reviews).values(case_id=case_id, revision=revision, **values))
         by_name = tallies.skills(connection, Choice(), by="expert")
         by_role = tallies.skills(connection, Choice(), by="role")
@@ -122,6 +126,7 @@ def test_experts_are_measured_by_their_first_blind_look_at_cases_that_two_have_s
         ("erna", "ok", "ok", 1),
         ("emil", "ok", "ok", 1),
         ("erna", "ok", "leak", 1),
+        ("emil", "leak", "leak", 1),
     }
     assert ("inspector", "ok", "leak", 1) in {(look.who, look.judgement, look.truth, look.looks) for look in by_role}
 

@@ -221,6 +221,13 @@ study_trials = sa.Table(
     *_real("judged_at?"),
     sa.UniqueConstraint("study_id", "appraiser", "part", "trial"),
 )
+sent = sa.Table(
+    "sent",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    *_text("sent_by", "reason"),
+    *_real("sent_at"),
+)
 desired = sa.Table(
     "desired",
     metadata,

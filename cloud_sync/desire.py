@@ -1,0 +1,123 @@
+"""What each device is asked to be and to send: one row a station, kept whole, with a counter that only rises.
+
+`desire_sending` puts the rows on the broker. A sampling order is one of the wishes in the row.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync import audit_log
+from cloud_sync.tables import desired, stations
+from edge_agent import wire
+from edge_agent.messages import Desired, SamplingWish
+
+MOST_WISHES = 20
+"""Of one station at a time: a message stays small, and nobody orders everything."""
+COUNTER_UNIT_S = 60.0
+"""A counter is never behind the minutes since 1970, so that it still rises after a restored backup."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A row to be published, retained."""
+
+    site: str
+    station: str
+    counter: int
+    payload: bytes
+
+    @property
+    def topic(self) -> str:
+        return wire.Topics(self.site, self.station).desired
+
+
+def order(
+    connection: sa.Connection, places: Iterable[tuple[str, str]], wish: SamplingWish, *, who: str, now: float
+) -> None:
+    """Asks the devices at these (site, station) for more of a kind; the caller commits. The same wish twice is one."""
+    audit_log.take_turn(connection)
+    for place in places:
+        _change(connection, place, lambda kept: _with(kept, wish, now), who=who, now=now)
+        about = f"{'/'.join(place)} {wish.id}: probability {wish.probability:g} until {wish.until}"
+        audit_log.note(connection, who=who, did="sampling_ordered", about=about, now=now)
+
+
+def withdraw(connection: sa.Connection, place: tuple[str, str], wish_id: str, *, who: str, now: float) -> None:
+    """Ends one wish before its time; the caller commits."""
+    audit_log.take_turn(connection)
+    _change(connection, place, lambda kept: tuple(wish for wish in kept if wish.id != wish_id), who=who, now=now)
+    audit_log.note(connection, who=who, did="sampling_ended", about=f"{'/'.join(place)} {wish_id}", now=now)
+
+
+def wishes(connection: sa.Connection, now: float) -> list[tuple[sa.Row, SamplingWish]]:
+    """(row, wish) of every wish that has not ended."""
+    rows = connection.execute(sa.select(desired).order_by(desired.c.site, desired.c.station))
+    return [(row, wish) for row in rows for wish in _message(row.payload).sampling if wish.until > _utc(now)]
+
+
+def known_places(connection: sa.Connection) -> list[tuple[str, str]]:
+    """(site, station) of every device that has ever said that it is there."""
+    rows = connection.execute(sa.select(stations.c.site, stations.c.station).order_by(*stations.primary_key))
+    return [(row.site, row.station) for row in rows]
+
+
+def due(connection: sa.Connection, *, everything: bool = False) -> list[Due]:
+    """What was not sent since it changed; `everything`: all there is, for a broker that may have forgotten it."""
+    query = sa.select(desired.c.site, desired.c.station, desired.c.counter, desired.c.payload)
+    rows = connection.execute(query if everything else query.where(desired.c.sent_at.is_(None)))
+    return [Due(row.site, row.station, row.counter, bytes(row.payload)) for row in rows]
+
+
+def sent(connection: sa.Connection, one: Due, now: float) -> None:
+    """The broker has it. What has changed in between stays due."""
+    same = (desired.c.site == one.site) & (desired.c.station == one.station) & (desired.c.counter == one.counter)
+    connection.execute(sa.update(desired).where(same).values(sent_at=now))
+
+
+def until(now: float, days: float) -> str:
+    """The end of a wish that holds for so many days, UTC."""
+    return _utc(now + 86_400 * days)
+
+
+def _change(
+    connection: sa.Connection,
+    place: tuple[str, str],
+    change: Callable[[tuple[SamplingWish, ...]], tuple[SamplingWish, ...]],
+    *,
+    who: str,
+    now: float,
+) -> None:
+    here = (desired.c.site == place[0]) & (desired.c.station == place[1])
+    row = connection.execute(sa.select(desired).where(here)).first()
+    kept = _message(row.payload) if row else Desired(counter=0)
+    counter = max(kept.counter + 1, int(now // COUNTER_UNIT_S))
+    message = msgspec.structs.replace(kept, counter=counter, sampling=change(kept.sampling))
+    if row and message.sampling == kept.sampling:
+        return
+    values = {
+        "counter": counter,
+        "payload": wire.encode(message),
+        "changed_by": who,
+        "changed_at": now,
+        "sent_at": None,
+    }
+    if row:
+        connection.execute(sa.update(desired).where(here).values(values))
+    else:
+        connection.execute(sa.insert(desired).values(site=place[0], station=place[1], **values))
+
+
+def _with(kept: tuple[SamplingWish, ...], wish: SamplingWish, now: float) -> tuple[SamplingWish, ...]:
+    """Without what has ended; the oldest gives way where there are too many."""
+    going = [one for one in kept if one.until > _utc(now) and one.id != wish.id]
+    return (*going, wish)[-MOST_WISHES:]
+
+
+def _message(payload: bytes) -> Desired:
+    return wire.decode(bytes(payload), Desired)
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
