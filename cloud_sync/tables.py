@@ -140,6 +140,8 @@ truths = sa.Table(
     _text("state", index=True),  # single, agreed, conflict, adjudicated, withdrawn
     _number("review_id", null=True),  # the one whose details count
     _time("at", index=True),
+    _time("started_at", null=True),  # the case's, so that a search by what experts say goes on in the order of time
+    sa.Index("ix_truths_judged", "judgement", "started_at", "case_id"),
 )
 
 counters = sa.Table(

@@ -36,6 +36,7 @@ SEARCHES = (
     Search(truth="leak"),
     Search(truth="none", station="TANK1"),
     Search(truth="conflict"),
+    Search(truth="ok", result="passed", score_to=0.9),
     Search(known=BEGIN + 1000),
     Search(site="elsewhere"),
 )
@@ -54,7 +55,8 @@ def held(request: pytest.FixtureRequest, tmp_path_factory) -> sa.Engine:
         ids = list(connection.scalars(sa.select(cases.c.case_id).order_by(cases.c.case_id)))
         for place, case_id in enumerate(ids[::7]):
             word = [("leak", "single"), (None, "conflict"), ("ok", "agreed")][place % 3]
-            about = {"judgement": word[0], "state": word[1], "review_id": 1, "at": 1.0}
+            began = sa.select(cases.c.started_at).where(cases.c.case_id == case_id).scalar_subquery()
+            about = {"judgement": word[0], "state": word[1], "review_id": 1, "at": 1.0, "started_at": began}
             connection.execute(sa.insert(truths).values(case_id=case_id, **about))
         for case_id in ids[::50]:
             connection.execute(sa.insert(tags).values(case_id=case_id, tag="odd", added_by="q", added_at=1.0))

@@ -137,6 +137,8 @@ truths = sa.Table(
     sa.Column("state", sa.Text, nullable=False, index=True),
     *_whole("review_id?"),
     sa.Column("at", sa.Double, nullable=False, index=True),
+    *_real("started_at?"),
+    sa.Index("ix_truths_judged", "judgement", "started_at", "case_id"),
 )
 counters = sa.Table("counters", metadata, sa.Column("name", sa.Text, primary_key=True), *_whole("value"))
 tokens = sa.Table(
@@ -380,6 +382,8 @@ def _fill_truths(connection: sa.Connection) -> None:
         rows.append({"case_id": case_id, **values})
     if rows:
         connection.execute(sa.insert(truths), rows)
+        began = sa.text("UPDATE truths SET started_at = (SELECT started_at FROM cases WHERE case_id = truths.case_id)")
+        connection.execute(began)
 
 
 def _fill_looks(connection: sa.Connection) -> None:
