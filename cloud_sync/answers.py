@@ -179,11 +179,10 @@ def _follow(connection: sa.Connection, search: Search, place: Place | None, size
     newer = place is not None and place.newer
     groups, wanted = list(_possible(search)), [*terms.within(search, cases.c), *terms.beyond(place, cases.c)]
     if place is None and search.until is None:
-        # So many groups have one case at least that is as late: nothing earlier is on the first page.
+        # So many groups have one case at least that is as late: no earlier group is on the first page.
         late = sa.select(case_groups.c.last_at).where(*groups).order_by(case_groups.c.last_at.desc())
         late_at = sa.func.coalesce(late.offset(size - 1).limit(1).scalar_subquery(), BEFORE_ALL)
         groups.append(case_groups.c.last_at >= late_at)
-        wanted.append(cases.c.started_at >= late_at)
     wanted.append(cases.c.group_id.in_(sa.select(case_groups.c.id).where(*groups)))
     rows = connection.execute(_KEY.where(*wanted).order_by(*_order(cases.c, newer=newer)).limit(size))
     return _Found([(row[0], row[1]) for row in rows])
