@@ -243,7 +243,7 @@ def test_a_session_that_ends_in_mid_judgement_loses_nothing(desk: Desk, sign_in)
     second.fill("#name", "erna")
     second.fill("#password", PASSWORD)
     second.keyboard.press("Enter")
-    second.wait_for_url("**/signed-in")
+    second.wait_for_url(f"{desk.address}/signed-in")
     page.bring_to_front()
     page.keyboard.press("Enter")
     deadline = time.monotonic() + PATIENCE_S
