@@ -87,6 +87,10 @@ def cloud(argv: list[str]) -> int:
         "token": "cloud_sync.token_command:token",
         "audit": "cloud_sync.audit_command:audit",
         "dataset": "cloud_sync.dataset:dataset",
+        "backup": "cloud_sync.backup:backup",
+        "restore": "cloud_sync.restore:restore",
+        "resend": "cloud_sync.resend:resend",
+        "retain": "cloud_sync.retention:retain",
     }
     return _sub("cloud", argv, table)
 
@@ -112,13 +116,14 @@ def bundle(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    names = ("pipeline", "start", "twin", "verdict", "ingest", "sight", "water", "inputs", "novelty", "train", "real")
+    names = ("pipeline", "start", "twin", "verdict", "ingest", "review", "sight", "water", "inputs", "novelty")
+    names += ("train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {"kill": "benchmarks.drill_kill:run"})
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore")})
 
 
 def _openers():

@@ -19,8 +19,8 @@ from benchmarks.made_cases import make_case
 from cloud_sync.config import CloudConfig
 from cloud_sync.db import open_database
 from cloud_sync.dead_letters import Message
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from edge_agent import wire
 
 BATCH = 500
@@ -72,7 +72,7 @@ def _rate(intake: Intake, messages: Sequence[Message], batch: int) -> float:
 
 
 def _intake(folder: Path) -> Intake:
-    return Intake(open_database(CloudConfig(data_dir=str(folder))), ClipStore(folder), max_clip_bytes=1_000_000)
+    return Intake(open_database(CloudConfig(data_dir=str(folder))), FolderStore(folder), max_clip_bytes=1_000_000)
 
 
 def _messages(count: int) -> list[Message]:

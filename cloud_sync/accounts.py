@@ -6,8 +6,8 @@ is `sign_in`'s matter, what a role may do `roles`'.
 
 import functools
 import os
+import re
 from collections.abc import Callable
-from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from cloud_sync.roles import ROLES, Right, Role
 from cloud_sync.tables import users
 from edge_agent.errors import ConfigError
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 SHORTEST_PASSWORD = 10
 NO_PASSWORD = ""
 """Of users who sign in through the company's provider alone: no password fits it."""
@@ -56,6 +56,15 @@ class Account(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class NewUser(msgspec.Struct, frozen=True):
+    """Whom to let in: with a password, or as `subject` of the company's provider."""
+
+    name: str
+    role: Role
+    password: str = ""
+    subject: str | None = None
+
+
 class Act(msgspec.Struct, frozen=True):
     """Who does something, from where, and when: what the audit log has to know."""
 
@@ -72,11 +81,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool | None = None
     ended: bool = False
     """Only end the sessions."""
-
-
-class _Wanted(msgspec.Struct, frozen=True):
-    name: Annotated[str, msgspec.Meta(pattern=NAME)]
-    role: Role
 
 
 def needs(*rights: Right) -> Callable:
@@ -113,24 +117,24 @@ def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float
     with engine.begin() as connection:
         audit_log.take_turn(connection)
         if find(connection, name) is None:
-            add(connection, name, password, role, act=Act(at=now))
+            add(connection, NewUser(name, role, password), Act(at=now))
         else:
             change(connection, name, Change(password=password, role=role), Act(at=now))
 
 
-def add(
-    connection: sa.Connection, name: str, password: str | None, role: Role, *, act: Act, subject: str | None = None
-) -> None:
-    """A new user; without a password only `subject` may sign in. Raises ConfigError."""
-    try:
-        msgspec.convert({"name": name, "role": role}, type=_Wanted)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"user {name[:40]!r} with role {role!r} cannot be added: {error}") from error
-    kept = NO_PASSWORD if password is None and subject else hashed(password or "")
+def add(connection: sa.Connection, wanted: NewUser, act: Act) -> None:
+    """Raises ConfigError: an odd name, no such role, a short password, a name that is taken."""
+    name, role = wanted.name, wanted.role
+    if not re.fullmatch(NAME, name):
+        words = "use 1 to 64 letters, digits, dots, dashes, @ and underscores, a letter or digit first"
+        raise ConfigError(f"user {name[:40]!r} cannot be added: {words}")
+    if role not in ROLES:
+        raise ConfigError(f"user {name} cannot be added as {str(role)[:40]!r}: choose {', '.join(ROLES)}")
+    kept = NO_PASSWORD if wanted.subject else hashed(wanted.password)
     audit_log.take_turn(connection)
     if find(connection, name) is not None:
         raise ConfigError(f"there is a user {name} already: choose another name, or change that one")
-    values = {"name": name, "role": role, "password": kept, "subject": subject, "created_at": act.at}
+    values = {"name": name, "role": role, "password": kept, "subject": wanted.subject, "created_at": act.at}
     connection.execute(sa.insert(users).values(values))
     note(connection, act, "user_added", f"{name} as {role}")
 

@@ -42,7 +42,9 @@ def audit(argv: list[str]) -> int:
     kept = options.heads or config.folder / audit_log.HEADS_FILE
     if options.action == "publish":
         return _publish(config, kept, as_json=options.json)
-    checked = audit_log.verified(db.open_database(config), kept if options.heads or kept.is_file() else None)
+    if not (there := kept.is_file()):
+        print(f"there is no {kept}: what was published there cannot be compared", file=sys.stderr)
+    checked = audit_log.verified(db.open_database(config), kept if options.heads or there else None)
     return _tell(checked, as_json=options.json)
 
 

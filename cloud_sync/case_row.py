@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from cloud_sync import case_groups
 from edge_agent import wire
 from edge_agent.errors import LinkError
 from edge_agent.messages import SHA256
@@ -21,9 +22,11 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
         )
     if max(case.sequence, abs(case.bundle.version)) > LARGEST_NUMBER:
         raise LinkError(f"case {case.case_id} has a number over {LARGEST_NUMBER}: refused")
+    if any("\0" in text for text in (case.boot_id, case.serial or "", case.inspector or "")):
+        raise LinkError(f"case {case.case_id} has a zero character, which not every database holds: refused")
     if case.profile_sha256 is not None and not re.fullmatch(SHA256, case.profile_sha256):
         raise LinkError(f"case {case.case_id} names a station profile that is no hash: refused")
-    return {
+    row: dict[str, object] = {
         "case_id": case.case_id,
         "sha256": wire.sha256_of(payload),
         "payload": payload,
@@ -51,7 +54,10 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
         "light_levels": case.visibility.light_levels if case.visibility else None,
         "serial": case.serial,
         "inspector": case.inspector,
+        "smallest_leak_std_cm3_s": case.smallest_leak_std_cm3_s,
     }
+    row["group_id"] = case_groups.group_id(row)
+    return row
 
 
 def utc_seconds(text: str) -> float:

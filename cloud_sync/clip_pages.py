@@ -156,12 +156,13 @@ def fault_of(sha256: str) -> str | None:
 
 def _described(shelf, sha256: str) -> Descriptor:
     known = addresses(sha256)
+    path = shelf.store.clip(sha256)
     try:
-        clip = clips.read(shelf.store.clip(sha256))
+        clip = clips.read(path)
         taken_s = clip.taken_s()
         times_s = [tick / video.TICKS_PER_S for tick in video.ticks(taken_s)]
     except StoreError as error:
-        return msgspec.structs.replace(known, fault=video.without_path(error, shelf.store.clip(sha256)))
+        return msgspec.structs.replace(known, fault=video.without_path(error, path))
     fault = shelf.videos.fault(sha256) or (None if times_s else video.NO_FRAME)
     if fault:
         return msgspec.structs.replace(known, fault=fault)

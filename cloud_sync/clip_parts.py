@@ -44,6 +44,8 @@ class Taken(msgspec.Struct, frozen=True):
 
     stored: tuple[str, ...]
     """Clips that are whole."""
+    retired: tuple[str, ...]
+    """Clips that were whole once and have had their time: nobody need send them."""
     wanted: tuple[tuple[str, int], ...]
     """Unfinished clips and the part to go on with."""
     refused: tuple[tuple[int, str], ...]
@@ -75,12 +77,13 @@ class ClipParts:
         touched = {str(message.topic.id): None for message in messages}
         return Taken(
             stored=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "stored"),
-            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _stored(rows.get(sha256))),
+            retired=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "retired"),
+            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _over(rows.get(sha256))),
             refused=tuple(refused),
         )
 
     def _step(self, row: ClipRow | None, message: ClipMessage, now: float) -> tuple[ClipRow | None, str | None]:
-        if _stored(row):
+        if _over(row):
             return row, None
         if message.manifest is not None:
             reason = self._unfit(message.topic, message.manifest)
@@ -115,15 +118,15 @@ class ClipParts:
         return row if row is not None and same else new
 
     def _part(self, row: ClipRow, message: ClipMessage, now: float) -> tuple[ClipRow, str | None]:
-        if self._store.holds(row.sha256):
-            return _finished(row, now), None
         number, size = message.topic.part, len(message.data)
         if number != row.next_part:
             return row, None
+        if self._store.parts.size(row.sha256) < number * row.part_bytes:
+            return self._without_its_file(row, now), None
         wanted = min(row.part_bytes, row.bytes - number * row.part_bytes)
         if size != wanted:
             return row, f"part {number} has {size} bytes, the manifest says {wanted}"
-        self._store.write_part(row.sha256, number * row.part_bytes, message.data)
+        self._store.parts.write(row.sha256, number * row.part_bytes, message.data)
         row = msgspec.structs.replace(row, next_part=number + 1)
         if row.next_part < row.parts:
             return row, None
@@ -131,15 +134,19 @@ class ClipParts:
             return _finished(row, now), None
         return msgspec.structs.replace(row, next_part=0), f"clip {row.sha256} arrived with other bytes: thrown away"
 
+    def _without_its_file(self, row: ClipRow, now: float) -> ClipRow:
+        """The file got its name before a commit that failed, or it is gone: then the clip begins again."""
+        return _finished(row, now) if self._store.holds(row.sha256) else msgspec.structs.replace(row, next_part=0)
+
     def _sync(self, rows: Sequence[ClipRow]) -> None:
         """A row must never promise more than the disk has."""
         for row in rows:
             if row.state == "partial" and row.next_part > 0:
-                self._store.sync_part(row.sha256)
+                self._store.parts.sync(row.sha256)
 
 
-def _stored(row: ClipRow | None) -> bool:
-    return row is not None and row.state == "stored"
+def _over(row: ClipRow | None) -> bool:
+    return row is not None and row.state in ("stored", "retired")
 
 
 def _next_part(row: ClipRow | None) -> int:

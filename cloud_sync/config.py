@@ -5,7 +5,7 @@ Every cloud process reads the same file. Secrets are in the environment; the fil
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 1883
     client_id: str = "tankwatch-ingest"
+    share: str | None = None
+    """Name of a group (Mosquitto): each case goes to one of the ingest processes that name it, clips to all."""
     username: str | None = None
     password_env: str | None = None
     """Name of the environment variable with the password."""
@@ -62,10 +64,55 @@ class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the button says."""
     role_claim: str | None = None
     """Claim whose value, or one of whose values, is a role of ours; the strongest counts."""
-    default_role: Role | None = "viewer"
-    """Of whoever comes without one; none = refused."""
+    default_role: Role | Literal["none"] = "viewer"
+    """Of whoever comes without one; "none" = refused."""
     domains: tuple[str, ...] = ()
     """Only verified e-mail addresses of these domains may sign in; empty = all that the provider lets in."""
+
+
+class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shift; it lasts until the next one begins."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    start: Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """UTC, "HH:MM"."""
+
+    @property
+    def start_s(self) -> int:
+        """Seconds after midnight."""
+        return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
+
+
+class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page Agreement shows."""
+
+    inspectors: bool = False
+    """Figures of each inspector, under the pseudonym that the station sends, to the quality role alone."""
+
+
+class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The S3-compatible store that `store` names."""
+
+    endpoint: str | None = None
+    """URL of the server; None = Amazon's own for the region."""
+    region: str = "us-east-1"
+    key_id_env: str | None = None
+    """Names of the environment variables with the key's id and secret; None = as the machine's role allows."""
+    secret_env: str | None = None
+    cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    """What was read lately is kept on this machine, in data_dir."""
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days `cloud retain` keeps clips after their case came; records stay for ever."""
+
+    agreement_days: Positive = 365
+    disagreement_days: Positive = 1825
+    uncertain_days: Positive = 1095
+    """Also of cases without an inspector's decision."""
+    not_tested_days: Positive = 730
+    judged_days: Positive = 730
+    """A clip that somebody judged within so many days stays, whatever its age."""
 
 
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,9 +122,16 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Clips, partial clips, and the database where none is named; relative to this file's folder."""
     database: str | None = None
     """SQLAlchemy URL; None = SQLite in data_dir."""
+    store: str | None = None
+    """s3://bucket/prefix for whole clips; None = the folder data_dir."""
+    s3: BucketConfig = BucketConfig()
+    retention: RetentionConfig = RetentionConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
     oidc: OidcConfig | None = None
+    agreement: AgreementConfig = AgreementConfig()
+    shift: tuple[ShiftConfig, ...] = ()
+    """In any order; none: figures are not split by shift."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256

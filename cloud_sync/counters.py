@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from cloud_sync.db import take_turns
 from cloud_sync.tables import counters
 
 
 def add(connection: sa.Connection, changes: Mapping[str, int]) -> None:
-    """Adds to each sum; the caller commits. In the order of their names, so that no two writers wait for each other."""
+    """Adds to each sum; the caller commits. Writers take turns, so that no two wait for each other."""
+    take_turns(connection, ["counters"])
     for name in sorted(name for name, change in changes.items() if change):
         change = changes[name]
         raised = sa.update(counters).where(counters.c.name == name).values(value=counters.c.value + change)

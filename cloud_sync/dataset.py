@@ -26,7 +26,7 @@ from cloud_sync.policy import Policy
 from cloud_sync.routing import Split
 from cloud_sync.set_statistics import Statistics
 from cloud_sync.standing import Standing
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.tables import datasets, members
 from edge_agent import durable
 from edge_agent.errors import ConfigError, StoreError
@@ -67,7 +67,7 @@ def dataset(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the dataset as one JSON object")
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
-    engine, store = db.open_database(config), ClipStore(config.folder)
+    engine, store = db.open_database(config), open_store(config)
     released = release(engine, options.name, db.now(), Rules(*policy_file.load(config)))
     write(engine, store, released, options.out)
     counts = ", ".join(f"{released.counts.get(split, 0)} {split}" for split in SPLITS)
@@ -216,11 +216,10 @@ def _copy(store: ClipStore, sha256: str, target: Path) -> None:
 
 
 def _clip(store: ClipStore, sha256: str) -> bytes:
-    if not store.holds(sha256):
-        raise StoreError(f"clip {sha256} is gone from the store: restore it")
-    data = store.clip(sha256).read_bytes()
+    source = store.clip(sha256)
+    data = source.read_bytes()
     if sha256_of(data) != sha256:
-        raise StoreError(f"clip {store.clip(sha256)} is damaged: restore it")
+        raise StoreError(f"clip {source} is damaged: restore it")
     return data
 
 

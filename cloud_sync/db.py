@@ -6,7 +6,7 @@ The tables are in `tables`, their history in migrations/. Nothing else here know
 import fcntl
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,20 +36,62 @@ def open_database(config: CloudConfig) -> Engine:
         ) from error
 
 
-def open_url(url: str) -> Engine:
-    """As above, without the lock that keeps two processes from upgrading at once."""
+def open_url(url: str, revision: str = "head") -> Engine:
+    """The database at this URL, with the tables of `revision`. Raises StoreError."""
     try:
-        engine = sa.create_engine(url)
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if engine.dialect.name == "sqlite":
             _make_safe(engine)
-        _upgrade(engine)
+        migrate(engine, revision)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database URL {_hidden(url)} is not usable: {error}: see docs/review.md") from error
     except sa.exc.DatabaseError as error:
-        raise StoreError(
-            f"database {_hidden(url)} cannot be opened ({error.orig}): restore it or set it aside"
-        ) from error
+        raise _unopened(url, error) from error
     return engine
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """The tables as they were at `revision`, with what fits of the rows; with one commit. Raises StoreError.
+
+    Whichever of several processes comes first does it; the others wait.
+    """
+    with engine.connect() as connection:
+        present = _present(connection)
+        connection.rollback()
+        if present == (_scripts().get_current_head() if revision == "head" else revision):
+            return
+        if present is not None:
+            keep_copy(engine, f"before-upgrade-of-{present}")
+        take_turns(connection, ["migrations"])
+        migrate_here(connection, revision)
+        connection.commit()
+
+
+def migrate_here(connection: sa.Connection, revision: str = "head") -> None:
+    """As above, as a part of the caller's transaction."""
+    present, known = _present(connection), _known()
+    alembic = Config(attributes={"connection": connection})
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    back = revision == "base" or (
+        revision in known and present is not None and known.index(revision) > known.index(present)
+    )
+    (command.downgrade if back else command.upgrade)(alembic, revision)
+
+
+def take_turns(connection: sa.Connection, names: Iterable[str]) -> None:
+    """Nobody else who names any of `names` goes on until this transaction ends; all are named at once.
+
+    What is read afterwards holds until the commit. SQLite has one writer at a time, whatever is named.
+    """
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        if driver is None or not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    locks = sa.text(
+        "SELECT count(pg_advisory_xact_lock(hashtextextended(name, 0))) FROM unnest(CAST(:names AS text[])) AS name"
+    )
+    connection.execute(locks, {"names": sorted(names)})
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
@@ -58,16 +100,31 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     The statement is compiled once and the driver takes the values as they are: SQLAlchemy's look at each of them cost
     as much as SQLite's writing (`bench ingest`). Raises SQLAlchemy's DatabaseError.
     """
-    statement, names = _compiled_insert(table, connection.dialect)
-    values = [tuple(row[name] for name in names) for row in rows] if names else list(rows)
-    connection.exec_driver_sql(statement, values)
+    statement, positional = _compiled_insert(table, connection.dialect)
+    if positional:
+        connection.exec_driver_sql(statement, [tuple(row[name] for name in positional) for row in rows])
+    else:
+        named = [column.key for column in table.columns]
+        connection.exec_driver_sql(statement, [{name: row[name] for name in named} for row in rows])
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 def _compiled_insert(table: sa.Table, dialect: sa.Dialect) -> tuple[str, tuple[str, ...]]:
     """The statement, and its columns in order; none where the driver wants them by name."""
-    compiled = sa.insert(table).compile(dialect=dialect, column_keys=table.columns.keys())
+    compiled = sa.insert(table).inline().compile(dialect=dialect, column_keys=table.columns.keys())
     return str(compiled), tuple(compiled.positiontup or ())
+
+
+def keep_copy(engine: Engine, why: str) -> Path | None:
+    """SQLite only: a copy beside the file, as it is now. A server's database is kept by whoever runs the server."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path:
+        return None
+    copy = Path(f"{path}.{why}")
+    copy.unlink(missing_ok=True)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
+    return copy
 
 
 def now() -> float:
@@ -84,31 +141,30 @@ def _make_safe(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _upgrade(engine: Engine) -> None:
+def _scripts() -> ScriptDirectory:
     alembic = Config()
     alembic.set_main_option("script_location", str(MIGRATIONS))
-    wanted = ScriptDirectory.from_config(alembic).get_current_head()
-    with engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-        connection.rollback()
-        if present == wanted:
-            return
-        if present is not None:
-            _back_up(engine, present)
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
-        connection.commit()
+    return ScriptDirectory.from_config(alembic)
 
 
-def _back_up(engine: Engine, revision: str) -> None:
-    """SQLite only: a copy as it was before the upgrade. A server's database is backed up by whoever runs the server."""
-    path = engine.url.database
-    if engine.dialect.name != "sqlite" or not path:
-        return
-    copy = Path(f"{path}.before-upgrade-of-{revision}")
-    copy.unlink(missing_ok=True)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
+def _known() -> list[str]:
+    """The newest first."""
+    return [script.revision for script in _scripts().walk_revisions()]
+
+
+def _present(connection: sa.Connection) -> str | None:
+    present, known = MigrationContext.configure(connection).get_current_revision(), _known()
+    if present is not None and present not in known:
+        raise StoreError(
+            f"database is at version {present}, this program knows up to {known[0]}: install the newer program again"
+        )
+    return present
+
+
+def _unopened(url: str, error: sa.exc.DatabaseError) -> StoreError:
+    reason = str(error.orig).strip().split("\n", 1)[0]
+    cure = "restore it or set it aside" if url.startswith("sqlite") else "check that the server runs, and the address"
+    return StoreError(f"database {_hidden(url)} cannot be opened ({reason}): {cure}")
 
 
 @contextmanager

@@ -17,21 +17,23 @@ import paho.mqtt.client as mqtt
 import sqlalchemy as sa
 
 from cloud_sync import config as cloud_config
-from cloud_sync import db
+from cloud_sync import db, mqtt_client
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.desire_sending import DesireSending
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
+from cloud_sync.store import open_store
 from cloud_sync.video import Transcoder
 from edge_agent import wire
-from edge_agent.errors import LinkError, StoreError
+from edge_agent.errors import StoreError
 
 log = logging.getLogger(__name__)
 IDLE_S = 0.2
 """How long a quiet connection is listened to before the loop looks up."""
 LULL_S = 0.002
 """A pause this long ends a batch: whoever waits for a receipt should not wait for strangers."""
+REST_S = 0.03
+"""Between two commits at least: with one for each of 200 messages a second nobody else could write to SQLite."""
 BATCH_BYTES = 32 * 1024 * 1024
 BACK_OFF_S = (1.0, 30.0)
 TRY_AGAIN = (StoreError, sa.exc.OperationalError, sa.exc.InterfaceError)
@@ -54,7 +56,7 @@ def ingest(argv: list[str]) -> int:
 
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
-    store, engine = ClipStore(config.folder), db.open_database(config)
+    store, engine = open_store(config), db.open_database(config)
     intake = Intake(engine, store, max_clip_bytes=config.max_clip_mb * 1_000_000)
     listener = Listener(config, intake, DesireSending(engine))
     transcoder = Transcoder(store)
@@ -77,7 +79,9 @@ class Listener:
         self._waiting: list[tuple[int, int, Message]] = []
         """MQTT's number, its quality of service, the message."""
         self._bytes = 0
-        self._client = _client(config.broker)
+        self._client = mqtt_client.make(config.broker, config.broker.client_id, keep_session=True, manual_ack=True)
+        self._client.max_inflight_messages_set(1000)
+        self._committed_at_s = 0.0
         self._client.on_message = self._received
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
@@ -115,9 +119,11 @@ class Listener:
             return False
 
     def _gather(self) -> None:
-        """More of what is already on its way, up to one batch."""
-        count = 0
-        while count < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
+        """More of what is already on its way, or comes while others may write, up to one batch."""
+        count, rested_at_s = 0, self._committed_at_s + REST_S
+        while 0 < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
+            if count == len(self._waiting) and time.monotonic() >= rested_at_s:
+                return
             count = len(self._waiting)
             self._client.loop(LULL_S)
 
@@ -134,6 +140,7 @@ class Listener:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         try:
             self._handle([message for _, _, message in waiting])
+            self._committed_at_s = time.monotonic()
         except TRY_AGAIN as error:
             log.error("nothing is taken in now: %s: trying again", error)
             if self._client.is_connected():
@@ -189,7 +196,7 @@ class Listener:
         log.info("connected broker=%s:%d", *_address(self._broker))
         if self._desires is not None:
             self._desires.connected()
-        client.subscribe([(topic, 1) for topic in SUBSCRIPTIONS])
+        client.subscribe([(topic, 1) for topic in _subscriptions(self._broker.share)])
 
     def _published(
         self, _client: mqtt.Client, _data: object, number: int, _reason: object, _properties: object
@@ -205,7 +212,10 @@ class Listener:
         log.warning("disconnected reason=%s", reason)
 
 
-SUBSCRIPTIONS = tuple(f"{wire.ROOT}/+/+/{name}" for name in ("status", "case", "clip/+/+"))
+def _subscriptions(share: str | None) -> tuple[str, ...]:
+    """Parts of a clip are taken in order, so each process hears all of them and the first takes each."""
+    shared = f"$share/{share}/" if share else ""
+    return (*(f"{wire.ROOT}/+/+/{name}" for name in ("status", "clip/+/+")), f"{shared}{wire.ROOT}/+/+/case")
 
 
 def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:
@@ -215,25 +225,6 @@ def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _
 
 def _address(broker: BrokerConfig) -> tuple[str, int]:
     return broker.host, broker.port
-
-
-def _client(broker: BrokerConfig) -> mqtt.Client:
-    client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2,
-        client_id=broker.client_id,
-        clean_session=False,
-        manual_ack=True,
-        reconnect_on_failure=False,
-    )
-    client.max_inflight_messages_set(1000)
-    if broker.username is not None:
-        client.username_pw_set(broker.username, cloud_config.secret(broker.password_env))
-    if broker.ca is not None:
-        try:
-            client.tls_set(ca_certs=broker.ca, certfile=broker.cert, keyfile=broker.key)
-        except (OSError, ValueError) as error:
-            raise LinkError(f"TLS files of the broker are not usable ({error}): check ca, cert and key") from error
-    return client
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import dead_letters, gaps, looks
+from cloud_sync import case_groups, dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
-from cloud_sync.db import insert_rows
+from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, stations
@@ -71,16 +71,19 @@ class Intake:
         taken = _sort(batch, self._root, now)
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:
+            take_turns(connection, _concerned(batch))
+            # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
+            stored = self._take_clips(connection, taken, held, now)
             self._take_cases(connection, taken, held, now)
-            self._take_clips(connection, taken, held, now)
             _take_statuses(connection, taken.statuses, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
-        return Handled(receipts, tuple(sha256 for what in held.values() for sha256 in what.clips))
+        return Handled(receipts, stored)
 
     def bury(self, message: Message, reason: str, now: float) -> None:
         """Sets a message aside that nothing else can be done with."""
         with self._engine.begin() as connection:
+            take_turns(connection, _concerned([message]))
             dead_letters.bury(connection, [(message, reason)], now)
 
     def _take_cases(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
@@ -101,23 +104,34 @@ class Intake:
         for station, rows in new.items():
             highest = gaps.highest_of(connection, *station)
             insert_rows(connection, cases, rows)
+            case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
             looks.want_first(connection, rows, now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
-    def _take_clips(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+    def _take_clips(
+        self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float
+    ) -> tuple[str, ...]:
         if not taken.clips:
-            return
+            return ()
         done = self._clip_parts.take(connection, taken.clips, now)
         taken.refused.extend(done.refused)
         senders = {str(message.topic.id): (message.topic.site, message.topic.station) for message in taken.clips}
         if done.stored:
             looks.clips_stored(connection, done.stored)
-        for sha256 in done.stored:
+            log.info("clips stored=%s", ",".join(done.stored))
+        for sha256 in (*done.stored, *done.retired):
             held[senders[sha256]].clips.append(sha256)
-            log.info("clip stored=%s", sha256)
         for sha256, part in done.wanted:
             held[senders[sha256]].parts.append((sha256, part))
+        return done.stored
+
+
+def _concerned(batch: Sequence[Message]) -> set[str]:
+    """Stations and clips, as their topics name them: several ingest processes take turns at each."""
+    return {"/".join(message.topic.split("/")[2:4]) for message in batch} | {
+        message.topic.split("/")[5] for message in batch if "/clip/" in message.topic and message.topic.count("/") > 4
+    }
 
 
 def _sort(batch: Sequence[Message], root: str, now: float) -> _Sorted:

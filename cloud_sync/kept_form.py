@@ -13,6 +13,8 @@ LONGEST = 40_000
 """Characters of signed text: it has to fit into the next form together with name and password."""
 KEPT_S = 24 * 3600
 TOKEN = "csrf_token"
+SECRETIVE = "users"
+"""Blueprint whose forms carry passwords: they are typed again rather than kept."""
 
 
 class KeptForm(msgspec.Struct, frozen=True):
@@ -25,8 +27,8 @@ class KeptForm(msgspec.Struct, frozen=True):
 
 
 def keep(request: Request, who: str, key: str) -> str | None:
-    """Signed text; None where the form is another site's, or too long."""
-    if not _is_ours(request):
+    """Signed text; None where the form is another site's, too long, or has a password in it."""
+    if request.blueprint == SECRETIVE or not _is_ours(request):
         return None
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != TOKEN]
     signed = _signer(key).dumps(msgspec.to_builtins(KeptForm(request.full_path.rstrip("?"), tuple(fields), who)))

@@ -52,6 +52,15 @@ def clips_stored(connection: sa.Connection, sha256s: Sequence[str]) -> None:
         _count(connection, {"waiting": sum(before.values()), **{name: -count for name, count in before.items()}})
 
 
+def clips_lost(connection: sa.Connection, sha256s: Sequence[str]) -> None:
+    """What could be watched waits for these clips again."""
+    mine = sa.select(cases.c.case_id).where(cases.c.clip_sha256.in_(sha256s))
+    which = (looks.c.state == "waiting") & looks.c.case_id.in_(mine)
+    before = _states(connection, which)
+    connection.execute(sa.update(looks).where(which).values(state="coming"))
+    _count(connection, {"coming": sum(before.values()), **{name: -count for name, count in before.items()}})
+
+
 def purpose_for(connection: sa.Connection, case_id: str, reviewer: str, now: float) -> Purpose:
     """What this expert's judgement is for: that of the look he has, or of his earlier one where he changes his mind."""
     look = _earlier(connection, case_id, reviewer) or _to_close(connection, case_id, reviewer, now)

@@ -5,6 +5,7 @@ could give to somebody else; the first sign-in makes the user.
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from authlib.common.errors import AuthlibBaseError
@@ -16,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from cloud_sync import accounts, audit_log, db, sessions
 from cloud_sync import config as cloud_config
-from cloud_sync.accounts import Account, Act, Change, User
+from cloud_sync.accounts import Account, Act, Change, NewUser, User
 from cloud_sync.config import CloudConfig, OidcConfig
 from cloud_sync.roles import RIGHTS, ROLES, Role
 from cloud_sync.sign_in import first_page, inside
@@ -37,6 +38,9 @@ def install(app: Flask, config: CloudConfig) -> None:
         return
     if config.web.url is None:
         raise ConfigError("[oidc] needs url in [web], because the provider sends browsers back there: add it")
+    address = urlsplit(wanted.issuer)
+    if address.scheme != "https" and address.hostname not in ("localhost", "127.0.0.1"):
+        raise ConfigError(f"issuer {wanted.issuer[:80]} is not https, so anybody could answer for it: use https")
     oauth = OAuth(app)
     oauth.register(
         "company",
@@ -98,7 +102,7 @@ def _admitted(claims: dict[str, Any]) -> User:
         held = accounts.of_subject(connection, subject)
         if held is None:
             name = name_of(claims)
-            accounts.add(connection, name, None, role, act=act_now, subject=subject)
+            accounts.add(connection, NewUser(name, role, subject=subject), act_now)
         else:
             name = _brought_up_to_date(connection, held, role, act_now)
         accounts.note(connection, Act(name, act_now.address, act_now.at), "sign_in_company", subject)
@@ -123,7 +127,7 @@ def role_of(config: OidcConfig, claims: dict[str, Any]) -> Role:
     named = [role for role in ROLES if role in values]
     if named:
         return max(named, key=lambda role: len(RIGHTS[role]))
-    if config.default_role is None:
+    if config.default_role == "none":
         raise ConfigError("The provider gives you no role here: ask an administrator.")
     return config.default_role
 

@@ -22,6 +22,8 @@ TRIES = 8
 LATE_SHARE = 0.5
 """Of the looks go to audits where the oldest of them has waited most of its days."""
 SLACK_DAYS = 3
+OPEN = looks.c.state != sa.literal_column("'judged'")
+"""Written as the index of open looks has it, so that the list does not read all that were judged before."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -63,9 +65,17 @@ def draw(engine: Engine, desk: Desk, expert: str, now: float, *, after: str | No
 
 
 def take(engine: Engine, desk: Desk, case_id: str, expert: str, now: float) -> None:
-    """Reserves an open look at a case that the expert opened himself; harmless where there is none."""
-    free = _free(expert, now) & (looks.c.case_id == case_id) & (looks.c.state != "judged") & (looks.c.lane != "gold")
+    """Reserves an open look at a case that the expert opened himself; harmless where there is none.
+
+    Nothing is written while most of his time is left: a page that is only read should not wait for other writers.
+    """
+    here = (looks.c.case_id == case_id) & (looks.c.state != "judged")
+    free = here & _free(expert, now) & (looks.c.lane != "gold")
+    half_s = 30 * desk.policy.reservation_min
+    for_long = here & (looks.c.reserved_by == expert) & (looks.c.reserved_until > now + half_s)
     with engine.begin() as connection:
+        if connection.scalar(sa.select(looks.c.id).where(for_long).limit(1)) is not None:
+            return
         look_id = connection.scalar(sa.select(looks.c.id).where(free).order_by(looks.c.id).limit(1))
         if look_id is not None:
             _reserve(connection, look_id, expert, now, now + 60 * desk.policy.reservation_min)
@@ -79,7 +89,7 @@ def waiting(
         sa.select(looks, cases, clips.c.state.label("clip_state"), clips.c.next_part, clips.c.parts)
         .join(cases, cases.c.case_id == looks.c.case_id)
         .outerjoin(clips, clips.c.sha256 == cases.c.clip_sha256)
-        .where(looks.c.id > after, looks.c.state.in_(("waiting", "coming", "bare")), looks.c.lane != "gold")
+        .where(looks.c.id > after, OPEN, looks.c.lane != "gold")
         .where(~_judged_by(expert))
         .order_by(looks.c.id)
         .limit(limit + 1)

@@ -78,7 +78,7 @@ def logout() -> AnyResponse:
 
 def first_page(user: User) -> str:
     """Where this user's work is."""
-    return url_for("review.queue" if user.may("expert") else "records.case_list")
+    return url_for("review.queue" if user.may("expert") else "cases.case_list")
 
 
 def inside(target: str) -> str | None:

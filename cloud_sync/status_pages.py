@@ -1,15 +1,13 @@
 """How the cloud itself is: stations and what did not arrive from them, and two addresses for watchdogs."""
 
-import os
-
 import msgspec
 import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
 from cloud_sync import cases, db
 from cloud_sync.accounts import needs
+from cloud_sync.tables import case_groups, dead_letters, gaps, stations
 from cloud_sync.tables import cases as case_table
-from cloud_sync.tables import dead_letters, gaps, stations
 from edge_agent.messages import Status
 
 blueprint = Blueprint("status", __name__)
@@ -25,10 +23,11 @@ def station_list() -> str:
         missing = connection.execute(
             sa.select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.noticed_at.desc()).limit(SHOWN)
         ).all()
+        summary = cases.held(connection)
         refused = connection.execute(sa.select(dead_letters).order_by(dead_letters.c.last_at.desc()).limit(SHOWN)).all()
     said = {(row.site, row.station): msgspec.json.decode(row.status, type=Status) for row in found if row.status}
     return render_template(
-        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=cases.summary(engine)
+        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=summary
     )
 
 
@@ -40,7 +39,7 @@ def healthy() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
-    """Database and clip folder can be used; otherwise 503 and which of them cannot."""
+    """Database and clip store can be used; otherwise 503 and which of them cannot."""
     shelf = current_app.extensions["tankwatch"]
     faults = []
     try:
@@ -49,8 +48,8 @@ def ready() -> tuple[Response, int]:
     except sa.exc.SQLAlchemyError:
         current_app.logger.exception("database")
         faults.append("database")
-    if not os.access(shelf.config.folder / "clips", os.W_OK):
-        faults.append("clip folder")
+    if fault := shelf.store.fault():
+        faults.append(fault)
     return jsonify(status="ready" if not faults else "not ready", faults=faults, at=db.now()), 503 if faults else 200
 
 
@@ -58,12 +57,12 @@ def _stations() -> sa.Select:
     """Every station that has said anything, with its status and its latest case."""
     latest = (
         sa.select(
-            case_table.c.site,
-            case_table.c.station,
-            sa.func.max(case_table.c.started_at).label("last_case_at"),
-            sa.func.count().label("cases"),
+            case_groups.c.site,
+            case_groups.c.station,
+            sa.func.max(case_groups.c.last_at).label("last_case_at"),
+            sa.func.sum(case_groups.c.cases).label("cases"),
         )
-        .group_by(case_table.c.site, case_table.c.station)
+        .group_by(case_groups.c.site, case_groups.c.station)
         .subquery()
     )
     names = sa.union(

@@ -1,87 +1,77 @@
-"""The folder of clips: `clips/ab/<sha256>.twclip`, the browser's video beside it, `partial/` for what is on its way.
+"""Where whole clips are kept: a folder, or an S3-compatible bucket; `open_store` makes what cloud.toml names.
 
-A file under its final name has the bytes of its hash and is on the disk. What is known about clips is the database's
+A clip under its name has the bytes of its hash and is there to stay. What is known about clips is the database's
 matter.
 """
 
-import hashlib
-import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Protocol
 
-from edge_agent import durable
-from edge_agent.clips import SUFFIX
+from cloud_sync import config as cloud_config
+from cloud_sync.bucket_store import BucketStore
+from cloud_sync.config import CloudConfig
+from cloud_sync.folder_store import FolderStore
+from cloud_sync.partial_clips import PartialClips
+from edge_agent.errors import ConfigError
 
-VIDEO_SUFFIX = ".webm"
-DAMAGE_SUFFIX = ".damaged"
 
+class ClipStore(Protocol):
+    """One store; several processes may use it at once. Every method raises StoreError where disk or server refuse."""
 
-class ClipStore:
-    """One folder store; several processes may use it at once."""
+    parts: PartialClips
+    """Clips on their way."""
 
-    def __init__(self, folder: Path) -> None:
-        self._clips = folder / "clips"
-        self._partial = folder / "partial"
-        for path in (self._clips, self._partial):
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise durable.failure(path, error) from error
+    def holds(self, sha256: str) -> bool: ...
 
     def clip(self, sha256: str) -> Path:
-        """Where a whole clip is or will be."""
-        return self._clips / sha256[:2] / f"{sha256}{SUFFIX}"
+        """A file with the clip's bytes, to be opened soon. Raises ClipLost where the store does not hold it."""
 
-    def video(self, sha256: str) -> Path:
-        """Where the clip's video for browsers is or will be."""
-        return self.clip(sha256).with_suffix(VIDEO_SUFFIX)
+    def copy(self, sha256: str, file: IO[bytes]) -> None:
+        """The clip's bytes, as they are held, go into an open file. Raises ClipLost."""
 
-    def damage(self, sha256: str) -> Path:
-        """Where it is written, in words, that the clip cannot be shown; there is no such file beside a sound clip."""
-        return self.clip(sha256).with_suffix(DAMAGE_SUFFIX)
+    def video(self, sha256: str) -> Path | None:
+        """A file with the clip's video for browsers; None where it has not been made."""
 
-    def holds(self, sha256: str) -> bool:
-        return self.clip(sha256).is_file()
+    def keep_video(self, sha256: str, data: bytes) -> Path:
+        """The video is kept beside its clip."""
 
-    def write_part(self, sha256: str, offset: int, data: bytes) -> None:
-        """Bytes at `offset` of a clip on its way; not on the disk before `sync_part`. Raises StoreError."""
-        path = self._partial / sha256
-        try:
-            with open(path, "r+b" if path.exists() else "wb") as file:
-                file.truncate(offset)
-                file.seek(offset)
-                file.write(data)
-        except OSError as error:
-            raise durable.failure(path, error) from error
+    def damage(self, sha256: str) -> str | None:
+        """Why the clip cannot be shown, in words, where somebody has found that out; None for a sound clip."""
 
-    def sync_part(self, sha256: str) -> None:
-        """What was written of a clip on its way is on the disk."""
-        path = self._partial / sha256
-        try:
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise durable.failure(path, error) from error
+    def keep_damage(self, sha256: str, words: str) -> None:
+        """The word stands in a file of its own; whoever removes it has the clip tried again."""
 
     def finish(self, sha256: str) -> bool:
-        """The partial clip gets its final name if its bytes have that hash; otherwise it is thrown away: False."""
-        path = self._partial / sha256
-        try:
-            with open(path, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise durable.failure(path, error) from error
-        if found != sha256:
-            self.discard_part(sha256)
-            return False
-        self._make_room(self.clip(sha256).parent)
-        durable.move(path, self.clip(sha256))
-        return True
+        """The partial clip is kept if its bytes have that hash; otherwise it is thrown away: False."""
 
-    def discard_part(self, sha256: str) -> None:
-        durable.remove(self._partial / sha256)
+    def put(self, sha256: str, source: Path) -> bool:
+        """A copy of a whole file is kept if its bytes have that hash; otherwise False."""
 
-    def _make_room(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            durable.sync_folder(self._clips)
+    def remove(self, sha256: str) -> None:
+        """Clip and video are gone; they may have been gone before."""
+
+    def held(self) -> Iterator[tuple[str, int]]:
+        """Hash and bytes of every clip, in no order."""
+
+    def fault(self) -> str | None:
+        """Why the store cannot be used at the moment, for a person; None where it can."""
+
+
+def open_store(config: CloudConfig) -> ClipStore:
+    """The store that `store` names: s3://bucket/prefix, or none for the folder data_dir. Raises ConfigError."""
+    if config.store is None:
+        return FolderStore(config.folder)
+    scheme, _, place = config.store.partition("://")
+    name, _, prefix = place.partition("/")
+    if scheme != "s3" or not name:
+        raise ConfigError(
+            f"store {config.store!r} is none: write s3://bucket/prefix, or take the line out for a folder"
+        )
+    return BucketStore(
+        config.folder,
+        name,
+        prefix.strip("/"),
+        config.s3,
+        key=(cloud_config.secret(config.s3.key_id_env), cloud_config.secret(config.s3.secret_env)),
+    )

@@ -53,7 +53,7 @@ cases = sa.Table(
     _text("station"),
     _text("boot_id"),
     _number("sequence"),
-    _time("started_at", index=True),
+    _time("started_at"),
     _time("ended_at"),
     sa.Column("usable_s", sa.Double, nullable=False),
     _text("verdict"),
@@ -73,9 +73,40 @@ cases = sa.Table(
     sa.Column("light_levels", sa.Double),  # grey level of the water: the light from behind
     _text("serial", null=True),
     _text("inspector", null=True),  # a pseudonym, where the station sends one
+    sa.Column("smallest_leak_std_cm3_s", sa.Double),  # the smallest leak that would have shown
+    sa.Column("group_id", sa.BigInteger),  # of case_groups: cases are added by `intake`, which counts them there
     sa.Index("ix_cases_station_sequence", "site", "station", "sequence"),
+    sa.Index("ix_cases_started", "started_at", "case_id"),
+    sa.Index("ix_cases_group", "group_id", "started_at", "case_id"),
+    sa.Index("ix_cases_serial", "serial", postgresql_ops={"serial": "text_pattern_ops"}),
+    # SQLite compares text byte by byte and finds the beginning of an id by the primary key.
+    sa.Index("ix_cases_id_begins", "case_id", postgresql_ops={"case_id": "text_pattern_ops"}).ddl_if("postgresql"),
 )
 
+case_groups = sa.Table(
+    # Cases that are alike in everything that has few values, and how many there are: counts and rare answers in a
+    # million cases cost what they cost in a thousand. Kept up by `intake`, with the cases.
+    "case_groups",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),  # from the hash of what follows
+    _text("site"),
+    _text("station"),
+    _text("verdict"),
+    _text("decision"),
+    _text("decided_by"),
+    _text("outcome"),
+    _text("sampled_for"),
+    _number("bundle_version"),
+    _text("bundle_sha256"),
+    _text("profile_sha256", null=True),
+    _number("clarity_tenths", null=True),  # clarity in tenths, rounded down
+    _number("cases"),
+    _time("first_at"),  # their earliest and latest started_at
+    _time("last_at"),
+    sa.Index("ix_case_groups_station", "site", "station"),
+)
+
+_OPEN = sa.text("state != 'judged'")
 looks = sa.Table(
     # One wanted judgement of a case: who is to look, why, in which order, and what became of it.
     "looks",
@@ -94,6 +125,8 @@ looks = sa.Table(
     _time("revealed_at", null=True),  # when the expert saw what others said
     sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
+    # The list of those that wait, by arrival, however many were judged before them.
+    sa.Index("ix_looks_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 truths = sa.Table(

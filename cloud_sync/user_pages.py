@@ -7,7 +7,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from werkzeug.wrappers import Response
 
 from cloud_sync import accounts, db, tokens
-from cloud_sync.accounts import Change, act, needs
+from cloud_sync.accounts import Change, NewUser, act, needs
 from cloud_sync.roles import ROLES
 from edge_agent.errors import ConfigError
 
@@ -33,7 +33,7 @@ def user_add() -> Response | tuple[str, int]:
     form = request.form
 
     def work(connection: sa.Connection) -> None:
-        accounts.add(connection, form.get("name", ""), form.get("password", ""), _role(), act=act())
+        accounts.add(connection, NewUser(form.get("name", ""), _role(), form.get("password", "")), act())
 
     return _done(work) or redirect(url_for("users.user_list"))
 

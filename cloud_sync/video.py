@@ -7,9 +7,7 @@ clip. Lamps are left out: they would tell the expert what the inspector said.
 import io
 import logging
 import math
-import os
 import queue
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,7 +17,7 @@ import av
 import numpy as np
 
 from cloud_sync.store import ClipStore
-from edge_agent import clips, durable
+from edge_agent import clips
 from edge_agent.errors import StoreError
 from edge_agent.records import TankView
 
@@ -43,33 +41,27 @@ class Videos:
 
     def of(self, sha256: str) -> Path:
         """The clip's video, made now if need be. Raises StoreError where the clip cannot be shown."""
-        path = self._store.video(sha256)
-        if not path.is_file():
+        found = self._store.video(sha256)
+        if found is None:
             with self._lock:
-                if not path.is_file():
-                    _keep(path, self._encoded(sha256))
-        return path
+                found = self._store.video(sha256) or self._store.keep_video(sha256, self._encoded(sha256))
+        return found
 
     def fault(self, sha256: str) -> str | None:
-        """Why the clip cannot be shown, where that was tried before; one look at the folder, nothing is decoded.
-
-        The word stands in a file beside the clip; whoever removes it has the clip tried again.
-        """
-        try:
-            return self._store.damage(sha256).read_text()
-        except OSError:
-            return None
+        """Why the clip cannot be shown, where that was tried before; nothing is decoded."""
+        return self._store.damage(sha256)
 
     def _encoded(self, sha256: str) -> bytes:
         fault = self.fault(sha256)
         if fault is not None:
             raise StoreError(fault)
+        path = self._store.clip(sha256)
         try:
-            return encode(clips.read(self._store.clip(sha256)).views())
+            return encode(clips.read(path).views())
         except StoreError as error:
             # A disk that cannot be read may recover; bytes that are wrong stay wrong.
             if not isinstance(error.__cause__, OSError):
-                durable.write(self._store.damage(sha256), without_path(error, self._store.clip(sha256)).encode())
+                self._store.keep_damage(sha256, without_path(error, path))
             raise
 
 
@@ -169,15 +161,3 @@ def _stream(container: av.container.OutputContainer, grey: np.ndarray) -> av.Vid
     stream.gop_size = KEYFRAME_EVERY
     stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
     return stream
-
-
-def _keep(path: Path, data: bytes) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=durable.TEMPORARY, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-    except OSError as error:
-        raise durable.failure(path, error) from error
-    durable.move(Path(file.name), path)

@@ -11,38 +11,43 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 import waitress
 from flask import Flask, Response, abort, current_app, g, render_template, request
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.engine import Engine
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, SecurityError
 
 from cloud_sync import (
     accounts,
+    agreement_pages,
     api,
     audit_log,
     audit_pages,
+    case_pages,
     clip_pages,
     consistency_pages,
     dataset_pages,
     db,
     error_pages,
     gold_pages,
+    navigation,
     policy_file,
-    record_pages,
     review,
     sessions,
     sign_in,
     status_pages,
+    study_pages,
     user_pages,
+    value_pages,
     vocabulary,
 )
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk
-from cloud_sync.store import ClipStore
+from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
 from edge_agent.errors import ConfigError, LinkError
@@ -51,13 +56,16 @@ PAGES = (
     sign_in,
     review,
     clip_pages,
-    record_pages,
+    case_pages,
     dataset_pages,
     error_pages,
     consistency_pages,
     status_pages,
     vocabulary,
     gold_pages,
+    agreement_pages,
+    study_pages,
+    value_pages,
     user_pages,
     audit_pages,
     api,
@@ -136,7 +144,7 @@ def make_server(config: CloudConfig) -> waitress.server.BaseWSGIServer:
 
 def create_app(config: CloudConfig) -> Flask:
     """The application; tables are made or upgraded first. Raises ConfigError or StoreError."""
-    store = ClipStore(config.folder)
+    store = open_store(config)
     policy, _ = policy_file.load(config)
     desk = Desk(policy, random.SystemRandom())
     shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)
@@ -152,10 +160,12 @@ def create_app(config: CloudConfig) -> Flask:
     for module in PAGES:
         app.register_blueprint(module.blueprint)
     _add_company_sign_in(app, config)
+    app.context_processor(lambda: {"navigation": navigation})
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_length, "length_s")
     app.register_error_handler(HTTPException, _fault)
     app.register_error_handler(CSRFError, _fault)
+    app.register_error_handler(sa.exc.DataError, _unfit)
     app.before_request(_count_lines)
     app.after_request(_leave_a_line)
     app.after_request(_guarded)
@@ -185,6 +195,8 @@ def _settings(config: CloudConfig) -> dict[str, object]:
         "SESSION_COOKIE_SECURE": config.web.https,
         "PERMANENT_SESSION_LIFETIME": READABLE,
         "TRUSTED_HOSTS": [_host_of(config.web.url), *HERE] if config.web.url else None,
+        # Otherwise the answer to a picture asked for before signing out would sign in again.
+        "SESSION_REFRESH_EACH_REQUEST": False,
         "MAX_CONTENT_LENGTH": LARGEST_FORM,
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session; a review may stay open over lunch
     }
@@ -255,6 +267,12 @@ def _fault(error: HTTPException) -> tuple[Response | str, int]:
             response.headers["Allow"] = ", ".join(error.valid_methods)
         return response, code
     return render_template("fault.html", code=code, words=words), code
+
+
+def _unfit(error: sa.exc.DataError) -> tuple[Response | str, int]:
+    """A number or a text that no column takes, as PostgreSQL says: a zero character, a number over 2^31."""
+    current_app.logger.warning("unfit request path=%s: %s", request.path, error.orig)
+    return _fault(BadRequest())
 
 
 def _moment(seconds: float) -> str:

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pytest  # noqa: E402
 
+pytest_plugins = ["cloud_kinds"]
+
 REAL_DATA = "TANKWATCH_REAL_DATA"
 
 
@@ -62,8 +64,10 @@ def quick_passwords() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, quick_passwords: None):
-    """A cloud with pages and people."""
+def site(tmp_path: Path, new_cloud, quick_passwords: None):
+    """A cloud with pages and people, of each kind."""
     from desk_site import Site
 
-    return Site(tmp_path)
+    site = Site(tmp_path, new_cloud(tmp_path / "cloud"))
+    yield site
+    site.engine.dispose()

@@ -15,7 +15,7 @@ from cloud_sync.accounts import Act
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.roles import ROLES, Role
-from cloud_sync.store import ClipStore
+from cloud_sync.store import FolderStore
 from cloud_sync.web import create_app
 
 PASSWORD = "correct horse battery"
@@ -39,7 +39,7 @@ class Desk:
         ref = a_clip(path, frames=4, case_id=case_id, size=(96, 240)) if with_clip else None
         messages = [case_message(a_case(sequence, clip=ref, **about))]
         messages += clip_messages(path, case_id) if with_clip else []
-        Intake(self.engine, ClipStore(self.config.folder), max_clip_bytes=10_000_000).handle(messages, db.now())
+        Intake(self.engine, FolderStore(self.config.folder), max_clip_bytes=10_000_000).handle(messages, db.now())
         return case_id
 
     def browser(self, name: str | None = None) -> "Browser":

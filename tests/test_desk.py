@@ -9,10 +9,10 @@ from cloud_fakes import a_case
 from desk_site import Site, a_desk
 
 from cloud_sync import db, desk_goal, gold_cases, judgement, looks, review_queue, triage
-from cloud_sync.dataset import current
 from cloud_sync.judgement import Mark, Review
 from cloud_sync.looks import DAY_S
 from cloud_sync.settling import Said, Truth, settle
+from cloud_sync.standing import standing
 from cloud_sync.tables import cases as case_table
 from cloud_sync.tables import gold, points, truths
 from cloud_sync.tables import looks as look_table
@@ -323,7 +323,7 @@ def _truth(site: Site, case_id: str) -> tuple | None:
 
 def _examples(site: Site) -> dict[str, str]:
     with site.engine.connect() as connection:
-        return {example.case_id: example.label for _, example in current(connection)}
+        return {one.example.case_id: one.example.label for one in standing(connection, site.desk.policy)}
 
 
 def test_case_ids_of_the_fakes_go_by_their_number() -> None:

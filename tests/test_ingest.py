@@ -1,12 +1,14 @@
 """From messages to rows: whatever comes, in whatever order and however often, is held once or set aside."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
+from cloud_kinds import NewCloud, opened
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
@@ -14,16 +16,26 @@ from sqlalchemy.dialects import postgresql
 from cloud_sync import gaps as gap_rules
 from cloud_sync.case_row import case_row
 from cloud_sync.config import CloudConfig
-from cloud_sync.db import _compiled_insert, insert_rows, open_database
+from cloud_sync.db import _compiled_insert, insert_rows
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Handled, Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, clips, dead_letters, gaps, stations
 from edge_agent import wire
 from edge_agent.errors import StoreError
 from edge_agent.messages import Receipt, Status
 
 NOW = 1_800_000_000.0
+FAULT = {
+    "sqlite": (
+        "CREATE TRIGGER fault BEFORE UPDATE ON clips BEGIN SELECT RAISE(ABORT, 'fault'); END",
+        "DROP TRIGGER fault",
+    ),
+    "postgresql": (
+        "ALTER TABLE clips ADD CONSTRAINT fault CHECK (state = 'partial')",
+        "ALTER TABLE clips DROP CONSTRAINT fault",
+    ),
+}
+"""How each database is made to refuse a clip that is whole, and how that ends."""
 
 
 def _huge_number() -> bytes:
@@ -33,11 +45,10 @@ def _huge_number() -> bytes:
 class Cloud:
     """A database, a store and the intake between them."""
 
-    def __init__(self, folder: Path, max_clip_bytes: int = 10_000_000) -> None:
-        self.folder = folder
-        self.store = ClipStore(folder)
-        self.engine = open_database(CloudConfig(data_dir=str(folder)))
-        self.intake = Intake(self.engine, self.store, max_clip_bytes=max_clip_bytes)
+    def __init__(self, config: CloudConfig) -> None:
+        self.folder = config.folder
+        self.engine, self.store = opened(config)
+        self.intake = Intake(self.engine, self.store, max_clip_bytes=10_000_000)
 
     def handle(self, *messages: Message) -> Receipt:
         """The one receipt of a batch from our station; an empty one where there was none."""
@@ -50,8 +61,10 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    return Cloud(tmp_path / "cloud")
+def cloud(tmp_path: Path, each_cloud: NewCloud) -> Iterator[Cloud]:
+    cloud = Cloud(each_cloud(tmp_path / "cloud"))
+    yield cloud
+    cloud.engine.dispose()
 
 
 def test_a_case_is_held_and_receipted_with_the_hash_of_its_bytes(cloud: Cloud) -> None:
@@ -232,14 +245,13 @@ def test_a_fault_after_the_clip_got_its_name_and_before_the_commit_costs_nothing
     ref = a_clip(tmp_path / "one.twclip")
     manifest, *parts = clip_messages(tmp_path / "one.twclip", "case-1", part_bytes=5000)
     cloud.handle(manifest, *parts[:-1])
+    refuse, allow = FAULT[cloud.engine.dialect.name]
     with cloud.engine.begin() as connection:
-        connection.execute(
-            sa.text("CREATE TRIGGER fault BEFORE UPDATE ON clips BEGIN SELECT RAISE(ABORT, 'fault'); END")
-        )
+        connection.execute(sa.text(refuse))
     with pytest.raises(sa.exc.DatabaseError):
         cloud.handle(parts[-1])
     with cloud.engine.begin() as connection:
-        connection.execute(sa.text("DROP TRIGGER fault"))
+        connection.execute(sa.text(allow))
     assert cloud.handle(parts[-1]).clips == (ref.sha256,)
     assert [row.state for row in cloud.rows(clips)] == ["stored"]
 
@@ -248,7 +260,7 @@ def test_a_fault_after_the_clip_got_its_name_and_before_the_commit_costs_nothing
 @given(st.integers(0, 2**32))
 def test_any_shuffling_and_repetition_of_batches_ends_with_everything_held_once(tmp_path_factory, seed: int) -> None:
     folder = tmp_path_factory.mktemp("shuffled")
-    cloud, draw = Cloud(folder / "cloud"), random.Random(seed)
+    cloud, draw = Cloud(CloudConfig(data_dir=str(folder / "cloud"))), random.Random(seed)
     ref = a_clip(folder / "one.twclip", frames=3)
     messages = [case_message(a_case(number)) for number in range(1, 7)]
     messages += clip_messages(folder / "one.twclip", a_case(1).case_id, part_bytes=3000)

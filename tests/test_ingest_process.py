@@ -14,8 +14,8 @@ from cloud_sync import db, ingest
 from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, dead_letters
 from edge_agent import wire
 from edge_agent.errors import ConfigError, LinkError
@@ -96,7 +96,7 @@ def test_cases_and_clips_are_receipted_over_the_broker(config, broker, running, 
     station.send(*(case_message(a_case(number)) for number in range(1, 101)))
     station.send(*clip_messages(tmp_path / "one.twclip", a_case(1).case_id))
     assert station.held({a_case(number).case_id for number in range(1, 101)} | {ref.sha256})
-    assert ClipStore(config.folder).holds(ref.sha256)
+    assert FolderStore(config.folder).holds(ref.sha256)
     station.close()
 
 
@@ -124,7 +124,7 @@ def test_ingest_comes_back_after_the_broker_was_killed(config, broker, running) 
 
 
 def test_a_bug_in_one_message_sets_that_one_aside_and_takes_the_others(config, monkeypatch) -> None:
-    intake = Intake(db.open_database(config), ClipStore(config.folder), max_clip_bytes=1_000_000)
+    intake = Intake(db.open_database(config), FolderStore(config.folder), max_clip_bytes=1_000_000)
     handle = intake.handle
 
     def buggy(batch, now):
@@ -171,3 +171,39 @@ def test_a_refused_password_is_said_and_tried_again(tmp_path: Path, monkeypatch,
         stop.set()
         thread.join(WAIT_S)
     assert not thread.is_alive()
+
+
+def test_two_processes_share_the_cases_out_and_nothing_is_held_twice(config, broker, monkeypatch, tmp_path) -> None:
+    if broker.name != "mosquitto":
+        pytest.skip("amqtt shares nothing out")
+    handled: dict[str, int] = {}
+    handle = Intake.handle
+
+    def counted(self, batch, now):
+        name = threading.current_thread().name
+        handled[name] = handled.get(name, 0) + sum(message.topic.endswith("/case") for message in batch)
+        return handle(self, batch, now)
+
+    monkeypatch.setattr(Intake, "handle", counted)
+    stop, threads = threading.Event(), []
+    for name in ("one", "two"):
+        settings = BrokerConfig(port=broker.port, client_id=name, share="ingest")
+        shared = CloudConfig(data_dir=config.data_dir, broker=settings)
+        threads.append(threading.Thread(target=ingest.run, args=(shared, stop), name=name))
+        threads[-1].start()
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    ref = a_clip(tmp_path / "one.twclip", frames=5)
+    while handled.keys() != {"one", "two"}:
+        station.send(case_message(a_case(1)))
+        station.receipts.get(timeout=WAIT_S)
+    station.send(*(case_message(a_case(number)) for number in range(1, 101)))
+    station.send(*clip_messages(tmp_path / "one.twclip", a_case(1).case_id, part_bytes=2000))
+    assert station.held({a_case(number).case_id for number in range(1, 101)} | {ref.sha256})
+    stop.set()
+    for thread in threads:
+        thread.join(WAIT_S)
+    with db.open_database(config).connect() as connection:
+        assert sorted(connection.scalars(sa.select(cases.c.sequence))) == list(range(1, 101))
+    assert min(handled.values()) > 20
+    station.close()

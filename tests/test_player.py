@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from cloud_sync import accounts, clip_pages, video
 from cloud_sync.config import CloudConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.video import Videos
 from cloud_sync.web import create_app
 from edge_agent import clips
@@ -31,7 +31,7 @@ class Desk:
         self.app = create_app(config)
         self.app.config["WTF_CSRF_ENABLED"] = False
         self.shelf = self.app.extensions["tankwatch"]
-        self.intake = Intake(self.shelf.engine, ClipStore(config.folder), max_clip_bytes=10_000_000)
+        self.intake = Intake(self.shelf.engine, FolderStore(config.folder), max_clip_bytes=10_000_000)
         self.path = folder / "1.twclip"
         self.ref = player_clips.write(self.path, frames=10)
         self.case_id = player_clips.deliver(self.intake, self.path, 1, self.ref)
@@ -51,7 +51,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, quick_passwords: None) -> Iterator[Desk]:
     yield Desk(tmp_path)
 
 

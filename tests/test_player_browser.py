@@ -15,8 +15,8 @@ import pytest
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 from cloud_sync.web import make_server
 from edge_agent import clips
 from edge_agent.bundle import Preprocessing
@@ -48,7 +48,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=0))
-        engine, store = db.open_database(config), ClipStore(config.folder)
+        engine, store = db.open_database(config), FolderStore(config.folder)
         intake = Intake(engine, store, max_clip_bytes=10_000_000)
         self.paths = [folder / f"{number}.twclip" for number in range(1, 6)]
         self.shas, self.cases = [], []
@@ -260,6 +260,15 @@ def test_a_click_marks_the_pixel_under_it_however_far_it_is_zoomed(page, zooms: 
     )
 
 
+def test_a_click_at_the_very_edge_marks_the_outermost_pixel(page) -> None:
+    _to_frame(page, 12)
+    page.keyboard.press("m")
+    page.mouse.click(*_place_of(page, -0.45, -0.45))
+    page.mouse.click(*_place_of(page, 319.45, 239.45))
+    first, last = page.evaluate("() => tankwatchPlayer.marks()")
+    assert (first["x_px"], first["y_px"], last["x_px"], last["y_px"]) == (0, 0, 319, 239)
+
+
 def test_the_wheel_zooms_where_it_is_and_a_drag_moves_the_picture(page) -> None:
     _to_frame(page, 12)
     x, y = _place_of(page, 100, 60)
@@ -341,7 +350,11 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     assert axe.Axe().run(page).response["violations"] == []
 
 
-def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
+@pytest.mark.parametrize("preloaded", [True, False])
+def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page, preloaded: bool) -> None:
+    if preloaded:
+        page.evaluate("(next) => tankwatchPlayer.preload(next).catch(() => {})", _addresses(desk.shas[3]))
+        page.wait_for_load_state("networkidle")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[3]))
     assert _becomes(page, "!document.getElementById('video-fault').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[0]))
@@ -350,8 +363,8 @@ def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, 
 
 def test_a_session_that_has_ended_is_no_damage(desk: Desk, page) -> None:
     assert _becomes(page, "video.currentTime > 0.2")
-    page.context.clear_cookies()
-    page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
+    page.route("**/clips/**", lambda route: route.fulfill(status=302, headers={"Location": "/login"}))
+    page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]) | {"sha256": "not preloaded"})
     assert _becomes(page, "!document.getElementById('video-fault').hidden")
     assert "sign in again" in page.inner_text("#video-fault")
     assert page.locator("input[name=judgement]:disabled").count() == 0
@@ -362,10 +375,12 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
     assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
     for key in ("o", "2", "f", "Enter"):
         page.keyboard.press(key)
+    page.click("#reveal button")
     page.wait_for_selector("#revealed")
     assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
     assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
     assert page.locator("#marks").count() == 0, "marks belong to a judgement"
+    assert _told(axe.Axe().run(page)) == []
     page.keyboard.press("h")
     assert _becomes(page, "document.getElementById('player-heat').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import a_case, clip_messages
+from cloud_fakes import clip_messages
 from desk_site import PASSWORD, Browser, Site
 
 from cloud_sync import accounts, cases, db, sign_in, throttle, user_command, video
@@ -212,25 +212,6 @@ def test_frame_times_rise_whatever_the_camera_said() -> None:
     assert list(video.ticks([5.0, 5.1, 5.1, 4.0, 900.0])) == [0, 100, 101, 102, 5102]
     with pytest.raises(StoreError, match="nan"):
         list(video.ticks([0.0, float("nan")]))
-
-
-def test_search_finds_by_time_and_bundle_and_the_csv_holds_the_same(site: Site) -> None:
-    for sequence in (1, 2, 70):
-        site.case(sequence, with_clip=False)
-    browser = site.browser("quinn")
-    asked = "from=2026-11-20T14:00&until=2026-11-20T15:00&bundle=3&verdict=leak"
-    rows = browser.text(f"/cases.csv?{asked}").strip().splitlines()
-    assert len(rows) == 3
-    page = browser.text(f"/cases?{asked}")
-    assert a_case(1).case_id in page
-    assert a_case(70).case_id not in page
-    assert "not understood" in browser.text("/cases?from=yesterday&bundle=x")
-    assert browser.get("/cases.csv?bundle=x").status_code == 400
-
-
-def test_a_cell_that_a_spreadsheet_would_run_is_quoted() -> None:
-    assert cases._cell("station", "=HYPERLINK(1)") == "'=HYPERLINK(1)"
-    assert cases._cell("score", -0.5) == -0.5
 
 
 def test_the_summary_counts_what_must_be_reviewed_and_can_be(site: Site) -> None:

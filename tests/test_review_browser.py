@@ -14,8 +14,8 @@ from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_sync import accounts, dataset, db, judgement, policy_file
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig, WebConfig
+from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.store import ClipStore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
@@ -37,7 +37,7 @@ class Site:
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
         self.config = config
         self.engine = db.open_database(config)
-        store = ClipStore(config.folder)
+        store = FolderStore(config.folder)
         intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
         for sequence, verdict, decision in ((1, "leak", "ok"), (2, "ok", "leak")):
             path, case_id = folder / f"{sequence}.twclip", a_case(sequence).case_id

@@ -1,6 +1,9 @@
 """Signing in, and what happens to whoever's session ends in the middle of something: nothing typed is lost."""
 
 import re
+import socket
+import threading
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,8 @@ from desk_fakes import OURS, PASSWORD, Browser, Desk, quick_passwords, token_in
 
 from cloud_sync import sign_in
 from cloud_sync.config import WebConfig
-from cloud_sync.tables import reviews
-from cloud_sync.web import LARGEST_FORM
+from cloud_sync.tables import audit, reviews
+from cloud_sync.web import LARGEST_FORM, make_server
 
 _quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
 JUDGED = {"judgement": "leak", "familiar": "no", "note": "<b>fine mist</b> 'at' \"0:03\" & later"}
@@ -86,6 +89,13 @@ def test_a_form_too_long_to_keep_says_so(desk: Desk) -> None:
     assert desk.browser().post("/datasets", {"name": "x" * LARGEST_FORM}).status_code == 413
 
 
+def test_a_form_with_a_password_is_not_kept(desk: Desk) -> None:
+    for path, name in (("/users", "password"), ("/users/expert/password", "value")):
+        page = desk.browser().post(path, {"name": "nora", name: "a new password"}).get_data(as_text=True)
+        assert "could not be kept" in page
+        assert "a new password" not in page and 'name="kept"' not in page
+
+
 def test_a_script_is_told_in_json_and_gets_a_new_form_token_after_a_second_tab_signed_in(desk: Desk) -> None:
     case_id = desk.case()
     browser = desk.browser("expert")
@@ -145,6 +155,13 @@ def test_cookies_are_kept_from_scripts_and_from_other_sites(tmp_path: Path) -> N
     assert all(flag in cookie for flag in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"))
     assert "Domain" not in cookie
     assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+def test_only_an_answer_that_changes_the_session_sets_its_cookie(desk: Desk) -> None:
+    """A picture that was asked for before signing out, and comes after it, would sign in again."""
+    browser = desk.browser("expert")
+    browser.text("/review")
+    assert "Set-Cookie" not in browser.get("/review").headers
 
 
 def test_every_answer_carries_its_guards(desk: Desk) -> None:
@@ -234,6 +251,27 @@ def test_sql_and_html_are_only_text(desk: Desk, evil: str) -> None:
         query = {"text": evil, "station": evil, "who": evil, "about": evil}
         found = admin.client.get(path, query_string=query)
         assert (found.status_code, "<img src=x" in found.get_data(as_text=True)) == (200, False)
+
+
+@pytest.mark.parametrize(("proxy", "address"), [("127.0.0.1", "203.0.113.9"), (None, "127.0.0.1")])
+def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: str | None, address: str) -> None:
+    desk = Desk(tmp_path, web=WebConfig(port=_free_port(), proxy=proxy))
+    server = make_server(desk.config)
+    threading.Thread(target=server.run, daemon=True).start()
+    asked = HTTPConnection("127.0.0.1", desk.config.web.port)
+    headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
+    asked.request("GET", "/api/v1/queue", headers=headers)
+    assert asked.getresponse().status == 401
+    asked.close()
+    server.close()
+    with desk.engine.connect() as connection:
+        assert connection.scalars(sa.select(audit.c.address).where(audit.c.did == "token_tried")).all() == [address]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end_session(browser: Browser) -> None:

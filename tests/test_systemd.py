@@ -11,6 +11,7 @@ import tankwatch
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+TIMERS = sorted((ROOT / "systemd").glob("*.timer"))
 MOST_EXPOSED = "20"
 """In tenths, of 100; a service without hardening has 96."""
 
@@ -18,12 +19,24 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, *TIMERS], ids=lambda unit: unit.name)
 def test_systemd_finds_no_fault_in_the_unit(unit, tmp_path):
     here = tmp_path / unit.name
+    started = unit.with_suffix(".service")
+    (tmp_path / started.name).write_text(
+        started.read_text().replace("/opt/tankwatch/tankwatch", str(ROOT / "tankwatch"))
+    )
     here.write_text(unit.read_text().replace("/opt/tankwatch/tankwatch", str(ROOT / "tankwatch")))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True)
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.stem)
+def test_a_timer_starts_a_unit_of_ours_at_a_time_that_systemd_understands(timer):
+    assert timer.with_suffix(".service") in UNITS
+    (moment,) = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.M)
+    assert subprocess.run(["systemd-analyze", "calendar", moment], capture_output=True).returncode == 0
 
 
 @needs_systemd
@@ -37,7 +50,7 @@ def test_unit_gives_up_what_it_does_not_need(unit):
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_unit_starts_a_command_that_exists(unit):
     started = re.search(
-        r"^ExecStart=/opt/tankwatch/tankwatch (\w+) (\w+) --config /etc/tankwatch/", unit.read_text(), re.M
+        r"^ExecStart=/opt/tankwatch/tankwatch (\w+) (\w+)(?: \w+)? --config /etc/tankwatch/", unit.read_text(), re.M
     )
     assert started is not None
     command, part = started.groups()

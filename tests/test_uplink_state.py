@@ -295,6 +295,29 @@ def test_an_order_is_carried_out_once_and_answered_each_time(talk):
     assert "camera unknown" in order(talk, id="6", order="self_test").text
 
 
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        ("2026-11-20T00:00:02Z", 2),  # cases end at .9 of seconds 1, 2 and 3
+        ("2026-11-20T00:00:02.999Z", 2),
+        ("2026-11-20T01:00:03+01:00", 1),
+        ("2026-11-20T00:00:04", 0),
+        ("2026-11-19", 3),
+    ],
+)
+def test_cases_are_sent_again_from_the_second_that_the_cloud_names_whatever_zone_it_writes(talk, since, count):
+    talk.drain(Connected())
+    for number in (1, 2, 3):
+        talk.put(number)
+    assert order(talk, id="7", order="resend_since", since=since).text.startswith(f"{count} case")
+
+
+def test_a_time_that_is_none_is_refused_in_words(talk):
+    talk.drain(Connected())
+    reply = order(talk, id="8", order="resend_since", since="yesterday")
+    assert not reply.done and "no ISO 8601 time" in reply.text
+
+
 def test_only_a_higher_counter_changes_what_is_desired(talk):
     talk.drain(Connected())
     for counter, mode in ((5, "shadow"), (4, "assist"), (5, "full"), (6, "human_only")):

@@ -29,7 +29,8 @@ export class Marks {
 
   add(x, y, frame) {
     if (this._kept.length >= MOST) return false;
-    this._kept.push({ x_px: Math.round(x * 10) / 10, y_px: Math.round(y * 10) / 10, frame });
+    const [x_px, y_px] = [within(x, this.size[0]), within(y, this.size[1])].map((at) => Math.round(at * 10) / 10);
+    this._kept.push({ x_px, y_px, frame });
     this._tell();
     return true;
   }
@@ -43,7 +44,6 @@ export class Marks {
   clear() { this._kept = []; this._tell(); }
 
   moveCross(right, down) {
-    const within = (at, side) => Math.min(Math.max(at, 0), side - 1);
     this.cross = [within(this.cross[0] + right, this.size[0]), within(this.cross[1] + down, this.size[1])];
   }
 
@@ -62,6 +62,9 @@ export class Marks {
     this._changed();
   }
 }
+
+// The middle of the outermost pixel is as far as a mark goes.
+const within = (at, side) => Math.min(Math.max(at, 0), side - 1);
 
 const shape = (name, attributes, text = "") => {
   const made = document.createElementNS(SVG, name);

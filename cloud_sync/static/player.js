@@ -12,14 +12,13 @@ import { Aim } from "./player-aim.js";
 import { openClip } from "./player-clip.js";
 import { Clock } from "./player-clock.js";
 import { Unreachable } from "./player-fetch.js";
+import { hands } from "./player-hands.js";
 import { listen } from "./player-keys.js";
 import { Marks } from "./player-marks.js";
 import { Pictures, VIEWS } from "./player-pictures.js";
 import { Sight } from "./player-sight.js";
 
 const LOOK_AGAIN_MS = 5000;
-const PAN = 1 / 8; // of the screen
-const ZOOM = 1.25;
 
 const stage = document.getElementById("player");
 const byId = (id) => document.getElementById(id);
@@ -110,8 +109,6 @@ const sight = new Sight(byId("screen"), byId("sheet"), {
 });
 const aim = new Aim({ marks, sight, clock, screen: byId("screen"), button: byId("mark"), say });
 const adjust = adjustPanel(byId("adjust-panel"), byId("adjust"), () => [video, byId("picture")]);
-const zoomBy = (factor) => { sight.zoomBy(factor); say(`Zoom ${sight.zoom.toFixed(1)}`); };
-const whole = () => { sight.reset(); say("Whole picture"); };
 const showOverlay = (on) => {
   byId("player-heat").hidden = !on || !byId("player-heat").hasAttribute("src");
   byId("drawing").classList.toggle("without-origin", !on);
@@ -134,6 +131,7 @@ const onlyCannotTell = (on) => document.querySelectorAll("#judge input[name=judg
 });
 const fault = (error) => {
   const damaged = !(error instanceof Unreachable);
+  if (damaged) { aim.set(false); clip?.close(); clip = null; }
   clock.pause();
   const cure = damaged ? " You can close the case as “cannot tell”." : "";
   byId("video-fault").textContent = `This clip cannot be shown${damaged ? "" : " now"}: ${error.message}.${cure}`;
@@ -183,7 +181,8 @@ const take = (made, descriptor) => {
   adjust.apply();
   made.addEventListener("error", () => videoFailed(made, descriptor));
 };
-const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+// A task behind the frame that paints.
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 
 const preload = (descriptor) => {
   if (next?.sha256 === descriptor.sha256) return next.done;
@@ -214,6 +213,7 @@ const load = async (descriptor) => {
   take(mine.video, descriptor);
   covered = true;
   clock.load([0], video);
+  if (video.error) videoFailed(video, descriptor); // it failed while it was preloaded
   if (!mine.clip?.grey(0)) await mine.done.catch((error) => { if (mine.video === video) fault(error); });
   if (mine.video !== video || !mine.clip?.grey(0)) return;
   adopt(mine.clip, []);
@@ -258,73 +258,29 @@ const nextView = () => {
   setView(VIEWS[(VIEWS.indexOf(view) + 1) % VIEWS.length]);
   say(byId(`view-${view}`).dataset.words);
 };
-const toggleOverlay = () => showOverlay(byId("overlay").getAttribute("aria-pressed") !== "true");
-// False: the page's own heat map hears the key, too.
-const overlayByKey = () => { if (!byId("overlay").hidden) toggleOverlay(); return false; };
-const arrow = (right, down, by) => () => {
-  if (aim.on) aim.move(right * by, down * by);
-  else if (right) clock.step(right * by);
-  else if (by === 1) clock.faster(-down);
-  else return false;
-  return true;
-};
-const whileAiming = (action) => () => { if (!aim.on) return false; action(); return true; };
-const toggleAim = () => (byId("mark") ? aim.set(!aim.on) : false);
-const ACTIONS = {
-  " ": () => clock.toggle(),
-  ",": () => clock.step(-1),
-  ".": () => clock.step(1),
-  "[": () => clock.faster(-1),
-  "]": () => clock.faster(1),
-  a: () => setLoop("from"),
-  b: () => setLoop("to"),
-  x: clearLoop,
-  v: nextView,
-  "+": () => zoomBy(ZOOM),
-  "=": () => zoomBy(ZOOM),
-  "-": () => zoomBy(1 / ZOOM),
-  0: whole,
-  w: () => sight.panBy(0, -PAN),
-  s: () => sight.panBy(0, PAN),
-  q: () => sight.panBy(-PAN, 0),
-  e: () => sight.panBy(PAN, 0),
-  g: adjust.toggle,
-  m: toggleAim,
-  h: overlayByKey,
-  Enter: whileAiming(() => aim.addCross()),
-  Backspace: whileAiming(() => aim.takeBack()),
-  Escape: whileAiming(() => aim.set(false)),
-};
-for (const [name, right, down] of [["Left", -1, 0], ["Right", 1, 0], ["Up", 0, -1], ["Down", 0, 1]]) {
-  ACTIONS[`Arrow${name}`] = arrow(right, down, 1);
-  ACTIONS[`Shift+Arrow${name}`] = arrow(right, down, 10);
-}
-const showKeys = () => byId("keys").showModal();
-const CLICKS = {
-  back: ACTIONS[","],
-  play: ACTIONS[" "],
-  on: ACTIONS["."],
-  "loop-from": ACTIONS.a,
-  "loop-to": ACTIONS.b,
-  "loop-clear": clearLoop,
-  "zoom-in": ACTIONS["+"],
-  "zoom-out": ACTIONS["-"],
-  "zoom-off": whole,
-  mark: toggleAim,
-  "mark-back": () => aim.takeBack(),
-  adjust: adjust.toggle,
-  overlay: toggleOverlay,
-  help: showKeys,
-};
+const toggleOverlay = () => { if (!byId("overlay").hidden) showOverlay(byId("overlay").getAttribute("aria-pressed") !== "true"); };
+const { keys, clicks } = hands({
+  clock,
+  aim,
+  sight,
+  say,
+  setLoop,
+  clearLoop,
+  nextView,
+  toggleOverlay,
+  toggleAim: () => (byId("mark") && clip ? aim.set(!aim.on) : false),
+  togglePanel: adjust.toggle,
+  showKeys: () => byId("keys").showModal(),
+});
 const wire = () => {
-  for (const [id, action] of Object.entries(CLICKS)) byId(id)?.addEventListener("click", action);
+  for (const [id, action] of Object.entries(clicks)) byId(id)?.addEventListener("click", action);
   all("[data-view]").forEach((button) => button.addEventListener("click", () => setView(button.dataset.view)));
   all("[data-speed]").forEach((button) => button.addEventListener("click", () => clock.setSpeed(Number(button.dataset.speed))));
   byId("seek").addEventListener("input", ({ target }) => { if (clock.playing) clock.pause(); clock.show(Number(target.value)); });
   byId("player-heat").addEventListener("error", () => reveal({ origin: marks.origin }));
   const whereShown = (action) => () => !stage.classList.contains("without-clip") && action();
-  const shown = Object.entries(ACTIONS).map(([key, action]) => [key, whereShown(action)]);
-  listen({ ...Object.fromEntries(shown), "?": showKeys }, byId("keys"));
+  const shown = Object.entries(keys).map(([key, action]) => [key, key === "?" ? action : whereShown(action)]);
+  listen(Object.fromEntries(shown), byId("keys"));
 };
 const lookAgain = () => {
   const form = byId("judge");

@@ -16,6 +16,7 @@ revision = "0002"
 down_revision = "0001"
 CHUNK = 1000
 DAY_S = 86400
+OLD_APPEND_ONLY = ("reviews", "examples")
 NEW_APPEND_ONLY = ("withdrawals", "points", "standards", "audit_heads")
 EYE_OUTCOMES = ("machine_leak", "human_leak", "unsure", "not_tested")
 VALUES = {"disagreement": 1.0, "challenge": 0.9, "unsure": 0.3, "not_tested": 0.2}
@@ -57,6 +58,8 @@ ADDED = {
         sa.Column("light_levels", sa.Double),
         sa.Column("serial", sa.Text),
         sa.Column("inspector", sa.Text),
+        sa.Column("smallest_leak_std_cm3_s", sa.Double),
+        sa.Column("group_id", sa.BigInteger),
     ),
     "users": (
         sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
@@ -95,6 +98,7 @@ def _real(*names: str) -> Iterator[sa.Column]:
 
 sa.Table("cases", metadata, sa.Column("case_id", sa.Text, primary_key=True))
 sa.Table("reviews", metadata, _key())
+OPEN = sa.text("state != 'judged'")
 looks = sa.Table(
     "looks",
     metadata,
@@ -109,7 +113,20 @@ looks = sa.Table(
     *_real("revealed_at?"),
     sa.Index("ix_looks_queue", "state", "lane", "day", "rank", "id"),
     sa.Index("ix_looks_reserved", "reserved_by", "state"),
+    sa.Index("ix_looks_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
 )
+case_groups = sa.Table(
+    "case_groups",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_text("site", "station", "verdict", "decision", "decided_by", "outcome", "sampled_for"),
+    *_whole("bundle_version"),
+    *_text("bundle_sha256", "profile_sha256?"),
+    *_whole("clarity_tenths?", "cases"),
+    *_real("first_at", "last_at"),
+    sa.Index("ix_case_groups_station", "site", "station"),
+)
+GROUPED_BY = [column.name for column in case_groups.columns][1:12]
 truths = sa.Table(
     "truths",
     metadata,
@@ -236,16 +253,35 @@ def upgrade() -> None:
         _allow_changes("audit")
     for fill in (_fill_kinds, _fill_audit, _fill_cases, _fill_truths, _fill_looks):
         fill(connection)
+    _index_cases(sqlite)
     if sqlite:
         _refuse_changes("audit", *NEW_APPEND_ONLY)
+    elif connection.dialect.name == "postgresql":
+        _refuse_changes_in_postgresql("audit", *OLD_APPEND_ONLY, *NEW_APPEND_ONLY)
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION only_added_to CASCADE")
+    op.create_index("ix_cases_started_at", "cases", ["started_at"])
+    for name in ("ix_cases_started", "ix_cases_group", "ix_cases_serial"):
+        op.drop_index(name, "cases")
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_index("ix_cases_id_begins", "cases")
     metadata.drop_all(op.get_bind(), tables=MADE)
     op.drop_index("ix_reviews_reviewer", "reviews")
     for table, columns in ADDED.items():
         for column in columns:
             op.drop_column(table, column.name)
+
+
+def _index_cases(sqlite: bool) -> None:
+    op.drop_index("ix_cases_started_at", "cases")
+    op.create_index("ix_cases_started", "cases", ["started_at", "case_id"])
+    op.create_index("ix_cases_group", "cases", ["group_id", "started_at", "case_id"])
+    op.create_index("ix_cases_serial", "cases", ["serial"], postgresql_ops={"serial": "text_pattern_ops"})
+    if not sqlite:
+        op.create_index("ix_cases_id_begins", "cases", ["case_id"], postgresql_ops={"case_id": "text_pattern_ops"})
 
 
 def _refuse_changes(*tables: str) -> None:
@@ -255,6 +291,16 @@ def _refuse_changes(*tables: str) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} are only added to'); END"
             )
+
+
+def _refuse_changes_in_postgresql(*tables: str) -> None:
+    op.execute(
+        "CREATE FUNCTION only_added_to() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE integrity_constraint_violation USING MESSAGE = TG_TABLE_NAME || ' are only added to'; END $$"
+    )
+    for table in tables:
+        for name, when in (("change", "UPDATE OR DELETE ON {} FOR EACH ROW"), ("truncate", "TRUNCATE ON {}")):
+            op.execute(f"CREATE TRIGGER {table}_no_{name} BEFORE {when.format(table)} EXECUTE FUNCTION only_added_to()")
 
 
 def _allow_changes(table: str) -> None:
@@ -282,16 +328,39 @@ def _fill_audit(connection: sa.Connection) -> None:
 
 
 def _fill_cases(connection: sa.Connection) -> None:
-    for rows in _all_cases(connection, "payload"):
+    groups: dict[int, dict] = {}
+    few = [name for name in GROUPED_BY if name != "clarity_tenths"]
+    for rows in _all_cases(connection, ", ".join(["payload", "started_at", *few])):
         seen = []
         for row in rows:
             case = json.loads(bytes(row.payload))
-            light = (case.get("visibility") or {}).get("light_levels")
             clarity = (case.get("water") or {}).get("clarity")
-            seen.append({"key": row.case_id, "clarity": clarity, "light": light})
+            tenths = None if clarity is None else sum(clarity >= tenth / 10 for tenth in range(1, 11))
+            key = [*(getattr(row, name) for name in few), tenths]
+            group_id = _group_id(key)
+            group = groups.setdefault(group_id, dict(zip(GROUPED_BY, key, strict=True)) | {"id": group_id, "cases": 0})
+            group["cases"] += 1
+            group["first_at"] = min(row.started_at, group.get("first_at", row.started_at))
+            group["last_at"] = max(row.started_at, group.get("last_at", row.started_at))
+            light = (case.get("visibility") or {}).get("light_levels")
+            smallest = case.get("smallest_leak_std_cm3_s")
+            seen.append(
+                {"key": row.case_id, "clarity": clarity, "light": light, "smallest": smallest, "group": group_id}
+            )
         connection.execute(
-            sa.text("UPDATE cases SET clarity = :clarity, light_levels = :light WHERE case_id = :key"), seen
+            sa.text(
+                "UPDATE cases SET clarity = :clarity, light_levels = :light, smallest_leak_std_cm3_s = :smallest, "
+                "group_id = :group WHERE case_id = :key"
+            ),
+            seen,
         )
+    if groups:
+        connection.execute(sa.insert(case_groups), list(groups.values()))
+
+
+def _group_id(key: list[object]) -> int:
+    text = json.dumps(key, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
 
 def _fill_truths(connection: sa.Connection) -> None:

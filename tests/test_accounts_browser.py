@@ -1,0 +1,109 @@
+"""An administrator's pages, and signing in again, in a real browser: by keyboard, by day and night, no barrier."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from desk_fakes import PASSWORD, Desk, quick_passwords
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from cloud_sync import config as cloud_config
+from cloud_sync.config import WebConfig
+
+ROOT = Path(cloud_config.__file__).parent.parent
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent")
+_quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
+WIDE, TABLET = {"width": 1280, "height": 720}, {"width": 820, "height": 1180}
+LONG = "somebody-with-a-very-long-name.and.dots@north-plant.example"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    desk = Desk(tmp_path, web=WebConfig(port=port))
+    (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(desk.config))
+    command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(tmp_path / "cloud.toml")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert "review page" in process.stderr.readline()
+        yield desk
+        process.terminate()
+
+
+@pytest.mark.parametrize(("light", "size"), [("light", WIDE), ("dark", TABLET)])
+def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromium, desk: Desk, light, size) -> None:
+    page = _signed_in(chromium, desk, "admin", color_scheme=light, viewport=size)
+    page.goto(_at(desk, "/users"))
+    page.focus("#name")
+    page.keyboard.type(LONG)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("cell", name=LONG, exact=True).wait_for()
+    _no_barrier(page)
+    page.goto(_at(desk, "/tokens"))
+    page.focus("#name")
+    page.keyboard.type("reports")
+    page.keyboard.press("Enter")
+    assert page.locator("#secret").inner_text().startswith("tw_")
+    _no_barrier(page)
+    page.goto(_at(desk, "/audit"))
+    page.get_by_role("cell", name="reports as viewer for 90 days").wait_for()
+    _no_barrier(page)
+
+
+def test_a_form_that_meets_an_ended_session_is_sent_after_signing_in_again(chromium, desk: Desk) -> None:
+    desk.browser("quality").send(f"/review/{desk.case()}", {"judgement": "ok", "familiar": "no"})
+    page = _signed_in(chromium, desk, "quality", viewport=WIDE)
+    page.goto(_at(desk, "/datasets"))
+    page.context.clear_cookies()
+    page.fill("#name", "nightly")
+    page.keyboard.press("Enter")
+    page.get_by_text("What you had entered is kept").wait_for()
+    _no_barrier(page)
+    _fill_in(page, "quality")
+    page.get_by_role("button", name="Send it now").wait_for()
+    _no_barrier(page)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets/nightly/1")
+
+
+def _signed_in(chromium: Browser, desk: Desk, name: str, **about) -> Page:
+    page = chromium.new_context(**about).new_page()
+    page.goto(_at(desk, "/login"))
+    _no_barrier(page)
+    _fill_in(page, name)
+    page.wait_for_url("**/review")
+    return page
+
+
+def _fill_in(page: Page, name: str) -> None:
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+
+
+def _no_barrier(page: Page) -> None:
+    """axe finds nothing, and nothing sticks out at the side."""
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def _at(desk: Desk, path: str) -> str:
+    return f"http://127.0.0.1:{desk.config.web.port}{path}"
