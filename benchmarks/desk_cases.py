@@ -171,7 +171,8 @@ def _add(connection: sa.Connection, desk: _Desk, cases: Sequence[Case]) -> None:
     reviewed = [_review(look, row) for look, row in zip(made, wanted, strict=True) if look["state"] == "judged"]
     _insert(connection, tables.reviews, reviewed)
     _insert(connection, tables.looks, made)
-    _insert(connection, tables.truths, [_truth(review) for review in reviewed])
+    began: dict[object, float] = {row["case_id"]: row["started_at"] for row in wanted}
+    _insert(connection, tables.truths, [_truth(review, began[review["case_id"]]) for review in reviewed])
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
@@ -232,9 +233,9 @@ def _review(look: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, object
     }
 
 
-def _truth(review: Mapping[str, Any]) -> dict[str, object]:
+def _truth(review: Mapping[str, Any], started_at: float) -> dict[str, object]:
     about = {"judgement": review["judgement"], "state": "single", "review_id": review["id"], "at": review["at"]}
-    return {"case_id": review["case_id"]} | about
+    return {"case_id": review["case_id"], "started_at": started_at} | about
 
 
 def _hash(text: str) -> str:

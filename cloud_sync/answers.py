@@ -16,7 +16,7 @@ from cloud_sync.tables import case_groups, cases, tags, truths
 PAGE = 50
 PIECE = 500
 """Cases that a download reads at a time."""
-FEW = 5000
+FEW = 2000
 """Candidates that are simply all looked at."""
 BUDGET = 10_000
 """Cases that are looked through for one page."""
@@ -46,6 +46,8 @@ class Way(msgspec.Struct, frozen=True):
     """The whole answer, the latest first, where there were few candidates."""
     by_group: bool = False
     """What is asked for is what the cases of a group have in common."""
+    by_truth: bool = False
+    """Only what experts have judged is looked through."""
     latest: float | None = None
     """When the last case began that may answer."""
 
@@ -64,6 +66,8 @@ def way(connection: sa.Connection, search: Search) -> Way:
             return Way(_whole(connection, search, cases.c.case_id.in_(naming)))
     if not _asks_of_each(search):
         return Way(by_group=not _asks_only_for_time(search))
+    if search.truth not in (None, "none", "conflict") and _truths_know_their_time(connection, search):
+        return Way(by_truth=True)
     if _is_short(search) and _is_few(connection, sa.select(cases.c.case_id).where(*terms.within(search, cases.c))):
         return Way(_whole(connection, search, sa.true()))
     sums = sa.select(sa.func.coalesce(sa.func.sum(case_groups.c.cases), 0), sa.func.max(case_groups.c.last_at))
@@ -101,6 +105,9 @@ def count(connection: sa.Connection, search: Search, way: Way) -> int | None:
         return len(way.keys)
     if not _asks_of_each(search):
         return _count_groups(connection, search)
+    if way.by_truth and search == Search(truth=search.truth, since=search.since, until=search.until):
+        counted = sa.select(sa.func.count()).where(terms.truth_is(str(search.truth)), *terms.within(search, truths.c))
+        return connection.scalar(counted) or 0
     if _is_short(search):
         counted = sa.select(sa.func.count()).select_from(cases).where(*_all(connection, search, cases.c))
         return connection.scalar(counted) or 0
@@ -174,20 +181,29 @@ def _follow(connection: sa.Connection, search: Search, place: Place | None, size
 
 def _look_through(connection: sa.Connection, search: Search, way: Way, place: Place | None, size: int) -> _Found:
     """The next BUDGET cases in the order of time, and which of them fit."""
-    newer = place is not None and place.newer
-    bounds = [*terms.within(search, cases.c), *terms.beyond(place, cases.c)]
+    newer, c = place is not None and place.newer, truths.c if way.by_truth else cases.c
+    bounds = [*terms.within(search, c), *terms.beyond(place, c)]
     if way.latest is not None:
-        bounds.append(cases.c.started_at <= way.latest)
-    in_time = sa.select(cases).where(*bounds).order_by(*_order(cases.c, newer=newer))
+        bounds.append(c.started_at <= way.latest)
+    in_time = sa.select(cases).where(*bounds).order_by(*_order(c, newer=newer))
+    if way.by_truth:
+        in_time = in_time.join(truths, truths.c.case_id == cases.c.case_id).where(terms.truth_is(str(search.truth)))
     some = in_time.limit(BUDGET).subquery("some")
     fitting = (*terms.shared(search, some.c), *terms.single(search, some.c, connection.dialect.name))
-    rows = connection.execute(sa.select(some.c.started_at, some.c.case_id).where(*fitting).limit(size))
-    keys = _sorted(((row[0], row[1]) for row in rows), place)
+    found = sa.select(some.c.started_at, some.c.case_id).where(*fitting).limit(size)
+    if connection.dialect.name != "sqlite":  # which hands rows on as they come; a join elsewhere may forget their order
+        found = found.order_by(*_order(some.c, newer=newer))
+    keys = [(row[0], row[1]) for row in connection.execute(found)]
     if len(keys) == size:
         return _Found(keys)
-    keyed = in_time.with_only_columns(cases.c.started_at, cases.c.case_id)
+    keyed = in_time.with_only_columns(c.started_at, c.case_id)
     end = connection.execute(keyed.offset(BUDGET - 1).limit(1)).first()
     return _Found(keys, None if end is None else (end[0], end[1]))
+
+
+def _truths_know_their_time(connection: sa.Connection, search: Search) -> bool:
+    unknown = sa.select(truths.c.case_id).where(truths.c.judgement == search.truth, truths.c.started_at.is_(None))
+    return connection.scalar(unknown.limit(1)) is None
 
 
 def _asks_only_for_time(search: Search) -> bool:
@@ -221,7 +237,3 @@ def _all(connection: sa.Connection, search: Search, c: terms.Columns) -> tuple[t
 
 def _order(c: terms.Columns, *, newer: bool) -> tuple[sa.ColumnElement, sa.ColumnElement]:
     return (c.started_at, c.case_id) if newer else (c.started_at.desc(), c.case_id.desc())
-
-
-def _sorted(keys: Iterator[Key] | Sequence[Key], place: Place | None) -> list[Key]:
-    return sorted(keys, reverse=place is None or not place.newer)

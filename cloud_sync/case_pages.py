@@ -1,5 +1,5 @@
-"""Pages of the cases held, for quality engineers: one form for search and containment with its list, CSV, clips and
-permanent link; and everything on record of one case.
+"""Pages of the cases held, for all who may see verdicts: one form for search and containment, with list, CSV, clips and
+a permanent link; and everything on record of one case.
 """
 
 from collections.abc import Iterator
@@ -62,18 +62,15 @@ def case_csv() -> Response:
 
 
 @blueprint.get("/cases.tar")
-@needs("viewer")
+@needs("quality")
 def case_clips() -> Response | tuple[str, int]:
     """The clips of the answer and a manifest of all its cases, held or not."""
     wanted, store = _wanted(), _shelf().store
-    try:
-        with _engine().connect() as connection:
-            lines = clip_archive.gathered(connection, wanted, store)
-            stations = _stations(connection)
-    except StoreError as error:
-        with _engine().connect() as connection:
-            stations = _stations(connection)
-        return _listed(fault=f"{error}.", fields=search.as_fields(wanted), stations=stations), 400
+    with _engine().connect() as connection:
+        try:
+            lines = clip_archive.gathered(connection, wanted)
+        except StoreError as error:
+            return _listed(fault=f"{error}.", fields=search.as_fields(wanted), stations=_stations(connection)), 400
     return _attached(clip_archive.as_tar(lines, store, db.now()), "clips.tar", "application/x-tar")
 
 
@@ -131,8 +128,12 @@ def _wanted() -> Search:
 
 
 def _stations(connection: sa.Connection) -> list[str]:
-    names = sa.select(case_groups.c.station).distinct().order_by(case_groups.c.station)
-    return list(connection.scalars(names.limit(MOST_STATIONS)))
+    """From one name to the next by the index, however many groups there are of each."""
+    c = case_groups.c
+    names = sa.select(sa.func.min(c.station).label("name")).cte("names", recursive=True)
+    following = sa.select(sa.func.min(c.station)).where(c.station > names.c.name).scalar_subquery()
+    names = names.union_all(sa.select(following).where(names.c.name.isnot(None)))
+    return list(connection.scalars(sa.select(names.c.name).where(names.c.name.isnot(None)).limit(MOST_STATIONS)))
 
 
 def _attached(data: Iterator[str] | Iterator[bytes] | bytes, name: str, mimetype: str) -> Response:

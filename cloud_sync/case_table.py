@@ -37,6 +37,7 @@ COLUMNS = (
     "bundle_sha256",
     "profile_sha256",
     "clip_sha256",
+    "clip_bytes",
     "clip_state",
     "judgement",
     "judgement_state",

@@ -11,17 +11,18 @@ def summary(engine: Engine) -> dict[str, int]:
     """Counts of everything held.
 
     `queued`: looks that are wanted and can be watched; `awaiting_clip`: the same, but the clip is still to come.
-    `duplicated`: cases beyond the first that carry the same number of the same station; the one figure for which every
-    case is read. `missing`: numbers in open gaps.
+    `duplicated`: cases beyond the first that carry the same number of the same station. For it every case is read,
+    and for `clips` every clip. `missing`: numbers in open gaps.
     """
     with engine.connect() as connection:
         numbers = sa.select(cases.c.site, cases.c.station, cases.c.sequence).distinct().subquery()
         distinct, every = (_count(connection, table) for table in (numbers, cases))
-        return held(connection) | {"duplicated": every - distinct}
+        stored = sa.select(clips.c.sha256).where(clips.c.state == "stored").subquery()
+        return held(connection) | {"duplicated": every - distinct, "clips": _count(connection, stored)}
 
 
 def held(connection: sa.Connection) -> dict[str, int]:
-    """The same without `duplicated`: from counters, and small tables."""
+    """The same without `duplicated` and `clips`: from counters and small tables."""
     queue = looks.counts(connection)
     open_gaps = sa.select(sa.func.coalesce(sa.func.sum(gaps.c.last - gaps.c.first + 1), 0)).where(
         gaps.c.closed_at.is_(None)
@@ -34,7 +35,6 @@ def held(connection: sa.Connection) -> dict[str, int]:
         "without_clip": queue["bare"],
         "reviewed": queue["judged"],
         "missing": int(connection.scalar(open_gaps) or 0),
-        "clips": _count(connection, sa.select(clips.c.sha256).where(clips.c.state == "stored").subquery()),
         "dead_letters": _count(connection, dead_letters),
     }
 

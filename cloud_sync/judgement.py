@@ -212,7 +212,9 @@ def _settle(connection: sa.Connection, case_id: str, now: float) -> Truth | None
     truth = settling.settle([Said(row.id, row.reviewer, row.judgement, row.purpose) for row in rows])
     connection.execute(sa.delete(truths).where(truths.c.case_id == case_id))
     if truth is not None:
-        connection.execute(sa.insert(truths).values(case_id=case_id, at=now, **msgspec.structs.asdict(truth)))
+        began = sa.select(cases.c.started_at).where(cases.c.case_id == case_id).scalar_subquery()
+        values = msgspec.structs.asdict(truth) | {"case_id": case_id, "at": now, "started_at": began}
+        connection.execute(sa.insert(truths).values(values))
     return truth
 
 

@@ -103,7 +103,9 @@ case_groups = sa.Table(
     _number("cases"),
     _time("first_at"),  # their earliest and latest started_at
     _time("last_at"),
-    sa.Index("ix_case_groups_station", "site", "station"),
+    sa.Index("ix_case_groups_station", "station", "site"),
+    sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 
 _OPEN = sa.text("state != 'judged'")
@@ -138,6 +140,8 @@ truths = sa.Table(
     _text("state", index=True),  # single, agreed, conflict, adjudicated, withdrawn
     _number("review_id", null=True),  # the one whose details count
     _time("at", index=True),
+    _time("started_at", null=True),  # the case's, so that a search by what experts say goes on in the order of time
+    sa.Index("ix_truths_judged", "judgement", "started_at", "case_id"),
 )
 
 counters = sa.Table(

@@ -1,19 +1,17 @@
 """Every way to answer a search finds what reading all cases would find, page by page both ways, and counts right."""
 
 import random
-from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import BEGIN, a_case, case_message
+from cloud_kinds import KINDS, maker, opened
 
-from cloud_sync import answers, case_groups, db, search_terms
+from cloud_sync import answers, case_groups, search_terms
 from cloud_sync.answers import Way
-from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.search import Place, Search
-from cloud_sync.store import FolderStore
 from cloud_sync.tables import case_groups as groups_table
 from cloud_sync.tables import cases, tags, truths
 from edge_agent.records import BundleRef, Sampled, WaterSummary
@@ -38,26 +36,27 @@ SEARCHES = (
     Search(truth="leak"),
     Search(truth="none", station="TANK1"),
     Search(truth="conflict"),
+    Search(truth="ok", result="passed", score_to=0.9),
     Search(known=BEGIN + 1000),
     Search(site="elsewhere"),
 )
 HOUR = {"since": BEGIN + 3600, "until": BEGIN + 2 * 3600}
 
 
-@pytest.fixture(scope="module")
-def held(tmp_path_factory) -> sa.Engine:
+@pytest.fixture(scope="module", params=KINDS)
+def held(request: pytest.FixtureRequest, tmp_path_factory) -> sa.Engine:
     """400 cases of two stations over some hours, several in the same second."""
-    folder: Path = tmp_path_factory.mktemp("held")
-    config, rng = CloudConfig(data_dir=str(folder)), random.Random(5)
-    engine = db.open_database(config)
-    intake = Intake(engine, FolderStore(folder), max_clip_bytes=1000)
+    rng = random.Random(5)
+    engine, store = opened(maker(request, request.param)(tmp_path_factory.mktemp("held")))
+    intake = Intake(engine, store, max_clip_bytes=1000)
     for number in range(1, NUMBER + 1):
         intake.handle([case_message(_made(number, rng))], BEGIN + 10 * number)
     with engine.begin() as connection:
         ids = list(connection.scalars(sa.select(cases.c.case_id).order_by(cases.c.case_id)))
         for place, case_id in enumerate(ids[::7]):
             word = [("leak", "single"), (None, "conflict"), ("ok", "agreed")][place % 3]
-            about = {"judgement": word[0], "state": word[1], "review_id": 1, "at": 1.0}
+            began = sa.select(cases.c.started_at).where(cases.c.case_id == case_id).scalar_subquery()
+            about = {"judgement": word[0], "state": word[1], "review_id": 1, "at": 1.0, "started_at": began}
             connection.execute(sa.insert(truths).values(case_id=case_id, **about))
         for case_id in ids[::50]:
             connection.execute(sa.insert(tags).values(case_id=case_id, tag="odd", added_by="q", added_at=1.0))

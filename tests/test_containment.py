@@ -7,8 +7,8 @@ import tarfile
 from urllib.parse import urlencode
 
 import pytest
-from case_site import Site, quick_passwords  # noqa: F401 - a fixture
 from cloud_fakes import BEGIN, a_case
+from desk_site import Site
 
 from cloud_sync import answers, case_table, clip_archive, search
 from cloud_sync.search import Place, Search
@@ -27,7 +27,7 @@ MURKY, CLEAR, SEVEN = WaterSummary("murky", 0.41), WaterSummary("clear", 0.93), 
 
 
 @pytest.fixture
-def site(tmp_path, quick_passwords) -> Site:  # noqa: F811
+def site(tmp_path, quick_passwords) -> Site:
     return Site(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_pages_lead_from_the_newest_case_to_the_oldest_and_back(site: Site, monk
 
 def test_the_case_page_keeps_everything_on_record_and_the_record_byte_for_byte(plant: Site) -> None:
     browser, case_id = plant.browser("quinn"), a_case(1).case_id
-    plant.judge(case_id, "leak", "erna", note="<b>bold</b>")
+    plant.browser().judge(case_id, "leak", note="<b>bold</b>")
     page = browser.text(f"/cases/{case_id}")
     for words in ("Passed", "SN-1", "clarity 0.41", "&lt;b&gt;bold&lt;/b&gt;", "7" * 64, "c" * 64, "held", "erna"):
         assert words in page, words

@@ -124,7 +124,9 @@ case_groups = sa.Table(
     *_text("bundle_sha256", "profile_sha256?"),
     *_whole("clarity_tenths?", "cases"),
     *_real("first_at", "last_at"),
-    sa.Index("ix_case_groups_station", "site", "station"),
+    sa.Index("ix_case_groups_station", "station", "site"),
+    sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 GROUPED_BY = [column.name for column in case_groups.columns][1:12]
 truths = sa.Table(
@@ -135,6 +137,8 @@ truths = sa.Table(
     sa.Column("state", sa.Text, nullable=False, index=True),
     *_whole("review_id?"),
     sa.Column("at", sa.Double, nullable=False, index=True),
+    *_real("started_at?"),
+    sa.Index("ix_truths_judged", "judgement", "started_at", "case_id"),
 )
 counters = sa.Table("counters", metadata, sa.Column("name", sa.Text, primary_key=True), *_whole("value"))
 tokens = sa.Table(
@@ -378,6 +382,8 @@ def _fill_truths(connection: sa.Connection) -> None:
         rows.append({"case_id": case_id, **values})
     if rows:
         connection.execute(sa.insert(truths), rows)
+        began = sa.text("UPDATE truths SET started_at = (SELECT started_at FROM cases WHERE case_id = truths.case_id)")
+        connection.execute(began)
 
 
 def _fill_looks(connection: sa.Connection) -> None:
