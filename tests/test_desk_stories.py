@@ -95,9 +95,9 @@ def sign_in(chromium, desk: Desk) -> Iterator:
     faults: list[str] = []
     contexts = []
 
-    # The browser itself reports a 401 that the page expects.
+    # The browser itself reports refusals that the page expects.
     def told(message) -> None:
-        if message.type == "error" and "401" not in message.text:
+        if message.type == "error" and not any(code in message.text for code in ("400", "401")):
             faults.append(message.text)
 
     def signed_in(name: str, path: str = "/review"):
