@@ -52,9 +52,10 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
     desk = Desk(folder, lambda data, **more: CloudConfig(data_dir=str(data), **more))
     accounts.add_user(desk.engine, "ada", PASSWORD, "admin", now=db.now())
     rules = a_desk()
-    for sequence in range(1, 17):
+    for sequence in range(1, 31):
         case_id = desk.case(sequence, **(AUDIT if sequence % 5 == 0 else KINDS[sequence % 4]))
-        for name, leak in (("erna", sequence % 3), ("emil", sequence % 4))[: 1 + sequence % 2]:
+        for name in ("erna", "emil")[: 1 + (sequence % 6 > 0)]:
+            leak = sequence % 2 if name == "erna" or sequence % 5 else not sequence % 2
             word = "leak" if leak else "ok"
             review = Review(
                 judgement=word, familiar=bool(sequence % 2), seen="stream" if leak else "trapped", took_s=4.0
@@ -137,6 +138,7 @@ def _make_what_pages_show(page, desk: Desk) -> None:
         page.check("label:has-text('ada') input")
         page.click("text=Make the study")
         page.wait_for_load_state()
+        assert page.locator(".fault").count() == 0, page.inner_text(".fault")
 
 
 def _faults(page, name: str) -> Iterator[str]:
