@@ -109,7 +109,7 @@ def _addresses(desk: Desk) -> list[str]:
         "/agreement",
         "/value?miss=500&false_alarm=20",
         "/errors",
-        "/errors/cases?slice=sampled+for:+disagreement",
+        "/errors/cases?group=sampled+for&name=disagreement",
         "/datasets",
         "/datasets/weekly/1",
         "/datasets/weekly/1/compare?with=weekly/1",
