@@ -116,8 +116,8 @@ def bundle(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    names = ("pipeline", "start", "twin", "verdict", "ingest", "review", "sight", "water", "inputs", "novelty")
-    names += ("train", "real")
+    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
+    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 

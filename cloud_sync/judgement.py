@@ -93,8 +93,8 @@ def record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: s
     for _ in range(TRIES - 1):
         try:
             return _record(engine, desk, case_id, review, reviewer, now)
-        except sa.exc.IntegrityError:
-            continue  # somebody else took this revision number a moment ago
+        except (sa.exc.IntegrityError, sa.exc.OperationalError):
+            continue  # somebody else took this revision number a moment ago, or two waited for each other
     return _record(engine, desk, case_id, review, reviewer, now)
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, abort, current_app, jsonify, redirect, render_templ
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import db, desk_goal, judgement, looks, review_queue, triage, vocabulary
+from cloud_sync import db, desk_goal, judgement, looks, review_queue, standards, triage, vocabulary
 from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
 from cloud_sync.judgement import Kept, Review
@@ -130,11 +130,20 @@ def _page(case_id: str, fault: str | None = None, form: dict | None = None) -> s
             return (
                 _revealed(connection, row, kept, mine[-1], about) if known else render_template("judged.html", **about)
             )
-        kinds, judged = vocabulary.offered(connection), _just_judged(connection, now)
+        kinds, standard = vocabulary.offered(connection), standards.current(connection)
+        judged = _just_judged(connection, now)
     if not mine:
         review_queue.take(shelf.engine, shelf.desk, case_id, current_user.name, now)
     own = sum(review.reviewer == current_user.name for review in kept)
-    blind = {"kinds": kinds, "fault": fault, "form": form or {}, "own": own, "judged": judged, "known": known}
+    blind = {
+        "kinds": kinds,
+        "fault": fault,
+        "form": form or {},
+        "own": own,
+        "judged": judged,
+        "known": known,
+        "standard": standard,
+    }
     return render_template("case.html", **about, **blind, marks=[], may_mark=True, late=request.args.get("late"))
 
 

@@ -20,7 +20,7 @@ from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
 from cloud_sync.ordering import Answer
-from cloud_sync.tables import cases, clips, stations
+from cloud_sync.tables import cases, clips, looks, stations
 from edge_agent import uplink, wire
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.messages import Reply, Status
@@ -97,6 +97,7 @@ class Plant:
         with engine.begin() as connection:
             mine = cases.c.case_id == make_case(number).case_id
             sha256 = connection.scalar(sa.select(cases.c.clip_sha256).where(mine))
+            connection.execute(sa.delete(looks).where(looks.c.case_id == make_case(number).case_id))
             connection.execute(sa.delete(cases).where(mine))
             connection.execute(sa.delete(clips).where(clips.c.sha256 == sha256))
         engine.dispose()

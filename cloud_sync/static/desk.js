@@ -82,6 +82,12 @@ const send = async (form) => {
   const said = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
   return { answer, said };
 };
+const sayEnded = () => {
+  say("Your session has ended. Nothing is lost: ");
+  const link = Object.assign(document.createElement("a"), { href: "/login?next=/signed-in", target: "_blank", textContent: "sign in in another tab" });
+  link.addEventListener("click", () => link.blur()); // or Enter would open it once more
+  byId("fault").append(link, ", come back and press Enter.");
+};
 const submit = async (form) => {
   form.elements.took_ms.value = String(Math.round(performance.now() - begun));
   const button = form.querySelector("button.primary");
@@ -89,7 +95,7 @@ const submit = async (form) => {
   try {
     let { answer, said } = await send(form);
     if (said.error?.code === "csrf" && (await freshToken())) ({ answer, said } = await send(form));
-    if (answer.status === 401 || answer.redirected) say("Your session has ended. Nothing is lost: sign in in another tab, come back and press Enter.");
+    if (answer.status === 401 || answer.redirected) sayEnded();
     else if (!answer.ok) say(said.error?.words ?? `The server answered ${answer.status}. Nothing is lost: press Enter to try again.`);
     else { await goOn(said); return; }
   } catch {
