@@ -133,6 +133,8 @@ def test_the_first_queued_case_plays_is_judged_by_keys_and_lies_in_the_dataset(e
         page.wait_for_load_state("load")
         for key in ("o", "1", "f", "Enter"):
             page.keyboard.press(key)
+        page.wait_for_selector("#after:not([hidden])")
+        page.click("#reveal button")
         page.wait_for_selector("#revealed")
         assert page.inner_text("#your-word") == "OK"
         for picture in ("composite", "heat"):
@@ -198,9 +200,8 @@ def test_a_disagreement_plays_on_the_page_within_a_minute_of_the_command(chromiu
 
 def _disagreement(engine: sa.Engine) -> str | None:
     with engine.connect() as connection:
-        found = [
-            one.case_id for one in review_queue.waiting(connection, "quality", db.now(), 24) if one.clip == "ready"
-        ]
+        listed = review_queue.waiting(connection, "quality", db.now(), 24)
+        found = [one.case_id for one in listed if one.clip == "ready"]
         unlike = sa.select(cases.c.case_id).where(cases.c.outcome.in_(("machine_leak", "human_leak")))
         return next((one for one in connection.scalars(unlike) if one in found), None)
 
