@@ -100,6 +100,7 @@ def test_an_appraiser_works_by_keyboard_alone(chromium, served: Served) -> None:
     page.goto(f"{served.address}/studies/1/look")
     for number, key in enumerate("loc", 1):
         page.wait_for_selector(f"#place:has-text('Look {number} of 20')")
+        page.wait_for_load_state("domcontentloaded")  # the page listens to keys
         page.keyboard.press("Enter")
         page.wait_for_selector("#fault:has-text('Choose leak (L)')")
         page.keyboard.press(key)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_kinds import opened
-from desk_site import PASSWORD
+from desk_site import PASSWORD, a_desk
 from test_review_browser import ARGUMENTS, CHROMIUM, PATIENCE_S, ROOT, _becomes, _free_port, _ready
 
 from cloud_sync import accounts, db, judgement
@@ -231,6 +231,34 @@ def test_which_units_passed_is_answered_in_one_form_with_a_link_that_stays(desk:
         page.click("text=CSV")
     rows = Path(download.value.path()).read_text().strip().splitlines()
     assert len(rows) == 6
+
+
+def test_an_attribute_study_from_its_plan_to_the_printed_report(desk: Desk, sign_in) -> None:
+    for sequence in range(1, 17):
+        word = "leak" if sequence % 2 else "ok"
+        case_id = desk.case(sequence, verdict="uncertain" if sequence <= 8 else word, decision=word)
+        for name in ("emil", "edda"):
+            review = judgement.Review(judgement=word, familiar=True)
+            judgement.record(desk.engine, a_desk(), case_id, review, name, db.now())
+    quality = sign_in("quinn", "/studies")
+    quality.fill("#name", "Spring")
+    quality.fill("#parts", "10")
+    quality.fill("#trials", "2")
+    quality.check("label:has-text('erna') input")
+    quality.click("text=Make the study")
+    quality.wait_for_url("**/studies/1")
+    expert = sign_in("erna", "/studies/1/look")
+    for look in range(1, 21):
+        _ready(expert, f"text=Look {look} of 20")
+        for press in ("l" if look % 3 else "o", "Enter"):
+            expert.keyboard.press(press)
+    expert.wait_for_selector("#done")
+    quality.reload()
+    shown = quality.inner_text("main")
+    assert all(word in shown for word in ("erna", "machine", "%"))
+    with quality.expect_download() as download:
+        quality.click("a[href$='report.pdf']")
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
 
 
 def test_a_session_that_ends_in_mid_judgement_loses_nothing(desk: Desk, sign_in) -> None:
