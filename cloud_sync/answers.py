@@ -23,6 +23,9 @@ BUDGET = 10_000
 EXACT_WITHIN_S = 31 * 86400
 """A time this short is counted out, whatever else is asked."""
 
+BEFORE_ALL = -1e12
+"""A time before any that a case can have."""
+
 Key = tuple[float, str]
 """started_at and case_id: the order of every answer."""
 _KEY = sa.select(cases.c.started_at, cases.c.case_id)
@@ -90,7 +93,7 @@ def page(connection: sa.Connection, search: Search, way: Way, place: Place | Non
 
 def every(connection: sa.Connection, search: Search, *, limit: int) -> Iterator[tuple[Key, ...]]:
     """All of the answer, the oldest first, up to `limit` cases; piece by piece, so that nobody waits for the end."""
-    found, place = way(connection, search), Place(-1e12, "", newer=True)
+    found, place = way(connection, search), Place(BEFORE_ALL, "", newer=True)
     onward: Place | None = place
     while onward is not None and limit > 0:
         piece = page(connection, search, found, onward, size=min(PIECE, limit))
@@ -174,7 +177,13 @@ def _cut(keys: Sequence[Key], place: Place | None, size: int) -> _Found:
 def _follow(connection: sa.Connection, search: Search, place: Place | None, size: int) -> _Found:
     """By the index of groups alone; SQLite leaves each group as soon as it cannot add to the page."""
     newer = place is not None and place.newer
-    wanted = (_in_groups(search), *terms.within(search, cases.c), *terms.beyond(place, cases.c))
+    groups, wanted = list(_possible(search)), [*terms.within(search, cases.c), *terms.beyond(place, cases.c)]
+    if place is None and search.until is None:
+        # So many groups have one case at least that is as late: no earlier group is on the first page.
+        late = sa.select(case_groups.c.last_at).where(*groups).order_by(case_groups.c.last_at.desc())
+        late_at = sa.func.coalesce(late.offset(size - 1).limit(1).scalar_subquery(), BEFORE_ALL)
+        groups.append(case_groups.c.last_at >= late_at)
+    wanted.append(cases.c.group_id.in_(sa.select(case_groups.c.id).where(*groups)))
     rows = connection.execute(_KEY.where(*wanted).order_by(*_order(cases.c, newer=newer)).limit(size))
     return _Found([(row[0], row[1]) for row in rows])
 

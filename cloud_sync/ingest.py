@@ -32,7 +32,7 @@ IDLE_S = 0.2
 """How long a quiet connection is listened to before the loop looks up."""
 LULL_S = 0.002
 """A pause this long ends a batch: whoever waits for a receipt should not wait for strangers."""
-REST_S = 0.03
+REST_S = 0.05
 """Between two commits at least: with one for each of 200 messages a second nobody else could write to SQLite."""
 BATCH_BYTES = 32 * 1024 * 1024
 BACK_OFF_S = (1.0, 30.0)

@@ -175,6 +175,7 @@ class OpenCase:
             clip=said.clip,
             challenger=said.challenger,
             visibility=verdict.visibility,
+            novelty=verdict.novelty,
         )
 
     def _account(self, sight: Sight, passed_s: float, *, still: bool) -> None:

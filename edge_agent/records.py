@@ -152,6 +152,9 @@ class Verdict(msgspec.Struct, frozen=True):
     emission: Emission | None = None
     smallest_leak_std_cm3_s: float | None = None
     visibility: Visibility | None = None
+    novelty: float | None = None
+    """Distance from what the nets were trained on, in the bundle's limit: above 1 nothing like it was there. None where
+    that is not known."""
 
     @property
     def leak_std_cm3_s(self) -> float | None:
@@ -255,6 +258,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     challenger: ChallengerVerdict | None = None
     visibility: Visibility | None = None
     """Medians over the usable time; None where nothing was measured."""
+    novelty: float | None = None
+    """How far from what the nets were trained on, in the bundle's limit: above 1 the case is unlike all of it."""
     serial: str | None = None
     """Of the unit, where something on the line reads it."""
     inspector: str | None = None

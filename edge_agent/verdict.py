@@ -111,7 +111,13 @@ def _word(finding: Finding, usable_s: float, thresholds: Thresholds) -> Verdict:
         unfamiliar or finding.words,
         leak_at_tank_px=finding.origin_px if word != "ok" else None,
         emission=finding.emission if word != "ok" else None,
+        novelty=_novelty(finding, thresholds),
     )
+
+
+def _novelty(finding: Finding, thresholds: Thresholds) -> float | None:
+    limit = thresholds.novel_above
+    return None if limit is UNSET else round(finding.distance / limit, 3)
 
 
 def _unfamiliar(finding: Finding, thresholds: Thresholds) -> str:

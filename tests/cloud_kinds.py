@@ -68,15 +68,9 @@ def s3() -> "Iterator[S3Server]":
     patch.undo()
 
 
-@pytest.fixture(params=KINDS)
-def each_cloud(request: pytest.FixtureRequest) -> NewCloud:
-    """Run by every test that asks for it against each kind."""
-    return maker(request, request.param)
-
-
 @pytest.fixture(params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.full)])
 def new_cloud(request: pytest.FixtureRequest) -> NewCloud:
-    """The same, the second kind in full runs alone."""
+    """Run by every test that asks for it against each kind; the second one in full runs alone, for the sake of time."""
     return maker(request, request.param)
 
 

@@ -81,17 +81,18 @@ class Expert:
         self._send("/login", name=name, password=password)
 
     def judge(self, case_id: str, *, leak: bool) -> str:
-        """The page after the judgement."""
+        """The page that tells everything, after the judgement."""
         word = "leak" if leak else "ok"
         seen = "stream" if leak else "nothing"
-        return self._send(f"/review/{case_id}?again=1", judgement=word, seen=seen, familiar="yes", note="")
+        self._send(f"/review/{case_id}?again=1", judgement=word, seen=seen, familiar="yes", note="")
+        return self._send(f"/review/{case_id}/reveal")
 
     def read(self, path: str) -> str:
         with self._opener.open(self._address + path, timeout=30) as answer:
             return answer.read().decode()
 
     def _send(self, path: str, **fields: str) -> str:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.read(path))
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.read(path.removesuffix("/reveal")))
         assert token, f"no form on {path}"
         body = urlencode(fields | {"csrf_token": token[1]}).encode()
         with self._opener.open(self._address + path.partition("?")[0], body, timeout=30) as answer:

@@ -52,8 +52,8 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, each_cloud: NewCloud) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path, each_cloud(tmp_path / "cloud"))
+def cloud(tmp_path: Path, new_cloud: NewCloud) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path, new_cloud(tmp_path / "cloud"))
     yield cloud
     cloud.engine.dispose()
 

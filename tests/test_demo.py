@@ -53,7 +53,7 @@ class Ended:
 
     def waiting(self) -> list[review_queue.Waiting]:
         with self.engine.connect() as connection:
-            return review_queue.waiting(connection, db.now(), 24)
+            return review_queue.waiting(connection, "quality", db.now(), 24)
 
     def expert(self) -> Expert:
         return Expert(self.address, "quality", self.facts["quality"])
@@ -133,6 +133,8 @@ def test_the_first_queued_case_plays_is_judged_by_keys_and_lies_in_the_dataset(e
         page.wait_for_load_state("load")
         for key in ("o", "1", "f", "Enter"):
             page.keyboard.press(key)
+        page.wait_for_selector("#after:not([hidden])")
+        page.click("#reveal button")
         page.wait_for_selector("#revealed")
         assert page.inner_text("#your-word") == "OK"
         for picture in ("composite", "heat"):
@@ -198,7 +200,8 @@ def test_a_disagreement_plays_on_the_page_within_a_minute_of_the_command(chromiu
 
 def _disagreement(engine: sa.Engine) -> str | None:
     with engine.connect() as connection:
-        found = [one.case_id for one in review_queue.waiting(connection, db.now(), 24) if one.clip == "ready"]
+        listed = review_queue.waiting(connection, "quality", db.now(), 24)
+        found = [one.case_id for one in listed if one.clip == "ready"]
         unlike = sa.select(cases.c.case_id).where(cases.c.outcome.in_(("machine_leak", "human_leak")))
         return next((one for one in connection.scalars(unlike) if one in found), None)
 
@@ -209,7 +212,7 @@ def _signed_in(chromium, address: str, password: str, name: str = "quality"):
     page.fill("#name", name)
     page.fill("#password", password)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/review")
+    page.wait_for_url(f"{address}/review")
     page.wait_for_load_state("load")
     return page
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_kinds import opened
 from desk_site import PASSWORD
@@ -17,6 +18,7 @@ from cloud_sync import accounts, db, judgement
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig, WebConfig
 from cloud_sync.intake import Intake
+from cloud_sync.tables import cases
 from edge_agent.records import Sampled
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,6 +43,7 @@ class Desk:
         (folder / "policy.toml").write_text(POLICY)
         web = WebConfig(port=_free_port())
         config: CloudConfig = new_cloud(folder / "cloud", web=web, policy=str(folder / "policy.toml"))
+        self.config = config
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
         self.engine, store = opened(config)
         self._intake = Intake(self.engine, store, max_clip_bytes=10_000_000)
@@ -58,6 +61,10 @@ class Desk:
         case = a_case(sequence, clip=a_clip(path, frames=20, case_id=case_id), **about)
         self._intake.handle([case_message(case), *clip_messages(path, case_id)], db.now())
         return case_id
+
+    def case_ids(self) -> list[str]:
+        with self.engine.connect() as connection:
+            return sorted(connection.scalars(sa.select(cases.c.case_id)))
 
     def reviews(self, case_id: str) -> list[judgement.Kept]:
         with self.engine.connect() as connection:

@@ -61,8 +61,8 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, each_cloud: NewCloud) -> Iterator[Cloud]:
-    cloud = Cloud(each_cloud(tmp_path / "cloud"))
+def cloud(tmp_path: Path, new_cloud: NewCloud) -> Iterator[Cloud]:
+    cloud = Cloud(new_cloud(tmp_path / "cloud"))
     yield cloud
     cloud.engine.dispose()
 

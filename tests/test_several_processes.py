@@ -34,9 +34,9 @@ def at_once(count: int, do: Callable[[int], object]) -> list:
 
 
 @pytest.fixture
-def intakes(each_cloud: NewCloud, tmp_path: Path) -> list[Intake]:
+def intakes(new_cloud: NewCloud, tmp_path: Path) -> list[Intake]:
     """Three ingest processes of one cloud, each with a database connection of its own."""
-    config = each_cloud(tmp_path / "cloud")
+    config = new_cloud(tmp_path / "cloud")
     return [Intake(*opened(config), max_clip_bytes=10_000_000) for _ in range(3)]
 
 

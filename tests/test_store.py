@@ -21,8 +21,8 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.fixture
-def config(each_cloud: NewCloud, tmp_path: Path) -> CloudConfig:
-    return each_cloud(tmp_path / "cloud")
+def config(new_cloud: NewCloud, tmp_path: Path) -> CloudConfig:
+    return new_cloud(tmp_path / "cloud")
 
 
 @pytest.fixture

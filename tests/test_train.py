@@ -202,6 +202,7 @@ def test_judged_clips_make_the_next_version_with_its_lineage(dataset, first):
     registry.verify(bundle)
 
 
+@pytest.mark.full
 def test_a_killed_retraining_goes_on_and_gives_the_same_bytes_in_another_folder(dataset, first, tmp_path):
     room = Workroom(tmp_path / "other" / "work", 2, lambda line: None)
     out = tmp_path / "next.bundle"

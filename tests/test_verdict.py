@@ -133,6 +133,7 @@ def test_what_is_like_no_case_of_training_is_uncertain_whatever_its_score(score,
         verdict = decide(watched(), finding, profile(), manifest=manifest, px_per_mm=2.0)
         assert verdict.verdict == word and verdict.score == score
         assert ("distance 2.60, limit 2.50" in verdict.reason) == (manifest is limited and distance > 2.5)
+        assert verdict.novelty == (round(distance / 2.5, 3) if manifest is limited else None)
 
 
 GAUGED = msgspec.structs.replace(

@@ -20,7 +20,8 @@ export const say = (text) => {
   fault.hidden = !text;
 };
 export const missing = () => {
-  if (!chosen("judgement")) return "Choose leak (L), ok (O) or cannot tell (C).";
+  const can = form().querySelector("input[name=judgement][value=leak]");
+  if (!chosen("judgement")) return can ? "Choose leak (L), ok (O) or cannot tell (C)." : "Choose cannot tell (C): there is no video.";
   const asked = form().querySelector(".familiar:not([hidden])");
   return asked && !chosen("familiar") ? "Say whether this is familiar (F) or unfamiliar (U)." : "";
 };

@@ -1,0 +1,156 @@
+"""Every page in a real browser, at two sizes, by day and by night: nobody is kept out, nothing runs off the screen, and
+its picture is kept where TANKWATCH_SHOTS names a folder.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desk_site import PASSWORD, a_desk
+from test_desk_stories import CHROMIUM, Desk, chromium
+
+from cloud_sync import accounts, db, gold_cases, judgement
+from cloud_sync.judgement import Review
+from cloud_sync.web import create_app
+from edge_agent.records import Sampled
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+__all__ = ["chromium"]
+LOOKS = {"by-day": ("light", 1280, 720), "by-night-on-a-tablet": ("dark", 820, 1180)}
+HEAVIEST_BYTES = 150_000
+KINDS = ({}, {"verdict": "uncertain"}, {"verdict": "ok", "decision": "leak"}, {"verdict": "not_tested"})
+AUDIT = {"verdict": "ok", "decision": "ok", "sampled": Sampled("audit", 0.02)}
+NO_PAGES = (
+    "static",
+    "/api/",
+    "/clips/",
+    "/posters/",
+    ".csv",
+    ".tar",
+    ".jsonl",
+    ".json",
+    ".pdf",
+    "z",
+    "/session",
+    "/next",
+)
+"""Parts of addresses that answer with something else than a page."""
+WEIGHT = """() => performance.getEntriesByType('resource')
+    .filter((one) => !one.name.includes('/clips/') && !one.name.includes('/posters/'))
+    .reduce((sum, one) => sum + one.decodedBodySize, document.documentElement.outerHTML.length)"""
+"""Bytes of the page and all that belongs to it, without clips."""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Iterator[Desk]:
+    """Cases of each kind, judged by two who do not always agree, one version of a dataset, one study, one gold case."""
+    from cloud_sync.config import CloudConfig
+
+    folder = tmp_path_factory.mktemp("pages")
+    desk = Desk(folder, lambda data, **more: CloudConfig(data_dir=str(data), **more))
+    accounts.add_user(desk.engine, "ada", PASSWORD, "admin", now=db.now())
+    rules = a_desk()
+    for sequence in range(1, 31):
+        case_id = desk.case(sequence, **(AUDIT if sequence % 5 == 0 else KINDS[sequence % 4]))
+        for name in ("erna", "emil")[: 1 + (sequence % 6 > 0)]:
+            leak = sequence % 2 if name == "erna" or sequence % 5 else not sequence % 2
+            word = "leak" if leak else "ok"
+            review = Review(
+                judgement=word, familiar=bool(sequence % 2), seen="stream" if leak else "trapped", took_s=4.0
+            )
+            judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
+    agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
+    gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    yield desk
+    desk.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_open_to_all_fits_the_screen_and_is_light(filled: Desk, chromium, look: str) -> None:
+    scheme, width, height = LOOKS[look]
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    page.goto(f"{filled.address}/login")
+    faults += _faults(page, f"login-{look}")
+    page.fill("#name", "ada")
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{filled.address}/review")
+    _make_what_pages_show(page, filled)
+    for path in _addresses(filled):
+        answer = page.goto(f"{filled.address}{path}")
+        if answer is None or answer.status != 200:
+            faults.append(f"{path}: {answer and answer.status}")
+        faults += _faults(page, f"{path.strip('/').partition('?')[0].replace('/', '-')}-{look}")
+    context.close()
+    assert faults == []
+
+
+def test_no_page_is_left_out(filled: Desk) -> None:
+    app = create_app(filled.config)
+    rules = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    pages = {rule.rule for rule in rules if not any(part in rule.rule for part in NO_PAGES)}
+    adapter = app.url_map.bind("here")
+    covered = {adapter.match(path.partition("?")[0], return_rule=True)[0].rule for path in _addresses(filled)}
+    assert pages - covered - {"/", "/login"} == set()
+
+
+def _addresses(desk: Desk) -> list[str]:
+    case_ids = desk.case_ids()
+    return [
+        "/review",
+        f"/review/{case_ids[0]}",
+        "/cases",
+        f"/cases/{case_ids[0]}",
+        "/agreement",
+        "/value?miss=500&false_alarm=20",
+        "/errors",
+        "/errors/cases?group=sampled+for&name=disagreement",
+        "/datasets",
+        "/datasets/weekly/1",
+        "/datasets/weekly/1/compare?with=weekly/1",
+        "/consistency",
+        "/studies",
+        "/studies/1",
+        "/studies/1/look",
+        "/gold",
+        "/stations",
+        "/audit",
+        "/users",
+        "/tokens",
+        "/vocabulary",
+        "/signed-in",
+    ]
+
+
+def _make_what_pages_show(page, desk: Desk) -> None:
+    page.goto(f"{desk.address}/datasets")
+    page.click("text=Make a version of it")
+    page.wait_for_url("**/datasets/weekly/1")
+    page.goto(f"{desk.address}/studies")
+    if not page.locator("a[href='/studies/1']").count():
+        page.fill("#name", "First")
+        page.fill("#parts", "10")
+        page.check("label:has-text('ada') input")
+        page.click("text=Make the study")
+        page.wait_for_load_state()
+        assert page.locator(".fault").count() == 0, page.inner_text(".fault")
+
+
+def _faults(page, name: str) -> Iterator[str]:
+    page.wait_for_timeout(150)
+    if folder := os.environ.get("TANKWATCH_SHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+    for found in axe.Axe().run(page).response["violations"]:
+        yield f"{name}: {found['id']} {[node['target'] for node in found['nodes']][:3]}"
+    if page.evaluate("() => document.documentElement.scrollWidth > window.innerWidth"):
+        yield f"{name}: runs off the screen"
+    if page.locator("main#main h1").count() != 1:
+        yield f"{name}: has no heading, or several"
+    loaded = page.evaluate(WEIGHT)
+    if loaded > HEAVIEST_BYTES:
+        yield f"{name}: {loaded} bytes"
