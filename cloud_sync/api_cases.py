@@ -19,7 +19,7 @@ from cloud_sync.api_records import (
     place_of,
 )
 from cloud_sync.api_request import Asked, Refused
-from cloud_sync.tables import cases, clips, reviews, truths
+from cloud_sync.tables import cases, clips, reviews, truths, withdrawals
 
 EQUAL = {"site": "site", "station": "station", "serial": "serial", "verdict": "verdict", "decision": "decision"}
 EQUAL |= {"outcome": "outcome", "bundle": "bundle_version"}
@@ -120,8 +120,11 @@ def _case_told(row: sa.Row) -> CaseTold:
 
 
 def _reviews(connection: sa.Connection, case_id: str) -> list[ReviewView]:
-    columns = [reviews.c[name] for name in ReviewView.__struct_fields__]
-    rows = connection.execute(sa.select(*columns).where(reviews.c.case_id == case_id).order_by(reviews.c.revision))
+    columns = [reviews.c[name] for name in ReviewView.__struct_fields__ if name != "withdrawn"]
+    query = sa.select(*columns, withdrawals.c.review_id.isnot(None).label("withdrawn")).select_from(
+        reviews.outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
+    )
+    rows = connection.execute(query.where(reviews.c.case_id == case_id).order_by(reviews.c.revision))
     return [ReviewView(**(dict(row._mapping) | {"at": moment(row.at)})) for row in rows]
 
 

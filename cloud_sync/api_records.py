@@ -130,6 +130,8 @@ class ReviewView(Struct, frozen=True):
     familiar: bool | None
     note: str
     at: datetime
+    withdrawn: bool
+    """Taken back within seconds: it counts for nothing."""
 
 
 class Reviews(Struct, frozen=True):

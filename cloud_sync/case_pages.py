@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 from flask import Blueprint, abort, current_app, render_template, request, stream_with_context
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from cloud_sync import answers, case_file, case_table, case_words, clip_archive, db, posters, search
@@ -88,10 +89,12 @@ def case_page(case_id: str) -> str:
 @blueprint.get("/cases/<case_id>/record.json")
 @needs("viewer")
 def record(case_id: str) -> Response:
-    """Byte for byte as the station sent it."""
+    """Byte for byte as the station sent it; one that names an inspector, under a pseudonym, is for quality alone."""
     with _engine().connect() as connection:
-        query = sa.select(cases.c.payload, cases.c.sha256).where(cases.c.case_id == case_id)
+        query = sa.select(cases.c.payload, cases.c.sha256, cases.c.inspector).where(cases.c.case_id == case_id)
         row = connection.execute(query).first() or abort(404)
+    if row.inspector is not None and not current_user.may("quality"):
+        abort(403)
     response = _attached(bytes(row.payload), f"{row.sha256[:16]}.json", "application/json")
     response.headers["ETag"] = f'"{row.sha256}"'
     return response

@@ -17,8 +17,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from cloud_sync import audit_log, db, draw, policy_file, set_statistics
 from cloud_sync import config as cloud_config
-from cloud_sync import db, draw, policy_file, set_statistics
 from cloud_sync import manifest as manifests
 from cloud_sync import standing as examples_now
 from cloud_sync.manifest import Example
@@ -77,11 +77,12 @@ def dataset(argv: list[str]) -> int:
     return 0
 
 
-def release(engine: Engine, name: str, now: float, rules: Rules) -> Dataset:
+def release(engine: Engine, name: str, now: float, rules: Rules, *, who: str = "command line") -> Dataset:
     """The next version of `name`, or the last one where nothing has changed. Raises ConfigError or StoreError."""
     if not re.fullmatch(IDENTIFIER, name) or len(name) > LONGEST_NAME:
         raise ConfigError(f"{name[:60]!r} cannot name a dataset: use letters, digits, dots, dashes and underscores")
     with engine.begin() as connection:
+        audit_log.take_turn(connection)  # nobody releases the same version, retires a clip or judges in between
         standing = examples_now.standing(connection, rules.policy)
         if not standing:
             raise StoreError("there is no judged case with a clip yet: review some cases first")
@@ -107,7 +108,10 @@ def release(engine: Engine, name: str, now: float, rules: Rules) -> Dataset:
             "policy_sha256": rules.sha256,
             "statistics": msgspec.json.encode(figures),
         }
-        return _keep(connection, values, kept)
+        released = _keep(connection, values, kept)
+        about = f"{name} {released.version} {released.sha256}"
+        audit_log.note(connection, who=who, did="dataset_released", about=about, now=now)
+        return released
 
 
 def write(engine: Engine, store: ClipStore, released: Dataset, folder: Path) -> None:

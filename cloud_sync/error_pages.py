@@ -4,6 +4,7 @@ Tags, sending to training and asking the devices for more are explicit acts; eac
 """
 
 import hashlib
+import math
 from typing import Any
 
 import msgspec
@@ -145,6 +146,8 @@ def _wish(form: dict, now: float) -> SamplingWish:
             for name in ("clarity_below", "light_below", "score_from", "score_below")
             if form.get(name)
         }
+        if not all(map(math.isfinite, limits.values())):
+            raise ValueError("a limit is no number")  # as JSON it would be no limit at all
         fields = limits | ({"verdict": form["verdict"]} if form.get("verdict") else {})
         if not 0 < days <= LONGEST_ORDER_DAYS:
             raise ConfigError(f"{days:g} days are asked for: 1 to {LONGEST_ORDER_DAYS} are possible")

@@ -21,6 +21,8 @@ UNDO_S = 10.0
 """A slip of the finger can be taken back so long, if nothing was revealed since."""
 GRACE_S = 2.0
 """For the way of the request."""
+SAME_WITHIN_S = 60
+"""The same form sent twice so soon, by a double click or a lost answer, is one judgement."""
 TRIES = 5
 LONGEST_NOTE = 2000
 MOST_MARKS = 50
@@ -46,6 +48,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] = ()
     took_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
     """From the first picture to the judgement; shown to the expert alone."""
+    own: int | None = None
+    """How many of this expert's own judgements his page knew of; None: nobody asks."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -66,6 +70,10 @@ class Kept(msgspec.Struct, frozen=True):
     took_s: float | None
     withdrawn: bool = False
     split: Split | None = None
+
+
+class Stale(Exception):
+    """The expert has said something else since his page was made."""
 
 
 Kinds = Mapping[str, Mapping[str, str]]
@@ -89,7 +97,9 @@ def incomplete(review: Review, kinds: Kinds) -> str | None:
 
 
 def record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
-    """Adds the review and all that follows from it, with one commit. None: no such case."""
+    """Adds the review and all that follows from it, with one commit; a form sent again adds nothing. None: no such
+    case. Raises Stale.
+    """
     for _ in range(TRIES - 1):
         try:
             return _record(engine, desk, case_id, review, reviewer, now)
@@ -122,10 +132,11 @@ def may_withdraw(connection: sa.Connection, review: sa.Row | Kept, now: float) -
 def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
     """From now on this expert knows what others said of the case."""
     mine = (look_table.c.case_id == case_id) & (look_table.c.reserved_by == reviewer) & (look_table.c.state == "judged")
+    hidden = sa.update(look_table).where(mine, look_table.c.revealed_at.is_(None))
     with engine.begin() as connection:
-        connection.execute(
-            sa.update(look_table).where(mine, look_table.c.revealed_at.is_(None)).values(revealed_at=now)
-        )
+        audit_log.take_turn(connection)
+        if connection.execute(hidden.values(revealed_at=now)).rowcount:
+            audit_log.note(connection, who=reviewer, did="revealed", about=case_id, now=now)
 
 
 def reviews_of(connection: sa.Connection, case_id: str) -> list[Kept]:
@@ -153,6 +164,8 @@ def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: 
         ).first()
         if case is None:
             return None
+        if (again := _sent_again(connection, case_id, review, reviewer, now)) is not None:
+            return again
         kept = _add(connection, case, case_id, review, reviewer, now)
         kept = msgspec.structs.replace(kept, split=_example(connection, desk.policy, case, kept))
         truth = _settle(connection, case_id, now)
@@ -161,6 +174,22 @@ def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: 
         about = f"{case_id} revision {kept.revision}: {kept.judgement}"
         audit_log.note(connection, who=reviewer, did="judged", about=about, now=now)
     return kept
+
+
+def _sent_again(connection: sa.Connection, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
+    """What the same form led to a moment ago; asked in turn, so that two at once are one."""
+    mine = [kept for kept in reviews_of(connection, case_id) if kept.reviewer == reviewer]
+    if review.own is None or review.own == len(mine):
+        return None
+    same = bool(mine) and review.own == len(mine) - 1 and not mine[-1].withdrawn
+    said = ("judgement", "seen", "familiar", "note")
+    if (
+        same
+        and now - mine[-1].at <= SAME_WITHIN_S
+        and all(getattr(mine[-1], name) == getattr(review, name) for name in said)
+    ):
+        return mine[-1]
+    raise Stale
 
 
 def _add(connection: sa.Connection, case: sa.Row, case_id: str, review: Review, reviewer: str, now: float) -> Kept:

@@ -54,4 +54,7 @@ def _is_ours(request: Request) -> bool:
     """Every browser of today says where a form comes from."""
     if site := request.headers.get("Sec-Fetch-Site"):
         return site == "same-origin"
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    try:
+        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    except ValueError:  # not even an address
+        return False

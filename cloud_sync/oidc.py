@@ -11,16 +11,18 @@ import sqlalchemy as sa
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.flask_client import OAuth
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, session, url_for
+from flask_login import current_user
 from joserfc.errors import JoseError
 from requests import RequestException
 from werkzeug.wrappers import Response
 
-from cloud_sync import accounts, audit_log, db, sessions
+from cloud_sync import accounts, audit_log, db, sessions, throttle
 from cloud_sync import config as cloud_config
 from cloud_sync.accounts import Account, Act, Change, NewUser, User
 from cloud_sync.config import CloudConfig, OidcConfig
 from cloud_sync.roles import RIGHTS, ROLES, Role
 from cloud_sync.sign_in import first_page, inside
+from cloud_sync.throttle import Attempt
 from edge_agent.errors import ConfigError, LinkError
 
 blueprint = Blueprint("oidc", __name__)
@@ -152,17 +154,10 @@ def _refused(words: str, error: Exception | None = None) -> tuple[str, int]:
     if error is not None:
         current_app.logger.warning("company sign-in refused: %s: %s: %s", words, type(error).__name__, error)
         words += ": sign in again, or ask an administrator."
-    with _shelf().engine.begin() as connection:
-        about = f"{type(error).__name__}" if error else words
-        audit_log.note(
-            connection,
-            who="",
-            did="sign_in_company_failed",
-            now=db.now(),
-            about=about,
-            address=request.remote_addr or "",
-        )
-    session.clear()
+    attempt = Attempt("", request.remote_addr or "", db.now(), kind="sign_in_company")
+    throttle.failed(_shelf().engine, attempt, type(error).__name__ if error else words)
+    if not current_user.is_authenticated:  # a link on another site must not end anybody's session
+        session.clear()
     return render_template("login.html", fault=words, name="", kept="", expired=False, lost=False), 403
 
 

@@ -144,7 +144,8 @@ def _copy_clips(source: sa.Connection, backup: FolderStore, store: ClipStore) ->
 def _set_aside(connection: sa.Connection, schema: str) -> None:
     """PostgreSQL: every table of ours, with its rows, into a schema of that name."""
     connection.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
-    for name in sa.inspect(connection).get_table_names():
+    ours = {*metadata.tables, "alembic_version"}
+    for name in sorted(ours & set(sa.inspect(connection).get_table_names())):
         connection.exec_driver_sql(f'ALTER TABLE "{name}" SET SCHEMA "{schema}"')
     connection.exec_driver_sql(f'ALTER FUNCTION only_added_to() SET SCHEMA "{schema}"')
 

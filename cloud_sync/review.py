@@ -9,12 +9,13 @@ import msgspec
 import sqlalchemy as sa
 from flask import Blueprint, abort, current_app, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from cloud_sync import db, desk_goal, judgement, looks, review_queue, standards, triage, vocabulary
 from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
-from cloud_sync.judgement import Kept, Review
+from cloud_sync.judgement import Kept, Review, Stale
 from cloud_sync.sessions import fault_json, wants_json
 from cloud_sync.sign_in import first_page
 from cloud_sync.tables import cases, clips, gold
@@ -22,7 +23,6 @@ from cloud_sync.triage import ClipWord
 from edge_agent.records import Case
 
 blueprint = Blueprint("review", __name__)
-SAME_WITHIN_S = 60
 FAMILIAR = {"yes": True, "no": False}
 Fault = tuple[str, int]
 """Words for the expert, and the status of the answer."""
@@ -78,11 +78,12 @@ def judge(case_id: str) -> Answer:
         review = _review(request.form)
     except msgspec.DecodeError as error:
         return _refused(case_id, (words.unreadable(str(error)), 400))
-    kept = _same_again(case_id, review, now)
-    if kept is None:
-        if (fault := _fault(case_id, review)) is not None:
-            return _refused(case_id, fault)
+    if (fault := _fault(case_id, review)) is not None:
+        return _refused(case_id, fault)
+    try:
         kept = judgement.record(shelf.engine, shelf.desk, case_id, review, current_user.name, now) or abort(404)
+    except Stale:
+        return _refused(case_id, (words.STALE, 409))
     if wants_json():
         return jsonify(_judged_record(kept))
     return redirect(url_for("review.following", after=case_id, judged=case_id))
@@ -175,28 +176,12 @@ def _fault(case_id: str, review: Review) -> Fault | None:
     shelf = _shelf()
     with shelf.engine.connect() as connection:
         row = _row(connection, case_id)
-        kept = judgement.reviews_of(connection, case_id)
         kinds = vocabulary.offered(connection)
-    own = sum(review.reviewer == current_user.name for review in kept)
-    if request.form.get("own", default=own, type=int) != own:
-        return words.STALE, 409
     if review.judgement != "cannot_tell" and _clip_word(row, db.now()) != "ready":
         return words.NO_VIDEO, 400
     if (missing := judgement.incomplete(review, kinds)) is not None:
         return missing, 400
     return None
-
-
-def _same_again(case_id: str, review: Review, now: float) -> Kept | None:
-    """The same form sent twice within a minute, by a double click or a lost answer, is one judgement."""
-    with _shelf().engine.connect() as connection:
-        mine = _standing(connection, case_id)
-    known = request.form.get("own", type=int)
-    if not mine or known is None or known >= len(mine) or now - mine[-1].at > SAME_WITHIN_S:
-        return None
-    last = mine[-1]
-    same = all(getattr(last, name) == getattr(review, name) for name in ("judgement", "seen", "familiar", "note"))
-    return last if same else None
 
 
 def _just_judged(connection: sa.Connection, now: float) -> dict | None:
@@ -241,7 +226,7 @@ def _arrived(row: sa.Row) -> int | None:
     return round(100 * row.next_part / row.parts) if row.parts else None
 
 
-def _review(form: dict) -> Review:
+def _review(form: MultiDict) -> Review:
     """Raises msgspec.DecodeError for what no page of ours sends."""
     took_ms = form.get("took_ms", "")
     return msgspec.convert(
@@ -251,6 +236,7 @@ def _review(form: dict) -> Review:
             "familiar": FAMILIAR.get(form.get("familiar", "")),
             "note": form.get("note", "").strip(),
             "marks": _marks(form.get("marks") or "[]"),
+            "own": form.get("own", type=int),
             "took_s": min(int(took_ms) / 1000, 86_400) if took_ms.isdecimal() and len(took_ms) < 12 else None,
         },
         type=Review,

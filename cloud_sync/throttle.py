@@ -46,6 +46,16 @@ def ended(engine: Engine, attempt: Attempt, *, right: bool, about: str = "") -> 
         _note(connection, attempt, "" if right else "_failed", about)
 
 
+def failed(engine: Engine, attempt: Attempt, about: str) -> None:
+    """A failure that no password was tried for, noted; only so many of one address, or they could fill the log."""
+    lately = (audit.c.at > attempt.at - FAILURES_WITHIN_S) & (audit.c.address == attempt.address)
+    mine = sa.select(sa.func.count()).where(lately, audit.c.did == f"{attempt.kind}_failed")
+    with engine.begin() as connection:
+        audit_log.take_turn(connection)
+        if (connection.scalar(mine) or 0) < FAILURES_ADDRESS:
+            _note(connection, attempt, "_failed", about)
+
+
 def _closed(connection: sa.Connection, attempt: Attempt) -> bool:
     lately = (audit.c.at > attempt.at - FAILURES_WITHIN_S) & (audit.c.address == attempt.address)
     by_kind = sa.case((audit.c.did == f"{attempt.kind}_tried", 1), (audit.c.did == attempt.kind, -1), else_=0)

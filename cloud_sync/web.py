@@ -166,6 +166,7 @@ def create_app(config: CloudConfig) -> Flask:
     app.register_error_handler(HTTPException, _fault)
     app.register_error_handler(CSRFError, _fault)
     app.register_error_handler(sa.exc.DataError, _unfit)
+    app.register_error_handler(OverflowError, _unfit)
     app.before_request(_count_lines)
     app.after_request(_leave_a_line)
     app.after_request(_guarded)
@@ -269,9 +270,11 @@ def _fault(error: HTTPException) -> tuple[Response | str, int]:
     return render_template("fault.html", code=code, words=words), code
 
 
-def _unfit(error: sa.exc.DataError) -> tuple[Response | str, int]:
-    """A number or a text that no column takes, as PostgreSQL says: a zero character, a number over 2^31."""
-    current_app.logger.warning("unfit request path=%s: %s", request.path, error.orig)
+def _unfit(error: Exception) -> tuple[Response | str, int]:
+    """A number or a text that no column takes, as PostgreSQL says: a zero character, a number over 2^31; SQLite's
+    driver takes none over 2^63.
+    """
+    current_app.logger.warning("unfit request path=%s: %s", request.path, str(error).split("\n", 1)[0])
     return _fault(BadRequest())
 
 

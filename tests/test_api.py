@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from cloud_sync import audit_log, db, tokens
 from cloud_sync.accounts import Act
 from cloud_sync.roles import ROLES
-from cloud_sync.tables import audit, reviews
+from cloud_sync.tables import audit, reviews, withdrawals
 from cloud_sync.tables import tokens as token_table
 from edge_agent.errors import ConfigError
 
@@ -62,6 +62,7 @@ def test_an_expert_stays_blind_until_having_judged(desk: Desk) -> None:
     (review,) = added.json["reviews"]
     assert (review["reviewer"], review["judgement"], review["note"]) == ("token:erna", "ok", "particles")
     assert ask(desk, f"/cases/{case_id}", headers).json["told"]["verdict"] == "leak"
+    assert review["withdrawn"] is False
     assert ask(desk, f"/cases/{case_id}/reviews", headers).json == added.json
     other = desk.token("expert", name="emil")
     assert ask(desk, f"/cases/{case_id}", other).json["told"] is None, "the next one is as blind"
@@ -320,3 +321,13 @@ def test_whatever_is_sent_is_answered_as_described_and_never_with_5xx(desk: Desk
 @pytest.mark.timeout(3000)
 def test_twenty_thousand_requests_are_answered_as_described_and_never_with_5xx(desk: Desk) -> None:
     assert everything_sent(desk, examples=2100) >= 20_000
+
+
+def test_a_judgement_that_was_taken_back_says_so(desk: Desk) -> None:
+    case_id = desk.case()
+    with desk.engine.begin() as connection:
+        row = {"case_id": case_id, "revision": 1, "reviewer": "erna", "judgement": "leak", "note": "", "at": 1.0}
+        number = connection.scalar(sa.insert(reviews).values(row).returning(reviews.c.id))
+        connection.execute(sa.insert(withdrawals).values(review_id=number, at=2.0))
+    (review,) = ask(desk, f"/cases/{case_id}/reviews", desk.token("viewer")).json["reviews"]
+    assert (review["judgement"], review["withdrawn"]) == ("leak", True)

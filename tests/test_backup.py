@@ -196,6 +196,15 @@ def test_the_commands_say_what_they_did(cloud: Cloud, tmp_path: Path, capsys, mo
     assert json.loads(said.out)["clips_lost"] == 0 and "cloud resend STATION" in said.err
 
 
+def test_a_neighbours_table_in_the_same_database_stays_where_it_is(cloud: Cloud) -> None:
+    folder = saved(cloud)
+    with cloud.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE theirs (id integer)")
+    restore.put_back(folder, cloud.config, force=True, now=NOW)
+    with cloud.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM theirs").scalar() == 0
+
+
 def _cases_kept_aside(cloud: Cloud, kept: str | None) -> int:
     assert kept is not None
     if kept.startswith("schema "):

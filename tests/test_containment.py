@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 from cloud_fakes import BEGIN, a_case
-from desk_site import Site
+from desk_site import PASSWORD, Site
 
-from cloud_sync import answers, case_table, clip_archive, search
+from cloud_sync import accounts, answers, case_table, clip_archive, search
 from cloud_sync.search import Place, Search
 from edge_agent.records import BundleRef, WaterSummary
 from edge_agent.wire import sha256_of
@@ -149,6 +149,16 @@ def test_the_case_page_keeps_everything_on_record_and_the_record_byte_for_byte(p
     assert json.loads(record.data)["case_id"] == case_id
     assert browser.get("/cases/nobody").status_code == 404
     assert browser.get("/cases/nobody/record.json").status_code == 404
+
+
+def test_a_record_that_names_an_inspector_is_for_the_quality_role_alone(plant: Site) -> None:
+    accounts.add_user(plant.engine, "vera", PASSWORD, "viewer", now=1.0)
+    named, unnamed = plant.case(8, inspector="P1"), a_case(1).case_id
+    for name, status in (("quinn", 200), ("vera", 403)):
+        browser = plant.browser(name)
+        assert browser.get(f"/cases/{named}/record.json").status_code == status
+        assert browser.get(f"/cases/{unnamed}/record.json").status_code == 200
+        assert ("record.json" in browser.text(f"/cases/{named}")) == (status == 200)
 
 
 def test_the_case_page_says_what_became_of_the_clip(plant: Site) -> None:

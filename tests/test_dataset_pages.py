@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from desk_site import Site
+from desk_site import PASSWORD, Site
 
-from cloud_sync import db, desire, standards, tagging
+from cloud_sync import accounts, db, desire, standards, tagging
 from cloud_sync.tables import audit, reviews, sent, stations, truths
 from edge_agent.errors import ConfigError
 
@@ -70,7 +70,9 @@ def test_a_version_is_made_browsed_compared_and_exported(judged: Site, tmp_path:
         tar.extractall(tmp_path / "out", filter="data")
     lines = (tmp_path / "out/weekly-2/manifest.jsonl").read_text().splitlines()
     assert all((tmp_path / "out/weekly-2" / json.loads(line)["video"]).is_file() for line in lines) and len(lines) == 13
-    assert "dataset_released" in done(judged)
+    assert done(judged).count("dataset_released") == 2
+    assert quinn.send("/datasets", {"name": "weekly"}).location.endswith("/datasets/weekly/2")
+    assert done(judged).count("dataset_released") == 2, "nothing was released"
 
 
 def test_a_manifest_tells_who_judged_what_by_which_policy_and_what_training_does(judged: Site) -> None:
@@ -165,6 +167,8 @@ def test_more_of_a_kind_is_ordered_of_the_devices_and_can_be_ended(judged: Site)
         {"days": "1e9"},
         {"place": "plant/TANK8"},
         {"verdict": "maybe"},
+        {"clarity_below": "nan"},
+        {"score_from": "inf"},
     ):
         assert quinn.send("/errors/order", order | wrong).status_code == 400, wrong
     assert quinn.send("/errors/order", order).status_code == 302
@@ -175,6 +179,15 @@ def test_more_of_a_kind_is_ordered_of_the_devices_and_can_be_ended(judged: Site)
     assert "on its way" in quinn.text("/errors")
     quinn.send("/errors/order/end", {"site": "plant", "station": "TANK1", "wish": wish.id})
     assert "Nothing beyond the usual" in quinn.text("/errors")
+
+
+def test_a_viewer_reads_the_manifest_and_takes_no_originals(judged: Site) -> None:
+    judged.browser("quinn").send("/datasets", {"name": "weekly"})
+    accounts.add_user(judged.engine, "vera", PASSWORD, "viewer", now=1.0)
+    vera = judged.browser("vera")
+    assert "export.tar" not in vera.text("/datasets/weekly/1")
+    assert vera.get("/datasets/weekly/1/export.tar").status_code == 403
+    assert vera.get("/datasets/weekly/1/manifest.jsonl").status_code == 200
 
 
 def test_the_pages_are_for_the_quality_role_and_stand_empty_too(site: Site) -> None:

@@ -13,8 +13,8 @@ from cloud_sync.judgement import Mark, Review
 from cloud_sync.looks import DAY_S
 from cloud_sync.settling import Said, Truth, settle
 from cloud_sync.standing import standing
+from cloud_sync.tables import audit, gold, points, truths
 from cloud_sync.tables import cases as case_table
-from cloud_sync.tables import gold, points, truths
 from cloud_sync.tables import looks as look_table
 from edge_agent.records import Sampled
 
@@ -356,3 +356,26 @@ def test_gold_is_made_only_of_what_is_settled_and_measures_each_expert(site: Sit
     assert site.browser("erna").get("/gold").status_code == 403
     quinn.send("/gold", {"case_id": case_id, "act": "retire"})
     assert review_queue.draw(site.engine, site.desk, "ada", NOW) is None
+
+
+def test_a_form_sent_twice_at_the_same_moment_is_one_judgement(site: Site) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    case_id, said = site.case(), Review(judgement="ok", familiar=True, own=0)
+    with ThreadPoolExecutor(4) as pool:
+        works = [pool.submit(judgement.record, site.engine, site.desk, case_id, said, "erna", NOW) for _ in range(4)]
+        assert {work.result().revision for work in works} == {1}
+    with pytest.raises(judgement.Stale):
+        judgement.record(site.engine, site.desk, case_id, Review(judgement="leak", familiar=True, own=0), "erna", NOW)
+    with site.engine.connect() as connection:
+        assert len(judgement.reviews_of(connection, case_id)) == 1
+
+
+def test_the_reveal_is_a_line_of_the_audit_log_with_the_same_commit(site: Site) -> None:
+    case_id = site.case()
+    judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
+    for _ in range(2):
+        judgement.reveal(site.engine, case_id, "erna", NOW)
+    with site.engine.connect() as connection:
+        lines = connection.execute(sa.select(audit.c.who, audit.c.about).where(audit.c.did == "revealed")).all()
+    assert [tuple(line) for line in lines] == [("erna", case_id)]

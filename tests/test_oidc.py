@@ -18,6 +18,7 @@ from cloud_sync import accounts
 from cloud_sync.accounts import Account, Act, Change
 from cloud_sync.config import CloudConfig, OidcConfig, WebConfig
 from cloud_sync.tables import audit
+from cloud_sync.throttle import FAILURES_ADDRESS
 from cloud_sync.web import create_app
 from edge_agent.errors import ConfigError
 
@@ -256,3 +257,13 @@ def _nobody_comes_in(desk: Desk, provider: Provider) -> None:
     assert browser.get("/cases").status_code == 302
     assert found(desk, "nora") is None
     assert PASSWORD not in answer.text
+
+
+def test_answers_that_nobody_asked_for_fill_no_log_and_end_no_session(desk: Desk) -> None:
+    browser = desk.browser("expert")
+    for _ in range(FAILURES_ADDRESS + 5):
+        assert browser.get("/login/company/back?code=x&state=forged").status_code == 403
+    assert browser.get("/review").status_code == 200
+    failed = sa.select(sa.func.count()).where(audit.c.did == "sign_in_company_failed")
+    with desk.engine.connect() as connection:
+        assert connection.scalar(failed) == FAILURES_ADDRESS
