@@ -54,8 +54,6 @@ def page() -> str:
 def cases(fault: str | None = None) -> str:
     """The clips of one slice: its errors, or all of them."""
     which, days = Slice(request.args.get("group", ""), request.args.get("name", "")), _days()
-    if not which.group or not which.name:
-        abort(404)
     with _engine().connect() as connection:
         held = judged_cases.judged(connection, db.now() - days * DAY_S)
         tags, places = tagging.every(connection), desire.known_places(connection)

@@ -160,6 +160,7 @@ def _close_the_loop(run: Ended, tmp_path: Path, *, judged: int, inspected: int) 
         expert = run.expert()
         for row, leaky in zip(rows, truths(judged), strict=True):
             assert 'id="revealed"' in expert.judge(row.case_id, leak=leaky)
+    _for_training_alone(run.folder)
     manifest = _dataset(run.folder, tmp_path / "data")
     assert len(manifest.read_text().splitlines()) == judged
     new = tmp_path / "new.bundle"
@@ -176,6 +177,14 @@ def _close_the_loop(run: Ended, tmp_path: Path, *, judged: int, inspected: int) 
     assert open_bundle(slots.champion(device)).sha256 == challenger.sha256
     tankwatch("bundle", "back", "--config", str(run.folder / "device.toml"))
     assert open_bundle(slots.champion(device)).sha256 == challenger.manifest.lineage.parent_sha256
+
+
+def _for_training_alone(folder: Path) -> None:
+    """So few cases are all needed: none is held out."""
+    (folder / "policy.toml").write_text("version = 1\n[pool]\ntraining_share = 1.0\nheld_out_share = 0.0\n")
+    config = folder / "cloud.toml"
+    if "policy =" not in config.read_text():
+        config.write_text('policy = "policy.toml"\n' + config.read_text())
 
 
 def _dataset(folder: Path, out: Path) -> Path:

@@ -350,11 +350,7 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     assert axe.Axe().run(page).response["violations"] == []
 
 
-@pytest.mark.parametrize("preloaded", [True, False])
-def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page, preloaded: bool) -> None:
-    if preloaded:
-        page.evaluate("(next) => tankwatchPlayer.preload(next).catch(() => {})", _addresses(desk.shas[3]))
-        page.wait_for_load_state("networkidle")
+def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[3]))
     assert _becomes(page, "!document.getElementById('video-fault').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[0]))
