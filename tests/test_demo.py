@@ -43,6 +43,7 @@ class Ended:
             self.facts, self.summary = demo.facts(), demo.summary()
             self.said = demo.said
         self.folder = folder
+        _for_training_alone(folder)
         self.address = f"http://127.0.0.1:{self.facts['port']}"
         self.engine = db.open_database(cloud_config.load(folder / "cloud.toml"))
 
@@ -160,7 +161,6 @@ def _close_the_loop(run: Ended, tmp_path: Path, *, judged: int, inspected: int) 
         expert = run.expert()
         for row, leaky in zip(rows, truths(judged), strict=True):
             assert 'id="revealed"' in expert.judge(row.case_id, leak=leaky)
-    _for_training_alone(run.folder)
     manifest = _dataset(run.folder, tmp_path / "data")
     assert len(manifest.read_text().splitlines()) == judged
     new = tmp_path / "new.bundle"
