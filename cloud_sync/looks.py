@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cloud_sync import counters, triage
+from cloud_sync.db import take_turns
 from cloud_sync.settling import Purpose
 from cloud_sync.tables import cases, clips, looks
 
@@ -42,23 +43,12 @@ def want_gold(connection: sa.Connection, row: Mapping[Any, Any], now: float) -> 
 
 def clips_stored(connection: sa.Connection, sha256s: Sequence[str]) -> None:
     """What waited for these clips can be watched now."""
-    mine = sa.select(cases.c.case_id).where(cases.c.clip_sha256.in_(sha256s))
-    moved = (
-        sa.update(looks).where(looks.c.state.in_(("coming", "bare")), looks.c.case_id.in_(mine)).values(state="waiting")
-    )
-    before = _states(connection, (looks.c.state.in_(("coming", "bare"))) & looks.c.case_id.in_(mine))
-    if before:
-        connection.execute(moved)
-        _count(connection, {"waiting": sum(before.values()), **{name: -count for name, count in before.items()}})
+    _follow(connection, sha256s, ("coming", "bare"), "waiting")
 
 
 def clips_lost(connection: sa.Connection, sha256s: Sequence[str]) -> None:
     """What could be watched waits for these clips again."""
-    mine = sa.select(cases.c.case_id).where(cases.c.clip_sha256.in_(sha256s))
-    which = (looks.c.state == "waiting") & looks.c.case_id.in_(mine)
-    before = _states(connection, which)
-    connection.execute(sa.update(looks).where(which).values(state="coming"))
-    _count(connection, {"coming": sum(before.values()), **{name: -count for name, count in before.items()}})
+    _follow(connection, sha256s, ("waiting",), "coming")
 
 
 def purpose_for(connection: sa.Connection, case_id: str, reviewer: str, now: float) -> Purpose:
@@ -69,6 +59,7 @@ def purpose_for(connection: sa.Connection, case_id: str, reviewer: str, now: flo
 
 def close(connection: sa.Connection, case_id: str, reviewer: str, review_id: int, now: float) -> None:
     """This expert has judged: the look that he had, or that was open, is over. A change of mind closes none."""
+    _take_turn(connection)
     if _earlier(connection, case_id, reviewer) is not None:
         return
     look = _to_close(connection, case_id, reviewer, now)
@@ -84,11 +75,17 @@ def close(connection: sa.Connection, case_id: str, reviewer: str, review_id: int
 
 
 def reopen(connection: sa.Connection, review_id: int, reserved_until: float) -> None:
-    """The judgement was taken back: its look is the same expert's again, and what only followed from it goes."""
+    """The judgement was taken back: its look is the same expert's again, and what only followed from it goes, as does
+    the look where nobody had wanted one."""
+    _take_turn(connection)
     look = connection.execute(sa.select(looks).where(looks.c.review_id == review_id)).first()
     if look is None:
         return  # of a change of mind
     _drop_unseen(connection, look.case_id, look.id)
+    if look.lane == "asked":
+        connection.execute(sa.delete(looks).where(looks.c.id == look.id))
+        _count(connection, {"judged": -1})
+        return
     clip = connection.scalar(sa.select(cases.c.clip_sha256).where(cases.c.case_id == look.case_id))
     state = _state(clip, _stored(connection, {clip} if clip else set()))
     again = {"state": state, "review_id": None, "reserved_until": reserved_until}
@@ -101,6 +98,22 @@ def counts(connection: sa.Connection) -> dict[str, int]:
     """Looks by state; gold is nobody's work to be done and not counted."""
     held = counters.values(connection, "looks")
     return {state: held.get(state, 0) for state in STATES}
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    """Before a state is read that is about to change: in PostgreSQL another could change it in between, and the sums
+    would count a step that was not taken."""
+    take_turns(connection, ["counters"])
+
+
+def _follow(connection: sa.Connection, sha256s: Sequence[str], states: Sequence[str], state: str) -> None:
+    """Looks at cases with these clips go from any of `states` to `state`."""
+    _take_turn(connection)
+    mine = sa.select(cases.c.case_id).where(cases.c.clip_sha256.in_(sha256s))
+    which = looks.c.state.in_(states) & looks.c.case_id.in_(mine)
+    before = _states(connection, which)
+    connection.execute(sa.update(looks).where(which).values(state=state))
+    _count(connection, {state: sum(before.values()), **{name: -count for name, count in before.items()}})
 
 
 def _drop_unseen(connection: sa.Connection, case_id: str, after: int) -> None:
