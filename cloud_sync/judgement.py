@@ -123,10 +123,10 @@ def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
 
 
 def may_withdraw(connection: sa.Connection, review: sa.Row | Kept, now: float) -> bool:
-    """Within seconds, not taken back yet, and nothing revealed."""
+    """Within seconds, not taken back yet, and nothing revealed since."""
     gone = connection.scalar(sa.select(withdrawals.c.review_id).where(withdrawals.c.review_id == review.id))
-    shown = connection.scalar(sa.select(look_table.c.revealed_at).where(look_table.c.review_id == review.id))
-    return gone is None and shown is None and now - review.at <= UNDO_S + GRACE_S
+    shown = review.blind and is_revealed(connection, review.case_id, review.reviewer, now)
+    return gone is None and not shown and now - review.at <= UNDO_S + GRACE_S
 
 
 def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
@@ -250,7 +250,8 @@ def _settle(connection: sa.Connection, case_id: str, now: float) -> Truth | None
 def _ask_on(connection: sa.Connection, desk: Desk, case: sa.Row, kept: Kept, truth: Truth) -> None:
     """A second look by lot or at a surprise, a third at a conflict; never two at once."""
     surprising = settling.is_surprising(kept.judgement, case.verdict, case.decision)
-    first_time = kept.revision == 1
+    others = _standing(kept.case_id).where(reviews.c.id != kept.id, reviews.c.purpose != "gold")
+    first_time = connection.execute(others.limit(1)).first() is None
     drawn = first_time and desk.random.random() < desk.policy.second_share
     purpose = settling.wanted_next(truth, surprising=surprising, drawn=drawn)
     open_already = connection.scalar(
