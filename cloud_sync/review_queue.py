@@ -54,7 +54,7 @@ def draw(engine: Engine, desk: Desk, expert: str, now: float, *, after: str | No
                 return mine
             for lane in _lanes(connection, desk, now):
                 free = _open(expert, now, after)
-                look = _gold(connection, desk, expert, now) if lane == "gold" else _first(connection, lane, free)
+                look = _gold(connection, desk, expert, now, after) if lane == "gold" else _first(connection, lane, free)
                 if look is not None and look.case_id != after:
                     if _reserve(connection, look.id, expert, now, until):
                         return look.case_id
@@ -84,12 +84,15 @@ def take(engine: Engine, desk: Desk, case_id: str, expert: str, now: float) -> N
 def waiting(
     connection: sa.Connection, expert: str, now: float, overdue_h: int, *, after: int = 0, limit: int = PAGE
 ) -> list[Waiting]:
-    """Looks that this expert could take, from the number after `after` on, by arrival; one more than `limit` if so."""
+    """Looks that this expert could take, from the number after `after` on, by arrival; one more than `limit` if so.
+
+    His own gold among them: the case in front of him would be known for gold by being none of them.
+    """
     query = (
         sa.select(looks, cases, clips.c.state.label("clip_state"), clips.c.next_part, clips.c.parts)
         .join(cases, cases.c.case_id == looks.c.case_id)
         .outerjoin(clips, clips.c.sha256 == cases.c.clip_sha256)
-        .where(looks.c.id > after, OPEN, looks.c.lane != "gold")
+        .where(looks.c.id > after, OPEN, (looks.c.lane != "gold") | (looks.c.reserved_by == expert))
         .where(~_judged_by(expert))
         .order_by(looks.c.id)
         .limit(limit + 1)
@@ -141,6 +144,7 @@ def _reserved(connection: sa.Connection, expert: str, now: float, after: str | N
         & (looks.c.state == "waiting")
         & (looks.c.reserved_until > now)
         & (looks.c.case_id != (after or ""))
+        & ~_judged_by(expert)
     )
     query = sa.select(looks.c.case_id).where(mine).order_by(looks.c.reserved_until, looks.c.id)
     return connection.scalar(query.limit(1))
@@ -161,16 +165,19 @@ def _first(connection: sa.Connection, lane: Lane, free: sa.ColumnElement[bool]) 
     return connection.execute(query.with_for_update(skip_locked=True, of=looks)).first()
 
 
-def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float) -> sa.Row | None:
-    """A look of this expert's own at a case of known truth that he has not judged."""
-    begun = (looks.c.lane == "gold") & (looks.c.reserved_by == expert) & (looks.c.state != "judged")
-    if (look := connection.execute(sa.select(looks.c.id, looks.c.case_id).where(begun).limit(1)).first()) is not None:
+def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float, after: str | None) -> sa.Row | None:
+    """A look of this expert's own at a case of known truth that he has not judged, and that waits for nobody's word."""
+    begun = (looks.c.lane == "gold") & (looks.c.reserved_by == expert) & (looks.c.state == "waiting")
+    own = sa.select(looks.c.id, looks.c.case_id).where(begun, ~_judged_by(expert)).order_by(looks.c.id)
+    if (look := connection.execute(own.limit(1)).first()) is not None:
         return look
+    wanted = sa.exists().where(looks.c.case_id == gold.c.case_id, looks.c.state != "judged", looks.c.lane != "gold")
     known = (
         sa.select(gold.c.case_id, cases.c.sampled_for, cases.c.score, cases.c.clip_sha256)
         .join(cases, cases.c.case_id == gold.c.case_id)
         .join(clips, (clips.c.sha256 == cases.c.clip_sha256) & (clips.c.state == "stored"))
-        .where(gold.c.retired_at.is_(None), ~_judged_by(expert, gold.c.case_id))
+        .where(gold.c.retired_at.is_(None), gold.c.case_id != (after or ""), ~wanted)
+        .where(~_judged_by(expert, gold.c.case_id))
         .order_by(gold.c.case_id)
     )
     choices = connection.execute(known).mappings().all()
