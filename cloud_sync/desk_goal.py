@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from cloud_sync.looks import DAY_S
 from cloud_sync.policy import Policy
-from cloud_sync.tables import datasets, reviews, truths
+from cloud_sync.tables import datasets, reviews, truths, withdrawals
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -29,7 +29,11 @@ def of(connection: sa.Connection, policy: Policy, expert: str, now: float) -> Go
     last = connection.scalar(sa.select(sa.func.max(datasets.c.created_at))) or 0.0
     new = sa.select(sa.literal(1)).where(truths.c.at > last, truths.c.judgement.isnot(None)).limit(enough).subquery()
     judged = connection.scalar(sa.select(sa.func.count()).select_from(new)) or 0
-    today = sa.select(reviews.c.took_s).where(reviews.c.reviewer == expert, reviews.c.at >= now // DAY_S * DAY_S)
+    today = (
+        sa.select(reviews.c.took_s)
+        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
+        .where(reviews.c.reviewer == expert, reviews.c.at >= now // DAY_S * DAY_S, withdrawals.c.review_id.is_(None))
+    )
     took = list(connection.scalars(today))
     return Goal(enough - judged, enough, len(took), _median([seconds for seconds in took if seconds is not None]))
 

@@ -129,21 +129,13 @@ def _shift(shifts: Sequence[ShiftConfig]) -> sa.ColumnElement:
 
 
 def _experts(connection: sa.Connection, choice: Choice, *, named: bool) -> list[Look]:
-    """First judgements that were blind and not taken back."""
-    first = (
-        sa.select(reviews.c.case_id, reviews.c.reviewer, sa.func.min(reviews.c.revision).label("revision"))
-        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
-        .where(reviews.c.blind, reviews.c.purpose.in_(("first", "second")), withdrawals.c.review_id.is_(None))
-        .group_by(reviews.c.case_id, reviews.c.reviewer)
-        .subquery()
-    )
     query = (
         sa.select(reviews.c.reviewer, reviews.c.judgement, _truth(), sa.func.count().label("looks"))
         .select_from(reviews)
-        .join(first, sa.and_(*(first.c[key] == reviews.c[key] for key in ("case_id", "reviewer", "revision"))))
         .join(truths, truths.c.case_id == reviews.c.case_id)
         .join(cases, cases.c.case_id == reviews.c.case_id)
-        .where(truths.c.state.in_((*SETTLED, "conflict")), *_conditions(choice))
+        .where(reviews.c.id.in_(_first_words("first", "second")), *_conditions(choice))
+        .where(truths.c.state.in_((*SETTLED, "conflict")))
         .group_by(reviews.c.reviewer, reviews.c.judgement, truths.c.judgement)
     )
     rows = [*connection.execute(query), *connection.execute(_gold_looks(choice))]
@@ -156,9 +148,18 @@ def _gold_looks(choice: Choice) -> sa.Select:
         sa.select(reviews.c.reviewer, reviews.c.judgement, gold.c.truth, sa.func.count())
         .join(gold, gold.c.case_id == reviews.c.case_id)
         .join(cases, cases.c.case_id == reviews.c.case_id)
-        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
-        .where(reviews.c.purpose == "gold", reviews.c.blind, withdrawals.c.review_id.is_(None), *_conditions(choice))
+        .where(reviews.c.id.in_(_first_words("gold")), *_conditions(choice))
         .group_by(reviews.c.reviewer, reviews.c.judgement, gold.c.truth)
+    )
+
+
+def _first_words(*purposes: str) -> sa.Select:
+    """Each expert's first judgement on a case that was blind and not taken back."""
+    return (
+        sa.select(sa.func.min(reviews.c.id))
+        .outerjoin(withdrawals, withdrawals.c.review_id == reviews.c.id)
+        .where(reviews.c.blind, reviews.c.purpose.in_(purposes), withdrawals.c.review_id.is_(None))
+        .group_by(reviews.c.case_id, reviews.c.reviewer)
     )
 
 

@@ -1,0 +1,180 @@
+"""Looks neither get lost nor stay for ever: after an undo, with gold, with clips that go and come, and side by side."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cloud_kinds import maker
+from desk_site import Site, a_desk
+
+from cloud_sync import desk_goal, judgement, looks, review_queue, tallies
+from cloud_sync.judgement import Review
+from cloud_sync.tables import cases as case_table
+from cloud_sync.tables import clips, gold
+from cloud_sync.tables import looks as look_table
+from cloud_sync.tallies import Choice
+from edge_agent.records import Sampled
+
+NOW = 2_000_000_000.0
+OK = Review(judgement="ok", familiar=True)
+LEAK = Review(judgement="leak", familiar=True)
+AGREED = {"verdict": "ok", "decision": "ok", "sampled": Sampled("none", 0.02)}
+
+
+def test_an_undone_judgement_leaves_the_lot_for_a_second_expert_to_the_next_one(site: Site) -> None:
+    site.desk = a_desk(second_share=1.0)
+    case_id = site.case()
+    slip = judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW)
+    assert slip is not None
+    assert judgement.withdraw(site.engine, slip.id, "erna", NOW + 1)
+    judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW + 2)
+    assert _open(site) == [(case_id, "second")]
+
+
+def test_a_case_that_nobody_wanted_is_wanted_by_nobody_after_an_undo(site: Site) -> None:
+    case_id = site.case(1, **AGREED)
+    kept = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
+    assert kept is not None
+    assert judgement.withdraw(site.engine, kept.id, "erna", NOW + 1)
+    assert _open(site) == []
+    assert _counted(site) == {"waiting": 0, "coming": 0, "bare": 0, "judged": 0}
+
+
+def test_a_blind_word_cannot_be_taken_back_once_others_words_are_known(site: Site) -> None:
+    case_id = site.case()
+    judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW)
+    second = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW + 5)
+    assert second is not None and second.blind
+    judgement.reveal(site.engine, case_id, "erna", NOW + 6)
+    assert not judgement.withdraw(site.engine, second.id, "erna", NOW + 7)
+    changed = judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW + 8)
+    assert changed is not None and not changed.blind
+    assert judgement.withdraw(site.engine, changed.id, "erna", NOW + 9), "a slip after the reveal hides nothing"
+
+
+def test_what_is_still_wanted_for_itself_is_not_mixed_in_as_gold(site: Site) -> None:
+    known = site.case(1, sampled=Sampled("challenge", 1.0))
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+    kept = judgement.record(site.engine, site.desk, known, LEAK, "erna", NOW)
+    assert kept is not None
+    assert kept.purpose == "first"
+    assert _open(site) == []
+
+
+def test_a_gold_look_left_over_does_not_bring_back_what_was_judged(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    for _ in range(2):  # as two pages that ask at the same moment make them
+        with site.engine.begin() as connection:
+            row = connection.execute(sa.select(case_table).where(case_table.c.case_id == known)).mappings().one()
+            look = looks.want_gold(connection, row, NOW)
+            mine = sa.update(look_table).where(look_table.c.id == look.id)
+            connection.execute(mine.values(reserved_by="erna", reserved_until=NOW + 1800))
+    site.desk = a_desk(gold_share=0.99)
+    judgement.record(site.engine, site.desk, known, LEAK, "erna", NOW)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) is None
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW + 3600) is None
+
+
+def test_the_list_holds_an_experts_own_gold_case_for_what_is_missing_there_would_be_gold(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+    with site.engine.connect() as connection:
+        assert [one.case_id for one in review_queue.waiting(connection, "erna", NOW, 24)] == [known]
+        assert review_queue.waiting(connection, "ada", NOW, 24) == []
+
+
+def test_a_gold_look_follows_its_clip(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+    with site.engine.begin() as connection:
+        sha256 = connection.scalar(sa.select(case_table.c.clip_sha256).where(case_table.c.case_id == known))
+        connection.execute(sa.update(clips).where(clips.c.sha256 == sha256).values(state="partial"))
+        looks.clips_lost(connection, [sha256])
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) is None, "there is nothing to watch"
+    with site.engine.begin() as connection:
+        connection.execute(sa.update(clips).where(clips.c.sha256 == sha256).values(state="stored"))
+        looks.clips_stored(connection, [sha256])
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+
+
+def test_gold_measures_first_words_once(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+    for word, at in ((OK, NOW), (LEAK, NOW + 2)):
+        judgement.record(site.engine, site.desk, known, word, "erna", at)
+    with site.engine.connect() as connection:
+        said = [look for look in tallies.skills(connection, Choice(), by="expert") if look.who == "erna"]
+    assert [(look.judgement, look.looks) for look in said] == [("ok", 1)]
+
+
+def test_what_was_taken_back_is_no_part_of_the_day(site: Site) -> None:
+    kept = judgement.record(site.engine, site.desk, site.case(), OK, "erna", NOW)
+    assert kept is not None
+    assert judgement.withdraw(site.engine, kept.id, "erna", NOW + 1)
+    with site.engine.connect() as connection:
+        assert desk_goal.of(connection, site.desk.policy, "erna", NOW + 2).mine_today == 0
+
+
+@pytest.mark.full
+def test_a_clip_that_arrives_during_a_judgement_leaves_the_sums_right(request, tmp_path: Path, quick_passwords) -> None:
+    site = Site(tmp_path, maker(request, "postgresql-s3")(tmp_path / "cloud"))
+    case_id = site.case(parts=1)
+    with site.engine.begin() as judging:
+        sha256 = judging.scalar(sa.select(case_table.c.clip_sha256).where(case_table.c.case_id == case_id))
+        looks.close(judging, case_id, "erna", 1, NOW)
+        ingest = threading.Thread(target=_arrives, args=(site, sha256))
+        ingest.start()
+        _wait_until_it_waits(site)
+    ingest.join()
+    assert _counted(site) == {"waiting": 0, "coming": 0, "bare": 0, "judged": 1}
+    site.engine.dispose()
+
+
+def _arrives(site: Site, sha256: str) -> None:
+    with site.engine.begin() as connection:
+        looks.clips_stored(connection, [sha256])
+
+
+def _wait_until_it_waits(site: Site) -> None:
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with site.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.scalar(waits):
+            pass
+
+
+def _settled(site: Site) -> str:
+    case_id = site.case()
+    for name in ("emil", "edda"):
+        judgement.record(site.engine, site.desk, case_id, LEAK, name, NOW - 100)
+    return case_id
+
+
+def _make_gold(site: Site, case_id: str) -> None:
+    with site.engine.begin() as connection:
+        connection.execute(sa.insert(gold).values(case_id=case_id, truth="leak", set_by="quinn", set_at=NOW))
+
+
+def _open(site: Site) -> list[tuple[str, str]]:
+    query = sa.select(look_table.c.case_id, look_table.c.purpose).where(look_table.c.state != "judged")
+    with site.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def _counted(site: Site) -> dict[str, int]:
+    """What the page says, after a look at whether it is so."""
+    with site.engine.connect() as connection:
+        said = looks.counts(connection)
+        states = Counter(connection.scalars(sa.select(look_table.c.state).where(look_table.c.lane != "gold")))
+    assert said == {state: states[state] for state in looks.STATES}
+    return said
