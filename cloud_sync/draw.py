@@ -31,11 +31,12 @@ class Candidate(msgspec.Struct, frozen=True):
     """Somebody has sent it to training."""
     released: Split | None = None
     """The set that it was in when it was last released."""
+    unit_released: tuple[Split, ...] = ()
+    """The same of every case of its unit, those that stand no longer too."""
 
     @property
     def unit(self) -> str:
-        """A serial number is its site's: a unit may be tested at several tanks."""
-        return f"{self.place.partition('/')[0]}/unit/{self.serial}" if self.serial else f"case/{self.case_id}"
+        return unit_of(self.place.partition("/")[0], self.serial, self.case_id)
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -57,6 +58,11 @@ def draw(candidates: Sequence[Candidate], policy: Policy) -> dict[str, Drawn]:
         ):
             drawn[one.case_id] = _sure_enough(one, found, policy)
     return drawn | _surplus(candidates, drawn, policy)
+
+
+def unit_of(site: str, serial: str | None, case_id: str) -> str:
+    """A serial number is its site's: a unit may be tested at several tanks."""
+    return f"{site}/unit/{serial}" if serial else f"case/{case_id}"
 
 
 def place_of(key: str, salt: str) -> float:
@@ -84,7 +90,7 @@ def _alone(one: Candidate, unit: str, pool: Pool) -> Drawn:
 
 def _together(members: Sequence[Candidate], wanted: Sequence[Drawn]) -> list[Drawn]:
     """All of one unit on one side: where it was released, or with its test data."""
-    released = {one.released for one in members} - {None}
+    released = {split for one in members for split in (one.released, *one.unit_released)} - {None}
     if "test" in released and len(released) > 1:
         return [
             Drawn(one.released, "stays where it was released")

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import policy
-from cloud_sync.draw import Candidate
+from cloud_sync.draw import Candidate, unit_of
 from cloud_sync.manifest import Example, Lineage, Word
 from cloud_sync.policy import Policy
 from cloud_sync.routing import Split
@@ -47,6 +47,8 @@ class Beside(msgspec.Struct, frozen=True):
     tags: dict[str, list[str]]
     sent_by: dict[str, str]
     released: dict[str, Split]
+    released_units: dict[str, list[Split]]
+    """By `draw.unit_of`."""
 
 
 def standing(connection: sa.Connection, rules: Policy) -> list[Standing]:
@@ -82,19 +84,30 @@ def released_splits(connection: sa.Connection) -> dict[str, Split]:
     return {row.case_id: row.split for row in connection.execute(query)}
 
 
+def _released_units(connection: sa.Connection, released: dict[str, Split]) -> dict[str, list[Split]]:
+    known = sa.select(cases.c.site, cases.c.serial, cases.c.case_id).where(
+        cases.c.serial.isnot(None), cases.c.case_id.in_(sa.select(examples.c.case_id))
+    )
+    return _grouped(
+        (unit_of(*row), released[row.case_id]) for row in connection.execute(known) if row.case_id in released
+    )
+
+
 def _beside(connection: sa.Connection) -> Beside:
     marks = (
         sa.select(truths.c.case_id, points.c.x_px, points.c.y_px, points.c.frame, points.c.time_s)
         .join(points, points.c.review_id == truths.c.review_id)
         .order_by(points.c.id)
     )
+    released = released_splits(connection)
     named = sa.select(tags.c.case_id, tags.c.tag).where(tags.c.removed_at.is_(None)).order_by(tags.c.tag).distinct()
     return Beside(
         words=_grouped((row.case_id, _word(row)) for row in connection.execute(_said())),
         origins=_grouped((row[0], tuple(row[1:])) for row in connection.execute(marks)),
         tags=_grouped((row.case_id, row.tag) for row in connection.execute(named)),
         sent_by={row.case_id: row.sent_by for row in connection.execute(sa.select(sent))},
-        released=released_splits(connection),
+        released=released,
+        released_units=_released_units(connection, released),
     )
 
 
@@ -130,6 +143,7 @@ def _word(row: sa.Row) -> Word:
 
 def _standing(row: sa.Row, beside: Beside, rules: Policy) -> Standing:
     split = policy.split_of(rules.routing, row.verdict, row.judgement, row.familiar) or "pool"
+    unit = unit_of(row.site, row.serial, row.case_id)
     candidate = Candidate(
         case_id=row.case_id,
         place=f"{row.site}/{row.station}",
@@ -139,6 +153,7 @@ def _standing(row: sa.Row, beside: Beside, rules: Policy) -> Standing:
         state=row.state,
         sent=row.case_id in beside.sent_by,
         released=beside.released.get(row.case_id),
+        unit_released=tuple(beside.released_units.get(unit, ())),
     )
     example = Example(
         video=f"clips/{row.clip_sha256}{SUFFIX}",

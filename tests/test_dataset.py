@@ -211,3 +211,15 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
         db.open_database(CloudConfig(data_dir=str(tmp_path)))
     with pytest.raises(StoreError, match="not usable"):
         db.open_database(CloudConfig(data_dir=str(tmp_path), database="nonsense://x:secret@y/z"))
+
+
+def test_a_unit_stays_training_data_though_the_case_that_taught_it_is_disputed_now(cloud: Cloud) -> None:
+    learnt = cloud.case(1, serial="u1")
+    cloud.judge(learnt, "ok", familiar=True)
+    assert dataset.release(cloud.engine, "weekly", 3000.0, RULES).counts == {"train": 1}
+    desk = a_desk()
+    review = judgement.Review(judgement="leak", familiar=True)
+    judgement.record(cloud.engine, desk, learnt, review, "emil", 3100.0)
+    later = cloud.case(2, serial="u1")
+    cloud.judge(later, "ok", familiar=False)
+    assert dataset.release(cloud.engine, "weekly", 4000.0, RULES).counts == {"pool": 1}

@@ -85,3 +85,9 @@ def test_the_larger_class_is_cut_down_and_mistakes_are_kept() -> None:
 def test_a_test_set_may_ask_for_surer_labels(state: str, split: str | None) -> None:
     policy = Policy(version=1, labels=Labels(test=("agreed", "adjudicated")))
     assert splits([case("a", "test", state=state)], policy) == {"a": split}
+
+
+def test_a_unit_stays_on_the_side_of_a_case_that_stands_no_longer() -> None:
+    """A model has learnt it, though experts have come to differ on that case since."""
+    assert splits([case("new", "test", serial="u1", unit_released=("train",))]) == {"new": "pool"}
+    assert splits([case("new", "train", serial="u1", unit_released=("test",))]) == {"new": "test"}
