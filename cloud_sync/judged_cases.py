@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from cloud_sync.slices import Judged, Opinion
 from cloud_sync.tables import cases, reviews, tags, truths, withdrawals
+from cloud_sync.tallies import chance_of_draw, is_drawn
 
 MOST = 50_000
 """The latest; an analysis of more would say the same."""
@@ -18,8 +19,10 @@ class Told(msgspec.Struct):
 
 def judged(connection: sa.Connection, since: float = 0.0) -> list[Judged]:
     """The latest first: those that began after `since` (UTC, seconds since 1970) and of which leak or ok is true."""
+    # Who picks a case by hand picks it for what it is: it stands for itself alone.
+    stands_by = sa.case((is_drawn(), chance_of_draw()), else_=1.0).label("stands_by")
     query = (
-        sa.select(cases, truths.c.judgement, truths.c.state, reviews.c.seen)
+        sa.select(cases, stands_by, truths.c.judgement, truths.c.state, reviews.c.seen)
         .join(truths, truths.c.case_id == cases.c.case_id)
         .join(reviews, reviews.c.id == truths.c.review_id)
         .where(truths.c.judgement.in_(("leak", "ok")), cases.c.started_at >= since)
@@ -40,7 +43,7 @@ def _judged(row: sa.Row, named: dict[str, list[str]], said: dict[str, dict[str, 
         decision=row.decision,
         truth=row.judgement,
         state=row.state,
-        probability=row.sampled_probability,
+        probability=row.stands_by,
         sampled_for=row.sampled_for,
         clarity=row.clarity,
         light_levels=row.light_levels,

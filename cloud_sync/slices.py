@@ -38,7 +38,7 @@ class Judged(msgspec.Struct, frozen=True):
     state: str
     """single, agreed, adjudicated"""
     probability: float
-    """With which it was drawn; 1 over it is how many cases it stands for."""
+    """With which it was drawn; 1 over it is how many cases it stands for. 1 where somebody picked it."""
     sampled_for: str
     clarity: float | None = None
     light_levels: float | None = None

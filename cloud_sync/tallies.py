@@ -73,11 +73,20 @@ def first_day(connection: sa.Connection) -> float | None:
     return connection.scalar(sa.select(sa.func.min(cases.c.started_at)))
 
 
+def is_drawn() -> sa.ColumnElement[bool]:
+    """For a review, by chance or because of what was said; others were judged because somebody picked them."""
+    return sa.or_(cases.c.sampled_for != "none", cases.c.outcome.in_(EYE_OUTCOMES))
+
+
+def chance_of_draw() -> sa.ColumnElement[float]:
+    """0..1, of a case to be drawn; what always is has 1, whatever its station says."""
+    return sa.case((cases.c.outcome.in_(EYE_OUTCOMES), 1.0), else_=cases.c.sampled_probability)
+
+
 def _counted(
     connection: sa.Connection, choice: Choice, keys: dict, conditions: Sequence[sa.ColumnElement[bool]] = ()
 ) -> list[dict]:
-    drawn = sa.or_(cases.c.sampled_for != "none", cases.c.outcome.in_(EYE_OUTCOMES))
-    chance = sa.case((cases.c.outcome.in_(EYE_OUTCOMES), 1.0), else_=cases.c.sampled_probability)
+    drawn, chance = is_drawn(), chance_of_draw()
     inner = (
         sa.select(
             *(value.label(name) for name, value in keys.items()),

@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 from desk_site import PASSWORD, Site
 
-from cloud_sync import accounts, db, desire, standards, tagging
+from cloud_sync import accounts, db, desire, judged_cases, standards, tagging
 from cloud_sync.tables import audit, reviews, sent, stations, truths
 from edge_agent.errors import ConfigError
+from edge_agent.records import Sampled
 
 POLICY = "version = 3\nsecond_share = 0.0\ngold_share = 0.0\n[pool]\ntraining_share = 1.0\nheld_out_share = 0.0\n"
 
@@ -198,3 +199,12 @@ def test_the_pages_are_for_the_quality_role_and_stand_empty_too(site: Site) -> N
     assert quinn.get("/datasets/none/1").status_code == 404
     with site.engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(reviews)) == 0
+
+
+def test_a_case_that_somebody_picked_by_hand_stands_for_itself_alone(site: Site) -> None:
+    picked = site.case(1, verdict="ok", decision="ok", sampled=Sampled("none", 0.02))
+    drawn = site.case(2, verdict="ok", decision="ok", sampled=Sampled("audit", 0.02))
+    for case_id in (picked, drawn):
+        site.browser("erna").judge(case_id, "leak")
+    with site.engine.connect() as connection:
+        assert {one.case_id: one.probability for one in judged_cases.judged(connection)} == {picked: 1.0, drawn: 0.02}
