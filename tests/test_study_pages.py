@@ -126,3 +126,12 @@ def test_a_plan_that_cannot_be_is_said_with_its_reason_and_kept_in_the_form(unto
     assert answer.status_code == 400
     assert "This study cannot be made" in answer.text
     assert words in answer.text.split('role="alert">')[1].split("</p>")[0]
+
+
+def test_a_look_says_nothing_by_which_a_part_could_be_known_again(filled: Filled) -> None:
+    quinn, erna = browser(filled, "quinn"), browser(filled, "erna")
+    quinn.post("/studies", data=PLAN)
+    with filled.engine.connect() as connection:
+        ids = connection.scalars(sa.select(study_parts.c.case_id)).all()
+    page = erna.get("/studies/1/look").text
+    assert ids and not any(case_id in page for case_id in ids)
