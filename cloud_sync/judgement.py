@@ -116,7 +116,7 @@ def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
         if row is None or row.reviewer != reviewer or not may_withdraw(connection, row, now):
             return False
         connection.execute(sa.insert(withdrawals).values(review_id=review_id, at=now))
-        looks.reopen(connection, review_id, now + 60)
+        looks.reopen(connection, row, now + 60)
         _settle(connection, row.case_id, now)
         audit_log.note(connection, who=reviewer, did="judgement_withdrawn", about=row.case_id, now=now)
     return True

@@ -74,14 +74,14 @@ def close(connection: sa.Connection, case_id: str, reviewer: str, review_id: int
         _count(connection, {look.state: -1, "judged": 1})
 
 
-def reopen(connection: sa.Connection, review_id: int, reserved_until: float) -> None:
+def reopen(connection: sa.Connection, review: sa.Row, reserved_until: float) -> None:
     """The judgement was taken back: its look is the same expert's again, and what only followed from it goes, as does
     the look where nobody had wanted one."""
     _take_turn(connection)
-    look = connection.execute(sa.select(looks).where(looks.c.review_id == review_id)).first()
+    _drop_unseen(connection, review.case_id, review.at)
+    look = connection.execute(sa.select(looks).where(looks.c.review_id == review.id)).first()
     if look is None:
         return  # of a change of mind
-    _drop_unseen(connection, look.case_id, look.id)
     if look.lane == "asked":
         connection.execute(sa.delete(looks).where(looks.c.id == look.id))
         _count(connection, {"judged": -1})
@@ -116,18 +116,17 @@ def _follow(connection: sa.Connection, sha256s: Sequence[str], states: Sequence[
     _count(connection, {state: sum(before.values()), **{name: -count for name, count in before.items()}})
 
 
-def _drop_unseen(connection: sa.Connection, case_id: str, after: int) -> None:
-    """Second looks that nobody has begun."""
+def _drop_unseen(connection: sa.Connection, case_id: str, since: float) -> None:
+    """Second and third looks, wanted since then, that nobody has begun."""
     unseen = (
         (looks.c.case_id == case_id)
-        & (looks.c.id > after)
+        & looks.c.purpose.in_(("second", "adjudication"))
+        & (looks.c.wanted_at >= since)
         & (looks.c.state != "judged")
         & looks.c.reserved_by.is_(None)
     )
-    gone = _states(connection, unseen)
-    if gone:
-        connection.execute(sa.delete(looks).where(unseen))
-        _count(connection, {name: -count for name, count in gone.items()})
+    gone = Counter(connection.scalars(sa.delete(looks).where(unseen).returning(looks.c.state)))
+    _count(connection, {name: -count for name, count in gone.items()})
 
 
 def _look(row: Mapping[Any, Any], state: str, now: float) -> dict[str, object]:

@@ -42,6 +42,15 @@ def test_a_case_that_nobody_wanted_is_wanted_by_nobody_after_an_undo(site: Site)
     assert _counted(site) == {"waiting": 0, "coming": 0, "bare": 0, "judged": 0}
 
 
+def test_a_change_of_mind_that_is_taken_back_leaves_nobody_to_settle_it(site: Site) -> None:
+    case_id = _settled(site)
+    changed = judgement.record(site.engine, site.desk, case_id, OK, "emil", NOW)
+    assert changed is not None
+    assert _open(site) == [(case_id, "adjudication")]
+    assert judgement.withdraw(site.engine, changed.id, "emil", NOW + 1)
+    assert _open(site) == []
+
+
 def test_a_blind_word_cannot_be_taken_back_once_others_words_are_known(site: Site) -> None:
     case_id = site.case()
     judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW)
