@@ -357,6 +357,21 @@ def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, 
     assert _becomes(page, "document.getElementById('video-fault').hidden && video.currentTime > 0.2")
 
 
+@pytest.mark.parametrize("preloaded", [False, True])
+def test_frames_that_come_after_the_damage_was_said_do_not_hide_it(desk: Desk, page, preloaded: bool) -> None:
+    damaged, held = _addresses(desk.shas[3]), []
+    page.route("**/frames.bin*", lambda route: held.append(route))
+    if preloaded:
+        page.evaluate("(next) => { tankwatchPlayer.preload(next) }", damaged)
+    page.evaluate("(next) => { tankwatchPlayer.load(next).then(() => { document.title = 'loaded'; }) }", damaged)
+    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    for route in held:
+        route.continue_()
+    assert _becomes(page, "document.title === 'loaded'")
+    assert page.is_visible("#video-fault")
+    assert page.locator("input[name=judgement]:disabled").count() == 2
+
+
 def test_a_session_that_has_ended_is_no_damage(desk: Desk, page) -> None:
     assert _becomes(page, "video.currentTime > 0.2")
     page.route("**/clips/**", lambda route: route.fulfill(status=302, headers={"Location": "/login"}))

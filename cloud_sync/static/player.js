@@ -29,6 +29,7 @@ const say = (words) => { byId("player-says").textContent = words; };
 let video = byId("video");
 let clip = null;
 let view = "video";
+let broken = null; // the video whose clip was said to be damaged: what still arrives of it is not shown
 let next = null; // preloaded: {sha256, clip, video, done}
 let covered = false; // the canvas lies over the video until the video has a picture of its own
 
@@ -131,7 +132,7 @@ const onlyCannotTell = (on) => document.querySelectorAll("#judge input[name=judg
 });
 const fault = (error) => {
   const damaged = !(error instanceof Unreachable);
-  if (damaged) { aim.set(false); clip?.close(); clip = null; }
+  if (damaged) { aim.set(false); clip?.close(); clip = null; broken = video; }
   clock.pause();
   const cure = damaged ? " You can close the case as “cannot tell”." : "";
   byId("video-fault").textContent = `This clip cannot be shown${damaged ? "" : " now"}: ${error.message}.${cure}`;
@@ -215,7 +216,7 @@ const load = async (descriptor) => {
   clock.load([0], video);
   if (video.error) videoFailed(video, descriptor); // it failed while it was preloaded
   if (!mine.clip?.grey(0)) await mine.done.catch((error) => { if (mine.video === video) fault(error); });
-  if (mine.video !== video || !mine.clip?.grey(0)) return;
+  if (mine.video !== video || broken === video || !mine.clip?.grey(0)) return;
   adopt(mine.clip, []);
   pictures.draw("frames", 0); // there before the video has begun
   setView(view);
@@ -234,7 +235,7 @@ const begin = async (descriptor, known) => {
   if (first.error) { await videoFailed(first, descriptor); return; }
   try {
     const opened = await openClip(descriptor);
-    if (clip || first !== video || !byId("video-fault").hidden) return;
+    if (clip || first !== video || broken === video) return;
     adopt(opened, known);
     setView(view);
     fetchAllLater(opened);
