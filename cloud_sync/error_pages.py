@@ -51,8 +51,14 @@ def page() -> str:
 
 @blueprint.get("/errors/cases")
 @needs("quality")
-def cases(fault: str | None = None) -> str:
+def cases() -> Response | str:
     """The clips of one slice: its errors, or all of them."""
+    if not (request.args.get("group") and request.args.get("name")):
+        return redirect(url_for("errors.page"))
+    return _slice_page()
+
+
+def _slice_page(fault: str | None = None) -> str:
     which, days = Slice(request.args.get("group", ""), request.args.get("name", "")), _days()
     with _engine().connect() as connection:
         held = judged_cases.judged(connection, db.now() - days * DAY_S)
@@ -102,7 +108,7 @@ def act() -> Response | tuple[str, int]:
                 case _:
                     abort(400)
     except ConfigError as error:
-        return cases(fault=str(error)), 400
+        return _slice_page(str(error)), 400
     return redirect(url_for("errors.cases", **_here()))
 
 
@@ -120,7 +126,7 @@ def order() -> Response | tuple[str, int]:
                 raise ConfigError("no device of that name has been heard of: choose a station from the list")
             desire.order(connection, places, wish, who=current_user.name, now=now)
     except ConfigError as error:
-        return cases(fault=str(error)), 400
+        return _slice_page(str(error)), 400
     flash(f"Asked of {len(places)} station{'' if len(places) == 1 else 's'} until {wish.until}.")
     return redirect(url_for("errors.page"))
 

@@ -20,6 +20,7 @@ from cloud_sync import accounts, audit_log, db, sessions, throttle
 from cloud_sync import config as cloud_config
 from cloud_sync.accounts import Account, Act, Change, NewUser, User
 from cloud_sync.config import CloudConfig, OidcConfig
+from cloud_sync.one_at_a_time import OneAtATime
 from cloud_sync.roles import RIGHTS, ROLES, Role
 from cloud_sync.sign_in import first_page, inside
 from cloud_sync.throttle import Attempt
@@ -27,6 +28,7 @@ from edge_agent.errors import ConfigError, LinkError
 
 blueprint = Blueprint("oidc", __name__)
 EXTENSION = "tankwatch.oidc"
+FAULT = "tankwatch.oidc.fault"
 NEXT = "oidc_next"
 PATIENCE_S = 10
 WRONG = (AuthlibBaseError, JoseError, RequestException, ValueError, KeyError, LinkError)
@@ -53,6 +55,7 @@ def install(app: Flask, config: CloudConfig) -> None:
         token_endpoint_auth_method="client_secret_basic" if wanted.secret_env else "none",
     )
     app.extensions[EXTENSION] = oauth
+    app.extensions[FAULT] = OneAtATime(lambda: _fault(oauth), LinkError("it is being asked at this moment"))
     app.register_blueprint(blueprint)
 
 
@@ -61,6 +64,8 @@ def begin() -> Response | tuple[str, int]:
     """Off to the provider."""
     session[NEXT] = inside(request.args.get("next", "")) or ""
     try:
+        if fault := current_app.extensions[FAULT].answer():
+            raise fault
         return _client().authorize_redirect(_here())
     except WRONG as error:
         return _refused("The provider cannot be reached", error)
@@ -79,6 +84,15 @@ def back() -> Response | tuple[str, int]:
         return _refused(str(error))
     sessions.begin(user)
     return redirect(following or first_page(user))
+
+
+def _fault(oauth: OAuth) -> Exception | None:
+    """Why the provider's own description cannot be had; it is kept once it is here."""
+    try:
+        oauth.create_client("company").load_server_metadata()
+    except WRONG as error:
+        return error
+    return None
 
 
 def _claims() -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from cloud_sync import audit_log, db, ordering
 from cloud_sync import config as cloud_config
-from cloud_sync import db, ordering
 from cloud_sync.case_row import utc_seconds
 from cloud_sync.ordering import Answer
 from cloud_sync.tables import cases, clips, gaps, stations
@@ -46,9 +46,11 @@ def resend(argv: list[str]) -> int:
     with engine.connect() as connection:
         site = options.site or _site_of(connection, options.station)
         since = _moment(options.since) if options.since else missing_since(connection, site, options.station, db.now())
+    topics, command = _topics(site, options.station), order(since, datetime.now(UTC))
+    with engine.begin() as connection:
+        about = f"{site}/{options.station} since {command.since}"
+        audit_log.note(connection, who="command line", did="resend_ordered", about=about, now=db.now())
     engine.dispose()
-    command = order(since, datetime.now(UTC))
-    topics = _topics(site, options.station)
     answer = ordering.give(config.broker, topics, command, options.wait)
     print(
         f"{site}/{options.station}: {said(answer, f'{site}/{options.station}', command, options.wait)}", file=sys.stderr

@@ -1,6 +1,7 @@
 """`cloud retain`: clips that have had their time go, by kind of case; cases' records and what was said of them stay.
 
-A clip stays whatever its age while it is in a dataset or a study, gold, wanted by the queue, or judged lately. Rows are
+A clip stays whatever its age while it is in a dataset or a study, sent to training, gold, wanted by the queue, or
+judged lately. Rows are
 mended by what the store holds first: nothing goes because an index is missing.
 """
 
@@ -17,7 +18,7 @@ from cloud_sync import audit_log, clip_index, db
 from cloud_sync import config as cloud_config
 from cloud_sync.config import RetentionConfig
 from cloud_sync.store import ClipStore, open_store
-from cloud_sync.tables import cases, clips, examples, gold, looks, members, reviews, study_parts
+from cloud_sync.tables import cases, clips, examples, gold, looks, members, reviews, sent, study_parts
 
 DAY_S = 86_400
 KINDS = {
@@ -135,6 +136,7 @@ def _needed(judged_after: float) -> list[tuple[sa.ColumnElement[bool], ...]]:
     return [
         (gold.c.case_id == cases.c.case_id,),
         (study_parts.c.case_id == cases.c.case_id,),
+        (sent.c.case_id == cases.c.case_id,),
         (looks.c.case_id == cases.c.case_id, looks.c.state != "judged"),
         (reviews.c.case_id == cases.c.case_id, reviews.c.at >= judged_after),
     ]

@@ -48,7 +48,7 @@ def ready() -> tuple[Response, int]:
     except sa.exc.SQLAlchemyError:
         current_app.logger.exception("database")
         faults.append("database")
-    if fault := shelf.store.fault():
+    if fault := shelf.store_fault.answer():
         faults.append(fault)
     return jsonify(status="ready" if not faults else "not ready", faults=faults, at=db.now()), 503 if faults else 200
 

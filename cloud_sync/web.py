@@ -47,6 +47,7 @@ from cloud_sync import (
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk
+from cloud_sync.one_at_a_time import OneAtATime
 from cloud_sync.store import ClipStore, open_store
 from cloud_sync.video import Videos
 from edge_agent import durable
@@ -108,6 +109,8 @@ class Shelf:
     store: ClipStore
     videos: Videos
     desk: Desk
+    store_fault: OneAtATime[str | None]
+    """A bucket that is away lets wait."""
 
 
 def web(argv: list[str]) -> int:
@@ -147,7 +150,7 @@ def create_app(config: CloudConfig) -> Flask:
     store = open_store(config)
     policy, _ = policy_file.load(config)
     desk = Desk(policy, random.SystemRandom())
-    shelf = Shelf(config, db.open_database(config), store, Videos(store), desk)
+    shelf = Shelf(config, db.open_database(config), store, Videos(store), desk, OneAtATime(store.fault, None))
     app = Flask(__name__)
     app.config.update(_settings(config))
     app.extensions["tankwatch"] = shelf

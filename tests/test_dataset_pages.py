@@ -150,6 +150,7 @@ def test_what_cannot_be_done_with_cases_is_said(judged: Site) -> None:
     for tag in ("", " ", "x" * 41, "<b>", "a,b"):
         assert quinn.send(page, {"act": "tag", "tag": tag, "case": ids[:1]}).status_code == 400
     assert quinn.send(page, {"act": "burn", "case": ids[:1]}).status_code == 400
+    assert quinn.get("/errors/cases").location == "/errors", "cases of which slice?"
     assert "No case here" in quinn.text("/errors/cases?group=%3Cb%3E&name=x&_external=1&_scheme=javascript")
     with judged.engine.begin() as connection, pytest.raises(ConfigError, match="is no tag"):
         tagging.add(connection, ids, "a/b", who="quinn", now=1.0)
@@ -193,7 +194,7 @@ def test_a_viewer_reads_the_manifest_and_takes_no_originals(judged: Site) -> Non
 
 def test_the_pages_are_for_the_quality_role_and_stand_empty_too(site: Site) -> None:
     erna, quinn = site.browser("erna"), site.browser("quinn")
-    for path in ("/datasets", "/errors", "/errors/cases", "/consistency"):
+    for path in ("/datasets", "/errors", "/errors/cases?group=tag&name=foam", "/consistency"):
         assert erna.get(path).status_code == 403
         assert quinn.get(path).status_code == 200
     assert quinn.get("/datasets/none/1").status_code == 404

@@ -20,7 +20,7 @@ from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
 from cloud_sync.ordering import Answer
-from cloud_sync.tables import cases, clips, looks, stations
+from cloud_sync.tables import audit, cases, clips, looks, stations
 from edge_agent import uplink, wire
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.messages import Reply, Status
@@ -129,6 +129,10 @@ def test_a_station_sends_what_the_cloud_has_lost_and_nothing_is_there_twice(plan
     assert plant.resend("--since", "2026-11-20T00:00:05Z") == 0
     assert "plant/TANK1: 5 cases wait again with their clips, since 2026-11-20T00:00:05Z" in capsys.readouterr().err
     plant.wait_for((9, 3))
+    ordered = sa.select(audit).where(
+        audit.c.did == "resend_ordered", audit.c.about == "plant/TANK1 since 2026-11-20T00:00:05Z"
+    )
+    assert plant.count(ordered) == 1
 
 
 def test_an_order_waits_at_the_broker_for_a_station_that_is_away(plant) -> None:

@@ -15,7 +15,7 @@ from cloud_sync.config import RetentionConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
 from cloud_sync.policy import Policy, Pool
-from cloud_sync.tables import audit, cases, clips, gold, looks, studies, study_parts
+from cloud_sync.tables import audit, cases, clips, gold, looks, sent, studies, study_parts
 from edge_agent import wire
 from edge_agent.messages import Receipt
 from edge_agent.records import Sampled
@@ -88,8 +88,10 @@ def test_what_somebody_needs_stays_whatever_its_age(cloud: Cloud) -> None:
     cloud.add(gold, case_id=a_case(5).case_id, truth="ok", set_by="quinn", set_at=NOW)
     cloud.add(studies, id=1, name="s", plan=b"{}", made_by="quinn", made_at=NOW)
     cloud.add(study_parts, study_id=1, part=1, case_id=a_case(6).case_id, truth="ok", borderline=False)
+    wanted = cloud.case(7, 500, **AGREES)
+    cloud.add(sent, case_id=a_case(7).case_id, sent_by="quinn", reason="light: dark", sent_at=NOW)
     assert cloud.going() == {free, long_ago}
-    assert {waiting, lately, known, studied} & cloud.retain() == set()
+    assert {waiting, lately, known, studied, wanted} & cloud.retain() == set()
 
 
 def test_a_clip_of_a_dataset_stays(cloud: Cloud) -> None:
