@@ -42,6 +42,8 @@ def one(asked: Asked) -> CaseView:
     with asked.engine.connect() as connection:
         row = _row(connection, asked.path.case_id)
         known = _known(connection, asked)
+    if known:
+        _note_shown(asked)
     waited_s = asked.now - row.received_at
     return CaseView(
         case_id=row.case_id,
@@ -59,7 +61,9 @@ def said_of(asked: Asked) -> Reviews:
         _row(connection, asked.path.case_id)
         if not _known(connection, asked):
             raise Refused(403, "blind", "Judge this case first: until then nobody's judgement is shown.")
-        return Reviews(_reviews(connection, asked.path.case_id))
+        said = Reviews(_reviews(connection, asked.path.case_id))
+    _note_shown(asked)
+    return said
 
 
 def judge(asked: Asked) -> Reviews:
@@ -96,6 +100,11 @@ def moment(seconds: float) -> datetime:
 def _known(connection: sa.Connection, asked: Asked) -> bool:
     """Whose work it is to see everything, or who has judged."""
     return asked.caller.may("viewer") or api_desk.may_know(connection, asked.path.case_id, asked.caller.who)
+
+
+def _note_shown(asked: Asked) -> None:
+    if asked.caller.may("expert"):
+        api_desk.note_shown(asked.engine, asked.path.case_id, asked.caller.who, asked.now)
 
 
 def _row(connection: sa.Connection, case_id: str) -> sa.Row:

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, render_template, request, strea
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import answers, case_file, case_table, case_words, clip_archive, db, posters, search
+from cloud_sync import answers, case_file, case_table, case_words, clip_archive, db, judgement, posters, search
 from cloud_sync.accounts import needs
 from cloud_sync.answers import PAGE
 from cloud_sync.search import Search
@@ -83,6 +83,7 @@ def case_page(case_id: str) -> str:
     with shelf.engine.connect() as connection:
         overdue_h = shelf.config.clip_overdue_h
         found = case_file.of(connection, shelf.store, case_id, now=db.now(), overdue_h=overdue_h) or abort(404)
+    _note_shown(case_id)
     return render_template("case_file.html", file=found, row=found.row, words=case_words)
 
 
@@ -95,6 +96,7 @@ def record(case_id: str) -> Response:
         row = connection.execute(query).first() or abort(404)
     if row.inspector is not None and not current_user.may("quality"):
         abort(403)
+    _note_shown(case_id)
     response = _attached(bytes(row.payload), f"{row.sha256[:16]}.json", "application/json")
     response.headers["ETag"] = f'"{row.sha256}"'
     return response
@@ -114,6 +116,11 @@ def poster(sha256: str) -> Response:
     response = current_app.response_class(picture, mimetype="image/jpeg")
     response.headers["Cache-Control"] = KEPT
     return response
+
+
+def _note_shown(case_id: str) -> None:
+    if current_user.may("expert"):
+        judgement.note_shown(_engine(), case_id, current_user.name, db.now())
 
 
 def _listed(**about: object) -> str:

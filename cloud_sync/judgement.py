@@ -2,6 +2,7 @@
 the case (`settling`), closes the look that was wanted and asks for the next one.
 """
 
+import contextlib
 import random as randomness
 from collections.abc import Mapping
 from typing import Annotated
@@ -14,7 +15,7 @@ from cloud_sync import audit_log, looks, settling
 from cloud_sync.policy import Policy, split_of
 from cloud_sync.routing import Judged, Split
 from cloud_sync.settling import Purpose, Said, Truth
-from cloud_sync.tables import cases, examples, points, reviews, truths, withdrawals
+from cloud_sync.tables import cases, examples, points, reviews, shown, truths, withdrawals
 from cloud_sync.tables import looks as look_table
 
 UNDO_S = 10.0
@@ -139,6 +140,15 @@ def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
             audit_log.note(connection, who=reviewer, did="revealed", about=case_id, now=now)
 
 
+def note_shown(engine: Engine, case_id: str, name: str, now: float) -> None:
+    """Somebody who may judge has opened the case elsewhere, with everything in it: no longer a blind eye for it."""
+    with engine.connect() as connection:
+        if is_revealed(connection, case_id, name, now):
+            return
+    with contextlib.suppress(sa.exc.IntegrityError), engine.begin() as connection:  # in two windows at once
+        connection.execute(sa.insert(shown).values(case_id=case_id, name=name, at=now))
+
+
 def reviews_of(connection: sa.Connection, case_id: str) -> list[Kept]:
     """Every review of a case, the oldest first; those taken back say so."""
     rows = connection.execute(
@@ -217,11 +227,13 @@ def _add(connection: sa.Connection, case: sa.Row, case_id: str, review: Review, 
 
 
 def is_revealed(connection: sa.Connection, case_id: str, reviewer: str, now: float) -> bool:
-    """Whether this expert may know, or knows, what others said: he has judged, and the time to take it back is over."""
-    shown = sa.select(look_table.c.id).where(
-        look_table.c.case_id == case_id, look_table.c.reserved_by == reviewer, look_table.c.revealed_at.isnot(None)
-    )
-    if connection.scalar(shown.limit(1)) is not None:
+    """Whether this expert may know, or knows, what others said: he has opened the case elsewhere, or has judged, and
+    the time to take it back is over.
+    """
+    mine = (look_table.c.case_id == case_id) & (look_table.c.reserved_by == reviewer)
+    revealed = sa.select(look_table.c.id).where(mine, look_table.c.revealed_at.isnot(None))
+    opened = sa.select(shown.c.at).where(shown.c.case_id == case_id, shown.c.name == reviewer)
+    if any(connection.execute(query.limit(1)).first() is not None for query in (revealed, opened)):
         return True
     judged = _standing(case_id).where(reviews.c.reviewer == reviewer, reviews.c.at < now - UNDO_S - GRACE_S)
     return connection.execute(judged.limit(1)).first() is not None

@@ -248,6 +248,15 @@ withdrawals = sa.Table(
     _time("at"),
 )
 
+shown = sa.Table(
+    # Who opened a case's own page, with verdict and decision, and may judge: from then on no word of theirs is blind.
+    "shown",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _time("at"),
+)
+
 points = sa.Table(
     # Where an expert says that bubbles come from, in the tank view.
     "points",

@@ -71,6 +71,19 @@ def test_an_expert_stays_blind_until_having_judged(desk: Desk) -> None:
     assert (line.who, line.about) == ("token:erna", f"{case_id} revision 1: ok")
 
 
+@pytest.mark.parametrize("path", ["/cases/{}", "/cases/{}/reviews"])
+def test_a_quality_engineer_who_was_told_everything_judges_no_longer_blind(desk: Desk, path: str) -> None:
+    told, untold = desk.case(1), desk.case(2)
+    headers = desk.token("quality", name="quinn")
+    assert ask(desk, path.format(told), headers).status_code == 200
+    for case_id in (told, untold):
+        added = desk.app.test_client().post(f"{BASE}/cases/{case_id}/reviews", json=JUDGED, headers=headers)
+        assert added.status_code == 201
+    with desk.engine.connect() as connection:
+        said = connection.execute(sa.select(reviews.c.case_id, reviews.c.blind)).all()
+    assert dict(map(tuple, said)) == {told: False, untold: True}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -63,6 +63,31 @@ def test_a_blind_word_cannot_be_taken_back_once_others_words_are_known(site: Sit
     assert judgement.withdraw(site.engine, changed.id, "erna", NOW + 9), "a slip after the reveal hides nothing"
 
 
+@pytest.mark.parametrize("path", ["/cases/{}", "/cases/{}/record.json"])
+def test_whoever_opened_the_case_with_its_verdict_is_no_blind_eye_for_it(site: Site, path: str) -> None:
+    opened, untouched = site.case(1), site.case(2)
+    quinn = site.browser("quinn")
+    for _ in range(2):
+        assert quinn.get(path.format(opened)).status_code == 200
+    for case_id in (opened, untouched):
+        quinn.judge(case_id)
+        site.browser("erna").judge(case_id)
+    with site.engine.connect() as connection:
+        blind = {
+            (case_id, kept.reviewer): kept.blind
+            for case_id in (opened, untouched)
+            for kept in judgement.reviews_of(connection, case_id)
+        }
+    assert {key for key, said in blind.items() if not said} == {(opened, "quinn")} and len(blind) == 4
+
+
+def test_a_judgement_stays_once_the_case_was_opened_after_it(site: Site) -> None:
+    case_id = site.case(1)
+    kept = judgement.record(site.engine, site.desk, case_id, LEAK, "quinn", NOW)
+    judgement.note_shown(site.engine, case_id, "quinn", NOW + 1)
+    assert kept is not None and not judgement.withdraw(site.engine, kept.id, "quinn", NOW + 2)
+
+
 def test_what_is_still_wanted_for_itself_is_not_mixed_in_as_gold(site: Site) -> None:
     known = site.case(1, sampled=Sampled("challenge", 1.0))
     _make_gold(site, known)
