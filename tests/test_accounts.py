@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from desk_fakes import PASSWORD, Desk, quick_passwords, token_in
+from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site, token_in
 
 from cloud_sync import accounts, audit_log, db, roles, sign_in, throttle, user_command
 from cloud_sync import config as cloud_config
@@ -15,12 +15,12 @@ from cloud_sync.config import WebConfig
 from cloud_sync.tables import audit
 from edge_agent.errors import ConfigError
 
-_quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
+pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, people=ONE_OF_EACH_ROLE)
 
 
 def test_a_viewer_sees_and_an_expert_judges_and_neither_may_do_the_others_part() -> None:
@@ -46,56 +46,56 @@ def test_a_viewer_sees_and_an_expert_judges_and_neither_may_do_the_others_part()
         ("/signed-in", {"viewer", "expert", "quality", "admin"}),
     ],
 )
-def test_each_page_opens_for_its_roles_alone(desk: Desk, path: str, allowed: set[str]) -> None:
+def test_each_page_opens_for_its_roles_alone(site: Site, path: str, allowed: set[str]) -> None:
     for role in roles.ROLES:
-        assert desk.browser(role).get(path).status_code == (200 if role in allowed else 403), role
+        assert site.browser(role).get(path).status_code == (200 if role in allowed else 403), role
 
 
-def test_everybody_comes_to_the_page_where_their_work_is(desk: Desk) -> None:
-    assert desk.browser("viewer").get("/").headers["Location"] == "/cases"
-    assert desk.browser("expert").get("/").headers["Location"] == "/review"
+def test_everybody_comes_to_the_page_where_their_work_is(site: Site) -> None:
+    assert site.browser("viewer").get("/").headers["Location"] == "/cases"
+    assert site.browser("expert").get("/").headers["Location"] == "/review"
 
 
-def test_a_viewer_changes_nothing_anywhere(desk: Desk) -> None:
-    case_id = desk.case()
-    viewer = desk.browser("viewer")
+def test_a_viewer_changes_nothing_anywhere(site: Site) -> None:
+    case_id = site.case()
+    viewer = site.browser("viewer")
     token = token_in(viewer.text("/cases"))
-    for path in _posting(desk, case_id):
+    for path in _posting(site, case_id):
         if path not in ("/login", "/logout", "/login/resume"):
             assert viewer.post(path, {"csrf_token": token, "judgement": "ok"}).status_code == 403, path
 
 
-def test_no_page_takes_a_form_without_its_token(desk: Desk) -> None:
-    case_id = desk.case()
-    admin = desk.browser("admin")
-    for path in _posting(desk, case_id):
+def test_no_page_takes_a_form_without_its_token(site: Site) -> None:
+    case_id = site.case()
+    admin = site.browser("admin")
+    for path in _posting(site, case_id):
         if path != "/login/resume":  # it only shows what is kept
             assert admin.post(path, {"judgement": "ok", "familiar": "yes"}).status_code == 400, path
             assert admin.post(path, {"csrf_token": "forged"}).status_code == 400, path
 
 
 @pytest.mark.parametrize("change", [Change(role="viewer"), Change(password="another long one"), Change(disabled=True)])
-def test_a_new_role_a_new_password_or_disabling_end_the_open_sessions(desk: Desk, change: Change) -> None:
-    browser = desk.browser("quality")
+def test_a_new_role_a_new_password_or_disabling_end_the_open_sessions(site: Site, change: Change) -> None:
+    browser = site.browser("quality")
     assert browser.get("/audit").status_code == 200
-    with desk.engine.begin() as connection:
+    with site.engine.begin() as connection:
         accounts.change(connection, "quality", change, Act(at=2.0))
     assert browser.get("/audit").headers["Location"].startswith("/login")
 
 
-def test_a_disabled_user_does_not_come_in_until_enabled(desk: Desk) -> None:
-    with desk.engine.begin() as connection:
+def test_a_disabled_user_does_not_come_in_until_enabled(site: Site) -> None:
+    with site.engine.begin() as connection:
         accounts.change(connection, "expert", Change(disabled=True), Act(at=2.0))
-    assert desk.browser().sign_in("expert", PASSWORD).status_code == 401
-    with desk.engine.begin() as connection:
+    assert site.stranger().sign_in("expert", PASSWORD).status_code == 401
+    with site.engine.begin() as connection:
         accounts.change(connection, "expert", Change(disabled=False), Act(at=3.0))
-    assert desk.browser().sign_in("expert", PASSWORD).status_code == 302
+    assert site.stranger().sign_in("expert", PASSWORD).status_code == 302
 
 
 @pytest.mark.parametrize(("name", "ago_s"), [("began_at", 2 * 3600 + 1), ("seen_at", 10 * 60 + 1)])
 def test_a_session_ends_after_its_hours_and_after_idleness(tmp_path: Path, name: str, ago_s: float) -> None:
-    desk = Desk(tmp_path, web=WebConfig(session_h=2, idle_min=10))
-    browser = desk.browser("expert")
+    site = Site(tmp_path, web=WebConfig(session_h=2, idle_min=10), people=ONE_OF_EACH_ROLE)
+    browser = site.browser("expert")
     with browser.client.session_transaction() as session:
         session[name] -= ago_s - 60
     assert browser.get("/review").status_code == 200, "not yet"
@@ -104,8 +104,8 @@ def test_a_session_ends_after_its_hours_and_after_idleness(tmp_path: Path, name:
     assert browser.get("/review").status_code == 302
 
 
-def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(desk: Desk) -> None:
-    browser = desk.browser("expert")
+def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(site: Site) -> None:
+    browser = site.browser("expert")
     for headers, renewed in (({"X-Tankwatch-Background": "1"}, False), ({}, True)):
         with browser.client.session_transaction() as session:
             session["seen_at"] -= 1800
@@ -114,21 +114,21 @@ def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(
             assert (db.now() - session["seen_at"] < 60) is renewed
 
 
-def test_an_administrator_adds_changes_and_disables_users(desk: Desk) -> None:
-    admin = desk.browser("admin")
+def test_an_administrator_adds_changes_and_disables_users(site: Site) -> None:
+    admin = site.browser("admin")
     added = admin.send("/users", {"name": "nora", "password": PASSWORD, "role": "expert"})
     assert added.status_code == 302
-    nora = desk.browser("nora")
+    nora = site.browser("nora")
     assert admin.send("/users/nora/role", {"value": "viewer"}, on="/users").status_code == 302
     assert nora.get("/cases").status_code == 302, "her session has ended"
-    assert desk.browser("nora").get("/cases").status_code == 200
+    assert site.browser("nora").get("/cases").status_code == 200
     assert admin.send("/users/nora/password", {"value": "something else!"}, on="/users").status_code == 302
-    assert desk.browser().sign_in("nora", PASSWORD).status_code == 401
+    assert site.stranger().sign_in("nora", PASSWORD).status_code == 401
     assert admin.send("/users/nora/disable", {}, on="/users").status_code == 302
     assert "disabled" in admin.text("/users")
     assert admin.send("/users/nora/enable", {}, on="/users").status_code == 302
     assert admin.send("/users/nora/end", {}, on="/users").status_code == 302
-    assert [line for line in _acts(desk) if line[1] == "user_changed"] == [
+    assert [line for line in _acts(site) if line[1] == "user_changed"] == [
         ("admin", "user_changed", "nora: role viewer"),
         ("admin", "user_changed", "nora: new password"),
         ("admin", "user_changed", "nora: disabled"),
@@ -155,83 +155,83 @@ def test_an_administrator_adds_changes_and_disables_users(desk: Desk) -> None:
     ],
 )
 def test_what_cannot_be_done_to_a_user_is_said_and_not_done(
-    desk: Desk, path: str, fields: dict[str, str], words: str
+    site: Site, path: str, fields: dict[str, str], words: str
 ) -> None:
-    before = accounts.all_users(desk.engine)
-    answer = desk.browser("admin").send(path, fields, on="/users")
+    before = accounts.all_users(site.engine)
+    answer = site.browser("admin").send(path, fields, on="/users")
     assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True)
     assert "<b>eva" not in answer.get_data(as_text=True)
-    assert accounts.all_users(desk.engine) == before
+    assert accounts.all_users(site.engine) == before
 
 
-def test_two_administrators_cannot_push_each_other_out_at_once(desk: Desk) -> None:
-    accounts.add_user(desk.engine, "ada", PASSWORD, "admin", now=1.0)
+def test_two_administrators_cannot_push_each_other_out_at_once(site: Site) -> None:
+    accounts.add_user(site.engine, "ada", PASSWORD, "admin", now=1.0)
     faults = []
 
     def demote(name: str) -> None:
         try:
-            with desk.engine.begin() as connection:
+            with site.engine.begin() as connection:
                 accounts.change(connection, name, Change(role="viewer"), Act(at=2.0))
         except ConfigError as error:
             faults.append(str(error))
 
     _at_once([lambda: demote("ada"), lambda: demote("admin")])
     assert len(faults) == 1
-    assert [user.role for user in accounts.all_users(desk.engine)].count("admin") == 1
+    assert [user.role for user in accounts.all_users(site.engine)].count("admin") == 1
 
 
-def test_wrong_passwords_at_the_same_moment_are_counted_like_others(desk: Desk) -> None:
+def test_wrong_passwords_at_the_same_moment_are_counted_like_others(site: Site) -> None:
     now = db.now()
 
     def attempt() -> None:
-        assert sign_in.attempt(desk.engine, "expert", "wrong wrong wrong", "192.0.2.1", now=now) is None
+        assert sign_in.attempt(site.engine, "expert", "wrong wrong wrong", "192.0.2.1", now=now) is None
 
     _at_once([attempt] * 20)
-    did = [line[1] for line in _acts(desk)]
+    did = [line[1] for line in _acts(site)]
     assert did.count("sign_in_failed") == throttle.FAILURES_NAME, "only so many were looked at"
     assert did.count("sign_in_throttled") == 1, "knocking does not fill the log"
-    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=now) is None
-    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.2", now=now) is not None
-    assert audit_log.verified(desk.engine, None).fault is None
+    assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=now) is None
+    assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.2", now=now) is not None
+    assert audit_log.verified(site.engine, None).fault is None
 
 
-def test_whoever_signs_in_rightly_is_never_throttled(desk: Desk) -> None:
+def test_whoever_signs_in_rightly_is_never_throttled(site: Site) -> None:
     for number in range(40):
-        assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=1000.0 + number) is not None
+        assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=1000.0 + number) is not None
 
 
-def test_an_address_that_tries_many_names_has_to_wait(desk: Desk) -> None:
+def test_an_address_that_tries_many_names_has_to_wait(site: Site) -> None:
     for number in range(throttle.FAILURES_ADDRESS):
-        sign_in.attempt(desk.engine, f"name{number}", "wrong wrong wrong", "192.0.2.1", now=1000.0)
-    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=1001.0) is None
+        sign_in.attempt(site.engine, f"name{number}", "wrong wrong wrong", "192.0.2.1", now=1000.0)
+    assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=1001.0) is None
     later = 1001.0 + throttle.FAILURES_WITHIN_S
-    assert sign_in.attempt(desk.engine, "expert", PASSWORD, "192.0.2.1", now=later) is not None
+    assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=later) is not None
 
 
-def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(desk: Desk) -> None:
+def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(site: Site) -> None:
     """A page that forgets is put beside the others; those that do not leave one line and no second."""
     answers = iter((("no", 400), ("done", 200)))
-    desk.app.add_url_rule("/forgets", "forgets", accounts.needs("quality")(lambda: next(answers)), methods=["POST"])
-    case_id = desk.case()
-    quality = desk.browser("quality")
+    site.app.add_url_rule("/forgets", "forgets", accounts.needs("quality")(lambda: next(answers)), methods=["POST"])
+    case_id = site.case()
+    quality = site.browser("quality")
     quality.send("/forgets", {}, on="/cases")
-    assert _acts(desk)[-1][1] == "sign_in", "what was refused is no act"
+    assert _acts(site)[-1][1] == "sign_in", "what was refused is no act"
     quality.send("/forgets", {}, on="/cases")
-    assert _acts(desk)[-1] == ("quality", "forgets", "/forgets")
-    before = len(_acts(desk))
+    assert _acts(site)[-1] == ("quality", "forgets", "/forgets")
+    before = len(_acts(site))
     quality.send(f"/review/{case_id}?again=1", {"judgement": "ok", "familiar": "yes"})
-    assert _acts(desk)[-1][:2] == ("quality", "judged")
+    assert _acts(site)[-1][:2] == ("quality", "judged")
     quality.send("/logout", {}, on="/cases")
-    assert _acts(desk)[-1] == ("quality", "sign_out", "")
-    assert len(_acts(desk)) == before + 2
-    assert audit_log.verified(desk.engine, None).fault is None
+    assert _acts(site)[-1] == ("quality", "sign_out", "")
+    assert len(_acts(site)) == before + 2
+    assert audit_log.verified(site.engine, None).fault is None
 
 
-def test_the_audit_page_filters_and_goes_back_page_by_page(desk: Desk) -> None:
+def test_the_audit_page_filters_and_goes_back_page_by_page(site: Site) -> None:
     for number in range(250):
-        with desk.engine.begin() as connection:
+        with site.engine.begin() as connection:
             audit_log.note(connection, who="<script>", did="did_it", about=f"thing {number} 100%", now=1e9 + number)
-    quality = desk.browser("quality")
+    quality = site.browser("quality")
     first = quality.text("/audit?who=%3Cscript%3E")
     assert "<script>" not in first and "&lt;script&gt;" in first
     assert "thing 249 " in first and "thing 149 " not in first
@@ -245,16 +245,16 @@ def test_the_audit_page_filters_and_goes_back_page_by_page(desk: Desk) -> None:
         assert "not understood" in quality.text(f"/audit?{wrong}")
 
 
-def test_users_are_changed_from_the_command_line(desk: Desk, monkeypatch, capsys) -> None:
-    path = desk.folder / "cloud.toml"
-    path.write_bytes(cloud_config.dump(desk.config))
+def test_users_are_changed_from_the_command_line(site: Site, monkeypatch, capsys) -> None:
+    path = site.folder / "cloud.toml"
+    path.write_bytes(cloud_config.dump(site.config))
     monkeypatch.setenv(user_command.PASSWORD_VARIABLE, PASSWORD)
 
     def user(*words: str) -> int:
         return user_command.user([*words, "--config", str(path)])
 
     assert user("add", "nora") == 0
-    browser = desk.browser("nora")
+    browser = site.browser("nora")
     assert user("role", "nora", "--role", "viewer") == 0
     assert browser.get("/review").status_code == 302
     assert user("disable", "nora") == 0
@@ -268,19 +268,19 @@ def test_users_are_changed_from_the_command_line(desk: Desk, monkeypatch, capsys
         user("disable", "admin")
 
 
-def _posting(desk: Desk, case_id: str) -> Iterator[str]:
+def _posting(site: Site, case_id: str) -> Iterator[str]:
     """Every address of a page that takes a form."""
     parts = {"case_id": case_id, "name": "expert", "what": "disable"}
-    with desk.app.test_request_context():
+    with site.app.test_request_context():
         from flask import url_for
 
-        for rule in desk.app.url_map.iter_rules():
+        for rule in site.app.url_map.iter_rules():
             if "POST" in (rule.methods or ()) and not rule.endpoint.startswith("api."):
                 yield url_for(rule.endpoint, **{name: parts.get(name, 1) for name in rule.arguments})
 
 
-def _acts(desk: Desk) -> list[tuple[str, str, str]]:
-    with desk.engine.connect() as connection:
+def _acts(site: Site) -> list[tuple[str, str, str]]:
+    with site.engine.connect() as connection:
         rows = connection.execute(sa.select(audit.c.who, audit.c.did, audit.c.about).order_by(audit.c.id))
         return [tuple(row) for row in rows]
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from desk_fakes import PASSWORD, Desk, quick_passwords
+from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cloud_sync import config as cloud_config
 from cloud_sync.config import WebConfig
 
 ROOT = Path(cloud_config.__file__).parent.parent
-pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent")
-_quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent"),
+    pytest.mark.usefixtures("quick_passwords"),
+]
 WIDE, TABLET = {"width": 1280, "height": 720}, {"width": 820, "height": 1180}
 LONG = "somebody-with-a-very-long-name.and.dots@north-plant.example"
 
@@ -31,24 +33,24 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def site(tmp_path: Path) -> Iterator[Site]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    desk = Desk(tmp_path, web=WebConfig(port=port))
-    (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(desk.config))
+    site = Site(tmp_path, web=WebConfig(port=port), people=ONE_OF_EACH_ROLE)
+    (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(site.config))
     command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(tmp_path / "cloud.toml")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         assert "review page" in process.stderr.readline()
-        yield desk
+        yield site
         process.terminate()
 
 
 @pytest.mark.parametrize(("light", "size"), [("light", WIDE), ("dark", TABLET)])
-def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromium, desk: Desk, light, size) -> None:
-    page = _signed_in(chromium, desk, "admin", color_scheme=light, viewport=size)
-    page.goto(_at(desk, "/users"))
+def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromium, site: Site, light, size) -> None:
+    page = _signed_in(chromium, site, "admin", color_scheme=light, viewport=size)
+    page.goto(_at(site, "/users"))
     page.focus("#name")
     page.keyboard.type(LONG)
     page.keyboard.press("Tab")
@@ -56,21 +58,21 @@ def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromiu
     page.keyboard.press("Enter")
     page.get_by_role("cell", name=LONG, exact=True).wait_for()
     _no_barrier(page)
-    page.goto(_at(desk, "/tokens"))
+    page.goto(_at(site, "/tokens"))
     page.focus("#name")
     page.keyboard.type("reports")
     page.keyboard.press("Enter")
     assert page.locator("#secret").inner_text().startswith("tw_")
     _no_barrier(page)
-    page.goto(_at(desk, "/audit"))
+    page.goto(_at(site, "/audit"))
     page.get_by_role("cell", name="reports as viewer for 90 days").wait_for()
     _no_barrier(page)
 
 
-def test_a_form_that_meets_an_ended_session_is_sent_after_signing_in_again(chromium, desk: Desk) -> None:
-    desk.browser("quality").send(f"/review/{desk.case()}", {"judgement": "ok", "familiar": "no"})
-    page = _signed_in(chromium, desk, "quality", viewport=WIDE)
-    page.goto(_at(desk, "/datasets"))
+def test_a_form_that_meets_an_ended_session_is_sent_after_signing_in_again(chromium, site: Site) -> None:
+    site.browser("quality").send(f"/review/{site.case()}", {"judgement": "ok", "familiar": "no"})
+    page = _signed_in(chromium, site, "quality", viewport=WIDE)
+    page.goto(_at(site, "/datasets"))
     page.context.clear_cookies()
     page.fill("#name", "nightly")
     page.keyboard.press("Enter")
@@ -83,9 +85,9 @@ def test_a_form_that_meets_an_ended_session_is_sent_after_signing_in_again(chrom
     page.wait_for_url("**/datasets/nightly/1")
 
 
-def _signed_in(chromium: Browser, desk: Desk, name: str, **about) -> Page:
+def _signed_in(chromium: Browser, site: Site, name: str, **about) -> Page:
     page = chromium.new_context(**about).new_page()
-    page.goto(_at(desk, "/login"))
+    page.goto(_at(site, "/login"))
     _no_barrier(page)
     _fill_in(page, name)
     page.wait_for_url("**/review")
@@ -105,5 +107,5 @@ def _no_barrier(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def _at(desk: Desk, path: str) -> str:
-    return f"http://127.0.0.1:{desk.config.web.port}{path}"
+def _at(site: Site, path: str) -> str:
+    return f"http://127.0.0.1:{site.config.web.port}{path}"

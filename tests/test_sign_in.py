@@ -8,26 +8,26 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from desk_fakes import OURS, PASSWORD, Browser, Desk, quick_passwords, token_in
+from desk_site import ONE_OF_EACH_ROLE, OURS, PASSWORD, Browser, Site, token_in
 
 from cloud_sync import sign_in
 from cloud_sync.config import WebConfig
 from cloud_sync.tables import audit, reviews
 from cloud_sync.web import LARGEST_FORM, make_server
 
-_quick = pytest.fixture(scope="module", autouse=True)(quick_passwords)
+pytestmark = pytest.mark.usefixtures("quick_passwords")
 JUDGED = {"judgement": "leak", "familiar": "no", "note": "<b>fine mist</b> 'at' \"0:03\" & later"}
 SCRIPT = {"Accept": "application/json", **OURS}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, people=ONE_OF_EACH_ROLE)
 
 
-def test_a_judgement_that_meets_an_ended_session_is_kept_and_sent_after_signing_in(desk: Desk) -> None:
-    case_id = desk.case()
-    browser = desk.browser("expert")
+def test_a_judgement_that_meets_an_ended_session_is_kept_and_sent_after_signing_in(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser("expert")
     token = token_in(browser.text(f"/review/{case_id}"))
     _end_session(browser)
     page = browser.post(f"/review/{case_id}?again=1", {"csrf_token": token, **JUDGED})
@@ -39,22 +39,22 @@ def test_a_judgement_that_meets_an_ended_session_is_kept_and_sent_after_signing_
     resumed = _sign_in_with(browser, wrong.get_data(as_text=True)).get_data(as_text=True)
     assert "&lt;b&gt;fine mist&lt;/b&gt;" in resumed
     assert _send_kept(browser, resumed).status_code == 302
-    with desk.engine.connect() as connection:
+    with site.engine.connect() as connection:
         (kept,) = connection.execute(sa.select(reviews)).all()
     assert (kept.reviewer, kept.judgement, kept.note) == ("expert", "leak", JUDGED["note"])
 
 
-def test_a_cookie_that_is_gone_altogether_loses_nothing_either(desk: Desk) -> None:
-    case_id = desk.case()
-    browser = desk.browser()
+def test_a_cookie_that_is_gone_altogether_loses_nothing_either(site: Site) -> None:
+    case_id = site.case()
+    browser = site.stranger()
     page = browser.post(f"/review/{case_id}", JUDGED).get_data(as_text=True)
     resumed = _sign_in_with(browser, page, name="expert").get_data(as_text=True)
     assert _send_kept(browser, resumed).status_code == 302
 
 
-def test_what_one_expert_typed_is_not_sent_in_the_name_of_another(desk: Desk) -> None:
-    case_id = desk.case()
-    browser = desk.browser("expert")
+def test_what_one_expert_typed_is_not_sent_in_the_name_of_another(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser("expert")
     _end_session(browser)
     page = browser.post(f"/review/{case_id}", JUDGED).get_data(as_text=True)
     resumed = _sign_in_with(browser, page, name="quality").get_data(as_text=True)
@@ -72,39 +72,39 @@ def test_what_one_expert_typed_is_not_sent_in_the_name_of_another(desk: Desk) ->
         {"Sec-Fetch-Site": "cross-site", **OURS},
     ],
 )
-def test_what_another_site_sends_is_not_kept(desk: Desk, headers: dict[str, str]) -> None:
-    page = desk.browser().client.post("/datasets", data={"name": "theirs"}, headers=headers)
+def test_what_another_site_sends_is_not_kept(site: Site, headers: dict[str, str]) -> None:
+    page = site.stranger().client.post("/datasets", data={"name": "theirs"}, headers=headers)
     assert page.status_code == 401
     assert 'name="kept"' not in page.get_data(as_text=True)
     assert "theirs" not in page.get_data(as_text=True)
 
 
-def test_a_kept_form_that_we_have_not_signed_is_none(desk: Desk) -> None:
+def test_a_kept_form_that_we_have_not_signed_is_none(site: Site) -> None:
     for forged in ("x", "a.b.c", "", "é"):
-        browser = desk.browser()
+        browser = site.stranger()
         answer = browser.send("/login", {"name": "quality", "password": PASSWORD, "kept": forged})
         assert (answer.status_code, answer.headers["Location"]) == (302, "/review")
         assert browser.post("/login/resume", {"kept": forged}).headers["Location"] == "/"
 
 
-def test_a_form_too_long_to_keep_says_so(desk: Desk) -> None:
+def test_a_form_too_long_to_keep_says_so(site: Site) -> None:
     import secrets
 
-    page = desk.browser().post("/datasets", {"name": secrets.token_urlsafe(40_000)})
+    page = site.stranger().post("/datasets", {"name": secrets.token_urlsafe(40_000)})
     assert "could not be kept" in page.get_data(as_text=True)
-    assert desk.browser().post("/datasets", {"name": "x" * LARGEST_FORM}).status_code == 413
+    assert site.stranger().post("/datasets", {"name": "x" * LARGEST_FORM}).status_code == 413
 
 
-def test_a_form_with_a_password_is_not_kept(desk: Desk) -> None:
+def test_a_form_with_a_password_is_not_kept(site: Site) -> None:
     for path, name in (("/users", "password"), ("/users/expert/password", "value")):
-        page = desk.browser().post(path, {"name": "nora", name: "a new password"}).get_data(as_text=True)
+        page = site.stranger().post(path, {"name": "nora", name: "a new password"}).get_data(as_text=True)
         assert "could not be kept" in page
         assert "a new password" not in page and 'name="kept"' not in page
 
 
-def test_a_script_is_told_in_json_and_gets_a_new_form_token_after_a_second_tab_signed_in(desk: Desk) -> None:
-    case_id = desk.case()
-    browser = desk.browser("expert")
+def test_a_script_is_told_in_json_and_gets_a_new_form_token_after_a_second_tab_signed_in(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser("expert")
     old = token_in(browser.text(f"/review/{case_id}"))
     _end_session(browser)
     told = browser.client.post(f"/review/{case_id}", data={"csrf_token": old, **JUDGED}, headers=SCRIPT)
@@ -120,9 +120,9 @@ def test_a_script_is_told_in_json_and_gets_a_new_form_token_after_a_second_tab_s
     assert (again.status_code, again.json["judgement"]) == (200, JUDGED["judgement"])
 
 
-def test_back_from_a_second_tab_the_kept_form_goes_on(desk: Desk) -> None:
-    case_id = desk.case()
-    browser = desk.browser("expert")
+def test_back_from_a_second_tab_the_kept_form_goes_on(site: Site) -> None:
+    case_id = site.case()
+    browser = site.browser("expert")
     _end_session(browser)
     page = browser.post(f"/review/{case_id}", JUDGED).get_data(as_text=True)
     kept = _kept_in(page)
@@ -131,8 +131,8 @@ def test_back_from_a_second_tab_the_kept_form_goes_on(desk: Desk) -> None:
     assert "fine mist" in browser.post("/login/resume", {"kept": kept}).get_data(as_text=True)
 
 
-def test_nobody_can_prepare_a_session_for_somebody_else(desk: Desk) -> None:
-    browser = desk.browser()
+def test_nobody_can_prepare_a_session_for_somebody_else(site: Site) -> None:
+    browser = site.stranger()
     before = token_in(browser.text("/login"))
     with browser.client.session_transaction() as session:
         session["planted"] = "x"
@@ -142,19 +142,19 @@ def test_nobody_can_prepare_a_session_for_somebody_else(desk: Desk) -> None:
     assert browser.post("/logout", {"csrf_token": before}).status_code == 400
 
 
-def test_a_session_cookie_that_was_changed_is_nobodys(desk: Desk) -> None:
-    browser = desk.browser("expert")
+def test_a_session_cookie_that_was_changed_is_nobodys(site: Site) -> None:
+    browser = site.browser("expert")
     cookie = browser.client.get_cookie("tankwatch")
     assert cookie is not None
     for forged in (cookie.value[:-2] + "xx", "eyJfdXNlcl9pZCI6ImFkbWluIn0.aaaa.bbbb", "x", ""):
-        stranger = desk.browser()
+        stranger = site.stranger()
         stranger.client.set_cookie("tankwatch", forged)
         assert stranger.get("/review").status_code == 302
 
 
 def test_cookies_are_kept_from_scripts_and_from_other_sites(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, web=WebConfig(https=True))
-    client = desk.app.test_client()
+    site = Site(tmp_path, web=WebConfig(https=True), people=ONE_OF_EACH_ROLE)
+    client = site.app.test_client()
     answer = client.get("/login", base_url="https://localhost")
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("__Host-tankwatch=")
@@ -163,21 +163,21 @@ def test_cookies_are_kept_from_scripts_and_from_other_sites(tmp_path: Path) -> N
     assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
-def test_only_an_answer_that_changes_the_session_sets_its_cookie(desk: Desk) -> None:
+def test_only_an_answer_that_changes_the_session_sets_its_cookie(site: Site) -> None:
     """A picture that was asked for before signing out, and comes after it, would sign in again."""
-    browser = desk.browser("expert")
+    browser = site.browser("expert")
     browser.text("/review")
     assert "Set-Cookie" not in browser.get("/review").headers
 
 
-def test_every_answer_carries_its_guards(desk: Desk) -> None:
+def test_every_answer_carries_its_guards(site: Site) -> None:
     for path in ("/login", "/healthz", "/nothing", "/api/v1/cases", "/static/pages.css"):
-        headers = desk.browser().get(path).headers
+        headers = site.stranger().get(path).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert desk.browser().get("/login").headers["Cache-Control"] == "no-store"
+    assert site.stranger().get("/login").headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,8 @@ def test_no_address_leads_from_the_sign_in_to_another_site(target: str) -> None:
     assert sign_in.inside(target) is None
 
 
-def test_the_page_that_was_asked_for_comes_after_the_sign_in(desk: Desk) -> None:
-    browser = desk.browser()
+def test_the_page_that_was_asked_for_comes_after_the_sign_in(site: Site) -> None:
+    browser = site.stranger()
     location = browser.get("/cases?station=TANK1&text=%2Fa").location
     answer = browser.client.post(
         location, data={"csrf_token": token_in(browser.text(location)), "name": "viewer", "password": PASSWORD}
@@ -209,8 +209,8 @@ def test_the_page_that_was_asked_for_comes_after_the_sign_in(desk: Desk) -> None
 
 
 def test_only_our_own_host_name_is_answered_where_it_is_known(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, web=WebConfig(url="https://desk.example"))
-    client = desk.app.test_client()
+    site = Site(tmp_path, web=WebConfig(url="https://desk.example"), people=ONE_OF_EACH_ROLE)
+    client = site.app.test_client()
     for host, status in (
         ("desk.example", 200),
         ("desk.example:8443", 200),
@@ -224,24 +224,24 @@ def test_only_our_own_host_name_is_answered_where_it_is_known(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", ["/review/a%00b", "/cases?text=%00", "/cases?%00=1", "/clips/%00.webm"])
-def test_nul_is_refused_everywhere(desk: Desk, path: str) -> None:
-    assert desk.browser("admin").get(path).status_code == 400
+def test_nul_is_refused_everywhere(site: Site, path: str) -> None:
+    assert site.browser("admin").get(path).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/studies/{}", "/studies/{}/report.pdf", "/datasets/x/{}", "/review?after={}"])
-def test_a_number_that_no_database_holds_is_no_fault_of_ours(desk: Desk, path: str) -> None:
-    assert desk.browser("admin").get(path.format("9" * 25)).status_code in (200, 400, 404)
+def test_a_number_that_no_database_holds_is_no_fault_of_ours(site: Site, path: str) -> None:
+    assert site.browser("admin").get(path.format("9" * 25)).status_code in (200, 400, 404)
 
 
-def test_nul_in_a_form_is_refused(desk: Desk) -> None:
-    admin = desk.browser("admin")
+def test_nul_in_a_form_is_refused(site: Site) -> None:
+    admin = site.browser("admin")
     fields = {"csrf_token": token_in(admin.text("/users")), "name": "a\0b", "password": PASSWORD, "role": "expert"}
     assert admin.post("/users", fields).status_code == 400
 
 
-def test_a_note_of_ten_megabytes_is_refused_before_it_is_read(desk: Desk) -> None:
-    case_id = desk.case()
-    expert = desk.browser("expert")
+def test_a_note_of_ten_megabytes_is_refused_before_it_is_read(site: Site) -> None:
+    case_id = site.case()
+    expert = site.browser("expert")
     answer = expert.post(f"/review/{case_id}", {"judgement": "ok", "familiar": "yes", "note": "x" * 10_000_000})
     assert answer.status_code == 413
     assert "too much text" in answer.get_data(as_text=True)
@@ -250,14 +250,14 @@ def test_a_note_of_ten_megabytes_is_refused_before_it_is_read(desk: Desk) -> Non
 @pytest.mark.parametrize(
     "evil", ["' OR 1=1 --", "<img src=x onerror=alert(1)>", "%' ESCAPE '", "{{ 7*7 }}", "../../etc"]
 )
-def test_sql_and_html_are_only_text(desk: Desk, evil: str) -> None:
-    case_id = desk.case()
-    expert, admin = desk.browser("expert"), desk.browser("admin")
+def test_sql_and_html_are_only_text(site: Site, evil: str) -> None:
+    case_id = site.case()
+    expert, admin = site.browser("expert"), site.browser("admin")
     fields = {"judgement": "ok", "familiar": "yes", "note": evil}
     assert expert.send(f"/review/{case_id}", fields).status_code == 302
     page = expert.text(f"/review/{case_id}")
     assert "<img src=x" not in page and "49" not in re.findall(r">\s*(49)\s*<", page)
-    assert desk.browser().sign_in(evil, evil).status_code == 401
+    assert site.stranger().sign_in(evil, evil).status_code == 401
     for path in ("/cases", "/audit"):
         query = {"text": evil, "station": evil, "who": evil, "about": evil}
         found = admin.client.get(path, query_string=query)
@@ -266,16 +266,16 @@ def test_sql_and_html_are_only_text(desk: Desk, evil: str) -> None:
 
 @pytest.mark.parametrize(("proxy", "address"), [("127.0.0.1", "203.0.113.9"), (None, "127.0.0.1")])
 def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: str | None, address: str) -> None:
-    desk = Desk(tmp_path, web=WebConfig(port=_free_port(), proxy=proxy))
-    server = make_server(desk.config)
+    site = Site(tmp_path, web=WebConfig(port=_free_port(), proxy=proxy), people=ONE_OF_EACH_ROLE)
+    server = make_server(site.config)
     threading.Thread(target=server.run, daemon=True).start()
-    asked = HTTPConnection("127.0.0.1", desk.config.web.port)
+    asked = HTTPConnection("127.0.0.1", site.config.web.port)
     headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
     asked.request("GET", "/api/v1/queue", headers=headers)
     assert asked.getresponse().status == 401
     asked.close()
     server.close()
-    with desk.engine.connect() as connection:
+    with site.engine.connect() as connection:
         assert connection.scalars(sa.select(audit.c.address).where(audit.c.did == "token_tried")).all() == [address]
 
 
