@@ -76,7 +76,7 @@ def close(connection: sa.Connection, case_id: str, reviewer: str, review_id: int
 
 def reopen(connection: sa.Connection, review: sa.Row, reserved_until: float) -> None:
     """The judgement was taken back: its look is the same expert's again, and what only followed from it goes, as does
-    the look where nobody had wanted one."""
+    the look where nobody had wanted one. Whoever gets it next has been told nothing."""
     _take_turn(connection)
     _drop_unseen(connection, review.case_id, review.at)
     look = connection.execute(sa.select(looks).where(looks.c.review_id == review.id)).first()
@@ -88,7 +88,7 @@ def reopen(connection: sa.Connection, review: sa.Row, reserved_until: float) -> 
         return
     clip = connection.scalar(sa.select(cases.c.clip_sha256).where(cases.c.case_id == look.case_id))
     state = _state(clip, _stored(connection, {clip} if clip else set()))
-    again = {"state": state, "review_id": None, "reserved_until": reserved_until}
+    again = {"state": state, "review_id": None, "reserved_until": reserved_until, "revealed_at": None}
     connection.execute(sa.update(looks).where(looks.c.id == look.id).values(again))
     if look.lane != "gold":
         _count(connection, {"judged": -1, state: 1})

@@ -88,6 +88,21 @@ def test_a_judgement_stays_once_the_case_was_opened_after_it(site: Site) -> None
     assert kept is not None and not judgement.withdraw(site.engine, kept.id, "quinn", NOW + 2)
 
 
+def test_a_look_that_is_free_again_tells_its_next_expert_nothing(site: Site) -> None:
+    case_id = site.case()
+    judgement.note_shown(site.engine, case_id, "quinn", NOW)
+    kept = judgement.record(site.engine, site.desk, case_id, LEAK, "quinn", NOW + 1)
+    assert kept is not None and not kept.blind
+    judgement.reveal(site.engine, case_id, "quinn", NOW + 2)
+    assert judgement.withdraw(site.engine, kept.id, "quinn", NOW + 3)
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW + 100) == case_id
+    with site.engine.connect() as connection:
+        assert not judgement.is_revealed(connection, case_id, "erna", NOW + 100)
+        assert judgement.is_revealed(connection, case_id, "quinn", NOW + 100)
+    said = judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW + 101)
+    assert said is not None and said.blind
+
+
 def test_what_is_still_wanted_for_itself_is_not_mixed_in_as_gold(site: Site) -> None:
     known = site.case(1, sampled=Sampled("challenge", 1.0))
     _make_gold(site, known)
