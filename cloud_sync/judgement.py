@@ -118,7 +118,9 @@ def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
             return False
         connection.execute(sa.insert(withdrawals).values(review_id=review_id, at=now))
         looks.reopen(connection, row, now + 60)
-        _settle(connection, row.case_id, now)
+        truth = _settle(connection, row.case_id, now)
+        if truth is not None and row.purpose != "gold" and (case := _case(connection, row.case_id)) is not None:
+            _ask_on(connection, case, truth, now)
         audit_log.note(connection, who=reviewer, did="judgement_withdrawn", about=row.case_id, now=now)
     return True
 
@@ -169,10 +171,7 @@ def truth_of(connection: sa.Connection, case_id: str) -> sa.Row | None:
 def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
     with engine.begin() as connection:
         audit_log.take_turn(connection)
-        case = connection.execute(
-            sa.select(cases.c.verdict, cases.c.decision, cases.c.clip_sha256).where(cases.c.case_id == case_id)
-        ).first()
-        if case is None:
+        if (case := _case(connection, case_id)) is None:
             return None
         if (again := _sent_again(connection, case_id, review, reviewer, now)) is not None:
             return again
@@ -180,10 +179,16 @@ def _record(engine: Engine, desk: Desk, case_id: str, review: Review, reviewer: 
         kept = msgspec.structs.replace(kept, split=_example(connection, desk.policy, case, kept))
         truth = _settle(connection, case_id, now)
         if truth is not None and kept.purpose != "gold":
-            _ask_on(connection, desk, case, kept, truth)
+            drawn = _is_only_word(connection, kept) and desk.random.random() < desk.policy.second_share
+            _ask_on(connection, case, truth, now, drawn=drawn)
         about = f"{case_id} revision {kept.revision}: {kept.judgement}"
         audit_log.note(connection, who=reviewer, did="judged", about=about, now=now)
     return kept
+
+
+def _case(connection: sa.Connection, case_id: str) -> sa.Row | None:
+    columns = (cases.c.case_id, cases.c.verdict, cases.c.decision, cases.c.clip_sha256)
+    return connection.execute(sa.select(*columns).where(cases.c.case_id == case_id)).first()
 
 
 def _sent_again(connection: sa.Connection, case_id: str, review: Review, reviewer: str, now: float) -> Kept | None:
@@ -259,20 +264,22 @@ def _settle(connection: sa.Connection, case_id: str, now: float) -> Truth | None
     return truth
 
 
-def _ask_on(connection: sa.Connection, desk: Desk, case: sa.Row, kept: Kept, truth: Truth) -> None:
+def _ask_on(connection: sa.Connection, case: sa.Row, truth: Truth, now: float, *, drawn: bool = False) -> None:
     """A second look by lot or at a surprise, a third at a conflict; never two at once."""
-    surprising = settling.is_surprising(kept.judgement, case.verdict, case.decision)
-    others = _standing(kept.case_id).where(reviews.c.id != kept.id, reviews.c.purpose != "gold")
-    first_time = connection.execute(others.limit(1)).first() is None
-    drawn = first_time and desk.random.random() < desk.policy.second_share
+    surprising = truth.judgement is not None and settling.is_surprising(truth.judgement, case.verdict, case.decision)
     purpose = settling.wanted_next(truth, surprising=surprising, drawn=drawn)
     open_already = connection.scalar(
         sa.select(look_table.c.id).where(
-            look_table.c.case_id == kept.case_id, look_table.c.state != "judged", look_table.c.lane != "gold"
+            look_table.c.case_id == case.case_id, look_table.c.state != "judged", look_table.c.lane != "gold"
         )
     )
     if purpose is not None and open_already is None:
-        looks.want(connection, kept.case_id, purpose, kept.at)
+        looks.want(connection, case.case_id, purpose, now)
+
+
+def _is_only_word(connection: sa.Connection, kept: Kept) -> bool:
+    others = _standing(kept.case_id).where(reviews.c.id != kept.id, reviews.c.purpose != "gold")
+    return connection.execute(others.limit(1)).first() is None
 
 
 def _standing(case_id: str) -> sa.Select:

@@ -103,6 +103,24 @@ def test_a_look_that_is_free_again_tells_its_next_expert_nothing(site: Site) -> 
     assert said is not None and said.blind
 
 
+def test_experts_who_differ_still_after_an_undo_are_settled_by_a_third(site: Site) -> None:
+    case_id = _settled(site)
+    asked = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
+    judgement.record(site.engine, site.desk, case_id, OK, "emil", NOW + 1)
+    assert asked is not None
+    assert judgement.withdraw(site.engine, asked.id, "erna", NOW + 2)
+    assert _open(site) == [(case_id, "adjudication")]
+
+
+def test_a_surprise_that_stands_alone_after_an_undo_gets_its_second_look(site: Site) -> None:
+    case_id = site.case(1, **AGREED)
+    asked = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
+    judgement.record(site.engine, site.desk, case_id, LEAK, "emil", NOW + 1)
+    assert asked is not None
+    assert judgement.withdraw(site.engine, asked.id, "erna", NOW + 2)
+    assert _open(site) == [(case_id, "second")]
+
+
 def test_what_is_still_wanted_for_itself_is_not_mixed_in_as_gold(site: Site) -> None:
     known = site.case(1, sampled=Sampled("challenge", 1.0))
     _make_gold(site, known)
