@@ -12,7 +12,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from cloud_sync import db, desk_goal, judgement, looks, review_queue, standards, triage, vocabulary
+from cloud_sync import db, desk_goal, judgement, review_queue, standards, triage, vocabulary
 from cloud_sync import review_words as words
 from cloud_sync.accounts import needs
 from cloud_sync.judgement import Kept, Review, Stale
@@ -43,7 +43,7 @@ def queue() -> str:
     with shelf.engine.connect() as connection:
         waiting = review_queue.waiting(connection, current_user.name, now, shelf.config.clip_overdue_h, after=after)
         about = {
-            "counts": looks.counts(connection),
+            "counts": review_queue.counts(connection, current_user.name),
             "goal": desk_goal.of(connection, shelf.desk.policy, current_user.name, now),
             "judged": _just_judged(connection, now),
         }
@@ -125,8 +125,8 @@ def _page(case_id: str, fault: str | None = None, form: dict | None = None) -> s
         kept = judgement.reviews_of(connection, case_id)
         mine = [review for review in kept if review.reviewer == current_user.name and not review.withdrawn]
         known = judgement.is_revealed(connection, case_id, current_user.name, now)
-        about: dict[str, object] = {"row": row, "clip": _clip_word(row, now), "counts": looks.counts(connection)}
-        about |= {"arrived": _arrived(row), "mine": mine}
+        about: dict[str, object] = {"row": row, "clip": _clip_word(row, now), "arrived": _arrived(row), "mine": mine}
+        about["counts"] = review_queue.counts(connection, current_user.name)
         if mine and "again" not in request.args and fault is None:
             return (
                 _revealed(connection, row, kept, mine[-1], about) if known else render_template("judged.html", **about)

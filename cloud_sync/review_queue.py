@@ -100,6 +100,14 @@ def waiting(
     return [_waiting(row, expert, now, overdue_h) for row in connection.execute(query)]
 
 
+def counts(connection: sa.Connection, expert: str) -> dict[str, int]:
+    """Looks by state, as this expert is told: never fewer to watch than he has open, for none left would mean gold."""
+    held = looks_module.counts(connection)
+    mine = (looks.c.reserved_by == expert) & (looks.c.state == "waiting") & ~_judged_by(expert)
+    own = connection.scalar(sa.select(sa.func.count()).select_from(looks).where(mine)) or 0
+    return held | {"waiting": max(held["waiting"], own)}
+
+
 def _waiting(row: sa.Row, expert: str, now: float, overdue_h: int) -> Waiting:
     stored = row.clip_state == "stored"
     return Waiting(

@@ -157,6 +157,17 @@ def test_the_list_holds_an_experts_own_gold_case_for_what_is_missing_there_would
         assert review_queue.waiting(connection, "ada", NOW, 24) == []
 
 
+def test_no_figure_says_that_the_case_in_front_is_gold(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    erna = site.browser("erna")
+    assert erna.get("/review/next").location == f"/review/{known}"
+    assert "1 ready to watch" in erna.text(f"/review/{known}")
+    assert '<dd id="count-ready">1</dd>' in erna.text("/review")
+    assert '<dd id="count-ready">0</dd>' in site.browser("ada").text("/review")
+
+
 def test_a_gold_look_follows_its_clip(site: Site) -> None:
     known = _settled(site)
     _make_gold(site, known)
