@@ -14,7 +14,7 @@ from cloud_sync import triage
 from cloud_sync.judgement import Desk
 from cloud_sync.looks import DAY_S
 from cloud_sync.policy import Policy
-from cloud_sync.tables import cases, clips, gold, looks, reviews, withdrawals
+from cloud_sync.tables import cases, clips, gold, looks, reviews, shown, withdrawals
 from cloud_sync.triage import ClipWord, Lane
 
 PAGE = 50
@@ -174,7 +174,10 @@ def _first(connection: sa.Connection, lane: Lane, free: sa.ColumnElement[bool]) 
 
 
 def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float, after: str | None) -> sa.Row | None:
-    """A look of this expert's own at a case of known truth that he has not judged, and that waits for nobody's word."""
+    """A look of this expert's own at a case of known truth that he has not judged, and that waits for nobody's word.
+
+    None that he made gold himself or has seen with its verdict: it would measure nobody.
+    """
     begun = (looks.c.lane == "gold") & (looks.c.reserved_by == expert) & (looks.c.state == "waiting")
     own = sa.select(looks.c.id, looks.c.case_id).where(begun, ~_judged_by(expert)).order_by(looks.c.id)
     if (look := connection.execute(own.limit(1)).first()) is not None:
@@ -185,7 +188,8 @@ def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float, after:
         .join(cases, cases.c.case_id == gold.c.case_id)
         .join(clips, (clips.c.sha256 == cases.c.clip_sha256) & (clips.c.state == "stored"))
         .where(gold.c.retired_at.is_(None), gold.c.case_id != (after or ""), ~wanted)
-        .where(~_judged_by(expert, gold.c.case_id))
+        .where(~_judged_by(expert, gold.c.case_id), gold.c.set_by != expert)
+        .where(~sa.exists().where(shown.c.case_id == gold.c.case_id, shown.c.name == expert))
         .order_by(gold.c.case_id)
     )
     choices = connection.execute(known).mappings().all()

@@ -168,6 +168,15 @@ def test_no_figure_says_that_the_case_in_front_is_gold(site: Site) -> None:
     assert '<dd id="count-ready">0</dd>' in site.browser("ada").text("/review")
 
 
+def test_gold_is_not_shown_to_whoever_made_it_or_knows_its_verdict(site: Site) -> None:
+    known = _settled(site)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    judgement.note_shown(site.engine, known, "ada", NOW)
+    assert [review_queue.draw(site.engine, site.desk, name, NOW) for name in ("quinn", "ada")] == [None, None]
+    assert review_queue.draw(site.engine, site.desk, "erna", NOW) == known
+
+
 def test_a_gold_look_follows_its_clip(site: Site) -> None:
     known = _settled(site)
     _make_gold(site, known)
