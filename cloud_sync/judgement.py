@@ -116,6 +116,11 @@ def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
         row = connection.execute(sa.select(reviews).where(reviews.c.id == review_id)).first()
         if row is None or row.reviewer != reviewer or not may_withdraw(connection, row, now):
             return False
+        mine = [
+            kept.id for kept in reviews_of(connection, row.case_id) if kept.reviewer == reviewer and not kept.withdrawn
+        ]
+        if mine[-1] != review_id:  # he has said something else in another window
+            return False
         connection.execute(sa.insert(withdrawals).values(review_id=review_id, at=now))
         looks.reopen(connection, row, now + 60)
         truth = _settle(connection, row.case_id, now)
@@ -128,8 +133,8 @@ def withdraw(engine: Engine, review_id: int, reviewer: str, now: float) -> bool:
 def may_withdraw(connection: sa.Connection, review: sa.Row | Kept, now: float) -> bool:
     """Within seconds, not taken back yet, and nothing revealed since."""
     gone = connection.scalar(sa.select(withdrawals.c.review_id).where(withdrawals.c.review_id == review.id))
-    shown = review.blind and is_revealed(connection, review.case_id, review.reviewer, now)
-    return gone is None and not shown and now - review.at <= UNDO_S + GRACE_S
+    known = review.blind and is_revealed(connection, review.case_id, review.reviewer, now)
+    return gone is None and not known and now - review.at <= UNDO_S + GRACE_S
 
 
 def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
@@ -148,7 +153,9 @@ def note_shown(engine: Engine, case_id: str, name: str, now: float) -> None:
         if is_revealed(connection, case_id, name, now):
             return
     with contextlib.suppress(sa.exc.IntegrityError), engine.begin() as connection:  # in two windows at once
+        audit_log.take_turn(connection)
         connection.execute(sa.insert(shown).values(case_id=case_id, name=name, at=now))
+        audit_log.note(connection, who=name, did="opened", about=case_id, now=now)
 
 
 def reviews_of(connection: sa.Connection, case_id: str) -> list[Kept]:

@@ -52,7 +52,10 @@ def clips_lost(connection: sa.Connection, sha256s: Sequence[str]) -> None:
 
 
 def purpose_for(connection: sa.Connection, case_id: str, reviewer: str, now: float) -> Purpose:
-    """What this expert's judgement is for: that of the look he has, or of his earlier one where he changes his mind."""
+    """What this expert's judgement is for: that of the look he has, or of his earlier one where he changes his mind.
+    Until the caller commits, `close` finds the same look.
+    """
+    _take_turn(connection)
     look = _earlier(connection, case_id, reviewer) or _to_close(connection, case_id, reviewer, now)
     return "first" if look is None else look.purpose
 
@@ -164,7 +167,8 @@ def _to_close(connection: sa.Connection, case_id: str, reviewer: str, now: float
     held = looks.c.reserved_by == reviewer
     free = (looks.c.lane != "gold") & (looks.c.reserved_until.is_(None) | (looks.c.reserved_until < now))
     query = sa.select(looks).where(looks.c.case_id == case_id, looks.c.state != "judged", held | free)
-    return connection.execute(query.order_by(sa.case((held, 0), else_=1), looks.c.id).limit(1)).first()
+    query = query.order_by(sa.case((held, 0), else_=1), looks.c.id).limit(1)
+    return connection.execute(query.with_for_update()).first()
 
 
 def _state(clip_sha256: object, stored: set[object]) -> str:

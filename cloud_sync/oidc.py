@@ -55,7 +55,7 @@ def install(app: Flask, config: CloudConfig) -> None:
         token_endpoint_auth_method="client_secret_basic" if wanted.secret_env else "none",
     )
     app.extensions[EXTENSION] = oauth
-    app.extensions[FAULT] = OneAtATime(lambda: _fault(oauth), LinkError("it is being asked at this moment"))
+    app.extensions[FAULT] = OneAtATime(lambda: _fault(oauth), "it is being asked at this moment")
     app.register_blueprint(blueprint)
 
 
@@ -65,7 +65,7 @@ def begin() -> Response | tuple[str, int]:
     session[NEXT] = inside(request.args.get("next", "")) or ""
     try:
         if fault := current_app.extensions[FAULT].answer():
-            raise fault
+            raise LinkError(fault)
         return _client().authorize_redirect(_here())
     except WRONG as error:
         return _refused("The provider cannot be reached", error)
@@ -86,12 +86,12 @@ def back() -> Response | tuple[str, int]:
     return redirect(following or first_page(user))
 
 
-def _fault(oauth: OAuth) -> Exception | None:
+def _fault(oauth: OAuth) -> str | None:
     """Why the provider's own description cannot be had; it is kept once it is here."""
     try:
         oauth.create_client("company").load_server_metadata()
     except WRONG as error:
-        return error
+        return f"{type(error).__name__}: {error}"
     return None
 
 

@@ -1,8 +1,7 @@
 """`cloud retain`: clips that have had their time go, by kind of case; cases' records and what was said of them stay.
 
 A clip stays whatever its age while it is in a dataset or a study, sent to training, gold, wanted by the queue, or
-judged lately. Rows are
-mended by what the store holds first: nothing goes because an index is missing.
+judged lately. Rows are mended by what the store holds first: nothing goes because an index is missing.
 """
 
 import argparse

@@ -55,7 +55,9 @@ def queue() -> str:
 def following() -> Response:
     """The next case for this expert, reserved for him, or the queue where there is none."""
     shelf, after = _shelf(), request.args.get("after")
-    case_id = review_queue.draw(shelf.engine, shelf.desk, current_user.name, db.now(), after=after)
+    case_id = review_queue.draw(
+        shelf.engine, shelf.desk, current_user.name, db.now(), after=after, with_gold=not current_user.may("quality")
+    )
     judged = request.args.get("judged")
     if case_id is None:
         return redirect(url_for("review.queue", judged=judged))

@@ -42,9 +42,11 @@ class Waiting(msgspec.Struct, frozen=True):
     """Another expert is at it."""
 
 
-def draw(engine: Engine, desk: Desk, expert: str, now: float, *, after: str | None = None) -> str | None:
+def draw(
+    engine: Engine, desk: Desk, expert: str, now: float, *, after: str | None = None, with_gold: bool = True
+) -> str | None:
     """The case that this expert looks at next, reserved for him: the one that he has open already, other than `after`;
-    otherwise one by lot. None: there is nothing to watch for him.
+    otherwise one by lot. None: there is nothing to watch for him. `with_gold`: he has not read what is gold.
     """
     until = now + 60 * desk.policy.reservation_min
     for _ in range(TRIES):
@@ -52,7 +54,8 @@ def draw(engine: Engine, desk: Desk, expert: str, now: float, *, after: str | No
             mine = _reserved(connection, expert, now, after)
             if mine is not None:
                 return mine
-            for lane in _lanes(connection, desk, now):
+            lanes = _lanes(connection, desk, now)
+            for lane in lanes if with_gold else [lane for lane in lanes if lane != "gold"]:
                 free = _open(expert, now, after)
                 look = _gold(connection, desk, expert, now, after) if lane == "gold" else _first(connection, lane, free)
                 if look is not None and look.case_id != after:
@@ -70,7 +73,7 @@ def take(engine: Engine, desk: Desk, case_id: str, expert: str, now: float) -> N
     Nothing is written while most of his time is left: a page that is only read should not wait for other writers.
     """
     here = (looks.c.case_id == case_id) & (looks.c.state != "judged")
-    free = here & _free(expert, now) & (looks.c.lane != "gold")
+    free = here & _open(expert, now, None) & (looks.c.lane != "gold")
     half_s = 30 * desk.policy.reservation_min
     for_long = here & (looks.c.reserved_by == expert) & (looks.c.reserved_until > now + half_s)
     with engine.begin() as connection:
@@ -159,8 +162,9 @@ def _reserved(connection: sa.Connection, expert: str, now: float, after: str | N
 
 
 def _open(expert: str, now: float, after: str | None) -> sa.ColumnElement[bool]:
-    """What this expert could be given."""
-    return _free(expert, now) & ~_judged_by(expert) & (looks.c.case_id != (after or ""))
+    """What this expert could be given; a second or third look only where it would be as blind as the first."""
+    fitting = (looks.c.purpose == "first") | ~_shown_to(expert)
+    return _free(expert, now) & ~_judged_by(expert) & fitting & (looks.c.case_id != (after or ""))
 
 
 def _first(connection: sa.Connection, lane: Lane, free: sa.ColumnElement[bool]) -> sa.Row | None:
@@ -189,7 +193,7 @@ def _gold(connection: sa.Connection, desk: Desk, expert: str, now: float, after:
         .join(clips, (clips.c.sha256 == cases.c.clip_sha256) & (clips.c.state == "stored"))
         .where(gold.c.retired_at.is_(None), gold.c.case_id != (after or ""), ~wanted)
         .where(~_judged_by(expert, gold.c.case_id), gold.c.set_by != expert)
-        .where(~sa.exists().where(shown.c.case_id == gold.c.case_id, shown.c.name == expert))
+        .where(~_shown_to(expert, gold.c.case_id))
         .order_by(gold.c.case_id)
     )
     choices = connection.execute(known).mappings().all()
@@ -210,3 +214,7 @@ def _reserve(connection: sa.Connection, look_id: int, expert: str, now: float, u
 def _judged_by(expert: str, case_id: sa.ColumnElement[str] = looks.c.case_id) -> sa.ColumnElement[bool]:
     taken_back = sa.exists().where(withdrawals.c.review_id == reviews.c.id)
     return sa.exists().where(reviews.c.case_id == case_id, reviews.c.reviewer == expert, ~taken_back)
+
+
+def _shown_to(expert: str, case_id: sa.ColumnElement[str] = looks.c.case_id) -> sa.ColumnElement[bool]:
+    return sa.exists().where(shown.c.case_id == case_id, shown.c.name == expert)

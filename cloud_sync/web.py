@@ -150,7 +150,14 @@ def create_app(config: CloudConfig) -> Flask:
     store = open_store(config)
     policy, _ = policy_file.load(config)
     desk = Desk(policy, random.SystemRandom())
-    shelf = Shelf(config, db.open_database(config), store, Videos(store), desk, OneAtATime(store.fault, None))
+    shelf = Shelf(
+        config,
+        db.open_database(config),
+        store,
+        Videos(store),
+        desk,
+        OneAtATime(store.fault, "clip store, which is being asked"),
+    )
     app = Flask(__name__)
     app.config.update(_settings(config))
     app.extensions["tankwatch"] = shelf

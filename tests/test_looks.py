@@ -121,6 +121,33 @@ def test_a_surprise_that_stands_alone_after_an_undo_gets_its_second_look(site: S
     assert _open(site) == [(case_id, "second")]
 
 
+def test_a_second_look_goes_to_nobody_who_has_seen_the_verdict(site: Site) -> None:
+    case_id = site.case(1)
+    site.desk = a_desk(second_share=1.0)
+    judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW)
+    judgement.note_shown(site.engine, case_id, "quinn", NOW)
+    assert review_queue.draw(site.engine, site.desk, "quinn", NOW) is None
+    review_queue.take(site.engine, site.desk, case_id, "quinn", NOW)
+    assert review_queue.draw(site.engine, site.desk, "emil", NOW) == case_id
+
+
+def test_whoever_may_read_what_is_gold_is_not_measured_by_it(site: Site) -> None:
+    known, other = site.case(1), site.case(2)
+    for case_id in (known, other):
+        judgement.record(site.engine, site.desk, case_id, LEAK, "edda", NOW)
+    _make_gold(site, known)
+    site.desk = a_desk(gold_share=0.99)
+    assert site.browser("ada").get("/review/next").location == "/review"
+    assert site.browser("erna").get("/review/next").location == f"/review/{known}"
+
+
+def test_only_the_last_word_is_taken_back(site: Site) -> None:
+    case_id = site.case(1)
+    first = judgement.record(site.engine, site.desk, case_id, LEAK, "erna", NOW)
+    judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW + 1)
+    assert first is not None and not judgement.withdraw(site.engine, first.id, "erna", NOW + 2)
+
+
 def test_what_is_still_wanted_for_itself_is_not_mixed_in_as_gold(site: Site) -> None:
     known = site.case(1, sampled=Sampled("challenge", 1.0))
     _make_gold(site, known)

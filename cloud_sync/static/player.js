@@ -148,7 +148,7 @@ const videoFailed = async (failed, descriptor) => {
   try {
     const opened = await openClip(descriptor, "reload");
     if (failed !== video) return;
-    if (!clip) adopt(opened, []);
+    if (!clip) { broken = null; onlyCannotTell(false); adopt(opened, []); }
     say("The video cannot be played here; the stored frames are shown instead");
     setView(view === "video" ? "frames" : view);
   } catch (error) {
