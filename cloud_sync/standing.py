@@ -84,9 +84,10 @@ def released_splits(connection: sa.Connection) -> dict[str, Split]:
     return {row.case_id: row.split for row in connection.execute(query)}
 
 
-def _released_units(connection: sa.Connection, released: dict[str, Split]) -> dict[str, list[Split]]:
+def released_units(connection: sa.Connection, released: dict[str, Split]) -> dict[str, list[Split]]:
+    """By unit: the sets that its cases were in; a case without a serial number is a unit of its own."""
     known = sa.select(cases.c.site, cases.c.serial, cases.c.case_id).where(
-        cases.c.serial.isnot(None), cases.c.case_id.in_(sa.select(examples.c.case_id))
+        cases.c.case_id.in_(sa.select(examples.c.case_id))
     )
     return _grouped(
         (unit_of(*row), released[row.case_id]) for row in connection.execute(known) if row.case_id in released
@@ -107,7 +108,7 @@ def _beside(connection: sa.Connection) -> Beside:
         tags=_grouped((row.case_id, row.tag) for row in connection.execute(named)),
         sent_by={row.case_id: row.sent_by for row in connection.execute(sa.select(sent))},
         released=released,
-        released_units=_released_units(connection, released),
+        released_units=released_units(connection, released),
     )
 
 

@@ -12,7 +12,7 @@ from cloud_kinds import NewCloud, opened
 from desk_site import a_desk
 
 from cloud_sync import config as cloud_config
-from cloud_sync import dataset, db, judgement, routing
+from cloud_sync import dataset, db, judgement, routing, sending
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
@@ -223,3 +223,12 @@ def test_a_unit_stays_training_data_though_the_case_that_taught_it_is_disputed_n
     later = cloud.case(2, serial="u1")
     cloud.judge(later, "ok", familiar=False)
     assert dataset.release(cloud.engine, "weekly", 4000.0, RULES).counts == {"pool": 1}
+
+
+def test_a_case_whose_unit_is_test_data_is_not_said_to_be_sent_to_training(cloud: Cloud) -> None:
+    tested = cloud.case(1, serial="u1")
+    cloud.judge(tested, "ok", familiar=False)
+    assert dataset.release(cloud.engine, "weekly", 3000.0, RULES).counts == {"test": 1}
+    other, free = cloud.case(2, serial="u1"), cloud.case(3)
+    with cloud.engine.begin() as connection:
+        assert sending.send(connection, [tested, other, free], "", who="quinn", now=1.0) == (1, 2)
