@@ -10,7 +10,7 @@ from cloud_sync.tables import cases, sent
 
 
 def send(connection: sa.Connection, case_ids: Sequence[str], reason: str, *, who: str, now: float) -> tuple[int, int]:
-    """(newly sent, not sent because they or another of their unit are test data); the caller commits. The draw takes them from then on."""
+    """(newly sent, not sent as their units are test data); the caller commits. The draw takes them from then on."""
     audit_log.take_turn(connection)
     chosen = sa.select(cases.c.site, cases.c.serial, cases.c.case_id).where(cases.c.case_id.in_(case_ids))
     held = connection.execute(chosen).all()
