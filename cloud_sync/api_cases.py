@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from msgspec import UNSET
 
-from cloud_sync import api_desk, triage
+from cloud_sync import api_desk, judgement, triage
 from cloud_sync.api_records import (
     CasePage,
     CaseQuery,
@@ -104,7 +104,7 @@ def _known(connection: sa.Connection, asked: Asked) -> bool:
 
 def _note_shown(asked: Asked) -> None:
     if asked.caller.may("expert"):
-        api_desk.note_shown(asked.engine, asked.path.case_id, asked.caller.who, asked.now)
+        judgement.note_shown(asked.engine, asked.path.case_id, asked.caller.who, asked.now)
 
 
 def _row(connection: sa.Connection, case_id: str) -> sa.Row:

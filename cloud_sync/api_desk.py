@@ -20,11 +20,6 @@ def may_know(connection: sa.Connection, case_id: str, reviewer: str) -> bool:
     return judgement.is_revealed(connection, case_id, reviewer, db.now())
 
 
-def note_shown(engine: Engine, case_id: str, name: str, now: float) -> None:
-    """Whoever may judge and was told everything is no longer a blind eye for this case."""
-    judgement.note_shown(engine, case_id, name, now)
-
-
 def incomplete(connection: sa.Connection, said: Judgement) -> str | None:
     """What is still missing or contradictory, for a person; None = complete."""
     return judgement.incomplete(_review(said), vocabulary.offered(connection))

@@ -148,7 +148,7 @@ def reveal(engine: Engine, case_id: str, reviewer: str, now: float) -> None:
 
 
 def note_shown(engine: Engine, case_id: str, name: str, now: float) -> None:
-    """Somebody who may judge has opened the case elsewhere, with everything in it: no longer a blind eye for it."""
+    """Somebody who may judge has opened the case elsewhere, with everything in it: his word on it is blind no more."""
     with engine.connect() as connection:
         if is_revealed(connection, case_id, name, now):
             return

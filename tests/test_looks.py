@@ -1,6 +1,7 @@
 """Looks neither get lost nor stay for ever: after an undo, with gold, with clips that go and come, and side by side."""
 
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_a_blind_word_cannot_be_taken_back_once_others_words_are_known(site: Sit
 
 
 @pytest.mark.parametrize("path", ["/cases/{}", "/cases/{}/record.json"])
-def test_whoever_opened_the_case_with_its_verdict_is_no_blind_eye_for_it(site: Site, path: str) -> None:
+def test_whoever_opened_the_case_with_its_verdict_judges_it_no_longer_blind(site: Site, path: str) -> None:
     opened, untouched = site.case(1), site.case(2)
     quinn = site.browser("quinn")
     for _ in range(2):
@@ -103,22 +104,30 @@ def test_a_look_that_is_free_again_tells_its_next_expert_nothing(site: Site) -> 
     assert said is not None and said.blind
 
 
-def test_experts_who_differ_still_after_an_undo_are_settled_by_a_third(site: Site) -> None:
-    case_id = _settled(site)
-    asked = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
-    judgement.record(site.engine, site.desk, case_id, OK, "emil", NOW + 1)
-    assert asked is not None
-    assert judgement.withdraw(site.engine, asked.id, "erna", NOW + 2)
-    assert _open(site) == [(case_id, "adjudication")]
+def _settled(site: Site) -> str:
+    case_id = site.case()
+    for name in ("emil", "edda"):
+        judgement.record(site.engine, site.desk, case_id, LEAK, name, NOW - 100)
+    return case_id
 
 
-def test_a_surprise_that_stands_alone_after_an_undo_gets_its_second_look(site: Site) -> None:
-    case_id = site.case(1, **AGREED)
+def _not_drawn(site: Site) -> str:
+    return site.case(1, **AGREED)
+
+
+@pytest.mark.parametrize(
+    ("made", "said", "wanted"),
+    [(_settled, OK, "adjudication"), (_not_drawn, LEAK, "second")],
+    ids=["differ", "surprise"],
+)
+def test_what_stands_after_an_undo_asks_for_what_it_needs(site: Site, made, said: Review, wanted: str) -> None:
+    """Experts who still differ get a third; a surprise that stands alone gets its second look."""
+    case_id = made(site)
     asked = judgement.record(site.engine, site.desk, case_id, OK, "erna", NOW)
-    judgement.record(site.engine, site.desk, case_id, LEAK, "emil", NOW + 1)
+    judgement.record(site.engine, site.desk, case_id, said, "emil", NOW + 1)
     assert asked is not None
     assert judgement.withdraw(site.engine, asked.id, "erna", NOW + 2)
-    assert _open(site) == [(case_id, "second")]
+    assert _open(site) == [(case_id, wanted)]
 
 
 def test_a_second_look_goes_to_nobody_who_has_seen_the_verdict(site: Site) -> None:
@@ -263,15 +272,11 @@ def _arrives(site: Site, sha256: str) -> None:
 def _wait_until_it_waits(site: Site) -> None:
     waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with site.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not connection.scalar(waits):
-            pass
-
-
-def _settled(site: Site) -> str:
-    case_id = site.case()
-    for name in ("emil", "edda"):
-        judgement.record(site.engine, site.desk, case_id, LEAK, name, NOW - 100)
-    return case_id
+        for _ in range(2000):
+            if connection.scalar(waits):
+                return
+            time.sleep(0.01)
+    raise AssertionError("the clip did not wait for the judgement")
 
 
 def _make_gold(site: Site, case_id: str) -> None:
