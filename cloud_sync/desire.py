@@ -1,9 +1,10 @@
 """What each device is asked to be and to send: one row a station, kept whole, with a counter that only rises.
 
-`desire_sending` puts the rows on the broker. A sampling order is one of the wishes in the row.
+`desire_sending` puts the rows on the broker. A sampling order is one of the wishes in the row; which bundle is to
+speak, which one to run beside it and how much the device may decide are its other fields.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +14,7 @@ from cloud_sync import audit_log
 from cloud_sync.tables import desired, stations
 from edge_agent import wire
 from edge_agent.messages import Desired, SamplingWish
+from edge_agent.records import BundleRef
 
 MOST_WISHES = 20
 """Of one station at a time: a message stays small, and nobody orders everything."""
@@ -39,7 +41,7 @@ def order(
     """Asks the devices at these (site, station) for more of a kind; the caller commits. The same wish twice is one."""
     audit_log.take_turn(connection)
     for place in places:
-        _change(connection, place, lambda kept: _with(kept, wish, now), who=who, now=now)
+        _change(connection, place, lambda kept: {"sampling": _with(kept.sampling, wish, now)}, who=who, now=now)
         about = f"{'/'.join(place)} {wish.id}: probability {wish.probability:g} until {wish.until}"
         audit_log.note(connection, who=who, did="sampling_ordered", about=about, now=now)
 
@@ -47,8 +49,31 @@ def order(
 def withdraw(connection: sa.Connection, place: tuple[str, str], wish_id: str, *, who: str, now: float) -> None:
     """Ends one wish before its time; the caller commits."""
     audit_log.take_turn(connection)
-    _change(connection, place, lambda kept: tuple(wish for wish in kept if wish.id != wish_id), who=who, now=now)
+    _change(connection, place, lambda kept: {"sampling": _without(kept.sampling, wish_id)}, who=who, now=now)
     audit_log.note(connection, who=who, did="sampling_ended", about=f"{'/'.join(place)} {wish_id}", now=now)
+
+
+def want(
+    connection: sa.Connection, place: tuple[str, str], *, who: str, reason: str, now: float, **fields: object
+) -> bool:
+    """Asks one device for another `bundle`, `challenger` or `mode` (fields of `Desired`; None = as the device has it).
+
+    The caller commits. False where nothing changes.
+    """
+    audit_log.take_turn(connection)
+    changed = _change(connection, place, lambda _: fields, who=who, now=now)
+    if changed:
+        told = ", ".join(f"{name} {_told(value)}" for name, value in fields.items())
+        about = f"{'/'.join(place)} {told}: {reason}"
+        audit_log.note(connection, who=who, did="device_asked", about=about, now=now)
+    return changed
+
+
+def wanted(connection: sa.Connection, place: tuple[str, str]) -> Desired:
+    """What this device is asked for now."""
+    here = (desired.c.site == place[0]) & (desired.c.station == place[1])
+    payload = connection.scalar(sa.select(desired.c.payload).where(here))
+    return Desired(counter=0) if payload is None else _message(payload)
 
 
 def wishes(connection: sa.Connection, now: float) -> list[tuple[sa.Row, SamplingWish]]:
@@ -84,21 +109,21 @@ def until(now: float, days: float) -> str:
 def _change(
     connection: sa.Connection,
     place: tuple[str, str],
-    change: Callable[[tuple[SamplingWish, ...]], tuple[SamplingWish, ...]],
+    change: Callable[[Desired], Mapping[str, object]],
     *,
     who: str,
     now: float,
-) -> None:
+) -> bool:
     here = (desired.c.site == place[0]) & (desired.c.station == place[1])
     row = connection.execute(sa.select(desired).where(here)).first()
     kept = _message(row.payload) if row else Desired(counter=0)
+    message = msgspec.structs.replace(kept, **change(kept))
+    if row and message == kept:
+        return False
     counter = max(kept.counter + 1, int(now // COUNTER_UNIT_S))
-    message = msgspec.structs.replace(kept, counter=counter, sampling=change(kept.sampling))
-    if row and message.sampling == kept.sampling:
-        return
     values = {
         "counter": counter,
-        "payload": wire.encode(message),
+        "payload": wire.encode(msgspec.structs.replace(message, counter=counter)),
         "changed_by": who,
         "changed_at": now,
         "sent_at": None,
@@ -107,6 +132,15 @@ def _change(
         connection.execute(sa.update(desired).where(here).values(values))
     else:
         connection.execute(sa.insert(desired).values(site=place[0], station=place[1], **values))
+    return True
+
+
+def _without(kept: tuple[SamplingWish, ...], wish_id: str) -> tuple[SamplingWish, ...]:
+    return tuple(wish for wish in kept if wish.id != wish_id)
+
+
+def _told(value: object) -> str:
+    return f"{value.version} {value.sha256[:12]}" if isinstance(value, BundleRef) else str(value)
 
 
 def _with(kept: tuple[SamplingWish, ...], wish: SamplingWish, now: float) -> tuple[SamplingWish, ...]:

@@ -14,7 +14,16 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-APPEND_ONLY = ("reviews", "withdrawals", "points", "examples", "standards", "audit", "audit_heads")
+APPEND_ONLY = (
+    "reviews",
+    "withdrawals",
+    "points",
+    "examples",
+    "standards",
+    "audit",
+    "audit_heads",
+    "bundle_states",
+)
 
 
 def _key() -> sa.Column:
@@ -404,6 +413,35 @@ members = sa.Table(
     sa.Column("dataset_id", sa.Integer, sa.ForeignKey("datasets.id"), primary_key=True),
     sa.Column("example_id", sa.Integer, sa.ForeignKey("examples.id"), primary_key=True),
     _text("split"),
+)
+
+bundles = sa.Table(
+    # Every bundle that the cloud knows; its file lies in data_dir/bundles/.
+    "bundles",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True),  # of the file
+    _number("version"),
+    _text("name"),
+    _text("scope"),  # general, site/<site> or station/<site>/<station>: for whom it was made
+    sa.Column("manifest", sa.LargeBinary, nullable=False),  # its manifest.json
+    _text("parent_sha256", null=True, index=True),
+    _text("dataset_sha256", null=True, index=True),
+    _number("run_id", null=True),  # of the training run that made it
+    _text("state", index=True),  # the latest of bundle_states
+    _text("added_by"),
+    _time("added_at"),
+)
+
+bundle_states = sa.Table(
+    # How a bundle came to be what it is: candidate, challenger, champion, retired.
+    "bundle_states",
+    metadata,
+    _key(),
+    sa.Column("sha256", sa.Text, sa.ForeignKey("bundles.sha256"), nullable=False, index=True),
+    _text("state"),
+    _text("reason"),
+    _text("who"),
+    _time("at"),
 )
 
 audit = sa.Table(

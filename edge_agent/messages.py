@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edge_agent.records import BundleRef, FramingStatus, Mode, VerdictWord, WaterStatus
+from edge_agent.records import BundleRef, DispositionWord, FramingStatus, Mode, VerdictWord, WaterStatus
 
 PART_BYTES = 256 * 1024
 CLIP_BYTES = 512 * 1024 * 1024
@@ -22,6 +22,19 @@ Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER, max_length=128)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AlarmPriority = Literal["low", "medium", "high"]
 CameraWord = Literal["ok", "stalled", "lost", "unknown"]
+UpdateWord = Literal["running", "fetching", "trying", "ready", "refused", "returned"]
+"""`ready`: it runs from the next case on. `refused`: it never ran. `returned`: it failed; the one before is back."""
+
+
+class UpdateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the device is with a bundle that it was asked to run."""
+
+    bundle: BundleRef
+    state: UpdateWord
+    words: str = ""
+    """What went wrong, its limit and the cure; empty while all is well."""
+    at: str
+    """UTC, ISO 8601: since when it is so."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +45,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode | None = None
     bundle: BundleRef | None = None
     challenger: BundleRef | None = None
+    update: UpdateReport | None = None
+    """Of the last bundle that was wanted as champion."""
+    challenger_update: UpdateReport | None = None
+    """Of the last one that was wanted as challenger."""
     software: str
     """Version of this program."""
     since: str
@@ -79,6 +96,8 @@ class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: Count = 0
     resident_mb: float | None = None
     """The most memory that the uplink has held."""
+    inspect_starts: Count = 0
+    """How often the inspection was started since this bundle speaks; more than once: it has failed."""
 
 
 class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +144,10 @@ class OutputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: OutcomeCounts = OutcomeCounts()
     step_ms: float | None = None
     """CPU time a frame, mean since the last metrics."""
+    verdict_ms: float | None = None
+    """From a case's last frame to its record: 95th percentile of the last cases."""
+    challenger_cut: Count = 0
+    """Cases in which the challenger was stopped so that the champion lost no frame."""
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +180,7 @@ class Disposition(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: Literal["tankwatch/disposition/1"] = "tankwatch/disposition/1"
     case_id: Identifier
-    disposition: Literal["ok", "leak", "wait"]
+    disposition: DispositionWord
     expires_at: str
 
 

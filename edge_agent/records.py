@@ -18,6 +18,9 @@ OutcomeWord = Literal["agree", "machine_leak", "human_leak", "unsure", "not_test
 SampledFor = Literal["disagreement", "unsure", "not_tested", "audit", "challenge", "none"]
 WaterStatus = Literal["clear", "murky", "unknown"]
 Mode = Literal["human_only", "shadow", "assist", "partial", "full"]
+DispositionWord = Literal["ok", "leak", "wait"]
+WordShown = Literal["before", "after", "no"]
+"""Whether the inspector saw the machine's word, and whether before his decision."""
 Phase = Literal["empty", "entering", "watching", "decided", "leaving"]
 Corner = Literal["TL", "TR", "BR", "BL"]
 CORNERS: tuple[Corner, ...] = ("TL", "TR", "BR", "BL")
@@ -264,3 +267,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Of the unit, where something on the line reads it."""
     inspector: str | None = None
     """A pseudonym for who decided, where the plant wants one sent."""
+    disposition: DispositionWord | None = None
+    """What the line was told; None where the mode does not let the device tell it anything."""
+    word_shown: WordShown = "no"

@@ -17,6 +17,7 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.tables import audit, desired
 from edge_agent import state, uplink, wire
 from edge_agent.messages import Desired, SamplingWish
+from edge_agent.records import BundleRef
 
 NOW = 1_795_000_000.0
 PLACE = (SITE, STATION)
@@ -127,3 +128,21 @@ def test_a_device_takes_an_order_over_the_broker_once_whoever_restarts(tmp_path:
 def _all_sent(engine) -> bool:
     with engine.connect() as connection:
         return not desire.due(connection)
+
+
+def test_a_device_is_asked_for_a_bundle_and_for_less_automation_beside_its_wishes(config: CloudConfig) -> None:
+    engine = db.open_database(config)
+    ordered(engine, wish())
+    other = BundleRef(version=4, sha256="a" * 64)
+    with engine.begin() as connection:
+        assert desire.want(connection, PLACE, who="ada", reason="rollout 1", now=NOW, challenger=other)
+        assert not desire.want(connection, PLACE, who="ada", reason="again", now=NOW, challenger=other)
+        assert desire.want(connection, PLACE, who="ada", reason="missed rabbit", now=NOW, mode="shadow")
+        now = desire.wanted(connection, PLACE)
+    assert (now.challenger, now.mode, now.bundle, len(now.sampling)) == (other, "shadow", None, 1)
+    with engine.connect() as connection:
+        lines = connection.scalars(sa.select(audit.c.about).where(audit.c.did == "device_asked")).all()
+    assert lines == [
+        f"{SITE}/{STATION} challenger 4 {'a' * 12}: rollout 1",
+        f"{SITE}/{STATION} mode shadow: missed rabbit",
+    ]
