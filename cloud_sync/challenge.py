@@ -50,6 +50,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One case with a registered serial."""
 
     case_id: str
+    part_id: int = 0
     site: str
     station: str
     serial: str
@@ -61,6 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     decision: str = "none"
     """The inspector's; `none` where no human decided."""
+    bundle_version: int | None = None
 
     @property
     def moment(self) -> Moment:
@@ -152,7 +154,7 @@ def proves(good: Run, missed: Run) -> bool:
 
 
 def called_back(missed: Run, runs: Sequence[Run]) -> Interval:
-    """The units that a miss puts in doubt: since the last good run of that kind. `runs`: the station's, in any order."""
+    """The units that a miss puts in doubt: since the last good run of that kind. `runs`: its station's, in no order."""
     good = [run.moment for run in runs if proves(run, missed) and before(run.moment, missed.moment)]
     return Interval(_latest(good), missed.moment)
 
