@@ -1,5 +1,5 @@
-"""Challenge parts through the real intake: known by serial, apart from all units; a miss steps its station down and lists
-every unit since the last good one, in whatever order the cases arrive.
+"""Challenge parts through the real intake: known by serial, apart from all units; a miss steps its station down and
+lists every unit since the last good one, in whatever order the cases arrive.
 """
 
 import csv
