@@ -60,6 +60,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     started_at: float
     verdict: str
+    result: Result
+    """The machine's."""
     decision: str = "none"
     """The inspector's; `none` where no human decided."""
     bundle_version: int | None = None
@@ -67,10 +69,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def moment(self) -> Moment:
         return Moment(self.boot_id, self.sequence, self.started_at)
-
-    @property
-    def result(self) -> Result:
-        return result(self.truth, self.verdict)
 
     @property
     def human_result(self) -> Result:
@@ -105,11 +103,13 @@ class Due(msgspec.Struct, frozen=True):
     words: str
 
 
-def result(truth: Truth, word: str) -> Result:
-    """What a machine's verdict or an inspector's decision on a part is worth."""
-    if word not in ("leak", "ok"):
+def result(truth: Truth, *words: str) -> Result:
+    """What the words on a part are worth: the machine's verdict and, where it gave one, its word to the line; or the
+    inspector's decision. One wrong word makes it wrong."""
+    answers = {word for word in words if word in ("leak", "ok")}
+    if not answers:
         return "repeat"
-    if word == truth:
+    if answers == {truth}:
         return "passed"
     return "missed" if truth == "leak" else "false_alarm"
 
@@ -182,12 +182,12 @@ def due(plan: Plan, key: str, last_at: float | None, registered_at: float) -> fl
 
 
 def told(due_at: float, now: float, grace_s: float) -> Due:
-    """The same in words for a person."""
+    """The same for a person; the words follow the state's."""
     if now < due_at:
         return Due("later", due_at, f"in {_length(due_at - now)}")
     if now <= due_at + grace_s:
-        return Due("due", due_at, "due now")
-    return Due("overdue", due_at, f"overdue since {_length(now - due_at)}: run one before the next unit")
+        return Due("due", due_at, "")
+    return Due("overdue", due_at, f"by {_length(now - due_at)}: run one before the next unit")
 
 
 def _end(part: Part) -> float:

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import audit_log, case_groups, challenge, challenge_parts, desire
-from cloud_sync.challenge import Part
+from cloud_sync.challenge import Part, Result
 from cloud_sync.challenge_parts import WHO
 from cloud_sync.tables import challenge_runs, stations
 from edge_agent.records import Mode
@@ -25,49 +25,58 @@ DECIDES_NOTHING: tuple[Mode | None, ...] = ("human_only", "shadow")
 """Here nobody relies on the machine: a miss takes nothing from it."""
 
 
-class _Told(msgspec.Struct):
-    """What a case's message and a station's status say of the mode. A word from a newer device is none that we know,
+class _Told(msgspec.Struct, frozen=True):
+    """What only the case's message holds, or the station's status. A mode from a newer device is none that we know,
     and so none that decides nothing."""
 
     mode: str | None = None
+    disposition: str | None = None
 
 
-def recognised(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, Part]:
-    """Case id -> the part that it showed. These rows become challenges, apart from all that is counted of units."""
+class Shown(msgspec.Struct, frozen=True):
+    """A case that showed a part, and what the machine's words on it are worth."""
+
+    part: Part
+    told: _Told
+    result: Result
+
+
+def recognised(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, Shown]:
+    """By case id. The rows become challenges, apart from all that is counted of units."""
     by_site: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["serial"] is not None:
             by_site[row["site"]].append(row)
-    found: dict[str, Part] = {}
+    found: dict[str, Shown] = {}
     for site, mine in by_site.items():
         parts = challenge_parts.known(connection, site, {row["serial"] for row in mine})
         for row in mine if parts else ():
             called = row["sampled_for"] == "challenge"
             part = challenge.part_of(parts, row["serial"], row["started_at"], called=called)
             if part is not None:
-                found[row["case_id"]] = part
+                found[row["case_id"]] = _shown(row, part)
                 _set_apart(row)
-    if any(challenge.result(part.truth, row["verdict"]) == "missed" for part, row in _paired(found, by_site)):
+    if any(shown.result == "missed" for shown in found.values()):
         # Before the sums at the top of the page, as whoever judges takes the two.
         audit_log.take_turn(connection)
     return found
 
 
-def note(connection: sa.Connection, rows: Sequence[Row], parts: Mapping[str, Part], now: float) -> None:
+def note(connection: sa.Connection, rows: Sequence[Row], found: Mapping[str, Shown], now: float) -> None:
     """Those of these new rows that showed a part become runs; the caller commits."""
-    runs = [_run(row, parts[row["case_id"]], now) for row in rows if row["case_id"] in parts]
+    runs = [_run(row, found[row["case_id"]], now) for row in rows if row["case_id"] in found]
     if not runs:
         return
     connection.execute(sa.insert(challenge_runs), runs)
-    payloads = {row["case_id"]: row["payload"] for row in rows}
     for run in runs:
         log.info("challenge case=%s serial=%s truth=%s result=%s", *_words(run))
         if run["result"] == "missed":
-            _step_down(connection, run, _mode_in(payloads[run["case_id"]]), now)
+            _step_down(connection, run, found[run["case_id"]].told.mode, now)
 
 
-def _paired(found: Mapping[str, Part], by_site: Mapping[str, list[Row]]) -> list[tuple[Part, Row]]:
-    return [(found[row["case_id"]], row) for mine in by_site.values() for row in mine if row["case_id"] in found]
+def _shown(row: Row, part: Part) -> Shown:
+    told = _told(row["payload"])
+    return Shown(part, told, challenge.result(part.truth, row["verdict"], told.disposition or ""))
 
 
 def _set_apart(row: Row) -> None:
@@ -76,14 +85,16 @@ def _set_apart(row: Row) -> None:
     row["group_id"] = case_groups.group_id(row)
 
 
-def _run(row: Row, part: Part, now: float) -> dict[str, Any]:
+def _run(row: Row, shown: Shown, now: float) -> dict[str, Any]:
+    part = shown.part
     names = ("case_id", "site", "station", "serial", "boot_id", "sequence", "started_at", "verdict")
     return {name: row[name] for name in names} | {
         "part_id": part.id,
         "truth": part.truth,
         "leak_std_cm3_s": part.leak_std_cm3_s,
         "decision": row["decision"] if row["decided_by"] == "human" else "none",
-        "result": challenge.result(part.truth, row["verdict"]),
+        "disposition": shown.told.disposition,
+        "result": shown.result,
         "noted_at": now,
     }
 
@@ -104,11 +115,11 @@ def _step_down(connection: sa.Connection, run: Mapping[str, Any], mode_then: str
 def _present_mode(connection: sa.Connection, place: tuple[str, str]) -> str | None:
     here = (stations.c.site == place[0]) & (stations.c.station == place[1])
     status = connection.scalar(sa.select(stations.c.status).where(here))
-    return _mode_in(status) if status else None
+    return _told(status).mode if status else None
 
 
-def _mode_in(message: bytes | str) -> str | None:
-    return msgspec.json.decode(message, type=_Told).mode
+def _told(message: bytes | str) -> _Told:
+    return msgspec.json.decode(message, type=_Told)
 
 
 def _words(run: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 
 from cloud_sync import case_groups, challenge_parts, challenge_runs, dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
-from cloud_sync.challenge import Part
+from cloud_sync.challenge_runs import Shown
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
@@ -74,10 +74,10 @@ class Intake:
         with self._engine.begin() as connection:
             take_turns(connection, _concerned(batch))
             _take_statuses(connection, taken.statuses, now)
-            parts = challenge_runs.recognised(connection, (row for _, row in taken.cases))
+            shown = challenge_runs.recognised(connection, (row for _, row in taken.cases))
             # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
             stored = self._take_clips(connection, taken, held, now)
-            self._take_cases(connection, taken, held, parts, now=now)
+            self._take_cases(connection, taken, held, shown, now=now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
         return Handled(receipts, stored)
@@ -93,7 +93,7 @@ class Intake:
         connection: sa.Connection,
         taken: _Sorted,
         held: dict[Station, _Held],
-        parts: Mapping[str, Part],
+        shown: Mapping[str, Shown],
         *,
         now: float,
     ) -> None:
@@ -116,9 +116,9 @@ class Intake:
             insert_rows(connection, cases, rows)
             case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
-            challenge_runs.note(connection, rows, parts, now)
+            challenge_runs.note(connection, rows, shown, now)
             # Of a challenge part the truth is known: nobody needs to say it.
-            looks.want_first(connection, [row for row in rows if row["case_id"] not in parts], now)
+            looks.want_first(connection, [row for row in rows if row["case_id"] not in shown], now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(

@@ -485,8 +485,9 @@ challenge_runs = sa.Table(
     _number("sequence"),
     _time("started_at"),
     _text("verdict"),
+    _text("disposition", null=True),  # what the line was told, where the machine told it anything
     _text("decision"),  # the inspector's; none where no human decided
-    _text("result"),  # passed, missed, false_alarm, repeat: of the verdict
+    _text("result"),  # passed, missed, false_alarm, repeat: of the machine's words
     _time("noted_at"),
     sa.Index("ix_challenge_runs_station", "site", "station", "started_at"),
 )

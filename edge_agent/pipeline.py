@@ -148,14 +148,14 @@ class Inspector:
         serials = frozenset(challenge_serials)
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes, challenge_serials=serials)
 
-    def serial(self, text: str) -> None:
-        """The line has read a serial number: of the unit in the water, or else of the next one to come. The last one
-        read holds; an empty text is none."""
-        text = text.strip()
-        if self._case and self._case.left_s is None and self._case.decision == "none":
-            self._case.serial = text or None
+    def named(self, serial: str) -> None:
+        """The line has read a serial number: of the unit in the water where that has none yet, else of the next one.
+        Read again, the same number is the same unit's."""
+        serial, case = serial.strip(), self._case
+        if case and case.left_s is None and case.decision == "none" and case.serial in (None, serial):
+            case.serial = serial or None
         else:
-            self._serial = (text, self._now_s()) if text else None
+            self._serial = (serial, self._now_s()) if serial else None
 
     def abandon(self) -> None:
         """The open case is not said, and nothing is left of its clip. Its serial number is the next unit's."""

@@ -14,7 +14,19 @@ MIDNIGHT = 20_000 * DAY
 def run(sequence: int, verdict: str = "leak", **about) -> Run:
     usual = {"case_id": f"c{sequence}", "site": "plant", "station": "TANK1", "serial": "R-1", "truth": "leak"}
     where = {"boot_id": "aaaa-1", "sequence": sequence, "started_at": 60.0 * sequence}
-    return Run(**usual | where | {"verdict": verdict} | about)
+    truth = about.get("truth", "leak")
+    return Run(**usual | where | {"verdict": verdict, "result": challenge.result(truth, verdict)} | about)
+
+
+def test_one_wrong_word_makes_a_run_wrong() -> None:
+    words = {
+        ("leak", "ok"): "missed",
+        ("ok", "leak"): "missed",
+        ("leak", "wait"): "passed",
+        ("uncertain", "ok"): "missed",
+    }
+    assert {said: challenge.result("leak", *said) for said in words} == words
+    assert challenge.result("ok", "ok", "leak") == "false_alarm"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +113,7 @@ def test_what_is_due_is_said_in_words() -> None:
     told = [challenge.told(1000.0, now, 1800.0) for now in (-6200.0, 1000.0, 2800.0, 2801.0, 300_000.0)]
     assert [one.state for one in told] == ["later", "due", "due", "overdue", "overdue"]
     assert told[0].words == "in 2 h 0 min"
-    assert told[3].words == "overdue since 30 min: run one before the next unit"
+    assert told[3].words == "by 30 min: run one before the next unit"
     assert "3 days" in told[4].words
 
 

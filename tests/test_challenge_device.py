@@ -54,14 +54,14 @@ def test_a_registered_serial_marks_its_case_and_keeps_its_clip_and_each_serial_i
     inspector = inspector_of(frames, ends)
     inspector.ordered("shadow", 1e-9, challenge_serials=("R-1", "G-1"))
     read = {
-        frames[0].sequence: " SN-1 ",  # before the unit, and read again while it is in the water
-        round(FPS * truths[0].settled_s): "G-1",
-        round(FPS * (truths[1].settled_s + 0.5)): "SN-2",
+        frames[0].sequence: " G-1 ",
+        round(FPS * truths[0].settled_s): "G-1",  # read again in the water
+        round(FPS * (truths[1].settled_s + 0.5)): "SN-2",  # read late
     }
     cases = []
     for frame in frames:
         if frame.sequence in read:
-            inspector.serial(read[frame.sequence])
+            inspector.named(read[frame.sequence])
         cases += inspector.step(frame)
     cases += inspector.finish()
     assert [case.serial for case in cases] == ["G-1", "SN-2", None]
@@ -77,6 +77,6 @@ def test_a_serial_that_was_read_long_ago_is_nobodys(tank) -> None:
     early = replace(frames[0], monotonic_s=late[0].monotonic_s - SERIAL_S, sequence=0)
     inspector = inspector_of(frames, [])
     inspector.step(early)
-    inspector.serial("R-1")
+    inspector.named("R-1")
     cases = [case for frame in late for case in inspector.step(frame)] + inspector.finish()
     assert [case.serial for case in cases] == [None]

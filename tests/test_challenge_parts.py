@@ -131,6 +131,13 @@ def test_a_miss_lowers_what_is_above_shadow_and_raises_nothing(site: Site, now, 
     assert (results(site), wanted(site).mode) == ({1: "missed"}, after)
 
 
+def test_a_leaker_that_the_line_was_told_is_ok_is_missed_whatever_the_verdict_came_to(site: Site) -> None:
+    register(site)
+    arrive(site, shown(1, "leak", mode="partial", disposition="ok"), shown(2, "leak", disposition="leak"))
+    assert results(site) == {1: "missed", 2: "passed"}
+    assert wanted(site).mode == "shadow"
+
+
 def test_a_station_that_never_told_its_mode_is_taken_at_its_cases_word(site: Site) -> None:
     register(site)
     arrive(site, shown(1, "ok", mode="shadow"))

@@ -60,6 +60,7 @@ def _create_runs() -> None:
         sa.Column("sequence", sa.Integer, nullable=False),
         sa.Column("started_at", sa.Double, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("disposition", sa.Text),
         sa.Column("decision", sa.Text, nullable=False),
         sa.Column("result", sa.Text, nullable=False),
         sa.Column("noted_at", sa.Double, nullable=False),
