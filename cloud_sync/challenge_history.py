@@ -144,26 +144,31 @@ def _miss(run: Run, beside: list[Run]) -> Miss:
     return Miss(run, challenge.is_open(run, beside), challenge.called_back(run, beside), challenge.since(run, beside))
 
 
-def _last_answers(connection: sa.Connection) -> dict[tuple[str, str, challenge.Truth], Run]:
+def _last_answers(connection: sa.Connection) -> dict[tuple[str, str, challenge.Truth], tuple[Run, float]]:
+    """And when each was, at the latest when the cloud heard of it: a clock that is ahead puts off no run."""
     c = challenge_runs.c
+    at = sa.case((c.started_at > c.noted_at, c.noted_at), else_=c.started_at)
     latest = (
-        sa.select(c.site, c.station, c.truth, sa.func.max(c.started_at).label("at"))
+        sa.select(c.site, c.station, c.truth, sa.func.max(at).label("at"))
         .where(c.result != "repeat")
         .group_by(c.site, c.station, c.truth)
         .subquery()
     )
     same = (latest.c.site == c.site) & (latest.c.station == c.station) & (latest.c.truth == c.truth)
-    found = runs(connection, sa.exists().where(same, latest.c.at == c.started_at), c.result != "repeat")
-    return {(run.site, run.station, run.truth): run for run in found}
+    query = sa.select(challenge_runs, cases.c.bundle_version, at.label("at")).where(c.result != "repeat")
+    rows = connection.execute(query.join(cases, cases.c.case_id == c.case_id).join(latest, same & (latest.c.at == at)))
+    return {(row.site, row.station, row.truth): (_run(row), row.at) for row in rows}
 
 
 def _standing(
-    plan: Plan, key: tuple[str, str, challenge.Truth], last: Run | None, registered_at: float, now: float
+    plan: Plan,
+    key: tuple[str, str, challenge.Truth],
+    last: tuple[Run, float] | None,
+    registered_at: float,
+    now: float,
 ) -> Standing:
-    # A clock that is ahead does not put off the next run.
-    last_at = min(last.started_at, now) if last else None
-    at = challenge.due(plan, "/".join(key), last_at, registered_at)
-    return Standing(*key, last, challenge.told(at, now, plan.grace_s))
+    at = challenge.due(plan, "/".join(key), last[1] if last else None, registered_at)
+    return Standing(*key, last[0] if last else None, challenge.told(at, now, plan.grace_s))
 
 
 def _run(row: sa.Row) -> Run:

@@ -255,6 +255,10 @@ def test_what_is_due_follows_from_the_last_answer(site: Site) -> None:
     with site.engine.connect() as connection:
         (one,) = challenge_history.standings(connection, plan, now)
         assert (one.last.sequence, one.due.at, one.due.state) == (10, BEGIN + 600 + 7200, "later")
+    arrive(site, shown(30, "leak", started_at="2099-01-01T00:00:00Z"), now=now)
+    with site.engine.connect() as connection:
+        (one,) = challenge_history.standings(connection, plan, now)
+        assert (one.last.sequence, one.due.at) == (30, now + 7200), "a clock that is ahead puts off no run"
 
 
 def test_the_pages_register_show_and_list(site: Site) -> None:
