@@ -83,6 +83,20 @@ class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
 
 
+class ChallengeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When challenge parts are to be run."""
+
+    when: Literal["shift", "random", "hours"] = "shift"
+    """At each shift's start (`[[shift]]`; without one as `hours`), at random, or so long after the last run."""
+    hours: Annotated[float, msgspec.Meta(gt=0, le=720)] = 24.0
+    a_day: Annotated[float, msgspec.Meta(gt=0, le=48)] = 2.0
+    """For `random`: runs a day at each station, on average."""
+    salt: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """For `random`: another one draws other times; whoever knows it can foresee them."""
+    grace_min: Positive = 30
+    """A part that has been due for longer is overdue."""
+
+
 class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the page Agreement shows."""
 
@@ -132,6 +146,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreement: AgreementConfig = AgreementConfig()
     shift: tuple[ShiftConfig, ...] = ()
     """In any order; none: figures are not split by shift."""
+    challenge: ChallengeConfig = ChallengeConfig()
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256

@@ -8,15 +8,16 @@ again.
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, dead_letters, gaps, looks
+from cloud_sync import case_groups, challenge_parts, challenge_runs, dead_letters, gaps, looks
 from cloud_sync.case_row import case_row
+from cloud_sync.challenge_runs import Shown
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
@@ -72,10 +73,11 @@ class Intake:
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:
             take_turns(connection, _concerned(batch))
+            _take_statuses(connection, taken.statuses, now)
+            shown = challenge_runs.recognised(connection, (row for _, row in taken.cases))
             # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
             stored = self._take_clips(connection, taken, held, now)
-            self._take_cases(connection, taken, held, now)
-            _take_statuses(connection, taken.statuses, now)
+            self._take_cases(connection, taken, held, shown, now=now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
         return Handled(receipts, stored)
@@ -86,7 +88,15 @@ class Intake:
             take_turns(connection, _concerned([message]))
             dead_letters.bury(connection, [(message, reason)], now)
 
-    def _take_cases(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+    def _take_cases(
+        self,
+        connection: sa.Connection,
+        taken: _Sorted,
+        held: dict[Station, _Held],
+        shown: Mapping[str, Shown],
+        *,
+        now: float,
+    ) -> None:
         if not taken.cases:
             return
         wanted = {row["case_id"] for _, row in taken.cases}
@@ -106,7 +116,9 @@ class Intake:
             insert_rows(connection, cases, rows)
             case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
-            looks.want_first(connection, rows, now)
+            challenge_runs.note(connection, rows, shown, now)
+            # Of a challenge part the truth is known: nobody needs to say it.
+            looks.want_first(connection, [row for row in rows if row["case_id"] not in shown], now)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(
@@ -171,6 +183,7 @@ def _take_statuses(connection: sa.Connection, statuses: dict[Station, bytes], no
         mine = (stations.c.site == site) & (stations.c.station == station)
         if connection.execute(sa.update(stations).where(mine).values(values)).rowcount == 0:
             connection.execute(sa.insert(stations).values(site=site, station=station, **values))
+            challenge_parts.tell(connection, (site, station), why="the station is new", now=now)
 
 
 def _receipt(station: Station, held: _Held, root: str) -> Message:

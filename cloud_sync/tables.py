@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "audit",
     "audit_heads",
     "bundle_states",
+    "challenge_runs",
 )
 
 
@@ -442,6 +443,53 @@ bundle_states = sa.Table(
     _text("reason"),
     _text("who"),
     _time("at"),
+)
+
+challenge_parts = sa.Table(
+    # Parts of known truth, known by their serial. Only `retired_*` is ever written a second time.
+    "challenge_parts",
+    metadata,
+    _key(),
+    _text("site"),
+    _text("station", null=True),  # where it is due; None: at every station of the site
+    _text("serial"),
+    _text("truth"),  # leak, ok
+    sa.Column("leak_std_cm3_s", sa.Double),  # as calibrated
+    _text("registered_by"),
+    _time("registered_at"),
+    _text("retired_by", null=True),
+    _time("retired_at", null=True),
+    sa.Index("ix_challenge_parts_serial", "site", "serial"),
+    sa.Index(
+        "uq_challenge_parts_active",
+        "site",
+        "serial",
+        unique=True,
+        sqlite_where=sa.text("retired_at IS NULL"),
+        postgresql_where=sa.text("retired_at IS NULL"),
+    ),
+)
+
+challenge_runs = sa.Table(
+    # What stations and inspectors said of challenge parts: a row a case, with the truth as it was registered then.
+    "challenge_runs",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    sa.Column("part_id", sa.Integer, sa.ForeignKey("challenge_parts.id"), nullable=False, index=True),
+    _text("site"),
+    _text("station"),
+    _text("serial"),
+    _text("truth"),
+    sa.Column("leak_std_cm3_s", sa.Double),
+    _text("boot_id"),
+    _number("sequence"),
+    _time("started_at"),
+    _text("verdict"),
+    _text("disposition", null=True),  # what the line was told, where the machine told it anything
+    _text("decision"),  # the inspector's; none where no human decided
+    _text("result"),  # passed, missed, false_alarm, repeat: of the machine's words
+    _time("noted_at"),
+    sa.Index("ix_challenge_runs_station", "site", "station", "started_at"),
 )
 
 audit = sa.Table(

@@ -180,7 +180,8 @@ def _obey(device: DeviceConfig, inspector: Inspector, report: SelfReport) -> Non
     if wish is None:
         return
     report.mode = state.lowered(report.mode, wish.mode)
-    inspector.ordered(report.mode, wish.audit_probability or device.audit.floor, wish.sampling)
+    floor, serials = wish.audit_probability or device.audit.floor, wish.challenge_serials
+    inspector.ordered(report.mode, floor, wish.sampling, challenge_serials=serials)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:

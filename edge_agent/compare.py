@@ -10,6 +10,9 @@ from edge_agent.records import DecidedBy, DecisionWord, OutcomeWord, Sampled, Ve
 AUDIT_HIGHEST = 0.5
 """Agreements that the machine was least sure of are audited at most this often."""
 
+CHALLENGE = Sampled(reason="challenge", probability=1.0)
+"""Of a part whose truth is known, whatever was said of it: it is no unit, and its clip always goes along."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

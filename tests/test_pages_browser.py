@@ -10,7 +10,8 @@ import pytest
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
-from cloud_sync import accounts, db, gold_cases, judgement
+from cloud_sync import accounts, challenge_parts, db, gold_cases, judgement
+from cloud_sync.challenge_parts import NewPart
 from cloud_sync.judgement import Review
 from cloud_sync.web import create_app
 from edge_agent.records import Sampled
@@ -63,8 +64,24 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    _challenge(desk)
     yield desk
     desk.close()
+
+
+def _challenge(desk: Desk) -> None:
+    """A leaker that was found a few times and then missed, and a good part with a long name."""
+    for serial, truth, rate in (("R-0001", "leak", 1e-3), ("GOOD-DUMMY-COMPRESSOR-2026-000000000001", "ok", None)):
+        new = NewPart(site="plant", station=None, serial=serial, truth=truth, leak_std_cm3_s=rate)
+        with desk.engine.begin() as connection:
+            challenge_parts.register(connection, new, who="quinn", now=db.now())
+    shown = {"sampled": Sampled("challenge", 1.0), "serial": "R-0001", "decision": "leak"}
+    for sequence in range(31, 37):
+        desk.case(sequence, **shown)
+    desk.case(37, **shown | {"verdict": "uncertain"})
+    for sequence in range(38, 42):
+        desk.case(sequence, **AUDIT | {"sampled": Sampled("none", 0.02)})
+    desk.case(42, **shown | {"verdict": "ok"})
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -118,6 +135,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1",
         "/studies/1/look",
         "/gold",
+        "/challenge",
+        f"/challenge/{next(case_id for case_id in case_ids if case_id.endswith('42'))}",
         "/stations",
         "/audit",
         "/users",
