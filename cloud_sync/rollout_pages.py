@@ -1,4 +1,4 @@
-"""Pages of the rollouts: all of them with a form to begin one; one with its steps, devices, gates, events and buttons."""
+"""Pages of the rollouts: all of them with a form to begin one; one with steps, devices, gates, events and buttons."""
 
 import msgspec
 import sqlalchemy as sa
