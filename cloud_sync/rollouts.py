@@ -159,7 +159,7 @@ def begin_for_winners(
 
 def places_for(connection: sa.Connection, known: Known) -> list[Place]:
     """Every known device that the bundle is for, but those that have one made for them more closely."""
-    scopes = {known.sha256: known.scope for known in registry.all_bundles(connection)}
+    scopes = {one.sha256: one.scope for one in registry.all_bundles(connection)}
     present = fleet_reports.present_bundles(connection)
     width = _width(known.scope)
     return [
