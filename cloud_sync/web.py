@@ -37,6 +37,7 @@ from cloud_sync import (
     navigation,
     policy_file,
     review,
+    rollout_pages,
     sessions,
     sign_in,
     status_pages,
@@ -71,6 +72,7 @@ PAGES = (
     value_pages,
     user_pages,
     audit_pages,
+    rollout_pages,
     api,
 )
 READABLE = timedelta(days=30)
