@@ -75,7 +75,7 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Before these nobody says that a challenger will not get there."""
     longest_days: Positive = 120
     """After these a challenger has had its time."""
-    patience: Annotated[float, msgspec.Meta(ge=1)] = 2.0
+    patience: Annotated[float, msgspec.Meta(ge=1)] = 4.0
     """It will not get there where the present figures ask for so many times `longest_days`."""
 
 

@@ -61,7 +61,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     alike_leaks: int
     """Leaks on which both said the same, or neither missed, as audits and reviews have shown."""
     judged: int
-    """Units judged that count."""
+    """Units judged that moved the evidence: those on which the two differ, and leaks on which they do not."""
     waiting: int
     """Units on which the two differ and that nobody has judged."""
     needed: Needed
@@ -99,13 +99,20 @@ def evidence(pairs: Sequence[Pair], rules: Promotion, *, alpha: float, days: flo
     )
 
 
-def state(highest: Values, times: float | np.ndarray, rules: Promotion, *, alpha: float, days: float) -> np.ndarray:
+def state(
+    highest: Values,
+    times: float | np.ndarray,
+    rules: Promotion,
+    *,
+    alpha: float | np.ndarray,
+    days: float | np.ndarray,
+) -> np.ndarray:
     """Of one run or of many: arrays of any shape -> words. `times`: what `times_as_much` says."""
     limit = -np.log(alpha)
     won = (highest.misses >= limit) & (highest.better >= limit)
     lost = highest.worse >= -math.log(rules.alpha_lost)
     hopeless = np.multiply(times, days) > rules.patience * rules.longest_days
-    futile = (days >= rules.longest_days) | ((days >= rules.fewest_days) & hopeless)
+    futile = np.greater_equal(days, rules.longest_days) | (np.greater_equal(days, rules.fewest_days) & hopeless)
     return np.select([won, lost, futile], ["won", "lost", "futile"], "running")
 
 
@@ -127,7 +134,7 @@ def differ(champion: str, challenger: str) -> bool:
     return champion != challenger and (champion in paired.ANSWERS or challenger in paired.ANSWERS)
 
 
-def stake(rules: Promotion, before: Iterable[tuple[float, float]]) -> float:
+def stake(rules: Promotion, before: Iterable[tuple[float | np.ndarray, float | np.ndarray]]) -> np.ndarray:
     """What the next challenger of a year gets. `before`: (staked, given back) of those that began before it.
 
     Each stakes a share of what is left, so that all of them together, however many, stake no more than the year has. A
@@ -137,12 +144,12 @@ def stake(rules: Promotion, before: Iterable[tuple[float, float]]) -> float:
     probability than the year began with.
     """
     left = rules.alpha_per_year - sum(staked - given_back for staked, given_back in before)
-    return rules.share_of_rest * max(left, 0.0)
+    return rules.share_of_rest * np.maximum(left, 0.0)
 
 
-def given_back(alpha: float, last: tuple[float, float]) -> float:
-    """Of what was staked. `last`: `Evidence.last` when the run ended without winning."""
-    return alpha * min(1.0, 10 ** min(last))
+def given_back(alpha: float | np.ndarray, misses: float | np.ndarray, better: float | np.ndarray) -> np.ndarray:
+    """Of what was staked. Logs of the e-values of the last day: `Evidence.last` when the run ended without winning."""
+    return alpha * 10 ** np.minimum(np.minimum(misses, better), 0.0)
 
 
 def _needed(counts: Counts, limits: Margins, times: float, judged: int, *, alpha: float, days: float) -> Needed:
@@ -193,7 +200,8 @@ def _total(counts: Counts) -> Counts:
 
 
 def _counts_as_judged(pair: Pair) -> bool:
-    return pair.truth is not None and (pair.drawn or differ(pair.champion, pair.challenger))
+    known = pair.truth is not None and differ(pair.champion, pair.challenger)
+    return known or (pair.drawn and pair.truth == "leak")
 
 
 def _nothing(alpha: float, word: State) -> Evidence:
