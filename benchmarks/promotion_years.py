@@ -25,6 +25,8 @@ NEVER_JUDGED = 0.1
 ALWAYS_SEEN = 0.15
 """Of the leaks on which champion and challenger agree: those on which the inspector does not."""
 WEEK, YEAR, TRIAL = 7, 365, 14
+JUDGED_AFTER = 6
+"""Days after which every discordant unit is judged."""
 AGES = np.arange(WINDOW)[::-1]
 LN10 = float(np.log(10))
 
@@ -94,6 +96,7 @@ class Years:
         self._highest = np.full((2, number), -np.inf)
         self._window: dict[str, np.ndarray] = {}
         self._judged = np.zeros(number, np.int64)
+        self._owes = np.zeros(number, bool)
 
     def run(self, challengers: Challengers) -> list[Ended]:
         """Every run that began in these years, to its end."""
@@ -117,6 +120,7 @@ class Years:
 
     def _begin(self, day: int, rates: Rates) -> None:
         idle = self._began < 0
+        self._give_back(idle & self._owes)
         self._rates = self._rates.replaced(idle, rates)
         staked = promotion.stake(self._rules, [(self._rules.alpha_per_year - self._left, 0.0)])
         self._alpha = np.where(idle, staked, self._alpha)
@@ -149,11 +153,11 @@ class Years:
         days = np.where(self._began < 0, 0, day - self._began + 1)
         words = promotion.state(highest, self._times(counts, days), self._rules, alpha=_safe(self._alpha), days=days)
         if self._station.impatient:
-            dull = (words == "running") & (days == TRIAL) & (found.misses[:, -1] < 0)
+            dull = (words == "running") & (days == TRIAL) & (found.misses[:, -JUDGED_AFTER] < 0)
             words = np.where(dull, "stopped", words)
         over = (self._began >= 0) & (words != "running")
         judged = self._judged + _moved(counts)
-        self._end(over & (words != "won"), found)
+        self._owes = np.where(over, words != "won", self._owes)
         self._began[over] = -1
         wrong = self._rates.is_wrong(self._rules)
         return [
@@ -161,10 +165,14 @@ class Years:
             for lane in np.flatnonzero(over)
         ]
 
-    def _end(self, unwon: np.ndarray, found: Values) -> None:
-        with np.errstate(under="ignore"):
-            back = promotion.given_back(self._alpha, found.misses[:, -1] / LN10, found.better[:, -1] / LN10)
-        self._left = np.where(unwon, self._left + back, self._left)
+    def _give_back(self, ended: np.ndarray) -> None:
+        """By what experts have judged since those runs ended."""
+        if not ended.any():
+            return
+        logs = paired.logs(_counts(self._window, AGES), self._margins)
+        found = paired.values(self._wealth + logs.sum(axis=-2))
+        back = promotion.given_back(self._alpha, found.misses / LN10, found.better / LN10)
+        self._left = np.where(ended, self._left + back, self._left)
 
     def _times(self, counts: Counts, days: np.ndarray) -> np.ndarray:
         """Once a week, of those for which it matters."""

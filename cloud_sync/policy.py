@@ -69,6 +69,9 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a station: the chance that any of a year's challengers wins without being as good as that."""
     share_of_rest: Risk = 0.1
     """Of what is left of a year's chance: what the next challenger gets."""
+    leak_audit: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """How often a unit that champion and inspector call leaky is drawn for an expert while a run lasts: these are few,
+    and without known leaks nothing is known of misses."""
     alpha_lost: Risk = 0.05
     """The chance that a challenger which is no worse is said to be."""
     fewest_days: Positive = 28
