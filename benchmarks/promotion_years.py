@@ -239,7 +239,6 @@ def _counts(window: dict[str, np.ndarray], ages: np.ndarray) -> Counts:
         missed_less_waiting=may_catch * ~known,
         alarmed_more_waiting=(window["alarmed_more"] + window["missed_less"]) * ~known,
         alarmed_less_waiting=(window["alarmed_less"] + window["missed_more"]) * ~known,
-        untold=np.zeros_like(window["units"]),
         alike=((AUDIT, window["drawn"] * audited), (1.0, window["seen"] * known)),
     )
 

@@ -89,19 +89,12 @@ def ledger(name: str, years: int, seed: int) -> dict:
 
 
 def power(runs: int, seed: int) -> list[dict]:
-    """By true improvement and place in the year: how many win, after how many days and judged units."""
-    found = []
-    for place, alpha in PLACES.items():
-        for improvement in IMPROVEMENTS:
-            ended = Years(runs, RULES, seed).race(_improved(improvement, runs), alpha)
-            won = [one for one in ended if one.word == "won"]
-            figures = {
-                "won_share": len(won) / runs,
-                "days": _median([one.days for one in won]),
-                "judged": _median([one.judged for one in won]),
-            }
-            found.append({"place": place, "alpha": alpha, "fewer_misses": improvement, "runs": runs, **figures})
-    return found
+    """By place in the year and true improvement: how many win, after how many days and judged units."""
+    return [
+        _race_row(place, alpha, improvement, runs=runs, seed=seed)
+        for place, alpha in PLACES.items()
+        for improvement in IMPROVEMENTS
+    ]
 
 
 def drawing(curve: Sequence[dict], what: str) -> str:
@@ -123,6 +116,20 @@ def drawing(curve: Sequence[dict], what: str) -> str:
         .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         .replace("<clipPath", f"<style>{STYLE}</style><clipPath", 1)
     )
+
+
+def _race_row(place: str, alpha: float, improvement: float, *, runs: int, seed: int) -> dict:
+    ended = Years(runs, RULES, seed).race(_improved(improvement, runs), alpha)
+    won = [one for one in ended if one.word == "won"]
+    return {
+        "place": place,
+        "alpha": alpha,
+        "fewer_misses": improvement,
+        "runs": runs,
+        "won_share": len(won) / runs,
+        "days": _median([one.days for one in won]),
+        "judged": _median([one.judged for one in won]),
+    }
 
 
 def _improved(improvement: float, number: int) -> Rates:

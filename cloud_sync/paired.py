@@ -81,8 +81,6 @@ class Counts:
     missed_less_waiting: np.ndarray
     alarmed_more_waiting: np.ndarray
     alarmed_less_waiting: np.ndarray
-    untold: np.ndarray
-    """An alarm of just one of the two, of which experts cannot tell."""
     alike: tuple[tuple[float, np.ndarray], ...]
     """(probability of the draw, leaking units drawn with it that both missed or neither did)."""
 
@@ -158,7 +156,7 @@ def _alarms(counts: Counts, margin: float) -> list[np.ndarray]:
     less = counts.alarmed_less + counts.alarmed_less_waiting
     return [
         growth(more, counts.alarmed_less, np.zeros_like(more), 0.0),
-        growth(more, counts.alarmed_less, counts.units - more - counts.alarmed_less - counts.untold, margin),
+        growth(more, counts.alarmed_less, counts.units - more - counts.alarmed_less, margin),
         growth(less, counts.alarmed_more, counts.units - less - counts.alarmed_more, -margin),
     ]
 
@@ -182,8 +180,6 @@ def _kinds(pair: Pair) -> Iterable[str]:
         kind = "alarmed_more" if challenger == "leak" else "alarmed_less"
         if truth == "ok":
             yield kind
-        elif truth == "cannot_tell":
-            yield "untold"
         elif truth is None:
             yield f"{kind}_waiting"
 

@@ -111,7 +111,7 @@ def state(
     limit = -np.log(alpha)
     won = (highest.misses >= limit) & (highest.better >= limit)
     lost = highest.worse >= -math.log(rules.alpha_lost)
-    hopeless = np.multiply(times, days) > rules.patience * rules.longest_days
+    hopeless = np.multiply(times, np.maximum(days, 1)) > rules.patience * rules.longest_days
     futile = np.greater_equal(days, rules.longest_days) | (np.greater_equal(days, rules.fewest_days) & hopeless)
     return np.select([won, lost, futile], ["won", "lost", "futile"], "running")
 
