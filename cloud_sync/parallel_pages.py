@@ -92,10 +92,12 @@ def stop(number: int) -> Response:
     return redirect(url_for("parallel.run_page", number=number))
 
 
-def needed_words(found: Evidence) -> str:
+def needed_words(found: Evidence, *, short: bool = False) -> str:
     """How much is missing, for a person."""
     if found.state != "running":
         return ""
+    if short:
+        return "" if found.needed.expected is None else f"{found.needed.expected:,} more judged cases needed"
     if found.needed.expected is None:
         return "Too little is known to say how many more judged cases are needed."
     if found.needed.expected == 0:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
-from cloud_sync import accounts, db, gold_cases, judgement
+from cloud_sync import accounts, db, gold_cases, judgement, parallel
 from cloud_sync.judgement import Review
+from cloud_sync.tables import bundles, cases, second_words, stations
 from cloud_sync.web import create_app
 from edge_agent.records import Sampled
 
@@ -63,8 +65,32 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    _run_beside(desk)
     yield desk
     desk.close()
+
+
+def _run_beside(desk: Desk) -> None:
+    """A challenger with a long name, heard since the first case; it says what the champion says, but for a few."""
+    with desk.engine.begin() as connection:
+        for sha256, state in (("b" * 64, "champion"), ("d" * 64, "candidate")):
+            named = {"sha256": sha256, "version": 3, "name": "bubbles-of-a-very-long-name-" + state, "scope": "general"}
+            row = named | {"state": state, "manifest": b"{}", "added_by": "ada", "added_at": 1.0}
+            connection.execute(sa.insert(bundles).values(row))
+        connection.execute(sa.insert(stations).values(site="plant", station="TANK1", seen_at=1.0))
+        held = connection.execute(sa.select(cases.c.case_id, cases.c.verdict)).all()
+        changed = {"leak": "ok", "uncertain": "leak"}
+        words = [
+            {"case_id": row.case_id, "bundle_sha256": "d" * 64, "score": 0.5, "reason": "why"}
+            | {"verdict": changed.get(row.verdict, row.verdict) if number % 3 else row.verdict}
+            for number, row in enumerate(held)
+        ]
+        connection.execute(sa.insert(second_words), words)
+        wish = parallel.Beside((("plant", "TANK1"),), "b" * 64, "d" * 64)
+        began = connection.scalar(sa.select(sa.func.min(cases.c.started_at)))
+        parallel.start(connection, wish, a_desk().policy.promotion, who="quinn", now=began)
+        moved = sa.update(cases).where(cases.c.sequence % 2 == 0).values(started_at=cases.c.started_at + 86_400)
+        connection.execute(moved)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -118,6 +144,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1",
         "/studies/1/look",
         "/gold",
+        "/parallel",
+        "/parallel/1",
         "/stations",
         "/audit",
         "/users",
