@@ -306,6 +306,7 @@ class Inspector:
         watched = case.watched(composites, murky_below=murky_below)
         is_challenge = case.serial in self._sampling.challenge_serials
         sampled = compare.CHALLENGE if is_challenge else self._sampled(outcome, verdict, watched)
+        sampled = compare.beside(sampled, verdict.verdict, second.verdict if second else None)
         said = Judgement(
             verdict=verdict,
             bundle=self._champion.bundle.ref,

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cloud_fakes import a_case, case_message
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
 from benchmarks import made_fleet
-from cloud_sync import accounts, challenge_parts, db, desire, gold_cases, judgement, rollouts
+from cloud_sync import accounts, challenge_parts, db, desire, gold_cases, judgement, parallel, rollouts
 from cloud_sync.challenge_parts import NewPart
 from cloud_sync.dead_letters import Message
 from cloud_sync.judgement import Review
 from cloud_sync.rollout_plan import Plan
+from cloud_sync.tables import bundles, cases, second_words, stations
 from cloud_sync.web import create_app
 from edge_agent import wire
 from edge_agent.messages import Status
@@ -72,6 +74,7 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
     _challenge(desk)
     _roll_out(desk)
+    _run_beside(desk)
     yield desk
     desk.close()
 
@@ -116,6 +119,29 @@ def _says(desk: Desk, station: str, bundle: BundleRef, mode: Mode = "shadow") ->
     status = Status(status="online", mode=mode, bundle=bundle, software="1.0", since="2026-11-20T14:00:00Z")
     message = Message(wire.Topics("plant", station).status, wire.encode(status))
     desk._intake.handle([message], db.now())
+
+
+def _run_beside(desk: Desk) -> None:
+    """A challenger with a long name, heard since the first case; it says what the champion says, but for a few."""
+    with desk.engine.begin() as connection:
+        for sha256, state in (("b" * 64, "champion"), ("d" * 64, "candidate")):
+            named = {"sha256": sha256, "version": 3, "name": "bubbles-of-a-very-long-name-" + state, "scope": "general"}
+            row = named | {"state": state, "manifest": b"{}", "added_by": "ada", "added_at": 1.0}
+            connection.execute(sa.insert(bundles).values(row))
+        connection.execute(sa.insert(stations).values(site="plant", station="TANK1", seen_at=1.0))
+        held = connection.execute(sa.select(cases.c.case_id, cases.c.verdict)).all()
+        changed = {"leak": "ok", "uncertain": "leak"}
+        words = [
+            {"case_id": row.case_id, "bundle_sha256": "d" * 64, "score": 0.5, "reason": "why"}
+            | {"verdict": changed.get(row.verdict, row.verdict) if number % 3 else row.verdict}
+            for number, row in enumerate(held)
+        ]
+        connection.execute(sa.insert(second_words), words)
+        wish = parallel.Beside((("plant", "TANK1"),), "b" * 64, "d" * 64)
+        began = connection.scalar(sa.select(sa.func.min(cases.c.started_at)))
+        parallel.start(connection, wish, a_desk().policy.promotion, who="quinn", now=began)
+        moved = sa.update(cases).where(cases.c.sequence % 2 == 0).values(started_at=cases.c.started_at + 86_400)
+        connection.execute(moved)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -171,6 +197,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/gold",
         "/challenge",
         f"/challenge/{next(case_id for case_id in case_ids if case_id.endswith('42'))}",
+        "/parallel",
+        "/parallel/1",
         "/stations",
         "/rollouts",
         "/rollouts/1",
