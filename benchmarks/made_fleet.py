@@ -12,7 +12,7 @@ from edge_agent import wire
 from edge_agent.messages import Metrics, OutputMetrics, SoftwareMetrics, Status
 from edge_agent.records import BundleRef
 
-OLD, NEW = BundleRef(3, "a" * 64), BundleRef(4, "b" * 64)
+OLD, NEW = BundleRef(3, "a" * 64), BundleRef(4, "e" * 64)
 SINCE = "2026-11-20T14:00:00Z"
 TENTHS = (8, 9, 10)
 SAID = (

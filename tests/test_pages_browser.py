@@ -73,8 +73,8 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
     _challenge(desk)
-    _roll_out(desk)
     _run_beside(desk)
+    _roll_out(desk)
     yield desk
     desk.close()
 
