@@ -12,7 +12,7 @@ COMMANDS = {
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
-    "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | rollout | user | token | audit | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
