@@ -324,7 +324,7 @@ def test_a_person_works_with_rollouts_from_the_command_line(tmp_path: Path, caps
         told = capsys.readouterr()
         return status, told.out + told.err
 
-    assert say("begin", "bbbb", "--reason", "it is better")[0] == 0
+    assert say("begin", "eeee", "--reason", "it is better")[0] == 0
     status, words = say("begin", "f", "--reason", "x")
     assert status == 1 and words.startswith("tankwatch cloud: no bundle begins with 'f'")
     assert say("--once")[0] == 0
@@ -338,5 +338,5 @@ def test_a_person_works_with_rollouts_from_the_command_line(tmp_path: Path, caps
     assert (status, row["state"], row["devices"]) == (0, "rolling_back", 3)
     status, words = say("halt", "1", "--reason", "late")
     assert status == 1 and "the rollout is rolling_back and cannot be halted" in words
-    assert say("begin", "bbbb", "--reason", "x", "--place", "plant/NONE")[0] == 1
+    assert say("begin", "eeee", "--reason", "x", "--place", "plant/NONE")[0] == 1
     plant.engine.dispose()
