@@ -99,6 +99,14 @@ class Eyes:
         self._lamps, self._water = other._lamps, other._water
         return self
 
+    def warm_up(self) -> None:
+        """One run of each net on a black picture, so that the first frame finds them ready. Raises ModelError."""
+        black = np.zeros((*self._size[::-1], 3), np.uint8)
+        if self._lamps:
+            self._lamps.read(Frame(black, 0, 0.0, 0.0))
+        if self._water:
+            self._water.clarity(black[..., 0])
+
     def look(self, frame: Frame) -> Sight:
         """Frames must come in order of capture and keep their size."""
         self.net_fault = ""

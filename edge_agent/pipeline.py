@@ -171,6 +171,12 @@ class Inspector:
             self._clip.discard()
         self._case = self._clip = None
 
+    def close(self) -> None:
+        """Nothing more is judged."""
+        self.abandon()
+        if self._challenger:
+            self._challenger.close()
+
     def finish(self) -> list[Case]:
         """The source has ended: the open case, if any, is closed as it stands."""
         if self._case is None or self.sight is None:
