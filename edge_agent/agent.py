@@ -18,7 +18,6 @@ from edge_agent import config as configuration
 from edge_agent import locks, state, station, trial_run
 from edge_agent.bundle import Bundle
 from edge_agent.camera import Camera, open_camera
-from edge_agent.capture import LiveCapture
 from edge_agent.case import Identity
 from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
@@ -122,7 +121,7 @@ def _gear(device: DeviceConfig) -> Gear:
 def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]) -> None:
     device, pending = gear.device, PendingCases(outbox)
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
-    switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=_resident_mb)
+    switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
     _introduce(report, gear, switch)
     with ExitStack() as stack:
         write = Patient(lambda: state.write(device.state_path, report.state()), _warn)
@@ -226,7 +225,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     vigil.stepped(frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
-    waiting = run.camera.waiting if isinstance(run.camera, LiveCapture) else 0
+    waiting = getattr(run.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:
         inspector.cut_challenger(f"{waiting} frames waited, limit {BEHIND_FRAMES}")
     return cases
@@ -280,7 +279,8 @@ def _end_now(words: str) -> None:
     os._exit(EXIT_STUCK)
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Memory that this process holds, in MB."""
     pages = int(Path("/proc/self/statm").read_bytes().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -302,7 +302,7 @@ def _obey(run: Run) -> None:
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:
     """The camera's frames until it is told to stop; the time, again and again, while a live one gives none."""
-    frames = camera.frames_or_time(WAIT_S) if isinstance(camera, LiveCapture) else camera.frames()
+    frames = camera.frames_or_time(WAIT_S) if hasattr(camera, "frames_or_time") else camera.frames()
     for frame in frames:
         if stopped():
             return

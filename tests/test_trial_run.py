@@ -1,4 +1,4 @@
-"""Whatever happens to a new champion, in whatever order and wherever it is interrupted: one proven bundle is at hand."""
+"""Whatever happens to a new champion, and wherever it is interrupted: a proven bundle speaks or stands behind it."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
