@@ -24,11 +24,11 @@ from edge_agent.config import DeviceConfig
 from edge_agent.errors import StationError, StoreError
 from edge_agent.filming import Film, film_in
 from edge_agent.immersion import TriggeredImmersions
-from edge_agent.inspection import Opener, Seated, make_inspector, seat, working_view
+from edge_agent.inspection import Opener, make_inspector, seat, working_view
 from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
 from edge_agent.outbox import Outbox, PendingCases
-from edge_agent.pipeline import Inspector, Sampling
+from edge_agent.pipeline import Inspector, Sampling, Seated
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
@@ -238,7 +238,7 @@ def _change_judges(run: Run) -> None:
         return
     seated = ready.seated
     film = _film(run.gear, seated.view_size_px, ready.pair.champion, run.report, run.outbox)
-    run.inspector.exchange(seated.eyes, seated.champion, seated.challenger, film)
+    run.inspector.exchange(seated, film)
     _introduce(run.report, run.gear, run.switch)
 
 

@@ -119,6 +119,8 @@ class Beside:
             self._fault = self._over
             self._waiting.clear()
             self._answers = queue.SimpleQueue()
+        if self._over:
+            self._say_cut(self._over)
         self._give(lambda judge: judge.restart())
 
     def push(self, view: TankView, since_immersion_s: float) -> None:

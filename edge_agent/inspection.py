@@ -5,7 +5,6 @@ import random
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from edge_agent.eyes import Eyes, FramingSource
 from edge_agent.immersion import Immersions, ImmersionWatch, water_cells
 from edge_agent.judge import Judge
 from edge_agent.lamps import LampReader
-from edge_agent.pipeline import ClipSink, Inspector, Sampling
+from edge_agent.pipeline import ClipSink, Inspector, Sampling, Seated
 from edge_agent.records import Case, Frame, Framing
 from edge_agent.station import StationProfile
 from edge_agent.water import WaterGauge
@@ -53,16 +52,6 @@ def shipped_bundle() -> Path:
     return bundles[-1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seated:
-    """A champion, its challenger and the eyes that belong to it, loaded and ready for one source."""
-
-    champion: Judge
-    challenger: Challenger | None
-    eyes: Eyes
-    view_size_px: tuple[int, int]
-
-
 def seat(
     champion: Bundle,
     challenger: Bundle | None,
@@ -81,7 +70,8 @@ def seat(
     lamps = LampReader(champion.nets["lamps"], profile.lamps, limits) if profile and profile.lamps else None
     water = WaterGauge(champion.nets["water"]) if profile else None
     eyes = Eyes(profile, source, size, lamps, DecisionWatch(limits.lamp_lit_above), water=water)
-    return Seated(judge(champion), beside(judge(challenger)) if challenger else None, eyes, size)
+    second = beside(judge(challenger)) if challenger else None
+    return Seated(judge(champion), second, eyes, _watch(profile, size), size)
 
 
 def make_inspector(
@@ -111,7 +101,7 @@ def make_inspector(
         sampling=sampling,
         profile=profile,
         challenger=seated.challenger,
-        immersions=None if single else immersions or _watch(profile, seated.view_size_px),
+        immersions=None if single else immersions or seated.immersions,
         open_clip=open_clip,
     )
 

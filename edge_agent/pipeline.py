@@ -59,6 +59,18 @@ class Sampling:
     wishes: tuple[SamplingWish, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seated:
+    """A champion, its challenger and the eyes that belong to it, loaded and ready for one source."""
+
+    champion: Judge
+    challenger: Challenger | None
+    eyes: Eyes
+    immersions: Immersions
+    """Follows them in views of this size."""
+    view_size_px: tuple[int, int]
+
+
 class Inspector:
     """Follows one station. Without `immersions` the whole recording is one case and the unit is in the tank."""
 
@@ -145,19 +157,16 @@ class Inspector:
         """What is wrong with the champion's nets, as the last frame showed; empty while nothing is."""
         return self._champion_fault or self._eyes.net_fault
 
-    def exchange(
-        self,
-        eyes: Eyes,
-        champion: Judge,
-        challenger: Challenger | None,
-        open_clip: Callable[[str], ClipSink] | None = None,
-    ) -> None:
+    def exchange(self, seated: Seated, open_clip: Callable[[str], ClipSink] | None = None) -> None:
         """From the next frame on these judge and see; only between two cases. The former are let go."""
         assert self.between_cases
-        self._eyes = self._eyes.with_nets_of(eyes)
-        if self._challenger and self._challenger is not challenger:
+        self._eyes = self._eyes.with_nets_of(seated.eyes)
+        if self._eyes is seated.eyes and self._immersions and not self._immersions.told:
+            # A view of another size shows the empty tank a little otherwise, and that would look like a unit.
+            self._immersions = seated.immersions
+        if self._challenger:
             self._challenger.close()
-        self._champion, self._challenger, self._open_clip = champion, challenger, open_clip
+        self._champion, self._challenger, self._open_clip = seated.champion, seated.challenger, open_clip
         self._champion_fault = ""
 
     def cut_challenger(self, words: str) -> None:

@@ -13,7 +13,7 @@ from edge_agent import slots, trial_run
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ModelError, StoreError, TankwatchError
-from edge_agent.inspection import Seated
+from edge_agent.pipeline import Seated
 from edge_agent.trial_run import Speaking
 from edge_agent.vigil import Vigil
 
