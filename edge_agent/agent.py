@@ -222,7 +222,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     cases = inspector.step(frame)
     cpu_s = time.thread_time() - began
     now = inspector.immersion
-    vigil.stepped(frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
+    vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.camera, "waiting", 0)

@@ -9,12 +9,33 @@ STUCK_S = 10.0
 """A frame usually takes some milliseconds; on a busy device with a slow disk it has taken a second."""
 SLOW_TIMES = 4.0
 """Where the detector alone is ten times slower, a frame costs at least so many times what it did."""
-SLOW_FRAMES = 60
-"""Frames with a unit at rest whose mean is believed; of older ones than ten times as many half is forgotten."""
+SLOW_FRAMES = 40
+"""Frames whose mean is believed; of older ones than ten times as many half is forgotten."""
 GROWN_MB = 256.0
 """Above what the process held when the champion began; the sessions of one bundle hold some 30 MB."""
 LONGEST_GAP_S = 1.0
 """A camera that gives no frames is no time of inspection."""
+
+
+class _Mean:
+    """Of the newer frames: CPU time, and the time between two of the camera's, in s."""
+
+    def __init__(self) -> None:
+        self.frames, self._cpu_s, self._apart_s = 0.0, 0.0, 0.0
+
+    def add(self, cpu_s: float, apart_s: float) -> None:
+        keep = 0.5 if self.frames >= 10 * SLOW_FRAMES else 1.0
+        self.frames = keep * self.frames + 1
+        self._cpu_s, self._apart_s = keep * self._cpu_s + cpu_s, keep * self._apart_s + apart_s
+
+    @property
+    def ms(self) -> float | None:
+        """CPU time a frame; None before there were enough."""
+        return self._cpu_s / self.frames * 1000 if self.frames >= SLOW_FRAMES else None
+
+    @property
+    def apart_ms(self) -> float:
+        return self._apart_s / self.frames * 1000
 
 
 class Vigil:
@@ -26,8 +47,8 @@ class Vigil:
     def __init__(self, usual_ms: float | None, resident_mb: float) -> None:
         self._usual_ms, self._resident_mb = usual_ms, resident_mb
         self._stepping_since_s: float | None = None
-        self._taken_s: float | None = None
-        self._watched, self._cpu_s, self._span_s = 0, 0.0, 0.0
+        self._before: tuple[int, float] | None = None
+        self._all, self._watched = _Mean(), _Mean()
         self._inspected_s = 0.0
         self._cases = 0
 
@@ -35,20 +56,20 @@ class Vigil:
         """The frame loop begins with a frame."""
         self._stepping_since_s = now_s
 
-    def stepped(self, taken_s: float, cpu_s: float, *, watching: bool) -> None:
-        """It is done with the frame taken at `taken_s`; `watching`: a unit was at rest in it."""
+    def stepped(self, sequence: int, taken_s: float, cpu_s: float, *, watching: bool) -> None:
+        """It is done with the frame of that number, taken at `taken_s`; `watching`: a unit was at rest in it."""
         self._stepping_since_s = None
-        passed_s = taken_s - self._taken_s if self._taken_s is not None else 0.0
-        self._taken_s = taken_s
+        before, self._before = self._before, (sequence, taken_s)
+        if before is None or sequence <= before[0]:
+            return
+        passed_s = taken_s - before[1]
         if not 0 < passed_s <= LONGEST_GAP_S:
             return
         self._inspected_s += passed_s
-        if watching:
-            self._watched += 1
-            self._cpu_s += cpu_s
-            self._span_s += passed_s
-        if self._watched >= 10 * SLOW_FRAMES:
-            self._watched, self._cpu_s, self._span_s = self._watched // 2, self._cpu_s / 2, self._span_s / 2
+        # Who is too slow loses frames: what counts is how many the camera gave.
+        apart_s = passed_s / (sequence - before[0])
+        for mean in (self._all, self._watched) if watching else (self._all,):
+            mean.add(cpu_s, apart_s)
 
     def said(self, cases: int) -> None:
         """So many more cases were judged."""
@@ -61,7 +82,7 @@ class Vigil:
     @property
     def mean_ms(self) -> float | None:
         """CPU time a frame with a unit at rest; None before there were enough."""
-        return self._cpu_s / self._watched * 1000 if self._watched >= SLOW_FRAMES else None
+        return self._watched.ms
 
     @property
     def has_held(self) -> bool:
@@ -87,13 +108,10 @@ class Vigil:
         return f"memory grew by {more_mb:.0f} MB (limit {GROWN_MB:.0f} MB) since it speaks: use another bundle"
 
     def _slow(self) -> str:
-        mean_ms = self.mean_ms
-        if mean_ms is None:
-            return ""
-        interval_ms = self._span_s / self._watched * 1000
-        if mean_ms > interval_ms:
-            return f"a frame takes {mean_ms:.0f} ms, one comes every {interval_ms:.0f} ms: use a smaller bundle"
-        if self._usual_ms is not None and mean_ms > SLOW_TIMES * self._usual_ms:
-            times = mean_ms / self._usual_ms
+        any_ms, watched_ms = self._all.ms, self._watched.ms
+        if any_ms is not None and any_ms > self._all.apart_ms:
+            return f"a frame takes {any_ms:.0f} ms, one comes every {self._all.apart_ms:.0f} ms: use a smaller bundle"
+        if watched_ms is not None and self._usual_ms is not None and watched_ms > SLOW_TIMES * self._usual_ms:
+            times = watched_ms / self._usual_ms
             return f"a frame takes {times:.1f} times as long as before (limit {SLOW_TIMES:g}): use a smaller bundle"
         return ""

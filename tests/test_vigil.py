@@ -9,7 +9,7 @@ FPS = 20.0
 def watched(vigil: Vigil, frames: int, cpu_s: float, *, first: int = 0) -> Vigil:
     for number in range(first, first + frames):
         vigil.stepping(number / FPS)
-        vigil.stepped(number / FPS, cpu_s, watching=True)
+        vigil.stepped(number, number / FPS, cpu_s, watching=True)
     return vigil
 
 
@@ -18,7 +18,7 @@ def test_a_frame_that_does_not_come_back_is_seen_and_one_that_does_is_not():
     vigil.stepping(50.0)
     assert vigil.stuck(50.0 + STUCK_S) == ""
     assert "has not come back" in vigil.stuck(50.1 + STUCK_S)
-    vigil.stepped(50.0, 0.001, watching=False)
+    vigil.stepped(0, 50.0, 0.001, watching=False)
     assert vigil.stuck(99.0) == ""
 
 
@@ -30,6 +30,13 @@ def test_ten_times_the_usual_cost_is_slow_and_twice_is_not():
 
 def test_what_is_slower_than_the_camera_is_slow_whatever_was_usual():
     assert "one comes every 50 ms" in watched(Vigil(None, 100.0), SLOW_FRAMES + 1, 0.060).trouble(100.0)
+
+
+def test_a_camera_whose_frames_are_lost_to_the_slowness_does_not_hide_it():
+    vigil = Vigil(None, 100.0)
+    for number in range(0, 3 * SLOW_FRAMES, 2):
+        vigil.stepped(number, number / FPS, 0.060, watching=False)
+    assert "one comes every 50 ms" in vigil.trouble(100.0)
 
 
 def test_a_bundle_that_slows_down_after_hours_is_seen_too():
@@ -53,5 +60,5 @@ def test_it_has_held_after_a_minute_of_frames_with_a_case_in_it_and_not_of_waiti
     idle = Vigil(None, 100.0)
     idle.said(3)
     for taken_s in (0.0, 100.0, 200.0):
-        idle.stepped(taken_s, 0.001, watching=False)
+        idle.stepped(int(taken_s), taken_s, 0.001, watching=False)
     assert not idle.has_held
