@@ -10,7 +10,7 @@ from edge_agent.capture import CaptureHealth
 from edge_agent.decision import Signal
 from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
-from edge_agent.records import ClipRef, Frame, Framing, TankView, WaterSummary
+from edge_agent.records import BundleRef, ClipRef, Frame, Framing, TankView, WaterSummary
 from edge_agent.selfreport import ALARM_EVERY_S, SILENT_S, SelfReport
 from edge_agent.water_trend import WaterWatch
 from tests.fakes_camera import Clock
@@ -150,3 +150,39 @@ def test_the_water_alarm_comes_hours_before_the_water_is_murky():
     assert first[0] == "low" and "h until it must be changed" in first[1]
     assert texts[-1] == ("medium", "the water is murky: change the water")
     assert report.state().input.water == "murky"
+
+
+def test_the_time_from_a_cases_last_frame_to_its_record_is_told_as_its_95th_percentile():
+    clock = Clock()
+    report = report_on(clock=clock)
+    for number in range(1, 21):
+        case = make_case(number, seed=1)
+        report.ended([case], clock())
+        clock.turn(0.5 if number in (7, 8) else 0.02)
+        report.said(case)
+    assert 450 < report.state().output.verdict_ms < 550
+    assert report_on().state().output.verdict_ms is None
+
+
+def test_a_challenger_that_is_often_stopped_is_counted_and_raises_an_alarm():
+    report = report_on()
+    report.challenger = BundleRef(8, "8" * 64)
+    for number in range(1, 11):
+        if number > 7:
+            report.cut()
+        report.ended([make_case(number, seed=1)], 0.0)
+    assert report.state().output.challenger_cut == 3
+    assert "stopped in 3 of the last 10 cases" in alarms(report)["challenger"]
+    for number in range(11, 14):
+        report.ended([make_case(number, seed=1)], 0.0)
+    for number in range(14, 21):
+        report.ended([make_case(number, seed=1)], 0.0)
+    assert "challenger" not in alarms(report)
+
+
+def test_a_champion_in_trouble_is_an_alarm_with_cause_consequence_and_cure():
+    report = report_on()
+    report.bundle_words = "memory grew by 300 MB (limit 256 MB) since it speaks: use another bundle"
+    (alarm,) = report.state().alarms
+    assert (alarm.id, alarm.priority, alarm.action) == ("bundle", "high", "use another bundle")
+    assert "not tested" in alarm.consequence
