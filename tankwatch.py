@@ -14,7 +14,10 @@ COMMANDS = {
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
     "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
-    "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
+    "bundle": (
+        "tankwatch:bundle",
+        "show | verify | certify: what a bundle holds; publish: to devices; use | back: which one speaks",
+    ),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
@@ -91,6 +94,7 @@ def cloud(argv: list[str]) -> int:
         "restore": "cloud_sync.restore:restore",
         "resend": "cloud_sync.resend:resend",
         "retain": "cloud_sync.retention:retain",
+        "updates": "cloud_sync.updates_command:updates",
     }
     return _sub("cloud", argv, table)
 
@@ -111,6 +115,10 @@ def bundle(argv: list[str]) -> int:
         from edge_agent.slots import swap
 
         return swap(argv, registry.verify)
+    if argv and argv[0] == "publish":
+        from cloud_sync.updates_command import publish
+
+        return publish(argv[1:])
     return registry.bundle(argv)
 
 

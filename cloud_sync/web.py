@@ -40,6 +40,7 @@ from cloud_sync import (
     sign_in,
     status_pages,
     study_pages,
+    updates_pages,
     user_pages,
     value_pages,
     vocabulary,
@@ -69,6 +70,7 @@ PAGES = (
     value_pages,
     user_pages,
     audit_pages,
+    updates_pages,
     api,
 )
 READABLE = timedelta(days=30)
