@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import tankwatch
-from edge_agent import config, slots
+from edge_agent import config, slots, trial_run
 from edge_agent.bundle import Bundle, open_bundle, write_bundle
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, ModelError
@@ -59,6 +59,7 @@ def test_one_command_swaps_the_champion_and_one_brings_the_old_one_back(device, 
 def test_a_third_bundle_takes_the_place_of_the_one_that_does_not_speak(device, bundles):
     for path in bundles[1:]:
         assert slots.use(device, path, accept)
+        slots.change(device, lambda record: trial_run.held(record, record.bundle.sha256))
     assert version(device) == 9
     slots.back(device, accept)
     assert version(device) == 8
@@ -118,3 +119,59 @@ def test_a_damaged_note_of_the_champion_is_said_and_not_guessed(device, bundles)
     (device.folder / "bundles" / "champion").write_bytes(b"{")
     with pytest.raises(ConfigError, match="remove it"):
         slots.champion(device)
+
+
+def heard(device: DeviceConfig) -> int | None:
+    path = slots.challenger(device)
+    return open_bundle(path).manifest.version if path else None
+
+
+def test_the_config_names_the_challenger_until_another_is_heard_or_none(device, bundles):
+    assert heard(device) is None and not slots.hear(device, None)
+    named = msgspec.structs.replace(device, challenger=str(bundles[1]))
+    assert heard(named) == 8
+    assert slots.hear(named, None) and heard(named) is None
+    assert not slots.hear(named, None)
+    assert slots.hear(named, bundles[2]) and heard(named) == 9
+    assert not slots.hear(named, bundles[2])
+    assert slots.hear(named, None) and heard(named) is None
+
+
+def test_a_damaged_challenger_is_not_heard_and_the_one_before_stays(device, bundles, tmp_path):
+    damaged = tmp_path / "damaged.bundle"
+    damaged.write_bytes(bundles[1].read_bytes()[:-9])
+    slots.hear(device, bundles[1])
+    with pytest.raises(ModelError):
+        slots.hear(device, damaged)
+    assert heard(device) == 8
+
+
+def test_a_bundle_on_trial_gives_way_to_the_next_and_the_one_that_has_held_stays(device, bundles):
+    slots.use(device, bundles[1], accept)
+    slots.use(device, bundles[2], accept)
+    slots.trouble(device, open_bundle(bundles[2]).sha256, "it answers with no number: train it again")
+    assert version(device) == 7
+
+
+def test_what_failed_is_not_tried_again_for_the_same_wish(device, bundles):
+    slots.use(device, bundles[1], accept, wish=5)
+    record = slots.trouble(device, open_bundle(bundles[1]).sha256, "it hangs: look into the log")
+    assert version(device) == 7
+    assert trial_run.report(record).state == "returned"
+    with pytest.raises(ModelError, match="order it anew"):
+        slots.use(device, bundles[1], accept, wish=5)
+    assert slots.use(device, bundles[1], accept, wish=6)
+    assert version(device) == 8 and trial_run.report(slots.speaking(device)).state == "ready"
+
+
+def test_every_change_shows_in_the_stamp(device, bundles):
+    seen = [slots.stamp(device)]
+    for step in (
+        lambda: slots.use(device, bundles[1], accept),
+        lambda: slots.hear(device, bundles[2]),
+        lambda: slots.hear(device, None),
+        lambda: slots.back(device, accept),
+    ):
+        step()
+        seen.append(slots.stamp(device))
+    assert len(set(seen)) == len(seen)
