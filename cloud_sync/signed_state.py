@@ -26,14 +26,11 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.signing_keys import KeyFolders
 from edge_agent import durable
 from edge_agent.errors import ConfigError
+from edge_agent.offered import PATHS, SIGNED_AT
 
-PATHS = {"bundles": ["bundles/*"], "stations": ["stations/*/*/*"]}
-"""What each delegated role may offer: who trains cannot raise a mode, and the other way round."""
 ROLES = ("targets", *PATHS)
 ONLINE = ("snapshot", "timestamp")
 EVERY = ("root", *ROLES, *ONLINE)
-SIGNED_AT = "x-tankwatch-signed-at"
-"""Of the timestamp: a device whose clock is before it knows that its clock is wrong."""
 RENEW_SHARE = 1 / 3
 """What has less of its life before it is signed again."""
 ROOT_WARNING = timedelta(days=60)
@@ -191,9 +188,9 @@ class Books:
 
 
 def first_books(config: CloudConfig, now: float) -> Books:
-    """Nothing offered yet; keys and first root are on the disk. Those of an interrupted beginning are taken up again."""
+    """Nothing offered yet; keys and first root are on the disk, also those that an interruption has left."""
     folder = config.updates_path / "metadata"
-    books = Books(config, Metadata(Root(version=1)), {"timestamp": Metadata(Timestamp(version=0 + 1))})
+    books = Books(config, Metadata(Root(version=1)), {})
     keys = {role: _made(books.keys, role, _key_count(config, role)) for role in EVERY}
     if (folder / "1.root.json").is_file():
         books.root = _newest_root(folder)

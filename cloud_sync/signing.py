@@ -5,7 +5,6 @@ the next change begins from there. `signing_keys` keeps the keys, `signed_state`
 """
 
 import fcntl
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,7 @@ from cloud_sync import signed_state
 from cloud_sync.config import CloudConfig
 from cloud_sync.signed_state import ROLES, Books
 from edge_agent import durable
-from edge_agent.errors import ConfigError
-from edge_agent.messages import SHA256
-from edge_agent.station import STATION_ID
-from edge_agent.wire import SITE
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+from edge_agent.offered import bundle_target, station_target
 
 
 def begin(config: CloudConfig, now: float) -> bool:
@@ -32,20 +26,6 @@ def begin(config: CloudConfig, now: float) -> bool:
         books = signed_state.first_books(config, now)
         books.publish(ROLES, now)
         return True
-
-
-def bundle_target(sha256: str) -> str:
-    """Where a bundle is offered."""
-    if not re.fullmatch(SHA256, sha256):
-        raise ConfigError(f"{sha256[:80]!r} is no bundle's hash: give its 64 hexadecimal digits")
-    return f"bundles/{sha256}.bundle"
-
-
-def station_target(site: str, station: str, name: str) -> str:
-    """Where a file for one station is offered: mode.json, references.json or a clip of these."""
-    if not (re.fullmatch(SITE, site) and re.fullmatch(STATION_ID, station) and re.fullmatch(NAME, name)):
-        raise ConfigError(f"{f'{site}/{station}/{name}'[:120]!r} cannot name a station's file: use its site and id")
-    return f"stations/{site}/{station}/{name}"
 
 
 def put_bundle(config: CloudConfig, sha256: str, data: bytes, now: float) -> bool:
@@ -106,9 +86,9 @@ def _sweep(books: Books, config: CloudConfig, now: float) -> None:
         if path.is_file() and path not in needed and now - path.stat().st_mtime > old_s:
             durable.remove(path)
     for path in (books.folder / "metadata").glob("[0-9]*.json"):
-        if path.name not in books.current_names() and ".root." not in path.name:
-            if now - path.stat().st_mtime > old_s:
-                durable.remove(path)
+        kept = path.name in books.current_names() or path.name.endswith(".root.json")
+        if not kept and now - path.stat().st_mtime > old_s:
+            durable.remove(path)
 
 
 @contextmanager

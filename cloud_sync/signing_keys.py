@@ -48,7 +48,7 @@ class KeyFolders:
 
 def _signer(path: Path) -> CryptoSigner:
     try:
-        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))  # type: ignore[arg-type]
+        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"key {path} cannot be used ({error}): restore it, or exchange it with 'rotate'") from error
 

@@ -1,4 +1,4 @@
-"""`cloud updates`: makes the signed repository, keeps it fresh, exchanges its keys, shows it. `bundle publish` adds to it."""
+"""`cloud updates`: makes the signed repository, keeps it fresh, exchanges its keys; `bundle publish` adds to it."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ WHO = "command line"
 
 
 def updates(argv: list[str]) -> int:
-    """`tankwatch cloud updates init|refresh|rotate ROLE|show --config cloud.toml`; 1 where a person has to do something."""
+    """`tankwatch cloud updates init|refresh|rotate ROLE|show --config cloud.toml`; 1 where a person is needed."""
     options = _parser().parse_args(argv)
     config, now = cloud_config.load(options.config), db.now()
     if options.action == "init":
