@@ -136,7 +136,7 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore")})
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore", "update")})
 
 
 def _openers():

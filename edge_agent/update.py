@@ -94,6 +94,8 @@ class Update:
         self._places = Places(device, self._files, stopped)
         self._ledger = Ledger(device.update_path)
         self._due_s, self.failures = float("-inf"), 0
+        self.fault: Exception | None = None
+        """Why the last look has failed; None where it has not."""
         self._away_since_s: float | None = None
         self._counter = -1
 
@@ -188,13 +190,13 @@ class Update:
         for words in self._repository.notes:
             log.warning("one address refused reason=%s", words)
         self._repository.notes.clear()
-        self.failures, self._away_since_s = 0, None
+        self.failures, self.fault, self._away_since_s = 0, None, None
         self._due_s = now_s + self._device.updates.every_s
         self._ledger.all_well()
 
     def _failed(self, now_s: float, error: Exception) -> None:
         """Later again; an alarm where it is more than a network that is away."""
-        self.failures += 1
+        self.failures, self.fault = self.failures + 1, error
         self._due_s = now_s + min(MOST_WAIT_S, self._device.updates.every_s * 2 ** min(self.failures, 10))
         self._away_since_s = now_s if self._away_since_s is None else self._away_since_s
         log.warning("no update failures=%d reason=%s", self.failures, error)
