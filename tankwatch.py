@@ -100,6 +100,7 @@ def cloud(argv: list[str]) -> int:
         "resend": "cloud_sync.resend:resend",
         "retain": "cloud_sync.retention:retain",
         "updates": "cloud_sync.updates_command:updates",
+        "references": "cloud_sync.references:references",
     }
     return _sub("cloud", argv, table)
 

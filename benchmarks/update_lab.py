@@ -139,8 +139,9 @@ def smaller(path: Path, shipped: Bundle, version: int) -> Bundle:
 
 def device_of(folder: Path, url: str, root: Path, **changes: object) -> DeviceConfig:
     """A device that trusts `root`, and waits no longer than a drill can."""
-    limits = {"patience_s": PATIENCE_S, "slowest_bytes_s": SLOWEST_BYTES_S, "every_s": 1.0}
-    updates = UpdatesConfig(url=url, root=str(root), **limits)
+    updates = UpdatesConfig(
+        url=url, root=str(root), patience_s=PATIENCE_S, slowest_bytes_s=SLOWEST_BYTES_S, every_s=1.0
+    )
     folder.mkdir(parents=True, exist_ok=True)
     return DeviceConfig(
         site=SITE,
@@ -151,15 +152,17 @@ def device_of(folder: Path, url: str, root: Path, **changes: object) -> DeviceCo
     )
 
 
-def desire(device: DeviceConfig, counter: int, **wishes: BundleRef | None) -> None:
+def desire(
+    device: DeviceConfig, counter: int, *, bundle: BundleRef | None = None, challenger: BundleRef | None = None
+) -> None:
     """What the uplink would have kept of a `desired` message."""
-    durable.write(device.desired_path, wire.encode(Desired(counter=counter, **wishes)))
+    durable.write(device.desired_path, wire.encode(Desired(counter=counter, bundle=bundle, challenger=challenger)))
 
 
 def updating(device: DeviceConfig, now: Callable | None = None) -> Update:
     """The device's process, to be stepped by hand; `now` = its clock."""
-    more = {"now": now} if now else {}
-    repository = Repository(device.updates, device.folder / "updates", **more)
+    folder = device.folder / "updates"
+    repository = Repository(device.updates, folder, now) if now else Repository(device.updates, folder)
     return Update(device, STATION, repository=repository)
 
 

@@ -27,6 +27,8 @@ from edge_agent.sound import verify
 TIMED = 4
 """Clips on which bundle and champion are timed against each other: the CPU time of a net hardly varies."""
 NICE = 10
+NO_MEMORY = "allocate memory"
+"""What onnxruntime says where it gets none."""
 
 
 class Exam(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,10 +153,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     try:
         passed = examine(exam)
-    except TankwatchError as error:
-        passed = Passed(refusal=str(error))
-    except MemoryError:
-        passed = Passed(refusal=f"the bundle takes more than {exam.most_mb} MB: train a smaller one")
+    except (TankwatchError, MemoryError) as error:
+        too_large = isinstance(error, MemoryError) or NO_MEMORY in str(error.__cause__)
+        words = f"the bundle takes more than {exam.most_mb} MB: train a smaller one"
+        passed = Passed(refusal=words if too_large else str(error))
     sys.stdout.buffer.write(msgspec.json.encode(passed))
 
 
