@@ -18,7 +18,7 @@ PIECE = 32 * 1024
 def given(data: bytes, status: int = 200, **headers: str) -> Reply:
     def reply(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
-        for name, value in ({"Content-Length": str(len(data))} | headers).items():
+        for name, value in ({"Content_Length": str(len(data))} | headers).items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(data)

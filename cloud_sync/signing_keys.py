@@ -37,6 +37,8 @@ class KeyFolders:
         """A new key for `role`, on the disk before it is used. Raises StoreError."""
         signer = CryptoSigner.generate_ed25519()
         path = self.folder(role) / f"{role}-{signer.public_key.keyid[:16]}.pem"
+        for folder in (self._daily, path.parent):
+            _make_private(folder)
         _write_secret(path, signer.private_bytes)
         return signer
 
@@ -53,11 +55,17 @@ def _signer(path: Path) -> CryptoSigner:
         raise ConfigError(f"key {path} cannot be used ({error}): restore it, or exchange it with 'rotate'") from error
 
 
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise durable.failure(folder, error) from error
+
+
 def _write_secret(path: Path, data: bytes) -> None:
     """The temporary file has its rights before it has the key."""
     temporary = path.with_name(path.name + durable.TEMPORARY)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
         raise durable.failure(path, error) from error
