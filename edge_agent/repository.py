@@ -97,6 +97,15 @@ class Repository:
             return False
         return True
 
+    def ends(self) -> dict[str, datetime]:
+        """Role -> when what is trusted of it here ends, UTC; those of which nothing is known are left out."""
+        found = {}
+        for role in ("root", "timestamp", "snapshot", "targets"):
+            text = str(_signed(_bytes(self._folder / "metadata" / f"{role}.json")).get("expires", ""))
+            if text:
+                found[role] = datetime.fromisoformat(text)
+        return found
+
     def sweep(self, older_s: float) -> None:
         """Parts of downloads that nobody went on with are gone."""
         for path in (self._folder / "partial").glob("*"):

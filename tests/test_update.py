@@ -10,9 +10,9 @@ import pytest
 from benchmarks import hostile, update_lab
 from benchmarks.update_lab import SITE, STATION, Lab, Server, desire, updating
 from cloud_sync import signing
-from edge_agent import durable, locks, slots, update_report, wire
+from edge_agent import doctor, durable, locks, slots, update_report, wire
 from edge_agent.bundle import open_bundle
-from edge_agent.config import DeviceConfig
+from edge_agent.config import DeviceConfig, UpdatesConfig
 from edge_agent.errors import ConfigError, ModelError, StoreError
 from edge_agent.exam import Passed
 from edge_agent.messages import Status, UpdateReport
@@ -309,7 +309,7 @@ def test_a_kill_at_any_write_leaves_a_whole_bundle_and_the_next_start_goes_on(de
     desire(device, 1, bundle=lab.ref("A"), challenger=lab.ref("A"))
     old, new = slots.champion(device).read_bytes(), lab.bundles["A"].read_bytes()
     ended = False
-    for survived in range(100):
+    for survived in range(0, 100, 3):
         if ended:
             break
         one, writes = update_lab.copied(device, device.folder.with_name(f"device-{survived}")), iter(range(survived))
@@ -339,3 +339,13 @@ def test_two_processes_do_not_share_one_folder(device):
     path = device.folder / "updates" / "lock"
     with locks.alone(path, "taken"), pytest.raises(StoreError, match="taken"), locks.alone(path, "taken"):
         pass
+
+
+def test_doctor_looks_at_the_repository_and_keeps_nothing_of_it(device, lab, server):
+    found = doctor.repository(device, datetime.now(UTC))
+    assert found.status == "ok" and "root ends" in found.words and not (device.folder / "updates").exists()
+    (none,) = doctor.updates(msgspec.structs.replace(device, updates=UpdatesConfig()))
+    assert "names no repository" in none.words
+    server.mischief = lambda _: hostile.given(b"", 500)
+    (away,) = doctor.updates(device)
+    assert away.status == "fault" and "look at the network" in away.words
