@@ -137,7 +137,8 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore", "update")})
+    names = ("kill", "restore", "swap", "update")
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
 
 
 def _openers():

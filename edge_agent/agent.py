@@ -1,35 +1,39 @@
 """`agent inspect`: camera -> cases -> outbox, for ever. Nothing here waits for the network, the screen or the cloud."""
 
 import argparse
+import contextlib
+import os
 import random
 import secrets
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from edge_agent import config as configuration
-from edge_agent import locks, state, station
-from edge_agent.bundle import Bundle, open_bundle
+from edge_agent import locks, state, station, trial_run
+from edge_agent.bundle import Bundle
 from edge_agent.camera import Camera, open_camera
-from edge_agent.capture import LiveCapture
 from edge_agent.case import Identity
+from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import StationError, StoreError
-from edge_agent.filming import film_in
+from edge_agent.filming import Film, film_in
 from edge_agent.immersion import TriggeredImmersions
-from edge_agent.inspection import Opener, make_inspector, shipped_bundle, working_view
+from edge_agent.inspection import Opener, Seated, make_inspector, seat, working_view
+from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
+from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
 from edge_agent.station import StationProfile
+from edge_agent.switch import NetHangs, Pair, Switch, first_pair
 from edge_agent.water_trend import Need, WaterWatch
 
 REPORT_EVERY_S = 0.25
@@ -37,6 +41,12 @@ REPORT_EVERY_S = 0.25
 TRIGGER_EVERY_S = 0.1
 WAIT_S = 0.25
 """Longest wait for a frame of a live camera before the clock is looked at."""
+LOOK_EVERY_S = 0.5
+"""For other bundles, and at the champion's costs."""
+BEHIND_FRAMES = 3
+"""Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
+EXIT_STUCK = 75
+"""Exit status where a net does not come back (EX_TEMPFAIL): the supervisor starts the program again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +56,21 @@ class Gear:
     device: DeviceConfig
     profile: StationProfile
     profile_sha256: str
-    champion: Bundle
-    challenger: Bundle | None
+    pair: Pair
+    """The champion, and the challenger if one is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the frame loop works with."""
+
+    gear: Gear
+    camera: Camera
+    outbox: Outbox
+    keeper: Keeper
+    report: SelfReport
+    inspector: Inspector
+    switch: Switch
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -56,8 +79,11 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
     device = configuration.load(parser.parse_args(argv).config)
     asked: list[int] = []
-    with _signals(asked):
-        inspect_device(device, lambda: bool(asked), openers=openers)
+    with asking(asked):
+        try:
+            inspect_device(device, lambda: bool(asked), openers=openers)
+        except NetHangs as error:
+            _end_now(str(error))
     return 128 + signal.SIGINT if signal.SIGINT in asked else 0
 
 
@@ -89,84 +115,174 @@ def log_line(case: Case) -> str:
 
 def _gear(device: DeviceConfig) -> Gear:
     profile, profile_sha256 = station.load(Path(device.station))
-    champion = open_bundle(device.bundle or shipped_bundle())
-    challenger = open_bundle(device.challenger) if device.challenger else None
-    return Gear(device, profile, profile_sha256, champion, challenger)
+    return Gear(device, profile, profile_sha256, first_pair(device, _warn))
 
 
 def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]) -> None:
-    pending = PendingCases(outbox)
-    report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", gear.device.mode, camera, pending)
-    report.bundle, report.challenger = gear.champion.ref, gear.challenger.ref if gear.challenger else None
-    manifest, required = gear.champion.manifest, gear.profile.required_sensitivity_std_cm3_s
-    need = Need(required, manifest.sensitivity) if required else None
-    report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    device, pending = gear.device, PendingCases(outbox)
+    report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
+    switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
+    _introduce(report, gear, switch)
     with ExitStack() as stack:
-        write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
+        write = Patient(lambda: state.write(device.state_path, report.state()), _warn)
         stack.callback(write)
-        stack.enter_context(_every(REPORT_EVERY_S, write))
-        stack.enter_context(_every(WAIT_S, lambda: _close_if(stopped(), camera)))
+        stack.enter_context(every(REPORT_EVERY_S, write))
+        stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
-        if first is None:
-            if stopped():
-                return
-            raise StationError(f"camera {gear.device.camera} has given no frame: check it with 'doctor'")
-        triggered = TriggeredImmersions() if gear.device.trigger == "command" else None
-        if triggered:
-            stack.enter_context(_every(TRIGGER_EVERY_S, _Patient(lambda: _hand_over(outbox, triggered))))
-        inspector = _inspector(gear, first, report, outbox, triggered)
-        stack.callback(inspector.abandon)
-        _obey(gear.device, inspector, report)
-        _inspect(inspector, chain([first], frames), keeper, report, lambda: _obey(gear.device, inspector, report))
-        if not stopped():
-            _keep(inspector.finish(), inspector, keeper)
+        if first is None and not stopped():
+            raise StationError(f"camera {device.camera} has given no frame: check it with 'doctor'")
+        if first is not None:
+            triggered = TriggeredImmersions() if device.trigger == "command" else None
+            if triggered:
+                stack.enter_context(every(TRIGGER_EVERY_S, Patient(lambda: _hand_over(outbox, triggered), _warn)))
+            inspector = _inspector(gear, camera, first, report, outbox=outbox, immersions=triggered)
+            stack.callback(inspector.close)
+            run = Run(gear, camera, outbox, keeper, report, inspector, switch)
+            stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), _warn)))
+            stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
+            _obey(run)
+            _inspect(run, chain([first], frames))
+            if not stopped():
+                _keep(inspector.finish(), inspector, keeper)
+        Patient(switch.stopped, _warn)()
 
 
 def _inspector(
-    gear: Gear, first: Frame, report: SelfReport, outbox: Outbox, immersions: TriggeredImmersions | None
+    gear: Gear,
+    camera: Camera,
+    first: Frame,
+    report: SelfReport,
+    *,
+    outbox: Outbox,
+    immersions: TriggeredImmersions | None,
 ) -> Inspector:
-    device, profile, champion = gear.device, gear.profile, gear.champion
-    size, _ = working_view(profile, champion.manifest.preprocessing)
+    device, profile, pair = gear.device, gear.profile, gear.pair
+    size, _ = working_view(profile, pair.champion.manifest.preprocessing)
     return make_inspector(
         first,
         Identity(device.site, profile.station, report.boot_id, device.mode, gear.profile_sha256),
         profile,
-        champion,
+        pair.champion,
         sampling=Sampling(device.audit.floor, _random(device).random),
-        challenger=gear.challenger,
+        challenger=pair.challenger,
         immersions=immersions,
-        open_clip=film_in(
-            outbox.spool.draft,
-            size,
-            profile,
-            bundle=champion.ref,
-            profile_sha256=gear.profile_sha256,
-            say=lambda words: _complain(words, report),
-        ),
+        open_clip=_film(gear, size, pair.champion, report, outbox),
+        beside=_beside(camera, report),
     )
 
 
-def _inspect(
-    inspector: Inspector,
-    frames: Iterator[Frame | float],
-    keeper: Keeper,
-    report: SelfReport,
-    obey: Callable[[], None],
-) -> None:
+def _film(
+    gear: Gear, size_px: tuple[int, int], champion: Bundle, report: SelfReport, outbox: Outbox
+) -> Callable[[str], Film]:
+    return film_in(
+        outbox.spool.draft,
+        size_px,
+        gear.profile,
+        bundle=champion.ref,
+        profile_sha256=gear.profile_sha256,
+        say=lambda words: _complain(words, report),
+    )
+
+
+def _beside(camera: Camera, report: SelfReport) -> Callable[[Judge], Challenger]:
+    """A recording waits for the challenger, and gives the same result every time; a live camera does not wait."""
+    return (lambda judge: Beside(judge, say_cut=lambda words: _cut(words, report))) if camera.live else InTurn
+
+
+def _loader(gear: Gear, camera: Camera, report: SelfReport) -> Callable[[Bundle, Bundle | None], Seated]:
+    def load(champion: Bundle, challenger: Bundle | None) -> Seated:
+        seated = seat(champion, challenger, gear.profile, beside=_beside(camera, report))
+        seated.champion.warm_up()
+        seated.eyes.warm_up()
+        return seated
+
+    return load
+
+
+def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
     for frame in frames:
-        if isinstance(frame, float):
-            cases = inspector.missing(frame)
-        else:
-            began = time.thread_time()
-            cases = inspector.step(frame)
-            cpu_s = time.thread_time() - began
-            report.stepped(inspector.sight, cpu_s, remains=inspector.immersion.remains)
-        _keep(cases, inspector, keeper)
+        began_s = time.monotonic()
+        cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
+        run.report.ended(cases, began_s)
+        _keep(cases, run.inspector, run.keeper)
         if cases:
-            obey()
+            run.switch.vigil.said(len(cases))
+            _obey(run)
+        if run.inspector.between_cases:
+            _change_judges(run)
+
+
+def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
+    inspector, vigil = run.inspector, run.switch.vigil
+    vigil.stepping(began_s)
+    began = time.thread_time()
+    cases = inspector.step(frame)
+    cpu_s = time.thread_time() - began
+    now = inspector.immersion
+    vigil.stepped(frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
+    run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
+    run.switch.tell(inspector.fault, case_ended=bool(cases))
+    waiting = getattr(run.camera, "waiting", 0)
+    if waiting >= BEHIND_FRAMES:
+        inspector.cut_challenger(f"{waiting} frames waited, limit {BEHIND_FRAMES}")
+    return cases
+
+
+def _change_judges(run: Run) -> None:
+    """Between two cases others may sit down, loaded and warm: it takes no longer than a few assignments."""
+    ready = run.switch.take()
+    if ready is None:
+        return
+    seated = ready.seated
+    film = _film(run.gear, seated.view_size_px, ready.pair.champion, run.report, run.outbox)
+    run.inspector.exchange(seated.eyes, seated.champion, seated.challenger, film)
+    _introduce(run.report, run.gear, run.switch)
+
+
+def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
+    """Who speaks and who is heard, in the report; what the water may be is the champion's limit."""
+    pair, required = switch.pair, gear.profile.required_sensitivity_std_cm3_s
+    report.bundle, report.challenger = pair.champion.ref, pair.challenger.ref if pair.challenger else None
+    manifest = pair.champion.manifest
+    need = Need(required, manifest.sensitivity) if required else None
+    report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    _tell_trial(report, switch)
+
+
+def _tell_trial(report: SelfReport, switch: Switch) -> None:
+    report.update, report.inspect_starts = trial_run.report(switch.record), switch.record.starts
+    report.bundle_words, report.challenger_words = switch.words, switch.challenger_words
+
+
+def _look(run: Run) -> None:
+    run.switch.look()
+    _tell_trial(run.report, run.switch)
+
+
+def _watch(run: Run) -> None:
+    """A process whose frame does not come back inspects nothing: it ends, and is started again."""
+    words = run.switch.watch(time.monotonic())
+    if words:
+        run.report.bundle_words = words
+        with contextlib.suppress(StoreError):
+            state.write(run.gear.device.state_path, run.report.state())
+        _end_now(words)
+
+
+def _end_now(words: str) -> None:
+    """Threads that do not come back are not waited for; what is on the disk is whole at every moment."""
+    _warn(f"the process ends: {words}")
+    sys.stdout.flush()
+    os._exit(EXIT_STUCK)
+
+
+def resident_mb() -> float:
+    """Memory that this process holds, in MB."""
+    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
@@ -174,18 +290,19 @@ def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
         keeper.keep(case, inspector.clip_path(case))
 
 
-def _obey(device: DeviceConfig, inspector: Inspector, report: SelfReport) -> None:
+def _obey(run: Run) -> None:
     """What the cloud desires, as far as it may."""
+    device, report = run.gear.device, run.report
     wish = state.desired(device.desired_path)
     if wish is None:
         return
     report.mode = state.lowered(report.mode, wish.mode)
-    inspector.ordered(report.mode, wish.audit_probability or device.audit.floor, wish.sampling)
+    run.inspector.ordered(report.mode, wish.audit_probability or device.audit.floor, wish.sampling)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:
     """The camera's frames until it is told to stop; the time, again and again, while a live one gives none."""
-    frames = camera.frames_or_time(WAIT_S) if isinstance(camera, LiveCapture) else camera.frames()
+    frames = camera.frames_or_time(WAIT_S) if hasattr(camera, "frames_or_time") else camera.frames()
     for frame in frames:
         if stopped():
             return
@@ -207,6 +324,11 @@ def _complain(words: str, report: SelfReport) -> None:
     _warn(words)
 
 
+def _cut(words: str, report: SelfReport) -> None:
+    report.cut()
+    _warn(words)
+
+
 def _close_if(stopped: bool, camera: Camera) -> None:
     """A loop that waits for a camera without frames does not see that it shall stop."""
     if stopped:
@@ -216,57 +338,6 @@ def _close_if(stopped: bool, camera: Camera) -> None:
 def _hand_over(outbox: Outbox, immersions: TriggeredImmersions) -> None:
     if outbox.take_trigger():
         immersions.trigger()
-
-
-class _Patient:
-    """Does what a thread of its own repeats; says a fault of the disk once, and goes on."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work, self._fault = work, ""
-
-    def __call__(self) -> None:
-        try:
-            self._work()
-            self._fault = ""
-        except StoreError as error:
-            if not self._fault:
-                _warn(str(error))
-            self._fault = str(error)
-
-
-@contextmanager
-def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
-    """Does `work` again and again in a thread of its own."""
-    end = threading.Event()
-
-    def repeat() -> None:
-        while not end.wait(seconds):
-            work()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
-
-
-@contextmanager
-def _signals(asked: list[int]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C ask for a clean end; the second one does not wait for it."""
-
-    def ask(number: int, _frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    former = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _warn_of_notes(outbox: Outbox) -> None:

@@ -122,6 +122,11 @@ class LiveCapture:
             self._replace_thread()
         return None
 
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for the consumer, of KEPT_FRAMES at most."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Ends the iteration; a thread that is stuck in the driver ends when it wakes, and holds nobody up for long."""
         self._closed.set()

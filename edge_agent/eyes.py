@@ -8,9 +8,10 @@ import numpy as np
 
 from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
+from edge_agent.errors import ModelError
 from edge_agent.framing import homography, markers_in_view, rectify
 from edge_agent.immersion import thumbnail, water_cells
-from edge_agent.lamps import LampReader
+from edge_agent.lamps import UNSEEN, LampReader
 from edge_agent.records import Frame, Framing, TankView, Visibility
 from edge_agent.stabilise import Stabiliser
 from edge_agent.station import StationProfile, scale_of
@@ -83,9 +84,32 @@ class Eyes:
         """Where pictures usually lie beside the anchor, where the last one lay, how many were followed."""
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
+        self.net_fault = ""
+        """What was wrong with the lamps' or the water's net at the last frame; empty while nothing was."""
+
+    def with_nets_of(self, other: "Eyes") -> "Eyes":
+        """The eyes to go on with once `other`, which have looked at nothing, bring another bundle's nets.
+
+        These, unless the others see another size of view; then the others, which know what the lamps have said so far.
+        """
+        self._decisions.lit_above = other._decisions.lit_above
+        if other._size != self._size:
+            other._decisions, other._signal = self._decisions, self._signal
+            return other
+        self._lamps, self._water = other._lamps, other._water
+        return self
+
+    def warm_up(self) -> None:
+        """One run of each net on a black picture, so that the first frame finds them ready. Raises ModelError."""
+        black = np.zeros((*self._size[::-1], 3), np.uint8)
+        if self._lamps:
+            self._lamps.read(Frame(black, 0, 0.0, 0.0))
+        if self._water:
+            self._water.clarity(black[..., 0])
 
     def look(self, frame: Frame) -> Sight:
         """Frames must come in order of capture and keep their size."""
+        self.net_fault = ""
         grey = without_colour(frame.image)
         framing = self._framing.step(frame)
         to_view = framing.homography @ _translation(*self._shake(grey, framing))
@@ -135,7 +159,11 @@ class Eyes:
 
     def _lamps_say(self, frame: Frame, fault: str) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""
-        readings = self._lamps.read(frame) if self._lamps else {}
+        try:
+            readings = self._lamps.read(frame) if self._lamps else {}
+        except ModelError as error:
+            self.net_fault = str(error)
+            readings = {lamp.means: UNSEEN for lamp in self._profile.lamps} if self._profile else {}
         if fault and not any(reading.word(self._decisions.lit_above) == "lit" for reading in readings.values()):
             self._signal = replace(self._signal, fresh=False)
         else:
@@ -146,7 +174,11 @@ class Eyes:
         if self._water is None or 0 <= now_s - self._gauged_s < WATER_EVERY_S:
             return None
         self._gauged_s = now_s
-        return self._water.clarity(view)
+        try:
+            return self._water.clarity(view)
+        except ModelError as error:
+            self.net_fault = str(error)
+            return None
 
     def _visible(self, view: np.ndarray, thumb: np.ndarray, now_s: float, *, usable: bool) -> Visibility | None:
         before, self._before = self._before, view if usable else None

@@ -5,6 +5,7 @@ import random
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edge_agent import codes, framing, station
 from edge_agent.bundle import Bundle, Preprocessing, open_bundle
 from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
+from edge_agent.challenger import Challenger, InTurn
 from edge_agent.decision import DecisionWatch
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.eyes import Eyes, FramingSource
@@ -51,6 +53,37 @@ def shipped_bundle() -> Path:
     return bundles[-1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seated:
+    """A champion, its challenger and the eyes that belong to it, loaded and ready for one source."""
+
+    champion: Judge
+    challenger: Challenger | None
+    eyes: Eyes
+    view_size_px: tuple[int, int]
+
+
+def seat(
+    champion: Bundle,
+    challenger: Bundle | None,
+    profile: StationProfile | None,
+    first: Frame | None = None,
+    *,
+    beside: Callable[[Judge], Challenger] = InTurn,
+) -> Seated:
+    """Loads the nets of both. `first`: the first frame, needed where there is no profile. Raises ModelError."""
+    source, size, scale = _framing_source(first, profile, champion.manifest.preprocessing)
+
+    def judge(bundle: Bundle) -> Judge:
+        return Judge(bundle, scale, size, strict=profile is not None)
+
+    limits = champion.manifest.thresholds
+    lamps = LampReader(champion.nets["lamps"], profile.lamps, limits) if profile and profile.lamps else None
+    water = WaterGauge(champion.nets["water"]) if profile else None
+    eyes = Eyes(profile, source, size, lamps, DecisionWatch(limits.lamp_lit_above), water=water)
+    return Seated(judge(champion), beside(judge(challenger)) if challenger else None, eyes, size)
+
+
 def make_inspector(
     first: Frame,
     identity: Identity,
@@ -62,6 +95,7 @@ def make_inspector(
     single: bool = False,
     immersions: Immersions | None = None,
     open_clip: Callable[[str], ClipSink] | None = None,
+    beside: Callable[[Judge], Challenger] = InTurn,
 ) -> Inspector:
     """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree.
 
@@ -69,31 +103,15 @@ def make_inspector(
     """
     # Pictures are small: a second thread costs more than it brings, and the other core belongs to the camera.
     cv2.setNumThreads(1)
-    manifest = champion.manifest
-    source, size, scale = _framing_source(first, profile, manifest.preprocessing)
-
-    def judge(bundle: Bundle) -> Judge:
-        return Judge(bundle, scale, size, strict=profile is not None)
-
-    lamps = (
-        LampReader(champion.nets["lamps"], profile.lamps, manifest.thresholds) if profile and profile.lamps else None
-    )
-    eyes = Eyes(
-        profile,
-        source,
-        size,
-        lamps,
-        DecisionWatch(manifest.thresholds.lamp_lit_above),
-        water=WaterGauge(champion.nets["water"]) if profile else None,
-    )
+    seated = seat(champion, challenger, profile, first, beside=beside)
     return Inspector(
         identity,
-        eyes,
-        judge(champion),
+        seated.eyes,
+        seated.champion,
         sampling=sampling,
         profile=profile,
-        challenger=judge(challenger) if challenger else None,
-        immersions=None if single else immersions or _watch(profile, size),
+        challenger=seated.challenger,
+        immersions=None if single else immersions or _watch(profile, seated.view_size_px),
         open_clip=open_clip,
     )
 
@@ -202,11 +220,12 @@ def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple
 
 
 def _framing_source(
-    first: Frame, profile: StationProfile | None, preprocessing: Preprocessing
+    first: Frame | None, profile: StationProfile | None, preprocessing: Preprocessing
 ) -> tuple[FramingSource, tuple[int, int], float | None]:
     if profile is not None:
         size, scale = working_view(profile, preprocessing)
         return framing.FramingWatch(profile, codes.MarkerReader(profile), size), size, scale
+    assert first is not None
     height, width = first.image.shape[:2]
     marked = framing.without_station(codes.read(first.image))
     quad = np.array([[0, 0], [width, 0], [width, height], [0, height]]) if marked is None else marked

@@ -9,6 +9,7 @@ from edge_agent.account import Account
 from edge_agent.bundle import Bundle
 from edge_agent.composite import Compositor
 from edge_agent.infer import Aggregator, Detector, OriginReader
+from edge_agent.kymograph import PLANES, ROWS, STEPS
 from edge_agent.records import Composite, Evidence, TankView, Verdict, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Finding, Watched, decide
@@ -39,6 +40,16 @@ class Judge:
         self.composites = 0
         self.strongest: tuple[Composite, Evidence] | None = None
         self._strongest_rank = (False, 0.0)
+
+    def warm_up(self) -> None:
+        """One run of each net on a black tank, so that the first unit finds them ready. Raises ModelError."""
+        spacing_s = self.bundle.manifest.preprocessing.spacing_ms / 1000
+        width, height = self._view_size_px
+        for number in range(3):
+            self.push(TankView(np.zeros((height, width), np.uint8), number, number * spacing_s, np.eye(3)), 0.0)
+        self._origins(np.zeros((1, PLANES, STEPS, ROWS), np.float32))
+        self._aggregator.score(self.features(None))
+        self.restart()
 
     def push(self, view: TankView, since_immersion_s: float) -> None:
         """Takes one usable view of the unit at rest."""

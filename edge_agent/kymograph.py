@@ -19,6 +19,7 @@ DARK = 0.08
 """A strip that never glowed more holds no bubbles, and no net need look at it."""
 WATCHED, GLOW, LEFT, RIGHT, CLOCK = range(5)
 """Planes of a strip's picture: 1 where it was watched, its glow, its neighbours' glow, time since immersion."""
+PLANES = 5
 CLOCK_S = 4.0
 """Time constant with which the clock's plane goes from 0 to 1."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge_agent import compare
 from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
+from edge_agent.challenger import Challenger
 from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
@@ -69,7 +70,7 @@ class Inspector:
         *,
         sampling: Sampling,
         profile: StationProfile | None = None,
-        challenger: Judge | None = None,
+        challenger: Challenger | None = None,
         immersions: Immersions | None = None,
         open_clip: Callable[[str], ClipSink] | None = None,
     ) -> None:
@@ -82,7 +83,8 @@ class Inspector:
         self._first_s: float | None = None
         self._seen_s: float | None = None
         """When the newest picture was taken that showed anything."""
-        self._challenger_fault = ""
+        self._champion_fault = ""
+        """Why the champion says nothing more on the open case."""
         self._count = 0
         self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
@@ -133,11 +135,47 @@ class Inspector:
         self._identity = replace(self._identity, mode=mode)
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes)
 
+    @property
+    def between_cases(self) -> bool:
+        """No case is open and no unit is in the water: judges may change."""
+        return self._case is None and self.immersion.entered_s is None
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the champion's nets, as the last frame showed; empty while nothing is."""
+        return self._champion_fault or self._eyes.net_fault
+
+    def exchange(
+        self,
+        eyes: Eyes,
+        champion: Judge,
+        challenger: Challenger | None,
+        open_clip: Callable[[str], ClipSink] | None = None,
+    ) -> None:
+        """From the next frame on these judge and see; only between two cases. The former are let go."""
+        assert self.between_cases
+        self._eyes = self._eyes.with_nets_of(eyes)
+        if self._challenger and self._challenger is not challenger:
+            self._challenger.close()
+        self._champion, self._challenger, self._open_clip = champion, challenger, open_clip
+        self._champion_fault = ""
+
+    def cut_challenger(self, words: str) -> None:
+        """The challenger is out for the rest of the open case, because the champion needs the time."""
+        if self._challenger and self._case:
+            self._challenger.cut(words)
+
     def abandon(self) -> None:
         """The open case is not said, and nothing is left of its clip."""
         if self._clip:
             self._clip.discard()
         self._case = self._clip = None
+
+    def close(self) -> None:
+        """Nothing more is judged."""
+        self.abandon()
+        if self._challenger:
+            self._challenger.close()
 
     def finish(self) -> list[Case]:
         """The source has ended: the open case, if any, is closed as it stands."""
@@ -177,7 +215,7 @@ class Inspector:
         self._champion.restart()
         if self._challenger:
             self._challenger.restart()
-        self._challenger_fault = ""
+        self._champion_fault = ""
         self._clip = self._open_clip(self._case.case_id) if self._open_clip else None
 
     def _new_case(self, entered_s: float) -> OpenCase:
@@ -191,18 +229,19 @@ class Inspector:
         since_s = sight.frame.monotonic_s - settled_s if watchable and settled_s is not None else None
         if self._clip and not self._case.is_long(sight.frame.monotonic_s):
             self._clip.frame(sight, since_settled_s=since_s)
-        if since_s is not None:
-            self._champion.push(sight.view, since_s)
-            self._show_challenger(sight, since_s)
-
-    def _show_challenger(self, sight: Sight, since_s: float) -> None:
-        """A challenger that fails is out for this case; it stops nobody."""
-        if self._challenger is None or self._challenger_fault:
+        if since_s is None:
             return
-        try:
+        if self._challenger:
             self._challenger.push(sight.view, since_s)
+        if not self._champion_fault:
+            self._show_champion(sight, since_s)
+
+    def _show_champion(self, sight: Sight, since_s: float) -> None:
+        """A champion that fails has no word on this unit; the case goes on, for it must not be lost."""
+        try:
+            self._champion.push(sight.view, since_s)
         except ModelError as error:
-            self._challenger_fault = str(error)
+            self._champion_fault = str(error)
 
     def _completed(self, now_s: float) -> list[Case]:
         case = self._case
@@ -238,18 +277,19 @@ class Inspector:
         assert case is not None
         self._case = self._clip = None
         self._eyes.anchor_anew()
-        verdict = self._word(champion, case)
-        second = self._second_opinion(case)
+        if self._challenger:
+            # It thinks while the champion does.
+            self._challenger.ask(lambda judge: self._word(judge, case))
+        verdict = self._champions_word(case)
+        second = ChallengerVerdict.of(self._challenger.ref, self._challenger.answer()) if self._challenger else None
         return self._record(case, ended_s, verdict, clip=clip, composites=champion.composites, second=second)
 
-    def _second_opinion(self, case: OpenCase) -> ChallengerVerdict | None:
-        if self._challenger is None:
-            return None
+    def _champions_word(self, case: OpenCase) -> Verdict:
         try:
-            word = not_tested(self._challenger_fault) if self._challenger_fault else self._word(self._challenger, case)
+            return not_tested(self._champion_fault) if self._champion_fault else self._word(self._champion, case)
         except ModelError as error:
-            word = not_tested(str(error))
-        return ChallengerVerdict.of(self._challenger.bundle.ref, word)
+            self._champion_fault = str(error)
+            return not_tested(self._champion_fault)
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below

@@ -2,8 +2,10 @@
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import ceil
 
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
@@ -15,6 +17,7 @@ from edge_agent.messages import (
     InputMetrics,
     OutcomeCounts,
     OutputMetrics,
+    UpdateReport,
     VerdictCounts,
 )
 from edge_agent.outbox import PendingCases
@@ -27,6 +30,10 @@ SILENT_S = 1.2
 SILENT = "the camera gives no pictures: check its cable and power"
 REMAINS = "something lies in the tank that was not there when it was set up: take it out, or run 'calibrate fit' again"
 ALARM_EVERY_S = 10.0
+LAST_CASES = 100
+"""Whose time to the record is told."""
+CUT_CASES, CUT_LIMIT = 10, 2
+"""A challenger that was stopped in more than this many of the last ten cases is too slow for the device."""
 CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
 """A black or white picture is a fault of the picture, not of the camera."""
 
@@ -48,6 +55,15 @@ class SelfReport:
         self._film_words = ""
         self.bundle: BundleRef | None = None
         self.challenger: BundleRef | None = None
+        self.update: UpdateReport | None = None
+        self.inspect_starts = 0
+        self.bundle_words = self.challenger_words = ""
+        """What is wrong with the champion that speaks, or with the challenger; empty while nothing is."""
+        self._ended_s: dict[str, float] = {}
+        self._verdict_ms: deque[float] = deque(maxlen=LAST_CASES)
+        self._cuts = 0
+        self._was_cut = False
+        self._cut_of_last: deque[bool] = deque(maxlen=CUT_CASES)
         self._camera, self._pending = camera, pending
         self._sight: Sight | None = None
         self._frames = self._cases = 0
@@ -71,9 +87,23 @@ class SelfReport:
         if sight and sight.clarity is not None:
             self._clarity = sight.clarity
 
+    def ended(self, cases: list[Case], began_s: float) -> None:
+        """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
+        self._ended_s |= {case.case_id: began_s for case in cases}
+        for _ in cases if self.challenger else ():
+            self._cut_of_last.append(self._was_cut)
+            self._was_cut = False
+
+    def cut(self) -> None:
+        """The challenger was stopped for this case. From any thread."""
+        self._was_cut = True
+        self._cuts += 1
+
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        if case.case_id in self._ended_s:
+            self._verdict_ms.append((self._clock() - self._ended_s.pop(case.case_id)) * 1000)
         if case.clip:
             self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
@@ -99,6 +129,8 @@ class SelfReport:
             mode=self.mode,
             bundle=self.bundle,
             challenger=self.challenger,
+            update=self.update,
+            inspect_starts=self.inspect_starts,
             input=InputMetrics(
                 camera=camera_word,
                 fps=health.fps if health else None,
@@ -115,6 +147,8 @@ class SelfReport:
                 verdicts=VerdictCounts(**self._verdicts),
                 outcomes=OutcomeCounts(**self._outcomes),
                 step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
+                verdict_ms=_percentile_95(list(self._verdict_ms)),
+                challenger_cut=self._cuts,
             ),
             alarms=self._alarms(now, camera_trouble),
         )
@@ -139,6 +173,8 @@ class SelfReport:
             ("tank", "medium", REMAINS if self._remains else "", "it may hide bubbles"),
             ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
             ("clips", "medium", self._film_words, "experts cannot see these cases"),
+            ("bundle", "high", self.bundle_words, "units are not tested, or late"),
+            ("challenger", "low", self.challenger_words or self._cut_words(), "it takes longer to compare the two"),
         ]
         active = [(id, priority, words, effect) for id, priority, words, effect in troubles if words]
         self._active = {id: self._held(id, words, now) for id, _, words, _ in active}
@@ -161,6 +197,13 @@ class SelfReport:
             return "medium", self._outlook.words, "small leaks are hidden"
         return "low", self._outlook.words, "small leaks will be hidden, and units not tested"
 
+    def _cut_words(self) -> str:
+        cut = sum(self._cut_of_last)
+        if cut <= CUT_LIMIT:
+            return ""
+        fact = f"the challenger was stopped in {cut} of the last {len(self._cut_of_last)} cases (limit {CUT_LIMIT})"
+        return f"{fact}, it is too slow for this device: choose a smaller one"
+
     def _held(self, id: str, words: str, now: str) -> tuple[str, str, float]:
         """Numbers that change from frame to frame make an alarm no new message, but now and then."""
         now_s = self._clock()
@@ -171,3 +214,7 @@ class SelfReport:
     def _waiting_words(self) -> str:
         lost = f"; {self._pending.lost} are lost already" if self._pending.lost else ""
         return f"cases wait in memory and are lost at a power cut{lost}"
+
+
+def _percentile_95(values: list[float]) -> float | None:
+    return round(sorted(values)[max(0, ceil(0.95 * len(values)) - 1)], 1) if values else None

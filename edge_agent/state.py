@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from edge_agent import durable
-from edge_agent.messages import Alarm, Desired, Disposition, InputMetrics, OutputMetrics
+from edge_agent.messages import Alarm, Desired, Disposition, InputMetrics, OutputMetrics, UpdateReport
 from edge_agent.records import BundleRef, Mode
 
 
@@ -21,6 +21,10 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     bundle: BundleRef | None = None
     challenger: BundleRef | None = None
+    update: UpdateReport | None = None
+    """How it goes with the last bundle that was put in the champion's place."""
+    inspect_starts: int = 0
+    """Of the inspection since this bundle speaks, less those that ended as wanted."""
     input: InputMetrics = InputMetrics()
     output: OutputMetrics = OutputMetrics()
     alarms: tuple[Alarm, ...] = ()

@@ -22,8 +22,6 @@ STABLE_S = 60.0
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The champion is new."""
 
-    starts: int = 0
-    """Begun and not ended cleanly, so far."""
     wish: int | None = None
     """Counter of the `desired` message that asked for it; None = a person at the device."""
     usual_ms: float | None = None
@@ -50,6 +48,8 @@ class Speaking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one in `now`; None where it spoke before this record was kept, or is back."""
     since: str | None = None
     """UTC, ISO 8601: when it was put there."""
+    starts: int = 0
+    """Of the inspection with it, less those that ended because somebody wanted it."""
     trial: Trial | None = None
     failed: Failed | None = None
 
@@ -94,28 +94,25 @@ def turned_back(speaking: Speaking, bundle: BundleRef, *, at: str) -> Speaking:
     """A person wants the one before, which is `bundle`; it is on trial where the one that spoke has held."""
     assert speaking.before is not None
     trial = Trial() if speaking.trial is None else None
-    return Speaking(speaking.before, speaking.now, bundle, at, trial, speaking.failed)
+    return Speaking(speaking.before, speaking.now, bundle, at, trial=trial, failed=speaking.failed)
 
 
 def started(speaking: Speaking, *, at: str, usual_ms: float | None = None) -> Speaking:
     """The inspection is about to load the champion; after too many starts the one before takes its place."""
     trial = speaking.trial
-    if trial is None:
-        return speaking
-    if trial.starts >= MOST_STARTS:
-        words = f"it was started {trial.starts} times and never ran for {STABLE_S:.0f} s: look into the agent's log"
-        return returned(speaking, words, at=at)
-    usual_ms = trial.usual_ms if usual_ms is None else usual_ms
-    trial = msgspec.structs.replace(trial, starts=trial.starts + 1, usual_ms=usual_ms)
-    return msgspec.structs.replace(speaking, trial=trial)
+    if trial is not None and speaking.starts >= MOST_STARTS:
+        words = f"it was started {speaking.starts} times and never ran for {STABLE_S:.0f} s: look into the agent's log"
+        speaking = returned(speaking, words, at=at)
+    elif trial is not None and usual_ms is not None:
+        speaking = msgspec.structs.replace(speaking, trial=msgspec.structs.replace(trial, usual_ms=usual_ms))
+    return msgspec.structs.replace(speaking, starts=speaking.starts + 1)
 
 
 def stopped(speaking: Speaking, sha256: str) -> Speaking:
     """The inspection ended because somebody wanted it to: that start has not failed."""
-    trial = speaking.trial
-    if trial is None or not trial.starts or not _is(speaking, sha256):
+    if not speaking.starts or (speaking.bundle is not None and speaking.bundle.sha256 != sha256):
         return speaking
-    return msgspec.structs.replace(speaking, trial=msgspec.structs.replace(trial, starts=trial.starts - 1))
+    return msgspec.structs.replace(speaking, starts=speaking.starts - 1)
 
 
 def held(speaking: Speaking, sha256: str) -> Speaking:
@@ -139,7 +136,7 @@ def returned(speaking: Speaking, words: str, *, at: str) -> Speaking:
 def report(speaking: Speaking) -> UpdateReport | None:
     """For the status: how it went with the last bundle that was put into its place; None where there was none."""
     if speaking.bundle is not None and speaking.since is not None:
-        waits = speaking.trial is not None and not speaking.trial.starts
+        waits = speaking.trial is not None and not speaking.starts
         return UpdateReport(bundle=speaking.bundle, state="ready" if waits else "running", at=speaking.since)
     failed = speaking.failed
     if failed is None:

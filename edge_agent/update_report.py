@@ -39,6 +39,14 @@ class UpdateFile(msgspec.Struct, frozen=True, kw_only=True):
     alarm: Alarm | None = None
     """What stands between the device and the repository."""
 
+    def champion_report(self, seen: UpdateReport | None) -> UpdateReport | None:
+        """For the status; `seen`: by the inspection, whose word on a bundle that has reached its place is fresher."""
+        if self.champion is None:
+            return seen
+        mine = self.champion.report
+        in_place = mine.state in ("ready", "running", "returned")
+        return seen if seen and in_place and seen.bundle == mine.bundle else mine
+
 
 def read(path: Path) -> UpdateFile:
     """Empty where there is none, or none that can be read: then everything is looked at again."""

@@ -219,7 +219,7 @@ class UplinkState:
             mode=device_state.mode if device_state else None,
             bundle=device_state.bundle if device_state else None,
             challenger=device_state.challenger if device_state else None,
-            update=told.champion.report if told.champion else None,
+            update=told.champion_report(device_state.update if device_state else None),
             challenger_update=told.challenger.report if told.challenger else None,
             software=self.device.version,
             since=since,
@@ -240,6 +240,7 @@ class UplinkState:
         self._own_alarms = delivery_alarms.active(
             backlog, free, keep_free_bytes=self.device.keep_free_bytes, utc=now.utc, before=self._own_alarms
         )
+        seen = state.read(self.device.state_path)
         software = SoftwareMetrics(
             version=self.device.version,
             uptime_s=round(now.monotonic_s - self._started.monotonic_s, 1),
@@ -252,8 +253,8 @@ class UplinkState:
             resent=self.deliveries.resent,
             reconnects=self._connects - 1,
             resident_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            inspect_starts=seen.inspect_starts if seen else 0,
         )
-        seen = state.read(self.device.state_path)
         return Metrics(
             at=now.utc,
             boot_id=seen.boot_id if seen else self.device.boot_id,

@@ -1,0 +1,62 @@
+"""Work that is done again and again in threads beside the frame loop, and what asks the process to end."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from edge_agent.errors import StoreError
+
+END_S = 5.0
+"""A thread that is in the middle of something is waited for so long."""
+
+
+class Patient:
+    """Does what a thread of its own repeats; says a fault of the disk once, and goes on."""
+
+    def __init__(self, work: Callable[[], object], warn: Callable[[str], None]) -> None:
+        self._work, self._warn, self._fault = work, warn, ""
+
+    def __call__(self) -> None:
+        try:
+            self._work()
+            self._fault = ""
+        except StoreError as error:
+            if not self._fault:
+                self._warn(str(error))
+            self._fault = str(error)
+
+
+@contextmanager
+def every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+    """Does `work` again and again in a thread of its own."""
+    end = threading.Event()
+
+    def repeat() -> None:
+        while not end.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(END_S)
+
+
+@contextmanager
+def asking(asked: list[int]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C ask for a clean end; the second one does not wait for it."""
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    former = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
