@@ -70,7 +70,7 @@ class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_references: bool = True
     """A bundle is refused while the station has no reference cases to try it on."""
     trial_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
-    """Longest trial of a bundle."""
+    """Most CPU time of a bundle's trial."""
     trial_mb: Annotated[int, msgspec.Meta(ge=64)] = 1024
     """Most memory of a trial."""
 

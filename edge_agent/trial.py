@@ -3,6 +3,7 @@ happens here. It runs at the lowest urgency, so that the frame loop comes first.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from edge_agent.errors import ModelError
 from edge_agent.exam import Exam, Passed
 
 WATCH_S = 0.05
+WALL = 4.0
+"""Seconds on the wall for each of CPU time: at the lowest urgency a sound bundle waits for whoever else works."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 HOME = Path(__file__).resolve().parent.parent
 
@@ -69,8 +72,10 @@ def _watch(child: subprocess.Popen, exam: Exam, stopped: Callable[[], bool]) -> 
     began_s = time.monotonic()
     while child.poll() is None:
         took_s = time.monotonic() - began_s
-        if took_s > exam.most_s:
-            return f"has not ended its trial after {took_s:.0f} s, limit {exam.most_s:.0f} s: train a smaller one"
+        if took_s > WALL * exam.most_s:
+            return (
+                f"has not ended its trial after {took_s:.0f} s, limit {WALL * exam.most_s:.0f} s: train a smaller one"
+            )
         resident_mb = _resident_mb(child.pid)
         if resident_mb > exam.most_mb:
             return f"takes {resident_mb:.0f} MB, limit {exam.most_mb} MB: train a smaller one"
@@ -80,6 +85,8 @@ def _watch(child: subprocess.Popen, exam: Exam, stopped: Callable[[], bool]) -> 
             child.wait(WATCH_S)
         except subprocess.TimeoutExpired:
             continue
+    if child.returncode == -signal.SIGXCPU:
+        return f"has not ended its trial after {exam.most_s:.0f} s of CPU time, its limit: train a smaller one"
     return ""
 
 
