@@ -129,6 +129,27 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A clip that somebody judged within so many days stays, whatever its age."""
 
 
+class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The signed repository that devices fetch bundles and orders from; it lies in data_dir/updates/."""
+
+    keys: str | None = None
+    """Folder of the private keys that sign from day to day, relative to this file's; None = data_dir/update-keys."""
+    root_keys: str | None = None
+    """Folder of the root keys, needed to begin and to exchange keys: a stick in a safe. None = `keys`/root."""
+    root_key_count: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
+    root_threshold: Annotated[int, msgspec.Meta(ge=1, le=9)] = 2
+    """Root keys that have to sign together: one that is lost or stolen neither locks out nor lets in."""
+    root_days: Positive = 730
+    """People fetch the keys from the safe once in two years."""
+    role_days: Positive = 180
+    """Lists of targets, bundles and station files; `cloud updates refresh` signs them again in time."""
+    snapshot_days: Positive = 14
+    timestamp_days: Positive = 3
+    """How long devices can be held at an old state without noticing it; long enough for a weekend without the cloud."""
+    open: bool = False
+    """Files are given without a token; reference cases are video of the plant."""
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -142,6 +163,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: RetentionConfig = RetentionConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     oidc: OidcConfig | None = None
     agreement: AgreementConfig = AgreementConfig()
     shift: tuple[ShiftConfig, ...] = ()
@@ -159,6 +181,11 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def folder(self) -> Path:
         return Path(self.data_dir)
+
+    @property
+    def updates_path(self) -> Path:
+        """Folder of the signed repository: metadata/ and targets/."""
+        return self.folder / "updates"
 
     @property
     def database_url(self) -> str:
@@ -179,7 +206,11 @@ def load(path: Path) -> CloudConfig:
         raise ConfigError(f"config {path} is not usable: {error}: mend that line") from error
     folder = path.resolve().parent
     policy = None if config.policy is None else str(folder / config.policy)
-    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy)
+    keys, roots = (
+        None if name is None else str(folder / name) for name in (config.updates.keys, config.updates.root_keys)
+    )
+    updates = msgspec.structs.replace(config.updates, keys=keys, root_keys=roots)
+    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy, updates=updates)
 
 
 def dump(config: CloudConfig) -> bytes:

@@ -43,6 +43,7 @@ from cloud_sync import (
     sign_in,
     status_pages,
     study_pages,
+    updates_pages,
     user_pages,
     value_pages,
     vocabulary,
@@ -75,6 +76,7 @@ PAGES = (
     user_pages,
     audit_pages,
     rollout_pages,
+    updates_pages,
     api,
 )
 READABLE = timedelta(days=30)
