@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge_agent import compare
 from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
+from edge_agent.due import DECIDING, PATIENCE_S, DueWatch, disposition
 from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
@@ -21,6 +22,8 @@ from edge_agent.records import (
     ClipRef,
     Composite,
     DecidedBy,
+    DispositionWord,
+    DueWord,
     Evidence,
     Frame,
     Mode,
@@ -72,7 +75,9 @@ class Inspector:
         challenger: Judge | None = None,
         immersions: Immersions | None = None,
         open_clip: Callable[[str], ClipSink] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        """`patience_s`: how long after the required hold the machine may become certain."""
         self._identity, self._eyes, self._champion, self._challenger = identity, eyes, champion, challenger
         self._sampling, self._immersions, self._open_clip = sampling, immersions, open_clip
         self._profile = profile
@@ -83,11 +88,16 @@ class Inspector:
         self._seen_s: float | None = None
         """When the newest picture was taken that showed anything."""
         self._challenger_fault = ""
+        self._patience_s = patience_s
+        self._serial: str | None = None
+        """Of the unit that comes next."""
         self._count = 0
         self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
         self.sight: Sight | None = None
         """The last frame as it was seen, for screens and metrics."""
+        self.told: tuple[str, DispositionWord] | None = None
+        """The last case on which the line was told something, and what."""
 
     def step(self, frame: Frame) -> list[Case]:
         """Takes the next frame; the cases that it completes, most often none. One that is not newer is let go."""
@@ -133,6 +143,29 @@ class Inspector:
         self._identity = replace(self._identity, mode=mode)
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes)
 
+    def in_mode(self, mode: Mode) -> None:
+        """From now on the device runs in this mode."""
+        if mode != self._identity.mode:
+            self._identity = replace(self._identity, mode=mode)
+
+    def named(self, serial: str) -> None:
+        """The line has read a serial number: of the unit in the tank where that has none yet, else of the next one."""
+        if self._case and self._case.serial is None and self._case.left_s is None:
+            self._case.serial = serial
+        else:
+            self._serial = serial
+
+    @property
+    def is_busy(self) -> bool:
+        """A unit is being watched."""
+        return self._case is not None
+
+    @property
+    def shown(self) -> tuple[str, DueWord] | None:
+        """The open case and the word that the screen may show of it."""
+        case = self._case
+        return (case.case_id, case.due.word) if case and case.due.word and case.shown_before else None
+
     def abandon(self) -> None:
         """The open case is not said, and nothing is left of its clip."""
         if self._clip:
@@ -174,6 +207,7 @@ class Inspector:
         self._opened_s = self.immersion.entered_s
         self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
         self._case = self._new_case(self._opened_s)
+        self._case.serial, self._serial = self._serial, None
         self._champion.restart()
         if self._challenger:
             self._challenger.restart()
@@ -182,7 +216,10 @@ class Inspector:
 
     def _new_case(self, entered_s: float) -> OpenCase:
         self._count += 1
-        return OpenCase(f"{self._identity.station}-{self._identity.boot_id}-{self._count:05d}", entered_s)
+        hold_s = self._profile.required_hold_s if self._profile else 0.0
+        case_id = f"{self._identity.station}-{self._identity.boot_id}-{self._count:05d}"
+        due, second = (DueWatch(hold_s, self._patience_s) for _ in range(2))
+        return OpenCase(case_id, entered_s, due, second)
 
     def _feed(self, sight: Sight) -> None:
         assert self._case is not None
@@ -194,6 +231,34 @@ class Inspector:
         if since_s is not None:
             self._champion.push(sight.view, since_s)
             self._show_challenger(sight, since_s)
+        if settled_s is not None:
+            self._speak_when_due(sight.frame.monotonic_s - settled_s)
+
+    def _speak_when_due(self, since_settled_s: float) -> None:
+        """At a station, while the unit is in the water and nobody has decided on it."""
+        case = self._case
+        assert case is not None
+        if self._profile is None or case.decided_s is not None or case.left_s is not None:
+            return
+        if self._challenger and not self._challenger_fault:
+            self._ask_second(self._challenger, case, since_settled_s)
+        if not case.due.asks(case.usable_s, since_settled_s):
+            return
+        if case.due.answer(self._word(self._champion, case), case.usable_s, since_settled_s):
+            case.shown_before = self._identity.is_shown
+            self._tell(case, disposition(case.due.word))
+
+    def _ask_second(self, challenger: Judge, case: OpenCase, since_settled_s: float) -> None:
+        if case.second_due.asks(case.usable_s, since_settled_s):
+            try:
+                case.second_due.answer(self._word(challenger, case), case.usable_s, since_settled_s)
+            except ModelError as error:
+                self._challenger_fault = str(error)
+
+    def _tell(self, case: OpenCase, word: DispositionWord) -> None:
+        """Once for each case, and only where the machine may decide."""
+        if case.told is None and self._identity.mode in DECIDING:
+            case.told, self.told = (word, self._identity.mode), (case.case_id, word)
 
     def _show_challenger(self, sight: Sight, since_s: float) -> None:
         """A challenger that fails is out for this case; it stops nobody."""
@@ -238,6 +303,7 @@ class Inspector:
         assert case is not None
         self._case = self._clip = None
         self._eyes.anchor_anew()
+        self._tell(case, "wait")
         verdict = self._word(champion, case)
         second = self._second_opinion(case)
         return self._record(case, ended_s, verdict, clip=clip, composites=champion.composites, second=second)
@@ -249,7 +315,7 @@ class Inspector:
             word = not_tested(self._challenger_fault) if self._challenger_fault else self._word(self._challenger, case)
         except ModelError as error:
             word = not_tested(str(error))
-        return ChallengerVerdict.of(self._challenger.bundle.ref, word)
+        return ChallengerVerdict.of(self._challenger.bundle.ref, word, case.second_due.word)
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below
@@ -266,10 +332,13 @@ class Inspector:
         second: ChallengerVerdict | None,
     ) -> Case:
         decided_by: DecidedBy = "none" if case.decision == "none" else "human"
+        if case.is_decided_by_machine:
+            decided_by = "machine"
         outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
         murky_below = self._champion.bundle.manifest.thresholds.murky_below
         watched = case.watched(composites, murky_below=murky_below)
-        sampled = self._sampled(outcome, verdict, watched)
+        differ = len({verdict.verdict, *case.answers()}) > 1
+        sampled = self._sampled(outcome, verdict, watched, differ=differ)
         said = Judgement(
             verdict=verdict,
             bundle=self._champion.bundle.ref,
@@ -284,7 +353,7 @@ class Inspector:
             clip.discard()
         return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
 
-    def _sampled(self, outcome: OutcomeWord, verdict: Verdict, watched: Watched) -> Sampled:
+    def _sampled(self, outcome: OutcomeWord, verdict: Verdict, watched: Watched, *, differ: bool) -> Sampled:
         sampling, now = self._sampling, self.sight.frame.taken_at if self.sight else 0.0
         light = watched.visibility.light_levels if watched.visibility else None
         seen = compare.Seen(verdict.verdict, verdict.score, watched.water.clarity, light, now)
@@ -294,6 +363,7 @@ class Inspector:
             audit_floor=sampling.audit_floor,
             draw=sampling.draw(),
             wished=compare.wished(sampling.wishes, seen),
+            differ=differ,
         )
 
     def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef | None:
