@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
-    "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
+    "agent": ("tankwatch:agent", "inspect | uplink: the device's processes; acknowledge: mended"),
     "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
@@ -68,7 +68,12 @@ def evaluate(argv: list[str]) -> int:
 
 def agent(argv: list[str]) -> int:
     """The device's processes."""
-    return _sub("agent", argv, {"inspect": "tankwatch:agent_inspect", "uplink": "edge_agent.uplink:uplink"})
+    table = {
+        "inspect": "tankwatch:agent_inspect",
+        "uplink": "edge_agent.uplink:uplink",
+        "acknowledge": "edge_agent.acknowledging:acknowledge",
+    }
+    return _sub("agent", argv, table)
 
 
 def agent_inspect(argv: list[str]) -> int:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent import config as configuration
 from edge_agent import locks, state, station
@@ -20,18 +21,26 @@ from edge_agent.camera import Camera, open_camera
 from edge_agent.capture import LiveCapture
 from edge_agent.case import Identity
 from edge_agent.config import DeviceConfig
+from edge_agent.due import PATIENCE_S
 from edge_agent.errors import StationError, StoreError
 from edge_agent.filming import film_in
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, make_inspector, shipped_bundle, working_view
 from edge_agent.keeper import Keeper
+from edge_agent.mode_keeper import ModeKeeper
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case, Frame
 from edge_agent.selfreport import SelfReport
+from edge_agent.state import ShownWord
 from edge_agent.station import StationProfile
 from edge_agent.water_trend import Need, WaterWatch
 
+if TYPE_CHECKING:
+    from edge_agent.line_talk import LineTalk
+
+VALID_S = 30.0
+"""Of a disposition that only MQTT hears of: without `[line]` nothing takes it."""
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
 TRIGGER_EVERY_S = 0.1
@@ -101,12 +110,18 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     manifest, required = gear.champion.manifest, gear.profile.required_sensitivity_std_cm3_s
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    mode = ModeKeeper(gear.device, gear.profile.station, gear.profile_sha256)
+
+    def look() -> None:
+        report.standing = mode.look(report.circumstances())
+        state.write(gear.device.state_path, report.state())
+
     with ExitStack() as stack:
-        write = _Patient(lambda: state.write(gear.device.state_path, report.state()))
+        write = _Patient(look)
         stack.callback(write)
         stack.enter_context(_every(REPORT_EVERY_S, write))
         stack.enter_context(_every(WAIT_S, lambda: _close_if(stopped(), camera)))
-        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
+        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
@@ -119,8 +134,12 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
             stack.enter_context(_every(TRIGGER_EVERY_S, _Patient(lambda: _hand_over(outbox, triggered))))
         inspector = _inspector(gear, first, report, outbox, triggered)
         stack.callback(inspector.abandon)
-        _obey(gear.device, inspector, report)
-        _inspect(inspector, chain([first], frames), keeper, report, lambda: _obey(gear.device, inspector, report))
+        talk = _line_talk(gear.device, mode, triggered)
+        if talk:
+            stack.callback(talk.close)
+        _obey(gear.device, inspector)
+        speaking = Speaking(gear.device, inspector, report, mode, talk)
+        _inspect(inspector, chain([first], frames), keeper, report, speaking)
         if not stopped():
             _keep(inspector.finish(), inspector, keeper)
 
@@ -132,12 +151,20 @@ def _inspector(
     size, _ = working_view(profile, champion.manifest.preprocessing)
     return make_inspector(
         first,
-        Identity(device.site, profile.station, report.boot_id, device.mode, gear.profile_sha256),
+        Identity(
+            device.site,
+            profile.station,
+            report.boot_id,
+            "human_only",
+            gear.profile_sha256,
+            shows_before=device.assist_shows == "before",
+        ),
         profile,
         champion,
         sampling=Sampling(device.audit.floor, _random(device).random),
         challenger=gear.challenger,
         immersions=immersions,
+        patience_s=device.line.patience_s if device.line else PATIENCE_S,
         open_clip=film_in(
             outbox.spool.draft,
             size,
@@ -154,7 +181,7 @@ def _inspect(
     frames: Iterator[Frame | float],
     keeper: Keeper,
     report: SelfReport,
-    obey: Callable[[], None],
+    speaking: "Speaking",
 ) -> None:
     for frame in frames:
         if isinstance(frame, float):
@@ -164,9 +191,10 @@ def _inspect(
             cases = inspector.step(frame)
             cpu_s = time.thread_time() - began
             report.stepped(inspector.sight, cpu_s, remains=inspector.immersion.remains)
+        speaking.turn()
         _keep(cases, inspector, keeper)
         if cases:
-            obey()
+            _obey(speaking.device, inspector)
 
 
 def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
@@ -174,13 +202,43 @@ def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
         keeper.keep(case, inspector.clip_path(case))
 
 
-def _obey(device: DeviceConfig, inspector: Inspector, report: SelfReport) -> None:
-    """What the cloud desires, as far as it may."""
+def _obey(device: DeviceConfig, inspector: Inspector) -> None:
+    """What the cloud desires to be sent; the mode is `mode_keeper`'s matter."""
     wish = state.desired(device.desired_path)
-    if wish is None:
-        return
-    report.mode = state.lowered(report.mode, wish.mode)
-    inspector.ordered(report.mode, wish.audit_probability or device.audit.floor, wish.sampling)
+    if wish is not None:
+        inspector.ordered(wish.audit_probability or device.audit.floor, wish.sampling)
+
+
+@dataclass(slots=True)
+class Speaking:
+    """What is said while the unit is in the water: to the line, to the screen, over MQTT."""
+
+    device: DeviceConfig
+    inspector: Inspector
+    report: SelfReport
+    mode: ModeKeeper
+    talk: "LineTalk | None"
+    _begun: bool = False
+
+    def turn(self) -> None:
+        """After each frame. The first one settles the mode, which then is looked at beside the frames."""
+        if not self._begun and self.inspector.sight is not None:
+            self._begun, self.report.standing = True, self.mode.look(self.report.circumstances())
+        self.inspector.in_mode(self.mode.mode)
+        shown = self.inspector.shown
+        valid_s = self.device.line.valid_s if self.device.line else VALID_S
+        self.report.spoke(self.inspector.told, ShownWord(*shown) if shown else None, valid_s)
+        if self.talk:
+            self.talk.turn(self.inspector, self.report)
+
+
+def _line_talk(device: DeviceConfig, mode: ModeKeeper, triggered: TriggeredImmersions | None) -> "LineTalk | None":
+    """What is not configured is not imported."""
+    if device.line is None:
+        return None
+    from edge_agent.line_talk import LineTalk
+
+    return LineTalk(device.line, mode, triggered)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:
@@ -192,9 +250,10 @@ def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | flo
         yield frame
 
 
-def _say(case: Case, report: SelfReport, outbox: Outbox) -> None:
+def _say(case: Case, report: SelfReport, outbox: Outbox, mode: ModeKeeper) -> None:
     _warn_of_notes(outbox)
     report.said(case)
+    mode.said(case)
     print(log_line(case), flush=True)
 
 

@@ -19,7 +19,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 CLOCK_TOLERANCE_S = 300.0
 """A device's clock may lag behind the one by which an order was dated by so much."""
 CameraWord = Literal["ok", "waiting", "moved", "unknown"]
-"""`waiting`: nothing was seen since the start. `moved`: longer out of place than a hand needs. `unknown`: no pictures."""
+"""`waiting`: nothing seen since the start. `moved`: out of place longer than a hand needs. `unknown`: no pictures."""
 WaterWord = Literal["clear", "murky", "unknown"]
 ClockWord = Literal["ok", "jumped", "unknown"]
 OrderWord = Literal["none", "read", "unreadable"]

@@ -1,8 +1,8 @@
 """When the machine's word on a unit is due, while the unit is still in the water, and what it was then. PURE.
 
-The word is due once the unit was watched for the required hold and the machine is certain; at the latest some time after
-the hold, whatever the machine says then. It is asked for in every mode, so that a certificate speaks of the very words
-that the line would be told.
+The word is due once the unit was watched for the required hold and the machine is certain; at the latest some time
+after the hold, whatever the machine says then. It is asked for in every mode, so that a certificate speaks of the very
+words that the line would be told.
 """
 
 from dataclasses import dataclass

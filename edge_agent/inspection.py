@@ -18,6 +18,7 @@ from edge_agent.bundle import Bundle, Preprocessing, open_bundle
 from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
 from edge_agent.decision import DecisionWatch
+from edge_agent.due import PATIENCE_S
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.eyes import Eyes, FramingSource
 from edge_agent.immersion import Immersions, ImmersionWatch, water_cells
@@ -62,6 +63,7 @@ def make_inspector(
     single: bool = False,
     immersions: Immersions | None = None,
     open_clip: Callable[[str], ClipSink] | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Inspector:
     """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree.
 
@@ -95,6 +97,7 @@ def make_inspector(
         challenger=judge(challenger) if challenger else None,
         immersions=None if single else immersions or _watch(profile, size),
         open_clip=open_clip,
+        patience_s=patience_s,
     )
 
 

@@ -43,6 +43,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["tankwatch/status/1"] = "tankwatch/status/1"
     status: Literal["online", "offline"]
     mode: Mode | None = None
+    mode_words: str = ""
+    """Why this mode is in force."""
     bundle: BundleRef | None = None
     challenger: BundleRef | None = None
     update: UpdateReport | None = None
@@ -242,7 +244,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModeCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a station's own cases and challenge parts show of one bundle there. All bounds hold together, at all times."""
+    """What a station's own cases and challenge parts show of one bundle there; the bounds hold together at all times."""
 
     miss_rate_upper: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Of leaking units that were answered, those answered ok."""

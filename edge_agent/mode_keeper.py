@@ -3,6 +3,8 @@
 What `automation` keeps is on the disk before it counts: no restart brings back an older order or forgets a step down.
 """
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.coverage_watch import CoverageWatch
 from edge_agent.errors import LinkError, StoreError
 from edge_agent.messages import Desired, ModeOrder
-from edge_agent.records import Case, FramingStatus
+from edge_agent.records import Case, FramingStatus, Mode
 
 MOVED_S = 30.0
 """Hands and units cover markers for a while; what stays out of place for so long has moved."""
@@ -24,6 +26,8 @@ SILENT_S = 10.0
 """A unit may have been changed for another behind a camera that gave nothing for so long."""
 JUMP_S = 5.0
 """Network time is drawn along slowly; a clock that differs by more from one look to the next was set."""
+STALE_S = 5.0
+"""Looks come four times a second."""
 EARLIEST = 1_767_225_600.0
 """1 January 2026, UTC: a clock that shows less was never set."""
 M = TypeVar("M", bound=msgspec.Struct)
@@ -40,7 +44,7 @@ class Circumstances(msgspec.Struct, frozen=True):
 
 
 class ModeKeeper:
-    """One station's mode. `look` is called from one thread; `standing` may be read from any."""
+    """One station's mode; any thread may ask."""
 
     def __init__(
         self,
@@ -55,12 +59,25 @@ class ModeKeeper:
         self._offset_s: float | None = None
         self._well_s = self._seen_s = self._monotonic()
         self._kept, self._kept_fault = _kept(device.mode_path)
-        self._coverage: CoverageWatch | None = None
+        self._coverage = _coverage(self._kept)
         self._acknowledged = False
+        self._looking = threading.Lock()
+        self._looked_s = self._monotonic()
         self.standing = Standing("human_only", "waiting for the first picture")
+
+    @property
+    def mode(self) -> Mode:
+        """In force now. Where nobody has looked for too long, nothing is known."""
+        return self.standing.mode if self._monotonic() - self._looked_s < STALE_S else "human_only"
 
     def look(self, now: Circumstances) -> Standing:
         """Reads what is new and decides. A disk that cannot keep the outcome leaves the human alone."""
+        with self._looking:
+            self.standing = self._looked(now)
+            self._looked_s = self._monotonic()
+            return self.standing
+
+    def _looked(self, now: Circumstances) -> Standing:
         order, order_word = _read(self._device.order_path, ModeOrder)
         wish, wish_word = _read(self._device.desired_path, Desired)
         seen = Seen(
@@ -80,8 +97,7 @@ class ModeKeeper:
             now=self._utc(),
         )
         kept, standing = automation.step(self._kept, seen, acknowledged=self._taken())
-        self.standing = self._keep(kept) or standing
-        return self.standing
+        return self._keep(kept) or standing
 
     def acknowledge(self) -> None:
         """Somebody at the station has mended what brought the mode down. From any thread."""
@@ -116,8 +132,10 @@ class ModeKeeper:
         path, said = self._device.acknowledged_path, self._acknowledged
         self._acknowledged = False
         if path.exists():
-            durable.remove(path)
-            said = True
+            # One that cannot be removed would be taken again and again.
+            with contextlib.suppress(StoreError):
+                durable.remove(path)
+                said = True
         return said
 
     def _keep(self, kept: Kept) -> Standing | None:
@@ -129,10 +147,14 @@ class ModeKeeper:
         except StoreError as error:
             return Standing("human_only", f"the mode cannot be kept: {error}", alarm=True)
         if kept.order != self._kept.order:
-            certificate = kept.order.certificate if kept.order else None
-            self._coverage = CoverageWatch(certificate.coverage) if certificate else None
+            self._coverage = _coverage(kept)
         self._kept = kept
         return None
+
+
+def _coverage(kept: Kept) -> CoverageWatch | None:
+    certificate = kept.order.certificate if kept.order else None
+    return CoverageWatch(certificate.coverage) if certificate else None
 
 
 def _kept(path: Path) -> tuple[Kept, bool]:

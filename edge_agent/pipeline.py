@@ -138,9 +138,8 @@ class Inspector:
             self._case.unseen((self.sight.fault if self.sight else "") or nothing)
         return [self._close(self._seen_s)] if gap_s > LOST_S else []
 
-    def ordered(self, mode: Mode, audit_floor: float, wishes: tuple[SamplingWish, ...] = ()) -> None:
-        """From the next record on the device runs in this mode and draws for audit by this floor and these wishes."""
-        self._identity = replace(self._identity, mode=mode)
+    def ordered(self, audit_floor: float, wishes: tuple[SamplingWish, ...] = ()) -> None:
+        """From the next record on the device draws for audit by this floor and these wishes."""
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes)
 
     def in_mode(self, mode: Mode) -> None:
@@ -156,9 +155,9 @@ class Inspector:
             self._serial = serial
 
     @property
-    def is_busy(self) -> bool:
-        """A unit is being watched."""
-        return self._case is not None
+    def open_case_id(self) -> str | None:
+        """Of the unit that is being watched."""
+        return self._case.case_id if self._case else None
 
     @property
     def shown(self) -> tuple[str, DueWord] | None:

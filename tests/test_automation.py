@@ -104,7 +104,18 @@ def test_every_combination_stays_under_its_order_and_less_of_anything_never_give
             assert found.get(less, 0) <= mode
 
 
-@pytest.mark.parametrize("unknown", [{"clock": "unknown"}, {"camera": "unknown"}, {"bundle_sha256": None}, {"profile_sha256": None}, {"order_word": "unreadable"}, {"wish_word": "unreadable"}, {"camera": "waiting"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"clock": "unknown"},
+        {"camera": "unknown"},
+        {"camera": "waiting"},
+        {"bundle_sha256": None},
+        {"profile_sha256": None},
+        {"order_word": "unreadable"},
+        {"wish_word": "unreadable"},
+    ],
+)
 def test_whatever_is_unknown_leaves_the_human_alone(unknown) -> None:
     _, standing = automation.step(Kept(), seen(order=order(), **unknown))
     assert standing.mode == "human_only" and standing.words
