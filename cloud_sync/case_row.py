@@ -55,6 +55,7 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
         "serial": case.serial,
         "inspector": case.inspector,
         "smallest_leak_std_cm3_s": case.smallest_leak_std_cm3_s,
+        "due_verdict": case.due.verdict if case.due else None,
     }
     row["group_id"] = case_groups.group_id(row)
     return row

@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "audit",
     "audit_heads",
     "bundle_states",
+    "mode_orders",
 )
 
 
@@ -83,6 +84,7 @@ cases = sa.Table(
     _text("serial", null=True),
     _text("inspector", null=True),  # a pseudonym, where the station sends one
     sa.Column("smallest_leak_std_cm3_s", sa.Double),  # the smallest leak that would have shown
+    _text("due_verdict", null=True),  # what the line was told or would have been
     sa.Column("group_id", sa.BigInteger),  # of case_groups: cases are added by `intake`, which counts them there
     sa.Index("ix_cases_station_sequence", "site", "station", "sequence"),
     sa.Index("ix_cases_started", "started_at", "case_id"),
@@ -442,6 +444,22 @@ bundle_states = sa.Table(
     _text("reason"),
     _text("who"),
     _time("at"),
+)
+
+mode_orders = sa.Table(
+    # How much a station may decide: what was ordered, by whom and why. The payload is signed and delivered.
+    "mode_orders",
+    metadata,
+    _key(),
+    _text("site"),
+    _text("station"),
+    _text("mode"),
+    _number("counter"),
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # the ModeOrder, JSON
+    _text("reason"),
+    _text("who"),
+    _time("at"),
+    sa.UniqueConstraint("site", "station", "counter"),
 )
 
 audit = sa.Table(

@@ -244,7 +244,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModeCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a station's own cases and challenge parts show of one bundle there; the bounds hold together at all times."""
+    """What a station's own cases and challenge parts show of one bundle there; its bounds hold together, always."""
 
     miss_rate_upper: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Of leaking units that were answered, those answered ok."""
