@@ -3,11 +3,11 @@ missing for a mode.
 
 The bounds may be looked at every day; each of them may fail with 1 % (RISK), so all hold together with 95 %. Two steps
 lead from counts to a rate. First, how many units were answered wrongly: `estimates.at_most`, by stratum (what was said
-and how it was drawn), from the recorded probabilities alone, with all that is unjudged as wrong. Second, the rate behind
-a number of errors among so many units: a bettor who stakes on fewer errors than a rate m gives multiplies his wealth at
-each unit by r^error / (1 - m + m r), which is a martingale under the rate m and, since the logarithm is concave, none
-that grows under any rates with that mean, whatever their order. Rates under which STAKES together have won 1 / risk are
-refuted (Ville 1939; Howard, Ramdas, McAuliffe & Sekhon 2021).
+and how it was drawn), from the recorded probabilities alone, with all that is unjudged as wrong. Second, the rate
+behind a number of errors among so many units: a bettor who stakes on fewer errors than a rate m gives multiplies his
+wealth at each unit by r^error / (1 - m + m r). That is a martingale under the rate m and, since the logarithm is
+concave, none that grows under rates with that mean in any order. Rates under which STAKES together have won 1 / risk
+are refuted (Ville 1939; Howard, Ramdas, McAuliffe & Sekhon 2021).
 """
 
 import math
@@ -25,8 +25,8 @@ CONFIDENCE = 0.95
 RISK = (1 - CONFIDENCE) / 5
 """Of each of five bounds: wrong words of both kinds, and the rates of misses, of false alarms and of missed parts."""
 STAKES = np.array([0.0, 1 / 16, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 0.95])
-"""What an error leaves of the wealth. 0 suits no error at all, and gets half of the stake: most certificates are of that
-kind, and then 506 units show 1 %."""
+"""What an error leaves of the wealth. 0 suits no error at all, and gets half of the stake: most certificates are of
+that kind, and then 506 units show 1 %."""
 SHARES = np.array([0.5, *[0.5 / 7] * 7])
 MOST_MISSING = 1_000_000
 """Nobody waits for so many."""

@@ -33,6 +33,7 @@ SELDOM = (
     Place("Label consistency", "consistency.page", "quality"),
     Place("Studies", "studies.study_list", "expert"),
     Place("Value", "value.page", "viewer"),
+    Place("Automation", "automation.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),
     Place("Audit log", "audit.log", "quality"),
     Place("Vocabulary", "vocabulary.page", "admin"),

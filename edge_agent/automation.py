@@ -35,6 +35,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     order_word: OrderWord = "none"
     wish: Mode | None = None
     """What MQTT asks for; it only lowers."""
+    wish_counter: int = 1
     wish_word: WishWord = "none"
     site: str
     station: str
@@ -133,13 +134,15 @@ def _order_of(kept: Kept, bundle_sha256: str | None) -> ModeOrder | None:
         return newest
     if former.bundle_sha256 != bundle_sha256:
         return newest
-    return msgspec.structs.replace(former, mode=lower(former.mode, newest.mode))
+    return msgspec.structs.replace(
+        former, mode=lower(former.mode, newest.mode), answers_wish=max(former.answers_wish, newest.answers_wish)
+    )
 
 
 def _limits(seen: Seen) -> list[Limit]:
     """Of equal limits the first one's words are shown."""
     limits = [*_unknown(seen), *_lapses(seen), *_ordered(seen)]
-    if seen.wish is not None:
+    if seen.wish is not None and seen.wish_counter > (seen.order.answers_wish if seen.order else -1):
         limits.append(Limit(seen.wish, "the cloud has asked for less"))
     limits.append(Limit(seen.highest, f"device.toml allows up to {seen.highest}", "over"))
     return limits

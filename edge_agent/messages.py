@@ -272,6 +272,8 @@ class ModeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Only rises; an order that is not newer than the one in force is ignored."""
     bundle_sha256: Sha256
     profile_sha256: Sha256
+    answers_wish: Count = 0
+    """Counter of the newest `desired` that whoever gave the order knew: its mode and older ones no longer lower."""
     certificate: ModeCertificate | None = None
     """None only at shadow and below."""
     reason: str

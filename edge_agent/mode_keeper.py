@@ -85,6 +85,7 @@ class ModeKeeper:
             order=order,
             order_word="unreadable" if self._kept_fault else order_word,  # type: ignore[arg-type]
             wish=wish.mode if wish else None,
+            wish_counter=wish.counter if wish else 0,
             wish_word=wish_word,  # type: ignore[arg-type]
             site=self._device.site,
             station=self._station,

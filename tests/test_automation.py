@@ -78,8 +78,13 @@ INPUTS = {
     "clock": ("unknown", "jumped", "ok"),
     "days": (-1.0, 1.0),
 }
-ORDERS = [order("partial"), order("full", site="other")]
-OTHERS = [None, *(order(mode) for mode in MODES if mode != "partial"), order("full", certificate=None)]
+ORDERS = [order("partial")]
+OTHERS = [
+    None,
+    order("full", site="other"),
+    order("full", certificate=None),
+    *(order(mode) for mode in MODES if mode != "partial"),
+]
 
 
 def every(names: list[str], given: ModeOrder | None):
@@ -150,6 +155,13 @@ def test_an_acknowledged_camera_does_not_lift_what_the_cloud_has_lowered() -> No
     good = seen(order=order("full"))
     wished, moved = msgspec.structs.replace(good, wish="assist"), msgspec.structs.replace(good, camera="moved")
     assert run(good, wished, moved, good, good, acknowledged=4) == ["full", "assist", "shadow", "shadow", "assist"]
+
+
+def test_an_order_given_in_answer_to_a_wish_is_not_lowered_by_it_again() -> None:
+    wished = seen(order=order(), wish="shadow", wish_counter=7)
+    answer = msgspec.structs.replace(wished, order=order(counter=2, answers_wish=7))
+    later = msgspec.structs.replace(answer, wish_counter=8)
+    assert run(wished, answer, later) == ["shadow", "partial", "shadow"]
 
 
 def test_an_older_order_and_one_for_another_station_change_nothing_but_the_words() -> None:

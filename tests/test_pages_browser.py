@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
 from cloud_sync import accounts, db, gold_cases, judgement
 from cloud_sync.judgement import Review
+from cloud_sync.tables import stations
 from cloud_sync.web import create_app
-from edge_agent.records import Sampled
+from edge_agent.messages import Status
+from edge_agent.records import BundleRef, Sampled
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -61,6 +65,17 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
                 judgement=word, familiar=bool(sequence % 2), seen="stream" if leak else "trapped", took_s=4.0
             )
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
+    status = Status(
+        status="online",
+        mode="shadow",
+        mode_words="no order allows more",
+        bundle=BundleRef(3, "b" * 64),
+        software="x",
+        since="2026-11-29",
+    )
+    row = {"site": "plant", "station": "TANK1", "status": msgspec.json.encode(status).decode(), "seen_at": db.now()}
+    with desk.engine.begin() as connection:
+        connection.execute(sa.insert(stations), [row])
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
     yield desk
@@ -119,6 +134,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1/look",
         "/gold",
         "/stations",
+        "/automation",
+        "/automation/plant/TANK1",
         "/audit",
         "/users",
         "/tokens",
