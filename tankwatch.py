@@ -122,7 +122,7 @@ def bundle(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real")
+    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real", "certificates")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 

@@ -21,7 +21,7 @@ blueprint = Blueprint("automation", __name__)
 MOST_MEASURED = 12
 """Stations whose evidence is added up for one page; each one's own page always does."""
 MEANS: dict[Mode, str] = {
-    "human_only": "The inspector decides; the machine is not asked.",
+    "human_only": "The inspector decides. A device that does not know enough falls back to this by itself.",
     "shadow": "The inspector decides; the machine's word is logged and shown to nobody there.",
     "assist": "The inspector decides and is shown the machine's word.",
     "partial": "The machine decides where it is certain; the rest waits for the inspector.",

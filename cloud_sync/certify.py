@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
-from scipy.special import logsumexp
 
 from cloud_sync import estimates
 from cloud_sync.estimates import Tally
@@ -27,6 +26,7 @@ RISK = (1 - CONFIDENCE) / 5
 STAKES = np.array([0.0, 1 / 16, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 0.95])
 """What an error leaves of the wealth. 0 suits no error at all, and gets half of the stake: most certificates are of
 that kind, and then 506 units show 1 %."""
+LOG_STAKES = np.array([-math.inf, *np.log(STAKES[1:])])
 SHARES = np.array([0.5, *[0.5 / 7] * 7])
 MOST_MISSING = 1_000_000
 """Nobody waits for so many."""
@@ -53,8 +53,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     missed: float
     """Units answered ok that leak, at most; unjudged ones count."""
     alarmed: float
-    known_missed: int
-    """Of them, those that experts have seen."""
+    seen_missed: int
+    """Of them, those that experts call leaks, and those that an inspector does and no expert has denied."""
     unjudged: int
     """Drawn, and without a settled truth."""
     answered_ok: int
@@ -69,10 +69,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return self.answered / self.tested if self.tested else 0.0
 
     @property
-    def known_miss_rate(self) -> float:
-        """What is known of misses, and nothing of those that may be hidden."""
-        known = self.known_missed + self.answered_leak
-        return self.known_missed / known if known else 0.0
+    def seen_miss_rate(self) -> float:
+        """What is seen of misses, and nothing of those that may be hidden."""
+        seen = self.seen_missed + self.answered_leak
+        return self.seen_missed / seen if seen else 0.0
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ def measure(tallies: Sequence[Tally], challenge: Challenge = Challenge()) -> Mea
         tested=_units([one for one in tallies if one.verdict != "not_tested"]),
         missed=missed,
         alarmed=alarmed,
-        known_missed=_units([one for one in said["ok"] if one.drawn and one.truth == "leak"]),
+        seen_missed=_units([one for one in said["ok"] if one.drawn and _is_against(one)]),
         unjudged=_units([one for one in drawn if one.truth is None]),
         answered_ok=units["ok"],
         answered_leak=units["leak"],
@@ -151,10 +151,10 @@ def missing(found: Measured, required: Requirement, *, by_parts: bool) -> Missin
         words.append(
             f"the machine answers {100 * found.coverage:.1f} % of the units, {100 * required.coverage:g} % are needed"
         )
-    if found.known_miss_rate > required.miss_rate:
+    if found.seen_miss_rate > required.miss_rate:
         words.append(
-            f"{found.known_missed} misses are known beside {found.answered_leak} units answered leak, "
-            f"{100 * required.miss_rate:g} % are allowed"
+            f"{found.seen_missed} of {found.seen_missed + found.answered_leak} leaks seen were answered ok, those that "
+            f"nobody has judged included: {100 * required.miss_rate:g} % are allowed"
         )
     counted = [(found.missed, found.missed + max(0.0, found.answered_leak - found.alarmed))]
     if by_parts:
@@ -163,6 +163,11 @@ def missing(found: Measured, required: Requirement, *, by_parts: bool) -> Missin
     more = [_more(errors, units, required.miss_rate) for errors, units in counted]
     leaky = min((one for one in more if one is not None), default=None)
     return Missing(leaky=leaky, good=_more(*alarms, required.false_alarm_rate), words=tuple(words))
+
+
+def _is_against(one: Tally) -> bool:
+    """An answer ok that is a miss as far as anybody knows."""
+    return one.truth == "leak" or (one.decision == "leak" and one.truth != "ok")
 
 
 def _more(errors: float, units: float, most: float) -> int | None:
@@ -186,10 +191,9 @@ def _first(holds: Callable[[int], bool], high: int) -> int:
 
 
 def _log_wealth(errors: float, units: float, rate: float) -> float:
-    with np.errstate(divide="ignore"):
-        kept = np.log(STAKES) * errors if errors else np.zeros(len(STAKES))
-    growth = kept - units * np.log1p(-rate * (1 - STAKES))
-    return float(logsumexp(growth, b=SHARES))
+    growth = (LOG_STAKES * errors if errors else 0.0) - units * np.log1p(-rate * (1 - STAKES))
+    most = float(growth.max())
+    return most + math.log(float(SHARES @ np.exp(growth - most)))
 
 
 def _units(tallies: Sequence[Tally]) -> int:

@@ -109,12 +109,12 @@ def test_evidence_that_turns_lowers_at_once_and_once(site):
     assert lapsed(site) == []
     site.units("TANK1", "ok", "leak", 9, decision="leak", outcome="human_leak", sampled_for="disagreement")
     ((place, reason),) = lapsed(site)
-    assert place == PLACE and "9 misses are known" in reason
+    assert place == PLACE and "9 of 309 leaks seen were answered ok" in reason
     assert lapsed(site) == [] and mode(site) == "shadow"
     with site.engine.connect() as connection:
         assert desire.wanted(connection, PLACE).mode == "shadow"
         about = connection.scalars(sa.select(audit.c.about).where(audit.c.did == "device_asked")).all()
-    assert "9 misses are known" in about[-1]
+    assert "9 of 309 leaks seen were answered ok" in about[-1]
 
 
 def test_disagreements_that_nobody_has_judged_lower_too(site):
@@ -165,7 +165,7 @@ def test_only_what_the_line_would_have_been_told_counts(site):
     site.units("TANK1", "ok", "ok", 6, profile_sha256="e" * 64)
     with site.engine.connect() as connection:
         found = certificates.measured(connection, Subject(PLACE, CHAMPION, PROFILE))
-    assert (found.tested, found.answered, found.known_missed) == (14, 7, 2)
+    assert (found.tested, found.answered, found.seen_missed) == (14, 7, 2)
 
 
 def test_a_station_whose_status_cannot_be_read_gets_no_order(site):
