@@ -25,8 +25,8 @@ TEMPLATE = 999_999
 class ModeSite:
     """A cloud with users; `units` adds a station's cases and what experts say of them."""
 
-    def __init__(self, folder: Path, port: int = 8080) -> None:
-        self.config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=port))
+    def __init__(self, folder: Path, port: int = 8080, **settings) -> None:
+        self.config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=port), **settings)
         self.engine = db.open_database(self.config)
         for name, role in USERS:
             accounts.add_user(self.engine, name, PASSWORD, role, now=1.0)

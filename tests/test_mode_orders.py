@@ -156,6 +156,17 @@ def test_only_a_bundle_that_holds_the_certificate_may_speak_above_shadow(site):
     assert mode(site) == "partial"
 
 
+def test_postgresql_orders_counts_and_lowers_as_sqlite_does(postgres, tmp_path):
+    site = ModeSite(tmp_path, database=postgres.new_database())
+    site.station("TANK1")
+    site.proven("TANK1")
+    assert order(site, "partial").certificate.leaky == 300
+    assert len(lapsed(site, flags={PLACE: "drift"})) == 1 and mode(site) == "shadow"
+    with pytest.raises(sa.exc.IntegrityError, match="only added to"), site.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM mode_orders"))
+    site.engine.dispose()
+
+
 def test_only_what_the_line_would_have_been_told_counts(site):
     site.units("TANK1", "ok", "ok", 5)
     site.units("TANK1", "ok", "ok", 4, due_verdict=None)
