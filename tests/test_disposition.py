@@ -9,14 +9,17 @@ import msgspec
 import pytest
 from test_automation import order
 from test_line import free_port
+from test_selfreport import HealthyCamera, Waiting
 
 from edge_agent import agent, config, station
+from edge_agent.automation import Standing
 from edge_agent.bundle import open_bundle
 from edge_agent.config import LineConfig
 from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import ModeOrder
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
+from edge_agent.selfreport import SelfReport
 from edge_agent.state import DeviceState
 from edge_agent.wire import decode
 from tests.fakes_tape import FPS, TapeCamera, tape, write_device
@@ -99,3 +102,34 @@ def test_without_an_order_nothing_is_told_or_shown_but_the_word_that_was_due_is_
     case = decode(waiting.payload, Case)
     assert (case.mode, case.disposition, case.decided_by, case.word_shown) == ("shadow", None, "human", "no")
     assert case.due is not None and case.due.verdict == "leak"
+
+
+def test_a_unit_that_waits_in_full_and_a_step_down_raise_alarms_for_the_operator():
+    report = SelfReport("boot", "full", HealthyCamera(), Waiting())
+    report.standing = Standing("full", "ordered by quinn: earned")
+    report.spoke(("TANK1-1", "wait"), None, 30.0)
+    report.spoke(("TANK1-1", "wait"), None, 30.0)
+    now = report.state()
+    assert [alarm.id for alarm in now.alarms] == ["unit"]
+    assert (now.mode, now.disposition.disposition) == ("full", "wait")
+    report.spoke(("TANK1-2", "ok"), None, 30.0)
+    report.standing = Standing("shadow", "the camera has moved: turn it back, then acknowledge", alarm=True)
+    (alarm,) = report.state().alarms
+    assert (alarm.id, alarm.action) == ("mode", "turn it back, then acknowledge")
+    assert report.state().mode_words == report.standing.words
+
+
+def test_a_unit_that_is_decided_on_before_the_word_is_due_was_never_left_to_the_machine(tmp_path):
+    write_device(tmp_path)
+    path = tmp_path / "station.toml"
+    profile, _ = station.load(path)
+    device = write_device(tmp_path, mode="full")
+    path.write_bytes(station.dump(msgspec.structs.replace(profile, required_hold_s=30.0)))
+    permit(tmp_path, "partial")
+    agent.inspect_device(config.load(device), lambda: False, openers={"tape": lambda _: TapeCamera()})
+    outbox = Outbox.open(tmp_path / "data" / "outbox.db", tmp_path / "data" / "spool")
+    (waiting,) = outbox.waiting_cases(10)
+    outbox.close()
+    case = decode(waiting.payload, Case)
+    assert (case.mode, case.due, case.disposition) == ("partial", None, "wait")
+    assert (case.decided_by, case.decision, case.verdict) == ("human", "leak", "not_tested")
