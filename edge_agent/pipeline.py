@@ -239,9 +239,10 @@ class Inspector:
         assert case is not None
         if self._profile is None or case.decided_s is not None or case.left_s is not None:
             return
-        if self._challenger and not self._challenger_fault:
-            self._ask_second(self._challenger, case, since_settled_s)
         if not case.due.asks(case.usable_s, since_settled_s):
+            # Never both at one frame: an answer takes most of the time between two.
+            if self._challenger and not self._challenger_fault:
+                self._ask_second(self._challenger, case, since_settled_s)
             return
         if case.due.answer(self._word(self._champion, case), case.usable_s, since_settled_s):
             case.shown_before = self._identity.is_shown
