@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
-    "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes"),
+    "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes; acknowledge: mended"),
     "cloud": ("tankwatch:cloud", "ingest | web | rollout | updates | user | dataset | ...: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": (
@@ -75,6 +75,7 @@ def agent(argv: list[str]) -> int:
         "inspect": "tankwatch:agent_inspect",
         "uplink": "edge_agent.uplink:uplink",
         "update": "edge_agent.update:agent_update",
+        "acknowledge": "edge_agent.acknowledging:acknowledge",
     }
     return _sub("agent", argv, table)
 
@@ -132,7 +133,7 @@ def bundle(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "rollout", "train", "real")
+    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 

@@ -81,6 +81,7 @@ def _case_row(topic: wire.Topic, payload: bytes, case: Case, now: float) -> dict
         "serial": case.serial,
         "inspector": case.inspector,
         "smallest_leak_std_cm3_s": case.smallest_leak_std_cm3_s,
+        "due_verdict": case.due.verdict if case.due else None,
     }
     row["group_id"] = case_groups.group_id(row)
     return row

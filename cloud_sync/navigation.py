@@ -36,6 +36,7 @@ SELDOM = (
     Place("Studies", "studies.study_list", "expert"),
     Place("Value", "value.page", "viewer"),
     Place("Challenge parts", "challenge.page", "viewer"),
+    Place("Automation", "automation.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),
     Place("Audit log", "audit.log", "quality"),
     Place("Vocabulary", "vocabulary.page", "admin"),

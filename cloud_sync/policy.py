@@ -84,6 +84,31 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It will not get there where the present figures ask for so many times `longest_days`."""
 
 
+class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a certificate must show, all with 95 % together."""
+
+    miss_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """Of leaking units that are answered, those answered ok, at most."""
+    false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    coverage: Share
+    """Share of the tested units that is answered, at least."""
+
+
+class Automation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much evidence each degree of automation takes."""
+
+    assist: Requirement = Requirement(0.05, 0.10, 0.80)
+    """A marginal appraiser in an attribute study (AIAG): the human still decides."""
+    partial: Requirement = Requirement(0.02, 0.05, 0.90)
+    """An acceptable appraiser."""
+    full: Requirement = Requirement(0.01, 0.02, 0.95)
+    """Twice as good as that: nobody looks after it."""
+    challenge_parts_count: bool = True
+    """Parts of known truth may show the miss rate where the station's own leaking units are too few."""
+    valid_days: Positive = 30
+    """A certificate and its order end then and are ordered anew: a tank changes with the seasons."""
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How judgements are asked for and used."""
 
@@ -105,6 +130,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: Labels = Labels()
     rollout: Plan = Plan()
     promotion: Promotion = Promotion()
+    automation: Automation = Automation()
 
 
 def decode(data: bytes) -> Policy:

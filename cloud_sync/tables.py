@@ -25,6 +25,7 @@ APPEND_ONLY = (
     "bundle_states",
     "challenge_runs",
     "rollout_events",
+    "mode_orders",
 )
 
 
@@ -85,6 +86,7 @@ cases = sa.Table(
     _text("serial", null=True),
     _text("inspector", null=True),  # a pseudonym, where the station sends one
     sa.Column("smallest_leak_std_cm3_s", sa.Double),  # the smallest leak that would have shown
+    _text("due_verdict", null=True),  # what the line was told or would have been
     sa.Column("group_id", sa.BigInteger),  # of case_groups: cases are added by `intake`, which counts them there
     sa.Index("ix_cases_station_sequence", "site", "station", "sequence"),
     sa.Index("ix_cases_started", "started_at", "case_id"),
@@ -582,6 +584,22 @@ parallel_places = sa.Table(
     sa.Column("station", sa.Text, primary_key=True),
     _number("number"),  # of the station's challengers of that year
     sa.Index("ix_parallel_places_site", "site", "station"),
+)
+
+mode_orders = sa.Table(
+    # How much a station may decide: what was ordered, by whom and why. The payload is signed and delivered.
+    "mode_orders",
+    metadata,
+    _key(),
+    _text("site"),
+    _text("station"),
+    _text("mode"),
+    _number("counter"),
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # the ModeOrder, JSON
+    _text("reason"),
+    _text("who"),
+    _time("at"),
+    sa.UniqueConstraint("site", "station", "counter"),
 )
 
 audit = sa.Table(

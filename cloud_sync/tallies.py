@@ -46,6 +46,19 @@ def tallies(
     return [Tally(**row) for row in _counted(connection, choice, keys)]
 
 
+def of_words(
+    connection: sa.Connection,
+    source: sa.FromClause,
+    word: sa.ColumnElement[str],
+    conditions: Sequence[sa.ColumnElement[bool]],
+) -> list[Tally]:
+    """By day and two words: `word` and the inspector's. `source`: `cases`, joined with whatever `word` and the
+    conditions need. Challenge parts are no units."""
+    keys = {"day": _day(), "verdict": word, "decision": cases.c.decision}
+    units = [cases.c.sampled_for != "challenge", *conditions]
+    return [Tally(**row) for row in _counted(connection, Choice(), keys, units, source)]
+
+
 def scored(connection: sa.Connection, choice: Choice) -> list[Scored]:
     """Tested units with a score and a decision, by day and hundredth of the score."""
     keys = {
@@ -89,7 +102,11 @@ def chance_of_draw() -> sa.ColumnElement[float]:
 
 
 def _counted(
-    connection: sa.Connection, choice: Choice, keys: dict, conditions: Sequence[sa.ColumnElement[bool]] = ()
+    connection: sa.Connection,
+    choice: Choice,
+    keys: dict,
+    conditions: Sequence[sa.ColumnElement[bool]] = (),
+    source: sa.FromClause = cases,
 ) -> list[dict]:
     drawn, chance = is_drawn(), chance_of_draw()
     inner = (
@@ -100,7 +117,7 @@ def _counted(
             chance.label("chance"),
             sa.case((drawn, truths.c.judgement), else_=None).label("truth"),
         )
-        .select_from(cases.outerjoin(truths, truths.c.case_id == cases.c.case_id))
+        .select_from(source.outerjoin(truths, truths.c.case_id == cases.c.case_id))
         .where(is_unit(), *_conditions(choice), *conditions)
         .subquery()
     )

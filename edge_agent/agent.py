@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent import config as configuration
 from edge_agent import locks, state, station, trial_run
@@ -21,21 +22,29 @@ from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
 from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
+from edge_agent.due import PATIENCE_S
 from edge_agent.errors import StationError, StoreError
 from edge_agent.filming import Film, film_in
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, make_inspector, seat, working_view
 from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
+from edge_agent.mode_keeper import ModeKeeper
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling, Seated
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
+from edge_agent.state import ShownWord
 from edge_agent.station import StationProfile
 from edge_agent.switch import NetHangs, Pair, Switch, first_pair
 from edge_agent.water_trend import Need, WaterWatch
 
+if TYPE_CHECKING:
+    from edge_agent.line_talk import LineTalk
+
+VALID_S = 30.0
+"""Of a disposition that only MQTT hears of: without `[line]` nothing takes it."""
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
 TRIGGER_EVERY_S = 0.1
@@ -71,6 +80,7 @@ class Run:
     report: SelfReport
     inspector: Inspector
     switch: Switch
+    speaking: "Speaking"
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -123,12 +133,18 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
     _introduce(report, gear, switch)
+    mode = ModeKeeper(device, gear.profile.station, gear.profile_sha256)
+
+    def look() -> None:
+        report.standing = mode.look(report.circumstances())
+        state.write(device.state_path, report.state())
+
     with ExitStack() as stack:
-        write = Patient(lambda: state.write(device.state_path, report.state()), _warn)
+        write = Patient(look, _warn)
         stack.callback(write)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
-        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox), warn=_warn)
+        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn)
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
@@ -140,7 +156,11 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
                 stack.enter_context(every(TRIGGER_EVERY_S, Patient(lambda: _hand_over(outbox, triggered), _warn)))
             inspector = _inspector(gear, camera, first, report, outbox=outbox, immersions=triggered)
             stack.callback(inspector.close)
-            run = Run(gear, camera, outbox, keeper, report, inspector, switch)
+            talk = _line_talk(device, mode, triggered)
+            if talk:
+                stack.callback(talk.close)
+            speaking = Speaking(device, inspector, report, mode, talk)
+            run = Run(gear, camera, outbox, keeper, report, inspector, switch, speaking)
             stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), _warn)))
             stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
             _obey(run)
@@ -163,12 +183,20 @@ def _inspector(
     size, _ = working_view(profile, pair.champion.manifest.preprocessing)
     return make_inspector(
         first,
-        Identity(device.site, profile.station, report.boot_id, device.mode, gear.profile_sha256),
+        Identity(
+            device.site,
+            profile.station,
+            report.boot_id,
+            "human_only",
+            gear.profile_sha256,
+            shows_before=device.assist_shows == "before",
+        ),
         profile,
         pair.champion,
         sampling=Sampling(device.audit.floor, _random(device).random),
         challenger=pair.challenger,
         immersions=immersions,
+        patience_s=device.line.patience_s if device.line else PATIENCE_S,
         open_clip=_film(gear, size, pair.champion, report, outbox),
         beside=_beside(camera, report),
     )
@@ -207,6 +235,7 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
         began_s = time.monotonic()
         cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
         run.report.ended(cases, began_s)
+        run.speaking.turn()
         _keep(cases, run.inspector, run.keeper)
         if cases:
             run.switch.vigil.said(len(cases))
@@ -240,6 +269,7 @@ def _change_judges(run: Run) -> None:
     film = _film(run.gear, seated.view_size_px, ready.pair.champion, run.report, run.outbox)
     run.inspector.exchange(seated, film)
     _introduce(run.report, run.gear, run.switch)
+    run.speaking.settle_anew()
 
 
 def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
@@ -291,14 +321,47 @@ def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
 
 
 def _obey(run: Run) -> None:
-    """What the cloud desires, as far as it may."""
-    device, report = run.gear.device, run.report
-    wish = state.desired(device.desired_path)
-    if wish is None:
-        return
-    report.mode = state.lowered(report.mode, wish.mode)
-    floor, serials = wish.audit_probability or device.audit.floor, wish.challenge_serials
-    run.inspector.ordered(report.mode, floor, wish.sampling, challenge_serials=serials)
+    """What the cloud desires to be sent; the mode is `mode_keeper`'s matter."""
+    wish = state.desired(run.gear.device.desired_path)
+    if wish is not None:
+        floor = wish.audit_probability or run.gear.device.audit.floor
+        run.inspector.ordered(floor, wish.sampling, challenge_serials=wish.challenge_serials)
+
+
+@dataclass(slots=True)
+class Speaking:
+    """What is said while the unit is in the water: to the line, to the screen, over MQTT."""
+
+    device: DeviceConfig
+    inspector: Inspector
+    report: SelfReport
+    mode: ModeKeeper
+    talk: "LineTalk | None"
+    _begun: bool = False
+
+    def settle_anew(self) -> None:
+        """Another bundle speaks: before the next frame the mode is settled for it."""
+        self._begun = False
+
+    def turn(self) -> None:
+        """After each frame. The first one settles the mode, which then is looked at beside the frames."""
+        if not self._begun and self.inspector.sight is not None:
+            self._begun, self.report.standing = True, self.mode.look(self.report.circumstances())
+        self.inspector.in_mode(self.mode.mode)
+        shown = self.inspector.shown
+        valid_s = self.device.line.valid_s if self.device.line else VALID_S
+        self.report.spoke(self.inspector.told, ShownWord(*shown) if shown else None, valid_s)
+        if self.talk:
+            self.talk.turn(self.inspector, self.report)
+
+
+def _line_talk(device: DeviceConfig, mode: ModeKeeper, triggered: TriggeredImmersions | None) -> "LineTalk | None":
+    """What is not configured is not imported."""
+    if device.line is None:
+        return None
+    from edge_agent.line_talk import LineTalk
+
+    return LineTalk(device.line, mode, triggered)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:
@@ -310,9 +373,10 @@ def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | flo
         yield frame
 
 
-def _say(case: Case, report: SelfReport, outbox: Outbox) -> None:
+def _say(case: Case, report: SelfReport, outbox: Outbox, mode: ModeKeeper) -> None:
     _warn_of_notes(outbox)
     report.said(case)
+    mode.said(case)
     print(log_line(case), flush=True)
 
 

@@ -6,6 +6,7 @@ from statistics import median
 
 import numpy as np
 
+from edge_agent.due import DECIDING, DueWatch
 from edge_agent.eyes import Sight
 from edge_agent.immersion import Immersion
 from edge_agent.records import (
@@ -15,6 +16,7 @@ from edge_agent.records import (
     ClipRef,
     DecidedBy,
     DecisionWord,
+    DispositionWord,
     FramingStatus,
     FramingSummary,
     Mode,
@@ -23,6 +25,7 @@ from edge_agent.records import (
     Verdict,
     Visibility,
     WaterSummary,
+    WordShown,
 )
 from edge_agent.verdict import Watched
 from edge_agent.visibility import median_of
@@ -45,6 +48,13 @@ class Identity:
     """Random for each start, so that case ids are unique for ever."""
     mode: Mode = "shadow"
     profile_sha256: str | None = None
+    shows_before: bool = False
+    """In `assist` the screen shows the machine's word before the inspector has decided."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the screen shows a word as soon as it is due."""
+        return self.mode in DECIDING or (self.mode == "assist" and self.shows_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,20 @@ class Judgement:
 class OpenCase:
     """Adds up sights from the moment the unit touches the water."""
 
-    def __init__(self, case_id: str, entered_s: float) -> None:
+    def __init__(
+        self, case_id: str, entered_s: float, due: DueWatch | None = None, second_due: DueWatch | None = None
+    ) -> None:
         self.case_id = case_id
         self.entered_s = entered_s
         self.left_s: float | None = None
         self.decision: DecisionWord = "none"
         self.decided_s: float | None = None
         self.serial: str | None = None
+        self.told: tuple[DispositionWord, Mode] | None = None
+        """The word to the line, and the mode that let it be given."""
+        self.shown_before = False
+        self.due, self.second_due = due or DueWatch(0.0), second_due or DueWatch(0.0)
+        """The champion's word and the challenger's."""
         self.frames = 0
         self._settled = self._hidden = False
         self.usable_s = 0.0
@@ -171,14 +188,31 @@ class OpenCase:
             composites=said.composites,
             dropped=self._dropped,
             bundle=said.bundle,
-            mode=who.mode,
+            mode=self.told[1] if self.told else who.mode,
             profile_sha256=who.profile_sha256,
             clip=said.clip,
             challenger=said.challenger,
             visibility=verdict.visibility,
             novelty=verdict.novelty,
             serial=self.serial,
+            disposition=self.told[0] if self.told else None,
+            word_shown=self._word_shown(who.mode),
+            due=self.due.word,
         )
+
+    @property
+    def is_decided_by_machine(self) -> bool:
+        return self.told is not None and self.told[0] != "wait"
+
+    def answers(self) -> set[str]:
+        """What was said on the unit before the end, machine and human alike, as far as it was an answer."""
+        due = self.due.word.verdict if self.due.word else "none"
+        return {word for word in (due, self.decision) if word in ("ok", "leak")}
+
+    def _word_shown(self, mode: Mode) -> WordShown:
+        if self.shown_before:
+            return "before"
+        return "no" if mode in ("human_only", "shadow") else "after"
 
     def _account(self, sight: Sight, passed_s: float, *, still: bool) -> None:
         framing = sight.framing

@@ -36,8 +36,11 @@ class Challenger(Protocol):
 
     @property
     def ref(self) -> BundleRef: ...
+    @property
+    def murky_below(self) -> float: ...
     def restart(self) -> None: ...
     def push(self, view: TankView, since_immersion_s: float) -> None: ...
+    def give(self, work: Work) -> None: ...
     def ask(self, word: Callable[[Judge], Verdict]) -> None: ...
     def answer(self) -> Verdict: ...
     def cut(self, words: str) -> None: ...
@@ -49,6 +52,7 @@ class InTurn:
 
     def __init__(self, judge: Judge) -> None:
         self._judge, self.ref = judge, judge.bundle.ref
+        self.murky_below = judge.bundle.manifest.thresholds.murky_below
         self._fault = ""
         self._word: Callable[[Judge], Verdict] | None = None
 
@@ -58,11 +62,15 @@ class InTurn:
         self._judge.restart()
 
     def push(self, view: TankView, since_immersion_s: float) -> None:
-        """A challenger that fails is out for this case."""
+        """One more view, unless it is out for this case."""
+        self.give(lambda judge: judge.push(view, since_immersion_s))
+
+    def give(self, work: Work) -> None:
+        """`work` is done at once; a challenger that fails is out for this case."""
         if self._fault:
             return
         try:
-            self._judge.push(view, since_immersion_s)
+            work(self._judge)
         except ModelError as error:
             self._fault = str(error)
 
@@ -97,7 +105,7 @@ class Beside:
         say_cut: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ref = judge.bundle.ref
+        self.ref, self.murky_below = judge.bundle.ref, judge.bundle.manifest.thresholds.murky_below
         self._say_cut, self._clock = say_cut, clock
         self._changed = threading.Condition()
         self._waiting: deque[Work] = deque()
@@ -121,18 +129,18 @@ class Beside:
             self._answers = queue.SimpleQueue()
         if self._over:
             self._say_cut(self._over)
-        self._give(lambda judge: judge.restart())
+        self.give(lambda judge: judge.restart())
 
     def push(self, view: TankView, since_immersion_s: float) -> None:
         """One more view, unless it is out for this case."""
         if len(self._waiting) >= MOST_WAITING:
             self.cut(f"{MOST_WAITING} views waited for it, limit {MOST_WAITING}")
-        self._give(lambda judge: judge.push(view, since_immersion_s))
+        self.give(lambda judge: judge.push(view, since_immersion_s))
 
     def ask(self, word: Callable[[Judge], Verdict]) -> None:
         """`word` is asked of its judge after all views; meanwhile the champion is asked."""
         answers = self._answers
-        self._give(lambda judge: answers.put(word(judge)))
+        self.give(lambda judge: answers.put(word(judge)))
 
     def answer(self) -> Verdict:
         """Its verdict; `not_tested` with the reason where it failed, was cut or is late."""
@@ -159,7 +167,8 @@ class Beside:
             self._waiting.clear()
             self._changed.notify()
 
-    def _give(self, work: Work) -> None:
+    def give(self, work: Work) -> None:
+        """`work` is done after all that was given before, unless it is out for this case."""
         with self._changed:
             if not self._fault:
                 self._waiting.append(work)

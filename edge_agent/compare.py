@@ -42,10 +42,17 @@ def outcome(verdict: VerdictWord, decision: DecisionWord, decided_by: DecidedBy)
 
 
 def sampled(
-    outcome: OutcomeWord, score: float | None, *, audit_floor: float, draw: float, wished: float = 0.0
+    outcome: OutcomeWord,
+    score: float | None,
+    *,
+    audit_floor: float,
+    draw: float,
+    wished: float = 0.0,
+    differ: bool = False,
 ) -> Sampled:
     """Why this case's clip goes to review. `audit_floor` > 0: smallest audit probability; `draw`: uniform in 0..1;
-    `wished`: what the cloud asks for this kind of case.
+    `wished`: what the cloud asks for this kind of case; `differ`: a word that was due, the last one and the inspector's
+    are not all the same.
 
     Everything but an agreement (or a decision of the machine alone) is sent. Agreements are drawn with a probability
     that rises from the floor, where the score is sure, to AUDIT_HIGHEST, where it is not: audits are few, and the
@@ -57,6 +64,8 @@ def sampled(
         return Sampled(reason="unsure", probability=1.0)
     if outcome == "not_tested":
         return Sampled(reason="not_tested", probability=1.0)
+    if differ:
+        return Sampled(reason="disagreement", probability=1.0)
     probability = max(audit_probability(score, audit_floor), round(wished, 6))
     return Sampled(reason="audit" if draw < probability else "none", probability=probability)
 

@@ -75,6 +75,17 @@ class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most memory of a trial."""
 
 
+class LineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The local interface for PLC and robot: TCP, one JSON object a line."""
+
+    host: str = "127.0.0.1"
+    port: Port = 7450
+    patience_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
+    """A unit on which the machine is not certain so long after the required hold waits for the human."""
+    valid_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
+    """A disposition that was not taken within this time is none any more."""
+
+
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device."""
 
@@ -88,7 +99,11 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     challenger: str | None = None
     """Path of a bundle that runs beside it and is only logged."""
     mode: Mode = "shadow"
-    """Highest degree of automation; the cloud may lower it, never raise it."""
+    """Highest degree of automation. Above `shadow` it takes a signed order from the cloud as well."""
+    assist_shows: Literal["after", "before"] = "after"
+    """When the screen shows the machine's word in `assist`: after the inspector's decision, or before it."""
+    line: LineConfig | None = None
+    """None = no interface for PLC and robot."""
     trigger: Literal["picture", "command"] = "picture"
     """What begins an immersion: the picture alone, or the line through the order `trigger`."""
     data_dir: str = "/var/lib/tankwatch"
@@ -132,6 +147,21 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def signed_path(self) -> Path:
         """What came for this station from the signed repository: mode.json, references.json, clips."""
         return self.folder / "signed"
+
+    @property
+    def order_path(self) -> Path:
+        """The newest mode order whose signatures `agent update` has checked."""
+        return self.signed_path / "mode.json"
+
+    @property
+    def mode_path(self) -> Path:
+        """The order in force and what happened under it."""
+        return self.folder / "mode.json"
+
+    @property
+    def acknowledged_path(self) -> Path:
+        """Lies there while an acknowledgement waits to be taken."""
+        return self.folder / "acknowledged"
 
 
 def load(path: Path) -> DeviceConfig:

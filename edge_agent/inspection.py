@@ -19,6 +19,7 @@ from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
 from edge_agent.challenger import Challenger, InTurn
 from edge_agent.decision import DecisionWatch
+from edge_agent.due import PATIENCE_S
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.eyes import Eyes, FramingSource
 from edge_agent.immersion import Immersions, ImmersionWatch, water_cells
@@ -86,6 +87,7 @@ def make_inspector(
     immersions: Immersions | None = None,
     open_clip: Callable[[str], ClipSink] | None = None,
     beside: Callable[[Judge], Challenger] = InTurn,
+    patience_s: float = PATIENCE_S,
 ) -> Inspector:
     """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree.
 
@@ -103,6 +105,7 @@ def make_inspector(
         challenger=seated.challenger,
         immersions=None if single else immersions or seated.immersions,
         open_clip=open_clip,
+        patience_s=patience_s,
     )
 
 

@@ -43,6 +43,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["tankwatch/status/1"] = "tankwatch/status/1"
     status: Literal["online", "offline"]
     mode: Mode | None = None
+    mode_words: str = ""
+    """Why this mode is in force."""
     bundle: BundleRef | None = None
     challenger: BundleRef | None = None
     update: UpdateReport | None = None
@@ -241,3 +243,43 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     id: Identifier
     done: bool
     text: str
+
+
+class ModeCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a station's own cases and challenge parts show of one bundle there; its bounds hold together, always."""
+
+    miss_rate_upper: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    """Of leaking units that were answered, those answered ok."""
+    false_alarm_rate_upper: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    shown_by: Literal["units", "challenge parts"]
+    """What the bound on misses rests on."""
+    leaky: Count
+    good: Count
+    coverage: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    """Share of the tested units that were answered ok or leak."""
+    measured_at: str
+    """UTC, ISO 8601."""
+    expires_at: str
+
+
+class ModeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one station may decide with one bundle under one profile. It counts only as a signed target."""
+
+    schema: Literal["tankwatch/mode-order/1"] = "tankwatch/mode-order/1"
+    site: str
+    station: str
+    mode: Mode
+    counter: Count
+    """Only rises; an order that is not newer than the one in force is ignored."""
+    bundle_sha256: Sha256
+    profile_sha256: Sha256
+    answers_wish: Count = 0
+    """Counter of the newest `desired` that whoever gave the order knew: its mode and older ones no longer lower."""
+    certificate: ModeCertificate | None = None
+    """None only at shadow and below."""
+    reason: str
+    ordered_by: str
+    ordered_at: str
+    """UTC, ISO 8601."""
+    expires_at: str

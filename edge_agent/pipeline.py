@@ -11,6 +11,7 @@ from typing import Protocol
 from edge_agent import compare
 from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
 from edge_agent.challenger import Challenger
+from edge_agent.due import DECIDING, PATIENCE_S, DueWatch, disposition
 from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
@@ -22,6 +23,8 @@ from edge_agent.records import (
     ClipRef,
     Composite,
     DecidedBy,
+    DispositionWord,
+    DueWord,
     Evidence,
     Frame,
     Mode,
@@ -89,7 +92,9 @@ class Inspector:
         challenger: Challenger | None = None,
         immersions: Immersions | None = None,
         open_clip: Callable[[str], ClipSink] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        """`patience_s`: how long after the required hold the machine may become certain."""
         self._identity, self._eyes, self._champion, self._challenger = identity, eyes, champion, challenger
         self._sampling, self._immersions, self._open_clip = sampling, immersions, open_clip
         self._profile = profile
@@ -103,11 +108,14 @@ class Inspector:
         """Of the unit that comes next, and when it was read."""
         self._champion_fault = ""
         """Why the champion says nothing more on the open case."""
+        self._patience_s = patience_s
         self._count = 0
         self._clip_paths: dict[str, Path] = {}
         self.immersion = Immersion("empty")
         self.sight: Sight | None = None
         """The last frame as it was seen, for screens and metrics."""
+        self.told: tuple[str, DispositionWord] | None = None
+        """The last case on which the line was told something, and what."""
 
     def step(self, frame: Frame) -> list[Case]:
         """Takes the next frame; the cases that it completes, most often none. One that is not newer is let go."""
@@ -150,15 +158,13 @@ class Inspector:
 
     def ordered(
         self,
-        mode: Mode,
         audit_floor: float,
         wishes: tuple[SamplingWish, ...] = (),
         *,
         challenge_serials: Iterable[str] = (),
     ) -> None:
-        """From the next record on the device runs in this mode and draws for audit by this floor, these wishes and
+        """From the next record on the device draws for audit by this floor, these wishes and
         these serial numbers of challenge parts."""
-        self._identity = replace(self._identity, mode=mode)
         serials = frozenset(challenge_serials)
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes, challenge_serials=serials)
 
@@ -197,6 +203,22 @@ class Inspector:
         """The challenger is out for the rest of the open case, because the champion needs the time."""
         if self._challenger and self._case:
             self._challenger.cut(words)
+
+    def in_mode(self, mode: Mode) -> None:
+        """From now on the device runs in this mode."""
+        if mode != self._identity.mode:
+            self._identity = replace(self._identity, mode=mode)
+
+    @property
+    def open_case_id(self) -> str | None:
+        """Of the unit that is being watched."""
+        return self._case.case_id if self._case else None
+
+    @property
+    def shown(self) -> tuple[str, DueWord] | None:
+        """The open case and the word that the screen may show of it."""
+        case = self._case
+        return (case.case_id, case.due.word) if case and case.due.word and case.shown_before else None
 
     def abandon(self) -> None:
         """The open case is not said, and nothing is left of its clip. Its serial number is the next unit's."""
@@ -264,7 +286,10 @@ class Inspector:
 
     def _new_case(self, entered_s: float) -> OpenCase:
         self._count += 1
-        return OpenCase(f"{self._identity.station}-{self._identity.boot_id}-{self._count:05d}", entered_s)
+        hold_s = self._profile.required_hold_s if self._profile else 0.0
+        case_id = f"{self._identity.station}-{self._identity.boot_id}-{self._count:05d}"
+        due, second = (DueWatch(hold_s, self._patience_s) for _ in range(2))
+        return OpenCase(case_id, entered_s, due, second)
 
     def _feed(self, sight: Sight) -> None:
         assert self._case is not None
@@ -273,12 +298,45 @@ class Inspector:
         since_s = sight.frame.monotonic_s - settled_s if watchable and settled_s is not None else None
         if self._clip and not self._case.is_long(sight.frame.monotonic_s):
             self._clip.frame(sight, since_settled_s=since_s)
-        if since_s is None:
+        if since_s is not None:
+            if self._challenger:
+                self._challenger.push(sight.view, since_s)
+            if not self._champion_fault:
+                self._show_champion(sight, since_s)
+        if settled_s is not None:
+            self._speak_when_due(sight.frame.monotonic_s - settled_s)
+
+    def _speak_when_due(self, since_settled_s: float) -> None:
+        """At a station, while the unit is in the water and nobody has decided on it."""
+        case = self._case
+        assert case is not None
+        if self._profile is None or case.decided_s is not None or case.left_s is not None:
             return
-        if self._challenger:
-            self._challenger.push(sight.view, since_s)
-        if not self._champion_fault:
-            self._show_champion(sight, since_s)
+        if not case.due.asks(case.usable_s, since_settled_s):
+            # Never both at one frame: an answer takes most of the time between two.
+            if self._challenger:
+                self._ask_second(self._challenger, case, since_settled_s)
+            return
+        if case.due.answer(self._champions_word(case), case.usable_s, since_settled_s):
+            case.shown_before = self._identity.is_shown
+            self._tell(case, disposition(case.due.word))
+
+    def _ask_second(self, challenger: Challenger, case: OpenCase, since_settled_s: float) -> None:
+        if not case.second_due.asks(case.usable_s, since_settled_s):
+            return
+        case.second_due.asked(since_settled_s)
+        usable_s, watched = case.usable_s, case.watched(0, murky_below=challenger.murky_below)
+
+        def think(judge: Judge) -> None:
+            verdict = judge.verdict(replace(watched, composites=judge.composites), self._profile)
+            case.second_due.answer(verdict, usable_s, since_settled_s)
+
+        challenger.give(think)
+
+    def _tell(self, case: OpenCase, word: DispositionWord) -> None:
+        """Once for each case, and only where the machine may decide."""
+        if case.told is None and self._identity.mode in DECIDING:
+            case.told, self.told = (word, self._identity.mode), (case.case_id, word)
 
     def _show_champion(self, sight: Sight, since_s: float) -> None:
         """A champion that fails has no word on this unit; the case goes on, for it must not be lost."""
@@ -321,11 +379,12 @@ class Inspector:
         assert case is not None
         self._case = self._clip = None
         self._eyes.anchor_anew()
+        self._tell(case, "wait")
         if self._challenger:
             # It thinks while the champion does.
             self._challenger.ask(lambda judge: self._word(judge, case))
         verdict = self._champions_word(case)
-        second = ChallengerVerdict.of(self._challenger.ref, self._challenger.answer()) if self._challenger else None
+        second = self._second_word(self._challenger, case) if self._challenger else None
         return self._record(case, ended_s, verdict, clip=clip, composites=champion.composites, second=second)
 
     def _champions_word(self, case: OpenCase) -> Verdict:
@@ -334,6 +393,9 @@ class Inspector:
         except ModelError as error:
             self._champion_fault = str(error)
             return not_tested(self._champion_fault)
+
+    def _second_word(self, challenger: Challenger, case: OpenCase) -> ChallengerVerdict:
+        return ChallengerVerdict.of(challenger.ref, challenger.answer(), case.second_due.word)
 
     def _word(self, judge: Judge, case: OpenCase) -> Verdict:
         murky_below = judge.bundle.manifest.thresholds.murky_below
@@ -350,11 +412,14 @@ class Inspector:
         second: ChallengerVerdict | None,
     ) -> Case:
         decided_by: DecidedBy = "none" if case.decision == "none" else "human"
+        if case.is_decided_by_machine:
+            decided_by = "machine"
         outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
         murky_below = self._champion.bundle.manifest.thresholds.murky_below
         watched = case.watched(composites, murky_below=murky_below)
+        differ = len({verdict.verdict, *case.answers()}) > 1
         is_challenge = case.serial in self._sampling.challenge_serials
-        sampled = compare.CHALLENGE if is_challenge else self._sampled(outcome, verdict, watched)
+        sampled = compare.CHALLENGE if is_challenge else self._sampled(outcome, verdict, watched, differ=differ)
         sampled = compare.beside(sampled, verdict.verdict, second.verdict if second else None)
         said = Judgement(
             verdict=verdict,
@@ -370,7 +435,7 @@ class Inspector:
             clip.discard()
         return case.record(self._identity, said, watched=watched, ended_s=ended_s, first_s=self._first_s or 0.0)
 
-    def _sampled(self, outcome: OutcomeWord, verdict: Verdict, watched: Watched) -> Sampled:
+    def _sampled(self, outcome: OutcomeWord, verdict: Verdict, watched: Watched, *, differ: bool) -> Sampled:
         sampling, now = self._sampling, self.sight.frame.taken_at if self.sight else 0.0
         light = watched.visibility.light_levels if watched.visibility else None
         seen = compare.Seen(verdict.verdict, verdict.score, watched.water.clarity, light, now)
@@ -380,6 +445,7 @@ class Inspector:
             audit_floor=sampling.audit_floor,
             draw=sampling.draw(),
             wished=compare.wished(sampling.wishes, seen),
+            differ=differ,
         )
 
     def _keep(self, case: OpenCase, clip: ClipSink, verdict: Verdict) -> ClipRef | None:

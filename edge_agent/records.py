@@ -201,6 +201,14 @@ class ClipRef(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class DueWord(msgspec.Struct, frozen=True):
+    """The machine's word at the moment when the line needs one, with the unit still in the water."""
+
+    verdict: VerdictWord
+    score: float | None
+    usable_s: float
+
+
 class ChallengerVerdict(msgspec.Struct, frozen=True):
     """What the challenger would have said; logged, never spoken."""
 
@@ -208,11 +216,12 @@ class ChallengerVerdict(msgspec.Struct, frozen=True):
     verdict: VerdictWord
     score: float | None
     reason: str
+    due: DueWord | None = None
 
     @classmethod
-    def of(cls, bundle: BundleRef, word: Verdict) -> "ChallengerVerdict":
+    def of(cls, bundle: BundleRef, word: Verdict, due: DueWord | None = None) -> "ChallengerVerdict":
         """The part of a verdict that is logged."""
-        return cls(bundle=bundle, verdict=word.verdict, score=word.score, reason=word.reason)
+        return cls(bundle=bundle, verdict=word.verdict, score=word.score, reason=word.reason, due=due)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,3 +279,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     disposition: DispositionWord | None = None
     """What the line was told; None where the mode does not let the device tell it anything."""
     word_shown: WordShown = "no"
+    due: DueWord | None = None
+    """What the line was told or would have been, had the mode let the machine decide; None where the unit was decided
+    on or gone before."""

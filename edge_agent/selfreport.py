@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from math import ceil
 
+from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
@@ -14,15 +15,17 @@ from edge_agent.messages import (
     Alarm,
     AlarmPriority,
     CameraWord,
+    Disposition,
     InputMetrics,
     OutcomeCounts,
     OutputMetrics,
     UpdateReport,
     VerdictCounts,
 )
+from edge_agent.mode_keeper import Circumstances
 from edge_agent.outbox import PendingCases
-from edge_agent.records import BundleRef, Case, Mode
-from edge_agent.state import DeviceState
+from edge_agent.records import BundleRef, Case, DispositionWord, Mode
+from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
 
 SILENT_S = 1.2
@@ -53,6 +56,12 @@ class SelfReport:
         self._clock = clock
         self._stepped_s = clock()
         self._film_words = ""
+        self.standing: Standing | None = None
+        """The mode in force, as the reporting thread has found it last."""
+        self.disposition: Disposition | None = None
+        self.disposition_expires_s: float | None = None
+        self._shown: ShownWord | None = None
+        self._told: tuple[str, str] | None = None
         self.bundle: BundleRef | None = None
         self.challenger: BundleRef | None = None
         self.update: UpdateReport | None = None
@@ -113,20 +122,42 @@ class SelfReport:
         elif self.water is None:
             self._outlook = WaterOutlook(case.water.status, case.water.clarity)
 
+    def spoke(self, told: tuple[str, DispositionWord] | None, shown: ShownWord | None, valid_s: float) -> None:
+        """What the line was told last and what the screen shows; `valid_s`: how long a disposition holds."""
+        self._shown = shown
+        if told and told != self._told:
+            self._told = told
+            self.disposition_expires_s = time.time() + valid_s
+            self.disposition = Disposition(
+                case_id=told[0], disposition=told[1], expires_at=_utc(self.disposition_expires_s)
+            )
+
+    def circumstances(self) -> Circumstances:
+        """What the mode depends on."""
+        sight, outlook = self._sight, self._outlook
+        word, _ = self._camera_word(self._camera.health() if hasattr(self._camera, "health") else None)
+        return Circumstances(
+            bundle_sha256=self.bundle.sha256 if self.bundle else None,
+            framing=sight.framing.status if sight else None,
+            pictures=word == "ok",
+            water="unknown" if self._clarity is None else "murky" if outlook.status == "murky" else "clear",
+        )
+
     def not_filmed(self, words: str) -> None:
         """A case goes on without its clip; the next clip on the disk ends the alarm."""
         self._film_words = words
 
     def state(self) -> DeviceState:
         """The newest state."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = _utc(time.time())
         health = self._camera.health() if hasattr(self._camera, "health") else None
         sight = self._sight
         camera_word, camera_trouble = self._camera_word(health)
         return DeviceState(
             at=now,
             boot_id=self.boot_id,
-            mode=self.mode,
+            mode=self.standing.mode if self.standing else self.mode,
+            mode_words=self.standing.words if self.standing else "",
             bundle=self.bundle,
             challenger=self.challenger,
             update=self.update,
@@ -151,6 +182,8 @@ class SelfReport:
                 challenger_cut=self._cuts,
             ),
             alarms=self._alarms(now, camera_trouble),
+            disposition=self.disposition,
+            shown=self._shown,
         )
 
     def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
@@ -165,6 +198,8 @@ class SelfReport:
         sight = self._sight
         framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
         troubles: list[tuple[str, AlarmPriority, str, str]] = [
+            ("mode", "high", self._mode_trouble(), "the human decides"),
+            ("unit", "high", self._unit_trouble(), "it stays where it is"),
             ("camera", "high", camera_words, "units are not tested"),
             ("picture", "high", sight.fault if sight else "", "units are not tested"),
             ("framing", "high", framing, "units are not tested"),
@@ -192,6 +227,16 @@ class SelfReport:
             for id, priority, words, effect in active
         )
 
+    def _mode_trouble(self) -> str:
+        """Words where the mode stepped down by itself."""
+        return self.standing.words if self.standing and self.standing.alarm else ""
+
+    def _unit_trouble(self) -> str:
+        """In `full` nobody stands there who would see that a unit waits."""
+        waits = self.disposition is not None and self.disposition.disposition == "wait"
+        is_full = self.standing is not None and self.standing.mode == "full"
+        return "the machine cannot decide on a unit: decide on it" if waits and is_full else ""
+
     def _water_trouble(self) -> tuple[AlarmPriority, str, str]:
         if self._outlook.status == "murky":
             return "medium", self._outlook.words, "small leaks are hidden"
@@ -218,3 +263,7 @@ class SelfReport:
 
 def _percentile_95(values: list[float]) -> float | None:
     return round(sorted(values)[max(0, ceil(0.95 * len(values)) - 1)], 1) if values else None
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,13 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 
 from edge_agent import durable
 from edge_agent.messages import Alarm, Desired, Disposition, InputMetrics, OutputMetrics, UpdateReport
-from edge_agent.records import BundleRef, Mode
+from edge_agent.records import BundleRef, DueWord, Mode
+
+
+class ShownWord(msgspec.Struct, frozen=True):
+    """The machine's word on a unit, for the screen."""
+
+    case_id: str
+    word: DueWord
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +25,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
     boot_id: str
     mode: Mode
+    mode_words: str = ""
+    """Why this mode is in force, for the operator's screen."""
     bundle: BundleRef | None = None
     challenger: BundleRef | None = None
     update: UpdateReport | None = None
@@ -31,6 +39,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """Those that are active."""
     disposition: Disposition | None = None
     """The last one given to the line."""
+    shown: ShownWord | None = None
+    """Only where the mode lets the screen show it."""
 
 
 def write(path: Path, state: DeviceState) -> None:
@@ -46,11 +56,6 @@ def write(path: Path, state: DeviceState) -> None:
 def read(path: Path) -> DeviceState | None:
     """The newest state; None where none was ever written or it cannot be read."""
     return _read(path, DeviceState)
-
-
-def lowered(mode: Mode, wanted: Mode | None) -> Mode:
-    """The lower of two degrees of automation: what comes over MQTT may lower it, never raise it."""
-    return mode if wanted is None else min(mode, wanted, key=get_args(Mode).index)
 
 
 def desired(path: Path) -> Desired | None:

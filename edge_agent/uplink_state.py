@@ -217,6 +217,7 @@ class UplinkState:
         status = Status(
             status=word,
             mode=device_state.mode if device_state else None,
+            mode_words=device_state.mode_words if device_state else "",
             bundle=device_state.bundle if device_state else None,
             challenger=device_state.challenger if device_state else None,
             update=told.champion_report(device_state.update if device_state else None),

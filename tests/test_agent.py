@@ -81,7 +81,7 @@ def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_pat
 
 
 def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):
-    device = write_device(tmp_path, mode="assist")
+    device = write_device(tmp_path, mode="shadow")
     (tmp_path / "data").mkdir()
     wish = Desired(counter=3, mode="human_only", audit_probability=1.0)
     (tmp_path / "data" / "desired.json").write_bytes(msgspec.json.encode(wish))
@@ -100,12 +100,6 @@ def test_a_sampling_wish_draws_the_case_and_its_record_holds_the_probability(tmp
     assert run(device, TapeCamera()) == 0
     (case,) = cases_of(tmp_path)
     assert (case.sampled.probability, case.clip is not None) == (1.0, True)
-
-
-def test_the_mode_is_never_raised_over_mqtt():
-    assert state.lowered("shadow", "full") == "shadow"
-    assert state.lowered("full", "assist") == "assist"
-    assert state.lowered("partial", None) == "partial"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

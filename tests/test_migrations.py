@@ -15,7 +15,7 @@ from edge_agent import wire
 from edge_agent.errors import StoreError
 from edge_agent.records import Sampled
 
-LATER_COLUMNS = ("clarity", "light_levels", "serial", "inspector", "smallest_leak_std_cm3_s", "group_id")
+LATER_COLUMNS = ("clarity", "light_levels", "serial", "inspector", "smallest_leak_std_cm3_s", "group_id", "due_verdict")
 BEFORE = "0001"
 
 

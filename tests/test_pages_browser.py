@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, case_message
@@ -70,6 +71,17 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
                 judgement=word, familiar=bool(sequence % 2), seen="stream" if leak else "trapped", took_s=4.0
             )
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
+    status = Status(
+        status="online",
+        mode="shadow",
+        mode_words="no order allows more",
+        bundle=BundleRef(3, "b" * 64),
+        software="x",
+        since="2026-11-29",
+    )
+    row = {"site": "plant", "station": "TANK1", "status": msgspec.json.encode(status).decode(), "seen_at": db.now()}
+    with desk.engine.begin() as connection:
+        connection.execute(sa.insert(stations), [row])
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
     _challenge(desk)
@@ -202,6 +214,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/stations",
         "/rollouts",
         "/rollouts/1",
+        "/automation",
+        "/automation/plant/TANK1",
         "/audit",
         "/users",
         "/tokens",

@@ -1,0 +1,87 @@
+"""Database -> what `certify` measures: the words that a station's line was told of its units, or would have been.
+
+Where the words come from makes no difference: the champion's are in `cases`, a challenger's in `second_words`, and
+either earns its certificate at the stations where it has judged.
+"""
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync import certify, tallies
+from cloud_sync.certify import Challenge, Measured
+from cloud_sync.tables import cases
+
+RUNS = sa.table("challenge_runs", sa.column("case_id"), sa.column("truth"))
+SECOND = sa.table("second_words", sa.column("case_id"), sa.column("bundle_sha256"), sa.column("verdict"))
+Place = tuple[str, str]
+"""Site and station."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a certificate is of."""
+
+    place: Place
+    bundle_sha256: str
+    profile_sha256: str
+
+
+def measured(connection: sa.Connection, subject: Subject) -> Measured:
+    """Of a bundle that speaks or has spoken at a station; a challenger's by what it would have said there."""
+    spoken = _told(cases.c.verdict, cases.c.due_verdict)
+    where = [*_at(subject), cases.c.bundle_sha256 == subject.bundle_sha256]
+    units = tallies.of_words(connection, cases, spoken, where)
+    challenge = _challenge(connection, cases, spoken, where)
+    if _has(connection, SECOND):
+        beside = cases.join(SECOND, SECOND.c.case_id == cases.c.case_id)
+        told = [*_at(subject), SECOND.c.bundle_sha256 == subject.bundle_sha256]
+        units += tallies.of_words(connection, beside, SECOND.c.verdict, told)
+        challenge = _sum(challenge, _challenge(connection, beside, SECOND.c.verdict, told))
+    return certify.measure(units, challenge)
+
+
+def profile_of(connection: sa.Connection, place: Place) -> str | None:
+    """The station's profile by its latest case; None where it has none."""
+    here = (cases.c.site == place[0]) & (cases.c.station == place[1])
+    return connection.scalar(sa.select(cases.c.profile_sha256).where(here).order_by(cases.c.started_at.desc()).limit(1))
+
+
+def _at(subject: Subject) -> list[sa.ColumnElement[bool]]:
+    return [
+        cases.c.site == subject.place[0],
+        cases.c.station == subject.place[1],
+        cases.c.profile_sha256 == subject.profile_sha256,
+    ]
+
+
+def _told(verdict: sa.ColumnElement, due: sa.ColumnElement) -> sa.ColumnElement:
+    """A unit that was decided on before a word was due would have waited, whatever the machine said in the end."""
+    waits = sa.case((verdict == "not_tested", "not_tested"), else_="uncertain")
+    return sa.func.coalesce(due, waits)
+
+
+def _challenge(
+    connection: sa.Connection, source: sa.FromClause, word: sa.ColumnElement, where: list[sa.ColumnElement[bool]]
+) -> Challenge:
+    """Answers on parts of known truth; what was not answered waited, and counts for nobody."""
+    if not _has(connection, RUNS):
+        return Challenge()
+    run = source.join(RUNS, RUNS.c.case_id == cases.c.case_id)
+    query = sa.select(RUNS.c.truth, word.label("word"), sa.func.count()).select_from(run).where(*where)
+    counts = {(truth, said): number for truth, said, number in connection.execute(query.group_by(RUNS.c.truth, "word"))}
+    missed, alarms = counts.get(("leak", "ok"), 0), counts.get(("ok", "leak"), 0)
+    return Challenge(
+        leaky=missed + counts.get(("leak", "leak"), 0),
+        missed=missed,
+        good=alarms + counts.get(("ok", "ok"), 0),
+        false_alarms=alarms,
+    )
+
+
+def _sum(one: Challenge, other: Challenge) -> Challenge:
+    pairs = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
+    return Challenge(*(first + second for first, second in pairs))
+
+
+def _has(connection: sa.Connection, table: sa.TableClause) -> bool:
+    """Databases of an older version are certified by what they hold."""
+    return sa.inspect(connection).has_table(table.name)

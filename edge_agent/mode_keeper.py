@@ -1,0 +1,177 @@
+"""Files, clocks and the camera's state -> the mode in force, four times a second, beside the frame loop.
+
+What `automation` keeps is on the disk before it counts: no restart brings back an older order or forgets a step down.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edge_agent import automation, durable, wire
+from edge_agent.automation import CameraWord, ClockWord, Kept, Seen, Standing, WaterWord
+from edge_agent.config import DeviceConfig
+from edge_agent.coverage_watch import CoverageWatch
+from edge_agent.errors import LinkError, StoreError
+from edge_agent.messages import Desired, ModeOrder
+from edge_agent.records import Case, FramingStatus, Mode
+
+MOVED_S = 30.0
+"""Hands and units cover markers for a while; what stays out of place for so long has moved."""
+SILENT_S = 10.0
+"""A unit may have been changed for another behind a camera that gave nothing for so long."""
+JUMP_S = 5.0
+"""Network time is drawn along slowly; a clock that differs by more from one look to the next was set."""
+STALE_S = 5.0
+"""Looks come four times a second."""
+EARLIEST = 1_767_225_600.0
+"""1 January 2026, UTC: a clock that shows less was never set."""
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """What the inspection sees, as far as the mode depends on it. `framing` is None before the first picture."""
+
+    bundle_sha256: str | None
+    framing: FramingStatus | None
+    pictures: bool
+    """Whether the camera gives any at present."""
+    water: WaterWord
+
+
+class ModeKeeper:
+    """One station's mode; any thread may ask."""
+
+    def __init__(
+        self,
+        device: DeviceConfig,
+        station: str,
+        profile_sha256: str | None,
+        clocks: tuple[Callable[[], float], Callable[[], float]] = (time.time, time.monotonic),
+    ) -> None:
+        """`clocks`: UTC seconds since 1970, and one that never jumps."""
+        self._device, self._station, self._profile_sha256 = device, station, profile_sha256
+        self._utc, self._monotonic = clocks
+        self._offset_s: float | None = None
+        self._well_s = self._seen_s = self._monotonic()
+        self._kept, self._kept_fault = _kept(device.mode_path)
+        self._coverage = _coverage(self._kept)
+        self._acknowledged = False
+        self._looking = threading.Lock()
+        self._looked_s = self._monotonic()
+        self.standing = Standing("human_only", "waiting for the first picture")
+
+    @property
+    def mode(self) -> Mode:
+        """In force now. Where nobody has looked for too long, nothing is known."""
+        return self.standing.mode if self._monotonic() - self._looked_s < STALE_S else "human_only"
+
+    def look(self, now: Circumstances) -> Standing:
+        """Reads what is new and decides. A disk that cannot keep the outcome leaves the human alone."""
+        with self._looking:
+            self.standing = self._looked(now)
+            self._looked_s = self._monotonic()
+            return self.standing
+
+    def _looked(self, now: Circumstances) -> Standing:
+        order, order_word = _read(self._device.order_path, ModeOrder)
+        wish, wish_word = _read(self._device.desired_path, Desired)
+        seen = Seen(
+            highest=self._device.mode,
+            order=order,
+            order_word="unreadable" if self._kept_fault else order_word,  # type: ignore[arg-type]
+            wish=wish.mode if wish else None,
+            wish_counter=wish.counter if wish else 0,
+            wish_word=wish_word,  # type: ignore[arg-type]
+            site=self._device.site,
+            station=self._station,
+            bundle_sha256=now.bundle_sha256,
+            profile_sha256=self._profile_sha256,
+            camera=self._camera(now),
+            water=now.water,
+            drifted=self._coverage is not None and self._coverage.drifted,
+            clock=self._clock(),
+            now=self._utc(),
+        )
+        kept, standing = automation.step(self._kept, seen, acknowledged=self._taken())
+        return self._keep(kept) or standing
+
+    def acknowledge(self) -> None:
+        """Somebody at the station has mended what brought the mode down. From any thread."""
+        self._acknowledged = True
+
+    def said(self, case: Case) -> None:
+        """One more case of the bundle that speaks. From any thread."""
+        if self._coverage is not None:
+            self._coverage.see(case.verdict)
+
+    def _camera(self, now: Circumstances) -> CameraWord:
+        monotonic_s = self._monotonic()
+        if now.framing is None:
+            return "waiting"
+        if now.framing not in ("shifted", "lost"):
+            self._well_s = monotonic_s
+        if now.pictures:
+            self._seen_s = monotonic_s
+        if monotonic_s - self._seen_s > SILENT_S:
+            return "unknown"
+        return "moved" if monotonic_s - self._well_s > MOVED_S else "ok"
+
+    def _clock(self) -> ClockWord:
+        utc, before = self._utc(), self._offset_s
+        self._offset_s = utc - self._monotonic()
+        if utc < EARLIEST:
+            return "unknown"
+        return "jumped" if before is not None and abs(self._offset_s - before) > JUMP_S else "ok"
+
+    def _taken(self) -> bool:
+        """An acknowledgement, by `acknowledge` or by the command; it is taken once."""
+        path, said = self._device.acknowledged_path, self._acknowledged
+        self._acknowledged = False
+        if path.exists():
+            # One that cannot be removed would be taken again and again.
+            with contextlib.suppress(StoreError):
+                durable.remove(path)
+                said = True
+        return said
+
+    def _keep(self, kept: Kept) -> Standing | None:
+        """The Standing where the disk refuses; None where all is kept."""
+        if kept == self._kept:
+            return None
+        try:
+            durable.write(self._device.mode_path, msgspec.json.encode(kept))
+        except StoreError as error:
+            return Standing("human_only", f"the mode cannot be kept: {error}", alarm=True)
+        if kept.order != self._kept.order:
+            self._coverage = _coverage(kept)
+        self._kept = kept
+        return None
+
+
+def _coverage(kept: Kept) -> CoverageWatch | None:
+    certificate = kept.order.certificate if kept.order else None
+    return CoverageWatch(certificate.coverage) if certificate else None
+
+
+def _kept(path: Path) -> tuple[Kept, bool]:
+    """What a former run kept, and whether it cannot be read: then nothing is known of older orders."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kept), False
+    except FileNotFoundError:
+        return Kept(), False
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return Kept(), True
+
+
+def _read(path: Path, kind: type[M]) -> tuple[M | None, str]:
+    try:
+        return wire.decode(path.read_bytes(), kind), "read"
+    except FileNotFoundError:
+        return None, "none"
+    except (OSError, LinkError):
+        return None, "unreadable"

@@ -1,0 +1,164 @@
+"""Files, clocks and pictures to the mode in force; restarts, damaged files and full disks."""
+
+from pathlib import Path
+
+import msgspec
+from test_automation import A, B, order
+
+from edge_agent import acknowledging, mode_keeper
+from edge_agent.automation import Kept
+from edge_agent.config import DeviceConfig
+from edge_agent.messages import Desired
+from edge_agent.mode_keeper import Circumstances, ModeKeeper
+from tests.fakes_disk import full_disk
+from tests.fakes_tape import write_device
+
+DAY_1 = 1_796_025_600.0
+"""30 November 2026, a day after the orders of test_automation."""
+
+
+class Station:
+    """A device file, the two clocks, and whatever is seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.device = DeviceConfig(site="plant", station="station.toml", camera="x", data_dir=str(folder), mode="full")
+        (folder / "signed").mkdir(exist_ok=True)
+        self.utc = DAY_1
+        self.monotonic_s = 100.0
+        self.start()
+
+    def start(self) -> None:
+        self.keeper = ModeKeeper(
+            self.device, "TANK1", "c" * 64, (lambda: self.utc, lambda: self.monotonic_s)
+        )  # fmt: skip
+
+    def send(self, given, *, raw: bytes | None = None) -> None:
+        self.device.order_path.write_bytes(msgspec.json.encode(given) if raw is None else raw)
+
+    def wish(self, **fields) -> None:
+        self.device.desired_path.write_bytes(msgspec.json.encode(Desired(counter=1, **fields)))
+
+    def look(self, later_s: float = 0.25, *, framing="ok", pictures=True, water="clear", bundle=A) -> str:
+        self.utc += later_s
+        self.monotonic_s += later_s
+        return self.keeper.look(Circumstances(bundle, framing, pictures, water)).mode
+
+
+def test_a_signed_order_raises_and_a_restart_remembers_it_without_the_file(tmp_path):
+    station = Station(tmp_path)
+    assert station.look() == "shadow"
+    station.send(order())
+    assert station.look() == "partial"
+    station.device.order_path.unlink()
+    station.start()
+    assert station.look() == "partial"
+
+
+def test_an_older_order_does_not_come_back_after_a_restart(tmp_path):
+    station = Station(tmp_path)
+    station.send(order("shadow", counter=5, certificate=None))
+    assert station.look() == "shadow"
+    station.start()
+    station.send(order("full", counter=4))
+    assert station.look() == "shadow"
+    assert station.keeper.standing.words == "ordered by quinn: earned"
+
+
+def test_mqtt_lowers_and_takes_nothing_back(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    station.wish(mode="shadow")
+    assert station.look() == "shadow"
+    station.wish(mode="full")
+    station.start()
+    assert station.look() == "shadow"
+    station.send(order(counter=2))
+    assert station.look() == "partial"
+
+
+def test_hands_before_the_markers_are_nothing_but_a_moved_camera_steps_down_until_acknowledged(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert [station.look(10, framing="lost") for _ in range(3)][-1] == "partial"
+    assert station.look() == "partial"
+    assert [station.look(20, framing="shifted") for _ in range(3)][-1] == "shadow"
+    station.start()
+    assert station.look() == "shadow"
+    assert station.keeper.standing.alarm
+    write_device(tmp_path)
+    station.keeper.acknowledge()
+    assert station.look() == "partial"
+
+
+def test_the_command_acknowledges_a_running_inspection(tmp_path, capsys):
+    config = write_device(tmp_path)
+    (tmp_path / "data").mkdir()
+    station = Station(tmp_path / "data")
+    station.send(order())
+    assert (station.look(), station.look(water="murky"), station.look()) == ("partial", "shadow", "shadow")
+    assert acknowledging.acknowledge(["--config", str(config)]) == 0
+    assert (station.look(), station.device.acknowledged_path.exists()) == ("partial", False)
+
+
+def test_a_silent_camera_an_unset_or_jumping_clock_leave_the_human_alone_or_shadow(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert station.look(framing=None) == "human_only"
+    assert station.look() == "partial"
+    assert [station.look(6, pictures=False), station.look(6, pictures=False)] == ["partial", "human_only"]
+    station.keeper.acknowledge()
+    assert station.look() == "partial"
+    station.utc += 60
+    assert (station.look(), station.look()) == ("shadow", "shadow")
+    station.utc = 0.0
+    assert station.look() == "human_only"
+
+
+def test_what_cannot_be_read_leaves_the_human_alone(tmp_path):
+    station = Station(tmp_path)
+    station.send(None, raw=b'{"schema": "tankwatch/mode-order/1", "mode": "super"}')
+    assert station.look() == "human_only"
+    station.send(order())
+    station.device.desired_path.write_bytes(b"{")
+    assert station.look() == "human_only"
+    station.device.desired_path.unlink()
+    station.device.mode_path.write_bytes(b"not json")
+    station.start()
+    assert station.look() == "human_only"
+
+
+def test_a_disk_that_keeps_nothing_raises_nothing(tmp_path):
+    station = Station(tmp_path)
+    station.look()
+    station.send(order())
+    with full_disk():
+        assert station.look() == "human_only"
+    assert station.look() == "partial"
+    assert msgspec.json.decode(station.device.mode_path.read_bytes(), type=Kept).order == order()
+
+
+def test_a_machine_that_is_silent_far_more_often_than_certified_steps_down(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    station.look()
+    assert station.keeper._coverage is not None
+    for number in range(40):
+        station.keeper._coverage.see("uncertain" if number % 2 else "ok")
+    assert station.look() == "shadow"
+    assert "far fewer units" in station.keeper.standing.words
+
+
+def test_nobody_who_stopped_looking_lets_the_machine_decide(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert (station.look(), station.keeper.mode) == ("partial", "partial")
+    station.monotonic_s += mode_keeper.STALE_S + 1
+    assert station.keeper.mode == "human_only"
+
+
+def test_the_next_bundle_takes_over_under_its_own_order(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    station.look()
+    station.send(order(counter=2, bundle_sha256=B))
+    assert (station.look(), station.look(bundle=B), station.look(bundle="f" * 64)) == ("partial", "partial", "shadow")
