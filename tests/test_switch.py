@@ -219,6 +219,23 @@ def test_a_bundle_that_is_killed_at_each_start_is_not_started_a_fourth_time(tmp_
     assert started == [open_bundle(other).sha256] * MOST_STARTS + [shipped.sha256]
 
 
+def test_a_slow_champion_is_measured_against_what_the_one_before_took_until_it_left(tmp_path, shipped, other):
+    with switching(tmp_path) as (device, switch, _):
+        slots.use(device, other, accept)
+        switch.look()
+        watch(switch, 100, 0.004)
+        switch.take()
+        watch(switch, 100, 0.020)
+        switch.look()
+        assert switch.take().pair.champion.sha256 == shipped.sha256
+        assert "5.0 times as long" in trial_run.report(switch.record).words
+
+
+def watch(switch: Switch, frames: int, cpu_s: float) -> None:
+    for number in range(frames):
+        switch.vigil.stepped(number, number / FPS, cpu_s, watching=True)
+
+
 def test_the_challenger_goes_before_the_champion_where_memory_grows(tmp_path, other):
     held = [100.0]
     with switching(tmp_path, resident_mb=lambda: held[0]) as (device, switch, _):
