@@ -24,7 +24,7 @@ from edge_agent.switch import NetHangs, Switch, first_pair
 from edge_agent.trial_run import MOST_STARTS
 from edge_agent.vigil import GROWN_MB, STUCK_S
 from edge_agent.wire import decode
-from tests.fakes_tape import FPS, PROFILE, TapeCamera, tape, write_device
+from tests.fakes_tape import FPS, PROFILE, TapeCamera, TapeClock, going_live, tape, write_device
 
 
 def accept(_: Bundle) -> None:
@@ -268,6 +268,22 @@ def test_the_agent_takes_back_a_bundle_whose_lamps_net_fails_and_loses_no_case(t
     last = state.read(device.state_path)
     assert last.update.state == "returned" and "not finite" in last.update.words
     assert case.bundle.sha256 in (shipped.sha256, open_bundle(tmp_path / "hostile.bundle").sha256)
+
+
+def test_a_challenger_that_cannot_keep_up_leaves_the_champions_word_as_it_is(tmp_path, other, capsys):
+    device_file = write_device(tmp_path, challenger=str(other))
+    device, gone, last = config.load(device_file), threading.Event(), len(tape().pictures)
+    camera = going_live(last, TapeClock(), gone)
+
+    def ended() -> bool:
+        seen = state.read(device.state_path)
+        return bool(seen and seen.output.cases)
+
+    agent.inspect_device(device, ended, openers={"tape:": lambda _: camera})
+    gone.set()
+    (case,) = [decode(path.read_bytes(), Case) for path in device.spool_path.glob("*.json")]
+    assert (case.verdict, case.challenger.bundle) == ("leak", open_bundle(other).ref)
+    assert case.challenger.verdict in ("leak", "not_tested")
 
 
 def test_a_stop_that_somebody_wanted_is_no_failed_start(tmp_path, other, capsys):
