@@ -11,10 +11,13 @@ COMMANDS = {
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
-    "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
-    "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
+    "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | rollout | updates | user | dataset | ...: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
-    "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
+    "bundle": (
+        "tankwatch:bundle",
+        "show | verify | certify: what a bundle holds; publish: to devices; use | back: which one speaks",
+    ),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
@@ -68,7 +71,12 @@ def evaluate(argv: list[str]) -> int:
 
 def agent(argv: list[str]) -> int:
     """The device's processes."""
-    return _sub("agent", argv, {"inspect": "tankwatch:agent_inspect", "uplink": "edge_agent.uplink:uplink"})
+    table = {
+        "inspect": "tankwatch:agent_inspect",
+        "uplink": "edge_agent.uplink:uplink",
+        "update": "edge_agent.update:agent_update",
+    }
+    return _sub("agent", argv, table)
 
 
 def agent_inspect(argv: list[str]) -> int:
@@ -91,6 +99,9 @@ def cloud(argv: list[str]) -> int:
         "restore": "cloud_sync.restore:restore",
         "resend": "cloud_sync.resend:resend",
         "retain": "cloud_sync.retention:retain",
+        "rollout": "cloud_sync.rollout:rollout",
+        "updates": "cloud_sync.updates_command:updates",
+        "references": "cloud_sync.references:references",
     }
     return _sub("cloud", argv, table)
 
@@ -111,19 +122,24 @@ def bundle(argv: list[str]) -> int:
         from edge_agent.slots import swap
 
         return swap(argv, registry.verify)
+    if argv and argv[0] == "publish":
+        from cloud_sync.updates_command import publish
+
+        return publish(argv[1:])
     return registry.bundle(argv)
 
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real")
+    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore", "swap")})
+    names = ("kill", "restore", "swap", "update")
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
 
 
 def _openers():

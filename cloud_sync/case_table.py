@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -76,10 +76,15 @@ def every(connection: sa.Connection, search: Search, *, limit: int) -> Iterator[
 
 
 def as_csv(connection: sa.Connection, search: Search) -> Iterator[str]:
-    """COLUMNS as CSV, a piece at a time; a last line says so where there is more than LARGEST_CSV."""
+    """The answer as CSV, as `csv_of` has it."""
+    yield from csv_of(connection, answers.every(connection, search, limit=LARGEST_CSV + 1))
+
+
+def csv_of(connection: sa.Connection, found: Iterable[Sequence[Key]]) -> Iterator[str]:
+    """COLUMNS of these cases, a piece at a time; a last line says so where there are more than LARGEST_CSV."""
     yield _lines([COLUMNS])
     held = 0
-    for keys in answers.every(connection, search, limit=LARGEST_CSV + 1):
+    for keys in found:
         held += len(keys)
         kept = rows(connection, keys[: len(keys) - max(0, held - LARGEST_CSV)])
         yield _lines([_cells(row) for row in kept])

@@ -83,6 +83,20 @@ class ShiftConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 3600 * int(self.start[:2]) + 60 * int(self.start[3:])
 
 
+class ChallengeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When challenge parts are to be run."""
+
+    when: Literal["shift", "random", "hours"] = "shift"
+    """At each shift's start (`[[shift]]`; without one as `hours`), at random, or so long after the last run."""
+    hours: Annotated[float, msgspec.Meta(gt=0, le=720)] = 24.0
+    a_day: Annotated[float, msgspec.Meta(gt=0, le=48)] = 2.0
+    """For `random`: runs a day at each station, on average."""
+    salt: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """For `random`: another one draws other times; whoever knows it can foresee them."""
+    grace_min: Positive = 30
+    """A part that has been due for longer is overdue."""
+
+
 class AgreementConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the page Agreement shows."""
 
@@ -115,6 +129,27 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A clip that somebody judged within so many days stays, whatever its age."""
 
 
+class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The signed repository that devices fetch bundles and orders from; it lies in data_dir/updates/."""
+
+    keys: str | None = None
+    """Folder of the private keys that sign from day to day, relative to this file's; None = data_dir/update-keys."""
+    root_keys: str | None = None
+    """Folder of the root keys, needed to begin and to exchange keys: a stick in a safe. None = `keys`/root."""
+    root_key_count: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
+    root_threshold: Annotated[int, msgspec.Meta(ge=1, le=9)] = 2
+    """Root keys that have to sign together: one that is lost or stolen neither locks out nor lets in."""
+    root_days: Positive = 730
+    """People fetch the keys from the safe once in two years."""
+    role_days: Positive = 180
+    """Lists of targets, bundles and station files; `cloud updates refresh` signs them again in time."""
+    snapshot_days: Positive = 14
+    timestamp_days: Positive = 3
+    """How long devices can be held at an old state without noticing it; long enough for a weekend without the cloud."""
+    open: bool = False
+    """Files are given without a token; reference cases are video of the plant."""
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -128,10 +163,12 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: RetentionConfig = RetentionConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     oidc: OidcConfig | None = None
     agreement: AgreementConfig = AgreementConfig()
     shift: tuple[ShiftConfig, ...] = ()
     """In any order; none: figures are not split by shift."""
+    challenge: ChallengeConfig = ChallengeConfig()
     batch: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
     """Messages with one commit."""
     max_clip_mb: Positive = 256
@@ -144,6 +181,11 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def folder(self) -> Path:
         return Path(self.data_dir)
+
+    @property
+    def updates_path(self) -> Path:
+        """Folder of the signed repository: metadata/ and targets/."""
+        return self.folder / "updates"
 
     @property
     def database_url(self) -> str:
@@ -164,7 +206,11 @@ def load(path: Path) -> CloudConfig:
         raise ConfigError(f"config {path} is not usable: {error}: mend that line") from error
     folder = path.resolve().parent
     policy = None if config.policy is None else str(folder / config.policy)
-    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy)
+    keys, roots = (
+        None if name is None else str(folder / name) for name in (config.updates.keys, config.updates.root_keys)
+    )
+    updates = msgspec.structs.replace(config.updates, keys=keys, root_keys=roots)
+    return msgspec.structs.replace(config, data_dir=str(folder / config.data_dir), policy=policy, updates=updates)
 
 
 def dump(config: CloudConfig) -> bytes:

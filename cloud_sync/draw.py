@@ -33,6 +33,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """The set that it was in when it was last released."""
     unit_released: tuple[Split, ...] = ()
     """The same of every case of its unit, those that stand no longer too."""
+    challenge: bool = False
+    """A challenge part: one object with one leak, shown again and again, is no unit to learn from or be measured on."""
 
     @property
     def unit(self) -> str:
@@ -50,8 +52,9 @@ def draw(candidates: Sequence[Candidate], policy: Policy) -> dict[str, Drawn]:
     """By case id."""
     units: dict[str, list[Candidate]] = defaultdict(list)
     for one in candidates:
-        units[one.unit].append(one)
-    drawn = {}
+        if not one.challenge:
+            units[one.unit].append(one)
+    drawn = {one.case_id: Drawn(None, "a challenge part is no unit") for one in candidates if one.challenge}
     for unit, members in units.items():
         for one, found in zip(
             members, _together(members, [_alone(one, unit, policy.pool) for one in members]), strict=True

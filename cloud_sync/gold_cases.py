@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from cloud_sync import audit_log
-from cloud_sync.tables import cases, clips, gold, reviews, truths, withdrawals
+from cloud_sync.tables import cases, challenge_runs, clips, gold, reviews, truths, withdrawals
 from edge_agent.errors import ConfigError
 from models import bounds
 
@@ -112,9 +112,11 @@ def _answers() -> sa.Select:
 def _check(connection: sa.Connection, case_id: str, truth: str) -> None:
     if truth not in TRUTHS:
         raise ConfigError(f"truth {truth[:40]!r} is none: choose leak or ok")
+    known = challenge_runs.c.truth.label("known")
     query = (
-        sa.select(cases.c.sampled_for, clips.c.state, truths.c.judgement, truths.c.state.label("settled"))
+        sa.select(cases.c.sampled_for, clips.c.state, truths.c.judgement, truths.c.state.label("settled"), known)
         .outerjoin(clips, clips.c.sha256 == cases.c.clip_sha256)
+        .outerjoin(challenge_runs, challenge_runs.c.case_id == cases.c.case_id)
         .outerjoin(truths, truths.c.case_id == cases.c.case_id)
     )
     row = connection.execute(query.where(cases.c.case_id == case_id)).first()
@@ -124,5 +126,9 @@ def _check(connection: sa.Connection, case_id: str, truth: str) -> None:
         raise ConfigError(f"case {case_id} has no clip that could be shown: choose another one")
     if row.sampled_for != "challenge" and row.settled not in SETTLED:
         raise ConfigError(f"the truth of case {case_id} is not settled: let a second expert judge it first")
+    if row.known not in (None, truth):
+        raise ConfigError(
+            f"case {case_id} showed a challenge part whose truth is {row.known}: it cannot be gold as {truth}"
+        )
     if row.settled in SETTLED and row.judgement != truth:
         raise ConfigError(f"experts settled on {row.judgement} for case {case_id}: it cannot be gold as {truth}")

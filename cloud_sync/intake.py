@@ -8,23 +8,23 @@ again.
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, dead_letters, gaps, looks
-from cloud_sync.case_row import case_row
+from cloud_sync import case_groups, case_row, challenge_parts, challenge_runs, dead_letters, device_health, gaps, looks
+from cloud_sync.challenge_runs import Shown
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
 from cloud_sync.store import ClipStore
-from cloud_sync.tables import cases, stations
+from cloud_sync.tables import cases, second_words, stations
 from edge_agent import wire
 from edge_agent.errors import LinkError
-from edge_agent.messages import ClipManifest, Receipt, Status
+from edge_agent.messages import Alarm, ClipManifest, Receipt, Status
 
 log = logging.getLogger(__name__)
 Station = tuple[str, str]
@@ -44,8 +44,12 @@ class _Sorted:
     """A batch taken apart; numbers are places in the batch."""
 
     cases: list[tuple[int, dict]] = field(default_factory=list)
+    seconds: dict[int, dict] = field(default_factory=dict)
+    """What challengers said; by place, where one spoke."""
     clips: list[ClipMessage] = field(default_factory=list)
     statuses: dict[Station, bytes] = field(default_factory=dict)
+    metrics: dict[Station, bytes] = field(default_factory=dict)
+    alarms: dict[tuple[str, str, str], Alarm | None] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -72,10 +76,13 @@ class Intake:
         held: dict[Station, _Held] = defaultdict(_Held)
         with self._engine.begin() as connection:
             take_turns(connection, _concerned(batch))
+            _take_statuses(connection, taken.statuses, now)
+            shown = challenge_runs.recognised(connection, (row for _, row in taken.cases))
             # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
             stored = self._take_clips(connection, taken, held, now)
-            self._take_cases(connection, taken, held, now)
-            _take_statuses(connection, taken.statuses, now)
+            self._take_cases(connection, taken, held, shown, now=now)
+            device_health.take_metrics(connection, taken.metrics, now)
+            device_health.take_alarms(connection, taken.alarms, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
         return Handled(receipts, stored)
@@ -86,18 +93,28 @@ class Intake:
             take_turns(connection, _concerned([message]))
             dead_letters.bury(connection, [(message, reason)], now)
 
-    def _take_cases(self, connection: sa.Connection, taken: _Sorted, held: dict[Station, _Held], now: float) -> None:
+    def _take_cases(
+        self,
+        connection: sa.Connection,
+        taken: _Sorted,
+        held: dict[Station, _Held],
+        shown: Mapping[str, Shown],
+        *,
+        now: float,
+    ) -> None:
         if not taken.cases:
             return
         wanted = {row["case_id"] for _, row in taken.cases}
         held_before = sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))
         known = {row.case_id: row.sha256 for row in connection.execute(held_before)}
         new: dict[Station, list[dict]] = defaultdict(list)
+        seconds: list[dict] = []
         for place, row in taken.cases:
             station, case_id = (row["site"], row["station"]), row["case_id"]
             if case_id not in known:
                 known[case_id] = row["sha256"]
                 new[station].append(row)
+                seconds += [taken.seconds[place]] if place in taken.seconds else []
             elif known[case_id] != row["sha256"]:
                 taken.refused.append((place, f"case {case_id} is held with other content: the first one stays"))
             held[station].cases[case_id] = known[case_id]
@@ -106,7 +123,11 @@ class Intake:
             insert_rows(connection, cases, rows)
             case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
-            looks.want_first(connection, rows, now)
+            challenge_runs.note(connection, rows, shown, now)
+            # Of a challenge part the truth is known: nobody needs to say it.
+            looks.want_first(connection, [row for row in rows if row["case_id"] not in shown], now)
+        if seconds:
+            insert_rows(connection, second_words, seconds)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(
@@ -148,7 +169,10 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
     topic = _parse_topic(message.topic, root)
     match topic.kind:
         case "case":
-            taken.cases.append((place, case_row(topic, message.payload, now)))
+            row, second = case_row.rows(topic, message.payload, now)
+            taken.cases.append((place, row))
+            if second is not None:
+                taken.seconds[place] = second
         case "clip_manifest":
             manifest = wire.decode(message.payload, ClipManifest)
             taken.clips.append(ClipMessage(place, topic, manifest))
@@ -157,6 +181,11 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
         case "status":
             wire.decode(message.payload, Status)
             taken.statuses[topic.site, topic.station] = message.payload
+        case "metrics":
+            taken.metrics[topic.site, topic.station] = device_health.checked_metrics(message.payload)
+        case "alarm":
+            key = (topic.site, topic.station, str(topic.id))
+            taken.alarms[key] = device_health.checked_alarm(topic, message.payload)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -171,6 +200,7 @@ def _take_statuses(connection: sa.Connection, statuses: dict[Station, bytes], no
         mine = (stations.c.site == site) & (stations.c.station == station)
         if connection.execute(sa.update(stations).where(mine).values(values)).rowcount == 0:
             connection.execute(sa.insert(stations).values(site=site, station=station, **values))
+            challenge_parts.tell(connection, (site, station), why="the station is new", now=now)
 
 
 def _receipt(station: Station, held: _Held, root: str) -> Message:

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from cloud_sync.slices import Judged, Opinion
 from cloud_sync.tables import cases, reviews, tags, truths, withdrawals
-from cloud_sync.tallies import chance_of_draw, is_drawn
+from cloud_sync.tallies import chance_of_draw, is_drawn, is_unit
 
 MOST = 50_000
 """The latest; an analysis of more would say the same."""
@@ -25,7 +25,7 @@ def judged(connection: sa.Connection, since: float = 0.0) -> list[Judged]:
         sa.select(cases, stands_by, truths.c.judgement, truths.c.state, reviews.c.seen)
         .join(truths, truths.c.case_id == cases.c.case_id)
         .join(reviews, reviews.c.id == truths.c.review_id)
-        .where(truths.c.judgement.in_(("leak", "ok")), cases.c.started_at >= since)
+        .where(truths.c.judgement.in_(("leak", "ok")), cases.c.started_at >= since, is_unit())
         .order_by(cases.c.started_at.desc(), cases.c.case_id)
         .limit(MOST)
     )

@@ -30,9 +30,12 @@ DAILY = (
 )
 """In the head itself."""
 SELDOM = (
+    Place("Rollouts", "rollouts.page", "viewer"),
+    Place("Parallel runs", "parallel.page", "viewer"),
     Place("Label consistency", "consistency.page", "quality"),
     Place("Studies", "studies.study_list", "expert"),
     Place("Value", "value.page", "viewer"),
+    Place("Challenge parts", "challenge.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),
     Place("Audit log", "audit.log", "quality"),
     Place("Vocabulary", "vocabulary.page", "admin"),

@@ -16,11 +16,11 @@ SPLIT_WORDS = {
     None: "Becomes no example.",
 }
 WHY_WORDS = {
-    "disagreement": "Machine and inspector disagreed.",
+    "disagreement": "Machine and inspector disagreed, or the challenger said something else than the champion.",
     "unsure": "The machine was unsure.",
     "not_tested": "The machine could not test this unit.",
     "audit": "A random audit: machine and inspector agreed, and somebody had to check.",
-    "challenge": "A challenge: a leak of known size was shown to the station.",
+    "challenge": "A challenge: a part whose truth is known was shown to the station.",
     "none": "Somebody opened it.",
 }
 PURPOSE_WORDS = {

@@ -155,6 +155,7 @@ def _standing(row: sa.Row, beside: Beside, rules: Policy) -> Standing:
         sent=row.case_id in beside.sent_by,
         released=beside.released.get(row.case_id),
         unit_released=tuple(beside.released_units.get(unit, ())),
+        challenge=row.sampled_for == "challenge",
     )
     example = Example(
         video=f"clips/{row.clip_sha256}{SUFFIX}",

@@ -4,7 +4,7 @@ import msgspec
 import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
-from cloud_sync import cases, db
+from cloud_sync import cases, challenge_history, db
 from cloud_sync.accounts import needs
 from cloud_sync.tables import case_groups, dead_letters, gaps, stations
 from cloud_sync.tables import cases as case_table
@@ -24,10 +24,11 @@ def station_list() -> str:
             sa.select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.noticed_at.desc()).limit(SHOWN)
         ).all()
         summary = cases.held(connection)
+        missed = [miss.run for miss in challenge_history.misses(connection) if miss.is_open]
         refused = connection.execute(sa.select(dead_letters).order_by(dead_letters.c.last_at.desc()).limit(SHOWN)).all()
     said = {(row.site, row.station): msgspec.json.decode(row.status, type=Status) for row in found if row.status}
     return render_template(
-        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=summary
+        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=summary, missed=missed
     )
 
 

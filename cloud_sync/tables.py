@@ -23,6 +23,8 @@ APPEND_ONLY = (
     "audit",
     "audit_heads",
     "bundle_states",
+    "challenge_runs",
+    "rollout_events",
 )
 
 
@@ -114,6 +116,7 @@ case_groups = sa.Table(
     _time("last_at"),
     sa.Index("ix_case_groups_station", "station", "site"),
     sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_bundle", "bundle_sha256"),
     sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 
@@ -442,6 +445,143 @@ bundle_states = sa.Table(
     _text("reason"),
     _text("who"),
     _time("at"),
+)
+
+challenge_parts = sa.Table(
+    # Parts of known truth, known by their serial. Only `retired_*` is ever written a second time.
+    "challenge_parts",
+    metadata,
+    _key(),
+    _text("site"),
+    _text("station", null=True),  # where it is due; None: at every station of the site
+    _text("serial"),
+    _text("truth"),  # leak, ok
+    sa.Column("leak_std_cm3_s", sa.Double),  # as calibrated
+    _text("registered_by"),
+    _time("registered_at"),
+    _text("retired_by", null=True),
+    _time("retired_at", null=True),
+    sa.Index("ix_challenge_parts_serial", "site", "serial"),
+    sa.Index(
+        "uq_challenge_parts_active",
+        "site",
+        "serial",
+        unique=True,
+        sqlite_where=sa.text("retired_at IS NULL"),
+        postgresql_where=sa.text("retired_at IS NULL"),
+    ),
+)
+
+challenge_runs = sa.Table(
+    # What stations and inspectors said of challenge parts: a row a case, with the truth as it was registered then.
+    "challenge_runs",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    sa.Column("part_id", sa.Integer, sa.ForeignKey("challenge_parts.id"), nullable=False, index=True),
+    _text("site"),
+    _text("station"),
+    _text("serial"),
+    _text("truth"),
+    sa.Column("leak_std_cm3_s", sa.Double),
+    _text("boot_id"),
+    _number("sequence"),
+    _time("started_at"),
+    _text("verdict"),
+    _text("disposition", null=True),  # what the line was told, where the machine told it anything
+    _text("decision"),  # the inspector's; none where no human decided
+    _text("result"),  # passed, missed, false_alarm, repeat: of the machine's words
+    _time("noted_at"),
+    sa.Index("ix_challenge_runs_station", "site", "station", "started_at"),
+)
+
+rollouts = sa.Table(
+    # Moving devices to a bundle in steps: the plan, and the whole of the rollout as `rollout_state` knows it.
+    "rollouts",
+    metadata,
+    _key(),
+    sa.Column("bundle_sha256", sa.Text, sa.ForeignKey("bundles.sha256"), nullable=False, index=True),
+    sa.Column("plan", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("record", sa.LargeBinary, nullable=False),  # JSON
+    _text("state", index=True),  # the record's
+    _number("revision"),  # of the record: whoever decides on an older one has come too late
+    _text("begun_by"),
+    _text("reason"),
+    _time("begun_at"),
+    _time("changed_at"),
+)
+
+rollout_events = sa.Table(
+    "rollout_events",
+    metadata,
+    _key(),
+    sa.Column("rollout_id", sa.Integer, sa.ForeignKey("rollouts.id"), nullable=False, index=True),
+    _text("kind"),
+    _text("site", null=True),  # None: of the whole rollout
+    _text("station", null=True),
+    _text("words"),
+    _text("who"),
+    _time("at"),
+)
+
+device_health = sa.Table(
+    # The latest metrics of each device.
+    "device_health",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("metrics", sa.LargeBinary, nullable=False),  # the message, JSON
+    _time("at"),  # when it came
+)
+
+device_alarms = sa.Table(
+    # Active ones; an alarm that ends is taken out.
+    "device_alarms",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    _text("priority"),
+    sa.Column("alarm", sa.LargeBinary, nullable=False),  # the message, JSON
+    _time("first_at"),  # when the cloud first heard of it
+)
+
+second_words = sa.Table(
+    # What the challenger said of a unit of which the champion spoke.
+    "second_words",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    _text("bundle_sha256", index=True),
+    _text("verdict"),
+    sa.Column("score", sa.Double),
+    _text("reason"),
+)
+
+parallel_runs = sa.Table(
+    # A challenger beside a champion, from its start to what came of it.
+    "parallel_runs",
+    metadata,
+    _key(),
+    _text("champion"),  # hashes of the bundles
+    _text("challenger"),
+    _number("year"),  # UTC, in which it began
+    sa.Column("alpha", sa.Double, nullable=False),  # of the year's chance of a wrong promotion
+    sa.Column("rules", sa.LargeBinary, nullable=False),  # JSON: policy.Promotion as it was at the start
+    _text("state", index=True),  # running, won, lost, futile, stopped
+    _text("why", default=""),
+    _text("started_by"),
+    _time("started_at"),
+    _time("decided_at", null=True),
+    sa.Column("result", sa.LargeBinary),  # JSON: promotion.Evidence as it was when it ended
+)
+
+parallel_places = sa.Table(
+    "parallel_places",
+    metadata,
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("parallel_runs.id"), primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    _number("number"),  # of the station's challengers of that year
+    sa.Index("ix_parallel_places_site", "site", "station"),
 )
 
 audit = sa.Table(

@@ -78,6 +78,11 @@ def is_drawn() -> sa.ColumnElement[bool]:
     return sa.or_(cases.c.sampled_for != "none", cases.c.outcome.in_(EYE_OUTCOMES))
 
 
+def is_unit() -> sa.ColumnElement[bool]:
+    """No challenge part: somebody chose when to show that, so it stands for no unit."""
+    return cases.c.sampled_for != "challenge"
+
+
 def chance_of_draw() -> sa.ColumnElement[float]:
     """0..1, of a case to be drawn; what always is has 1, whatever its station says."""
     return sa.case((cases.c.outcome.in_(EYE_OUTCOMES), 1.0), else_=cases.c.sampled_probability)
@@ -96,7 +101,7 @@ def _counted(
             sa.case((drawn, truths.c.judgement), else_=None).label("truth"),
         )
         .select_from(cases.outerjoin(truths, truths.c.case_id == cases.c.case_id))
-        .where(*_conditions(choice), *conditions)
+        .where(is_unit(), *_conditions(choice), *conditions)
         .subquery()
     )
     alike = [inner.c[name] for name in (*keys, "drawn", "truth")]
@@ -143,7 +148,7 @@ def _experts(connection: sa.Connection, choice: Choice, *, named: bool) -> list[
         .select_from(reviews)
         .join(truths, truths.c.case_id == reviews.c.case_id)
         .join(cases, cases.c.case_id == reviews.c.case_id)
-        .where(reviews.c.id.in_(_first_words("first", "second")), *_conditions(choice))
+        .where(reviews.c.id.in_(_first_words("first", "second")), is_unit(), *_conditions(choice))
         .where(truths.c.state.in_((*SETTLED, "conflict")))
         .group_by(reviews.c.reviewer, reviews.c.judgement, truths.c.judgement)
     )
@@ -176,7 +181,8 @@ def _inspectors(connection: sa.Connection, choice: Choice, *, named: bool) -> li
     query = (
         sa.select(cases.c.inspector, cases.c.decision, _truth(), sa.func.count().label("looks"))
         .join(truths, truths.c.case_id == cases.c.case_id)
-        .where(truths.c.state.in_((*SETTLED, "conflict")), cases.c.decision != "none", *_conditions(choice))
+        .where(truths.c.state.in_((*SETTLED, "conflict")), cases.c.decision != "none")
+        .where(is_unit(), *_conditions(choice))
         .group_by(cases.c.inspector, cases.c.decision, truths.c.judgement)
     )
     rows = connection.execute(query).all()

@@ -297,7 +297,8 @@ def _obey(run: Run) -> None:
     if wish is None:
         return
     report.mode = state.lowered(report.mode, wish.mode)
-    run.inspector.ordered(report.mode, wish.audit_probability or device.audit.floor, wish.sampling)
+    floor, serials = wish.audit_probability or device.audit.floor, wish.challenge_serials
+    run.inspector.ordered(report.mode, floor, wish.sampling, challenge_serials=serials)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:

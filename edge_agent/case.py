@@ -70,6 +70,7 @@ class OpenCase:
         self.left_s: float | None = None
         self.decision: DecisionWord = "none"
         self.decided_s: float | None = None
+        self.serial: str | None = None
         self.frames = 0
         self._settled = self._hidden = False
         self.usable_s = 0.0
@@ -176,6 +177,7 @@ class OpenCase:
             challenger=said.challenger,
             visibility=verdict.visibility,
             novelty=verdict.novelty,
+            serial=self.serial,
         )
 
     def _account(self, sight: Sight, passed_s: float, *, still: bool) -> None:

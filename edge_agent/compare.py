@@ -10,6 +10,9 @@ from edge_agent.records import DecidedBy, DecisionWord, OutcomeWord, Sampled, Ve
 AUDIT_HIGHEST = 0.5
 """Agreements that the machine was least sure of are audited at most this often."""
 
+CHALLENGE = Sampled(reason="challenge", probability=1.0)
+"""Of a part whose truth is known, whatever was said of it: it is no unit, and its clip always goes along."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -56,6 +59,15 @@ def sampled(
         return Sampled(reason="not_tested", probability=1.0)
     probability = max(audit_probability(score, audit_floor), round(wished, 6))
     return Sampled(reason="audit" if draw < probability else "none", probability=probability)
+
+
+def beside(sampled: Sampled, champion: VerdictWord, challenger: VerdictWord | None) -> Sampled:
+    """The same where a challenger spoke, too: what the two disagree on is sent, with probability 1, because it decides
+    which of them is better. A challenger that could not test has shown nothing; it may be broken, and is to flood
+    neither line nor experts."""
+    if challenger in (None, "not_tested", champion) or sampled.reason not in ("audit", "none"):
+        return sampled
+    return Sampled(reason="disagreement", probability=1.0)
 
 
 def audit_probability(score: float | None, audit_floor: float) -> float:

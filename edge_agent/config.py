@@ -16,6 +16,7 @@ from edge_agent.wire import SITE
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~-]+)*/?\Z")]
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +46,35 @@ class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Smallest sampling probability; it rises with the doubt in the score and is never 0."""
 
 
+class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The signed repository from which bundles and orders come; without `url` and `root` none do."""
+
+    url: Url | None = None
+    """Where metadata/ and targets/ are, such as https://desk.plant.example/updates."""
+    mirrors: tuple[Url, ...] = ()
+    """Asked in turn where that address is away or does not tell the truth."""
+    root: str | None = None
+    """The repository's root.json, brought here by hand: all trust begins with it."""
+    ca: str | None = None
+    """CA certificate file for https; None = the system's."""
+    token_env: str | None = None
+    """Name of the environment variable with a bearer token; it is sent through https or to this machine alone."""
+    every_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 30.0
+    """Between two looks at the repository."""
+    patience_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    """A server that is silent for so long is given up."""
+    slowest_bytes_s: Annotated[float, msgspec.Meta(ge=0)] = 1024.0
+    """So is a download that has become slower on the whole; what has come of it is kept."""
+    require_certificate: bool | None = None
+    """A bundle without a certificate is refused; None = where `mode` lets the machine decide."""
+    require_references: bool = True
+    """A bundle is refused while the station has no reference cases to try it on."""
+    trial_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    """Most CPU time of a bundle's trial."""
+    trial_mb: Annotated[int, msgspec.Meta(ge=64)] = 1024
+    """Most memory of a trial."""
+
+
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device."""
 
@@ -69,6 +99,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Of the audit's draw; None = from the system's random source."""
     audit: AuditConfig = AuditConfig()
     broker: BrokerConfig = BrokerConfig()
+    updates: UpdatesConfig = UpdatesConfig()
 
     @property
     def folder(self) -> Path:
@@ -91,6 +122,16 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def desired_path(self) -> Path:
         """The newest `desired` message, as it came."""
         return self.folder / "desired.json"
+
+    @property
+    def update_path(self) -> Path:
+        """What `agent update` says of itself, for `uplink`."""
+        return self.folder / "update.json"
+
+    @property
+    def signed_path(self) -> Path:
+        """What came for this station from the signed repository: mode.json, references.json, clips."""
+        return self.folder / "signed"
 
 
 def load(path: Path) -> DeviceConfig:
@@ -139,6 +180,9 @@ def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
         challenger=resolve(config.challenger),
         data_dir=resolve(config.data_dir),
         broker=broker,
+        updates=msgspec.structs.replace(
+            config.updates, root=resolve(config.updates.root), ca=resolve(config.updates.ca)
+        ),
     )
 
 

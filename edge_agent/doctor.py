@@ -7,10 +7,11 @@ import argparse
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -21,11 +22,13 @@ import msgspec
 import paho.mqtt.client as mqtt
 
 from edge_agent import certificates, codes, config, station
+from edge_agent import clock as clocks
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import open_camera
 from edge_agent.capture import without_password
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
+from edge_agent.repository import Repository
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "zxing-cpp", "pyzbar", "paho-mqtt", "msgspec")
 ONNXRUNTIME_FROM = (1, 24, 1)
@@ -74,7 +77,7 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
     yield python()
     yield from packages()
     yield zbar()
-    yield clock(datetime.now(UTC), _newest_file(Path(__file__).parent))
+    yield clock(datetime.now(UTC), clocks.software_from())
     device = None
     if config_path is not None:
         try:
@@ -91,6 +94,7 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
         yield _asked("bundle", lambda: bundle(device))
         yield from keys(device)
         yield _asked("broker", lambda: broker(device))
+        yield from updates(device)
 
 
 def python() -> Finding:
@@ -221,6 +225,33 @@ def broker(device: DeviceConfig) -> Finding:
     return Finding("broker", "ok", f"{place} answers")
 
 
+def updates(device: DeviceConfig) -> Iterator[Finding]:
+    """The signed repository as `agent update` would see it now, and when its root ends; nothing of it is kept."""
+    if device.updates.url is None:
+        yield Finding("updates", "ok", "none: [updates] names no repository")
+        return
+    yield _asked("updates", lambda: repository(device, datetime.now(UTC)))
+
+
+def repository(device: DeviceConfig, now: datetime) -> Finding:
+    """Through every check, in a copy of what this device has trusted. Raises Refused, ConfigError."""
+    trusted = device.folder / "updates" / "metadata"
+    with tempfile.TemporaryDirectory() as folder:
+        if trusted.is_dir():
+            shutil.copytree(trusted, Path(folder) / "metadata", symlinks=True)
+        quick = msgspec.structs.replace(device.updates, patience_s=min(device.updates.patience_s, PATIENCE_S / 2))
+        looked = Repository(quick, Path(folder), lambda: now)
+        looked.look([])
+        ends = looked.ends()
+    words = f"{device.updates.url}, signed at {looked.signed:%Y-%m-%d %H:%M} UTC" if looked.signed else "signed"
+    words += "".join(f"; {role} ends {end:%Y-%m-%d}" for role, end in ends.items())
+    if looked.notes:
+        return Finding("updates", "warning", looked.notes[0], "another address served: mend that one")
+    if ends["root"] - now < timedelta(days=EXPIRY_WARNING_DAYS):
+        return Finding("updates", "warning", words, "let the cloud run 'cloud updates rotate root'")
+    return Finding("updates", "ok", words)
+
+
 def _key(path: Path) -> Finding:
     path.read_bytes()
     if path.stat().st_mode & 0o077:
@@ -257,8 +288,3 @@ def _version(name: str) -> str | None:
 
 def _numbers(found: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
-
-
-def _newest_file(folder: Path) -> datetime:
-    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
-    return datetime.fromtimestamp(newest, UTC)

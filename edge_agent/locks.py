@@ -50,6 +50,19 @@ def _taken(file: TextIO) -> bool:
 
 
 @contextmanager
+def alone(path: Path, words: str) -> Iterator[None]:
+    """Raises StoreError with `words` where another process holds the lock."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise durable.failure(path, error) from error
+    with _opened(path) as file:
+        if not _taken(file):
+            raise StoreError(words)
+        yield
+
+
+@contextmanager
 def lock_camera(source: str) -> Iterator[None]:
     """One agent a camera: a second one would steal its frames. A recording or a twin may be read by many."""
     if not is_live(source):

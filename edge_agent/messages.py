@@ -217,6 +217,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """Floor of the audit's sampling probability."""
     sampling: tuple[SamplingWish, ...] = ()
     """Where several fit a case, the largest probability holds."""
+    challenge_serials: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=128)], ...] = ()
+    """Of parts of known truth: their cases are sampled for `challenge`, with probability 1."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

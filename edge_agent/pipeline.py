@@ -3,7 +3,7 @@
 `Inspector.step(frame)` gives the cases that are complete. It opens nothing: nets, clips and chance are handed in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,8 @@ LATE_LAMP_S = 1.5
 """A lamp that lights within this time after the unit has left still decides it."""
 LATE_FRAME_S = 5.0
 """Frames that come late by more are not late: the camera's clock was set anew."""
+SERIAL_S = 120.0
+"""A serial number that was read so long ago is not the next unit's any more: no number is better than another's."""
 LOST_S = 10.0
 """A case of which nothing is seen for so long is closed: the unit may be gone, and another one there."""
 
@@ -57,6 +59,8 @@ class Sampling:
     audit_floor: float
     draw: Callable[[], float]
     wishes: tuple[SamplingWish, ...] = ()
+    challenge_serials: frozenset[str] = frozenset()
+    """Of parts of known truth: always drawn, and apart from all units."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +99,8 @@ class Inspector:
         self._first_s: float | None = None
         self._seen_s: float | None = None
         """When the newest picture was taken that showed anything."""
+        self._serial: tuple[str, float] | None = None
+        """Of the unit that comes next, and when it was read."""
         self._champion_fault = ""
         """Why the champion says nothing more on the open case."""
         self._count = 0
@@ -142,10 +148,28 @@ class Inspector:
             self._case.unseen((self.sight.fault if self.sight else "") or nothing)
         return [self._close(self._seen_s)] if gap_s > LOST_S else []
 
-    def ordered(self, mode: Mode, audit_floor: float, wishes: tuple[SamplingWish, ...] = ()) -> None:
-        """From the next record on the device runs in this mode and draws for audit by this floor and these wishes."""
+    def ordered(
+        self,
+        mode: Mode,
+        audit_floor: float,
+        wishes: tuple[SamplingWish, ...] = (),
+        *,
+        challenge_serials: Iterable[str] = (),
+    ) -> None:
+        """From the next record on the device runs in this mode and draws for audit by this floor, these wishes and
+        these serial numbers of challenge parts."""
         self._identity = replace(self._identity, mode=mode)
-        self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes)
+        serials = frozenset(challenge_serials)
+        self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes, challenge_serials=serials)
+
+    def named(self, serial: str) -> None:
+        """The line has read a serial number: of the unit in the water where that has none yet, else of the next one.
+        Read again, the same number is the same unit's."""
+        serial, case = serial.strip(), self._case
+        if case and case.left_s is None and case.decision == "none" and case.serial in (None, serial):
+            case.serial = serial or None
+        else:
+            self._serial = (serial, self._now_s()) if serial else None
 
     @property
     def between_cases(self) -> bool:
@@ -175,9 +199,11 @@ class Inspector:
             self._challenger.cut(words)
 
     def abandon(self) -> None:
-        """The open case is not said, and nothing is left of its clip."""
+        """The open case is not said, and nothing is left of its clip. Its serial number is the next unit's."""
         if self._clip:
             self._clip.discard()
+        if self._case and self._case.serial and self._serial is None:
+            self._serial = self._case.serial, self._now_s()
         self._case = self._clip = None
 
     def close(self) -> None:
@@ -221,11 +247,20 @@ class Inspector:
         self._opened_s = self.immersion.entered_s
         self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
         self._case = self._new_case(self._opened_s)
+        self._case.serial = self._awaited_serial()
         self._champion.restart()
         if self._challenger:
             self._challenger.restart()
         self._champion_fault = ""
         self._clip = self._open_clip(self._case.case_id) if self._open_clip else None
+
+    def _awaited_serial(self) -> str | None:
+        """What was read for this unit; each number is given once."""
+        awaited, self._serial = self._serial, None
+        return awaited[0] if awaited and self._now_s() - awaited[1] <= SERIAL_S else None
+
+    def _now_s(self) -> float:
+        return self.sight.frame.monotonic_s if self.sight else 0.0
 
     def _new_case(self, entered_s: float) -> OpenCase:
         self._count += 1
@@ -318,7 +353,9 @@ class Inspector:
         outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
         murky_below = self._champion.bundle.manifest.thresholds.murky_below
         watched = case.watched(composites, murky_below=murky_below)
-        sampled = self._sampled(outcome, verdict, watched)
+        is_challenge = case.serial in self._sampling.challenge_serials
+        sampled = compare.CHALLENGE if is_challenge else self._sampled(outcome, verdict, watched)
+        sampled = compare.beside(sampled, verdict.verdict, second.verdict if second else None)
         said = Judgement(
             verdict=verdict,
             bundle=self._champion.bundle.ref,

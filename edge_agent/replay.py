@@ -12,7 +12,7 @@ from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.clips import Clip, Watch
 from edge_agent.inspection import shipped_bundle
 from edge_agent.judge import Judge
-from edge_agent.records import Frame, FramingSummary, Verdict, WaterSummary
+from edge_agent.records import Frame, FramingSummary, TankView, Verdict, WaterSummary
 from edge_agent.verdict import Watched, not_tested
 
 
@@ -54,10 +54,16 @@ def judge_again(clip: Clip, bundle: Bundle) -> Verdict:
 
 def push_views(judge: Judge, clip: Clip) -> None:
     """Shows the judge every view that was usable on the device."""
+    for view, since_immersion_s in watched_views(clip):
+        judge.push(view, since_immersion_s)
+
+
+def watched_views(clip: Clip) -> Iterator[tuple[TankView, float]]:
+    """Every view that was usable on the device, and how long after the unit came to rest."""
     watch = clip.watch
     for view in clip.views():
         if watch.settled_s is not None and _watched(watch, view.monotonic_s):
-            judge.push(view, view.monotonic_s - watch.settled_s)
+            yield view, view.monotonic_s - watch.settled_s
 
 
 def replay(argv: list[str]) -> int:

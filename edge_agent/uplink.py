@@ -99,6 +99,7 @@ def _device(config: DeviceConfig, station_id: str, install_id: str) -> Device:
         boot_id=install_id,
         state_path=config.state_path,
         desired_path=config.desired_path,
+        update_path=config.update_path,
         inflight=config.broker.inflight,
         keep_free_bytes=config.keep_free_mb * 1_000_000,
     )

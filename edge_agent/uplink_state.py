@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from edge_agent import delivery_alarms, durable, orders, state, wire
+from edge_agent import delivery_alarms, durable, orders, state, update_report, wire
 from edge_agent.deliveries import Deliveries, Publish
 from edge_agent.errors import StoreError, TankwatchError
 from edge_agent.messages import (
@@ -27,6 +27,7 @@ from edge_agent.messages import (
 )
 from edge_agent.outbox import Outbox
 from edge_agent.state import DeviceState
+from edge_agent.update_report import UpdateFile
 
 METRICS_S = 10.0
 BROKER_SILENT_S = 60.0
@@ -89,6 +90,8 @@ class Device:
     boot_id: str
     state_path: Path
     desired_path: Path
+    update_path: Path | None = None
+    """What `agent update` says of itself; None = there is none."""
     inflight: int = 20
     keep_free_bytes: int = 1 << 30
 
@@ -210,19 +213,26 @@ class UplinkState:
         return out
 
     def _status(self, word: Literal["online", "offline"], device_state: DeviceState | None, since: str) -> Publish:
+        told = self._updates()
         status = Status(
             status=word,
             mode=device_state.mode if device_state else None,
             bundle=device_state.bundle if device_state else None,
             challenger=device_state.challenger if device_state else None,
-            update=device_state.update if device_state else None,
+            update=told.champion_report(device_state.update if device_state else None),
+            challenger_update=told.challenger.report if told.challenger else None,
             software=self.device.version,
             since=since,
         )
         return Publish(self._topics.status, wire.encode(status), retain=True)
 
+    def _updates(self) -> UpdateFile:
+        path = self.device.update_path
+        return update_report.read(path) if path else UpdateFile()
+
     def _alarms(self, device_state: DeviceState | None) -> dict[str, bytes]:
-        active = [*(device_state.alarms if device_state else ()), *self._own_alarms]
+        trouble = self._updates().alarm
+        active = [*(device_state.alarms if device_state else ()), *self._own_alarms, *([trouble] if trouble else ())]
         return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in active}
 
     def _metrics(self, now: Now) -> Metrics:

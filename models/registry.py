@@ -5,18 +5,11 @@ import sys
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from edge_agent import golden
-from edge_agent.account import FEATURES
 from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_bundle, write_bundle
 from edge_agent.errors import ConfigError
-from edge_agent.infer import Aggregator, Detector, OriginReader
-from edge_agent.kymograph import ROWS, STEPS
-from edge_agent.lamps import LampReader
-from edge_agent.records import BundleRef, Composite, Frame
-from edge_agent.station import Lamp
-from edge_agent.water import WaterGauge
+from edge_agent.records import BundleRef
+from edge_agent.sound import verify
 
 
 class _Evaluation(msgspec.Struct):
@@ -64,23 +57,6 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None) -> Bund
     together = (*opened.manifest.certificates, found.certificate)
     manifest = msgspec.structs.replace(opened.manifest, certificates=together)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
-
-
-def verify(opened: Bundle) -> None:
-    """Runs each net once, and all of them on the golden cases.
-
-    Raises ModelError where one does not do what the device asks of it, or where a golden case is judged otherwise.
-    """
-    thresholds = opened.manifest.thresholds
-    grey = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
-    picture = np.repeat(grey[..., None], 3, axis=2)
-    Detector(opened.nets["detector"], thresholds).look(Composite(picture, 0.1, 0.05))
-    OriginReader(opened.nets["origins"])(np.zeros((2, 5, STEPS, ROWS), np.float32))
-    Aggregator(opened.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32))
-    lamps = tuple(Lamp(means, (10, 10, 20, 20)) for means in ("ok", "leak"))
-    LampReader(opened.nets["lamps"], lamps, thresholds).read(Frame(picture, 0, 0.0, 0.0))
-    WaterGauge(opened.nets["water"]).clarity(grey)
-    golden.reproduce(opened)
 
 
 def summary(opened: Bundle) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cloud_sync.dead_letters import Message
 from edge_agent import wire
-from edge_agent.clips import ClipHeader, ClipWriter
+from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.messages import PART_BYTES, ClipManifest
 from edge_agent.records import (
     BundleRef,
@@ -25,6 +25,7 @@ from edge_agent.records import (
 
 SITE, STATION = "plant", "TANK1"
 TOPICS = wire.Topics(SITE, STATION)
+NOBODY_WATCHED = Watch()
 BEGIN = datetime(2026, 11, 20, 14, tzinfo=UTC).timestamp()
 _OUTCOMES: dict[tuple[str, str], OutcomeWord] = {
     ("ok", "ok"): "agree",
@@ -92,7 +93,12 @@ def clip_messages(path: Path, case_id: str, *, part_bytes: int = PART_BYTES) -> 
 
 
 def a_clip(
-    path: Path, *, frames: int = 45, case_id: str = "TANK1-a1b2c3-000001", size: tuple[int, int] = (320, 240)
+    path: Path,
+    *,
+    frames: int = 45,
+    case_id: str = "TANK1-a1b2c3-000001",
+    size: tuple[int, int] = (320, 240),
+    watch: Watch = NOBODY_WATCHED,
 ) -> ClipRef:
     """Bubbles that rise from (160, 170) at 15 frames a second, in water that shimmers a little."""
     width, height = size
@@ -108,7 +114,7 @@ def a_clip(
     heat[10:43, 38:43] = 0.9
     bubbles = np.array([[160, 90, 0.95, 2.0, -60.0, 8.0]], np.float32)
     writer.evidence(composite, Evidence(views[-1].monotonic_s, heat, bubbles, 0.97), (160.0, 170.0))
-    return writer.close()
+    return writer.close(watch)
 
 
 def _view(number: int, width: int, height: int, random: np.random.Generator) -> TankView:

@@ -21,6 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also the tests that take minutes or install packages")
 
 
+TOGETHER = ("answers", "data", "demo", "evaluate", "golden", "train")
+"""Modules whose tests share what takes long to make: one worker runs them all, so that it is made once."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Modules of TOGETHER go to a worker as a whole and first, every other test on its own."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    together = tuple(f"tests/test_{name}.py" for name in TOGETHER)
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: nodeid.partition("::")[0] if nodeid.startswith(together) else nodeid
+    return scheduler
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without --full the long tests are not part of the run, rather than skipped in it."""
     if config.getoption("--full"):

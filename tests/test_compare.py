@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge_agent import compare
 from edge_agent.messages import SamplingWish
+from edge_agent.records import Sampled
 
 NOON = 1_795_000_000.0
 
@@ -42,6 +43,20 @@ def test_outcome_is_the_first_that_holds(verdict, decision, decided_by, expected
 def test_every_case_without_agreement_goes_to_review(outcome, reason):
     sampled = compare.sampled(outcome, 0.5, audit_floor=0.02, draw=0.999999)
     assert (sampled.reason, sampled.probability) == (reason, 1.0)
+
+
+@pytest.mark.parametrize("drawn", [Sampled("none", 0.02), Sampled("audit", 0.02)])
+def test_what_champion_and_challenger_disagree_on_is_always_sent_and_says_so(drawn):
+    assert (
+        compare.beside(drawn, "ok", "leak") == compare.beside(drawn, "ok", "uncertain") == Sampled("disagreement", 1.0)
+    )
+    assert compare.beside(drawn, "ok", "ok") == compare.beside(drawn, "ok", None) == drawn
+    assert compare.beside(drawn, "ok", "not_tested") == drawn, "a challenger that is broken floods nobody"
+
+
+def test_a_case_that_is_sent_anyway_keeps_its_reason():
+    unsure = Sampled("unsure", 1.0)
+    assert compare.beside(unsure, "uncertain", "ok") == unsure
 
 
 @given(st.floats(0, 1), st.floats(0.001, 0.5))

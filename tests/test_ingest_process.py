@@ -9,6 +9,7 @@ import paho.mqtt.client as mqtt
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import TOPICS, a_case, a_clip, case_message, clip_messages
+from test_rollouts import an_alarm, metrics
 
 from cloud_sync import db, ingest
 from cloud_sync.broker import EmbeddedBroker
@@ -16,7 +17,7 @@ from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
-from cloud_sync.tables import cases, dead_letters
+from cloud_sync.tables import cases, dead_letters, device_alarms, device_health
 from edge_agent import wire
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.messages import Receipt
@@ -97,6 +98,22 @@ def test_cases_and_clips_are_receipted_over_the_broker(config, broker, running, 
     station.send(*clip_messages(tmp_path / "one.twclip", a_case(1).case_id))
     assert station.held({a_case(number).case_id for number in range(1, 101)} | {ref.sha256})
     assert FolderStore(config.folder).holds(ref.sha256)
+    station.close()
+
+
+def test_metrics_and_alarms_are_heard_and_an_ended_alarm_is_gone(config, broker, running) -> None:
+    station = Station(broker.port)
+    _wait_for_subscription(broker, station)
+    alarm = Message(TOPICS.alarm("picture"), wire.encode(an_alarm()))
+    station.send(Message(TOPICS.metrics, metrics()), alarm, Message(TOPICS.alarm("old"), b""), case_message(a_case(2)))
+    assert station.held({a_case(2).case_id})
+    with db.open_database(config).connect() as connection:
+        assert connection.scalars(sa.select(device_alarms.c.id)).all() == ["picture"]
+        assert connection.scalar(sa.select(sa.func.count()).select_from(device_health)) == 1
+    station.send(Message(TOPICS.alarm("picture"), b""), case_message(a_case(3)))
+    assert station.held({a_case(3).case_id})
+    with db.open_database(config).connect() as connection:
+        assert connection.scalars(sa.select(device_alarms.c.id)).all() == []
     station.close()
 
 

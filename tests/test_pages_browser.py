@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from cloud_fakes import a_case, case_message
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
-from cloud_sync import accounts, db, gold_cases, judgement
+from benchmarks import made_fleet
+from cloud_sync import accounts, challenge_parts, db, desire, gold_cases, judgement, parallel, rollouts
+from cloud_sync.challenge_parts import NewPart
+from cloud_sync.dead_letters import Message
 from cloud_sync.judgement import Review
+from cloud_sync.rollout_plan import Plan
+from cloud_sync.tables import bundles, cases, second_words, stations
 from cloud_sync.web import create_app
-from edge_agent.records import Sampled
+from edge_agent import wire
+from edge_agent.messages import Status
+from edge_agent.records import BundleRef, Mode, Sampled
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -63,8 +72,76 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    _challenge(desk)
+    _run_beside(desk)
+    _roll_out(desk)
     yield desk
     desk.close()
+
+
+def _challenge(desk: Desk) -> None:
+    """A leaker that was found a few times and then missed, and a good part with a long name."""
+    for serial, truth, rate in (("R-0001", "leak", 1e-3), ("GOOD-DUMMY-COMPRESSOR-2026-000000000001", "ok", None)):
+        new = NewPart(site="plant", station=None, serial=serial, truth=truth, leak_std_cm3_s=rate)
+        with desk.engine.begin() as connection:
+            challenge_parts.register(connection, new, who="quinn", now=db.now())
+    shown = {"sampled": Sampled("challenge", 1.0), "serial": "R-0001", "decision": "leak"}
+    for sequence in range(31, 37):
+        desk.case(sequence, **shown)
+    desk.case(37, **shown | {"verdict": "uncertain"})
+    for sequence in range(38, 42):
+        desk.case(sequence, **AUDIT | {"sampled": Sampled("none", 0.02)})
+    desk.case(42, **shown | {"verdict": "ok"})
+
+
+def _roll_out(desk: Desk) -> None:
+    """A rollout that soaks: one device has the bundle and works with it, one is held back, one has never been heard."""
+    with desk.engine.begin() as connection:
+        made_fleet.add_bundles(connection)
+    names = [f"TANK{number}" for number in range(1, 9)] + ["TANK-LONGEST-NAM"]
+    for name in names:
+        _says(desk, name, made_fleet.OLD, mode="partial" if name == "TANK8" else "shadow")
+    with desk.engine.begin() as connection:
+        places, reason = desire.known_places(connection), "17 judged cases: better on false alarms"
+        rollouts.begin(connection, made_fleet.NEW.sha256, places, plan=Plan(), who="ada", reason=reason, now=db.now())
+    rollouts.step(desk.engine, db.now())
+    with desk.engine.connect() as connection:
+        ((_, first),) = (place for place, one in desire.all_wanted(connection).items() if one.bundle == made_fleet.NEW)
+    _says(desk, first, made_fleet.NEW)
+    rollouts.step(desk.engine, db.now())
+    for number in range(900, 940):
+        about = {"verdict": "ok" if number % 9 else "uncertain", "decision": "ok", "bundle": made_fleet.NEW}
+        case = a_case(number, case_id=f"{first}-{number}", station=first, **about)
+        desk._intake.handle([case_message(case)], db.now())
+
+
+def _says(desk: Desk, station: str, bundle: BundleRef, mode: Mode = "shadow") -> None:
+    status = Status(status="online", mode=mode, bundle=bundle, software="1.0", since="2026-11-20T14:00:00Z")
+    message = Message(wire.Topics("plant", station).status, wire.encode(status))
+    desk._intake.handle([message], db.now())
+
+
+def _run_beside(desk: Desk) -> None:
+    """A challenger with a long name, heard since the first case; it says what the champion says, but for a few."""
+    with desk.engine.begin() as connection:
+        for sha256, state in (("b" * 64, "champion"), ("d" * 64, "candidate")):
+            named = {"sha256": sha256, "version": 3, "name": "bubbles-of-a-very-long-name-" + state, "scope": "general"}
+            row = named | {"state": state, "manifest": b"{}", "added_by": "ada", "added_at": 1.0}
+            connection.execute(sa.insert(bundles).values(row))
+        connection.execute(sa.insert(stations).values(site="plant", station="TANK1", seen_at=1.0))
+        held = connection.execute(sa.select(cases.c.case_id, cases.c.verdict)).all()
+        changed = {"leak": "ok", "uncertain": "leak"}
+        words = [
+            {"case_id": row.case_id, "bundle_sha256": "d" * 64, "score": 0.5, "reason": "why"}
+            | {"verdict": changed.get(row.verdict, row.verdict) if number % 3 else row.verdict}
+            for number, row in enumerate(held)
+        ]
+        connection.execute(sa.insert(second_words), words)
+        wish = parallel.Beside((("plant", "TANK1"),), "b" * 64, "d" * 64)
+        began = connection.scalar(sa.select(sa.func.min(cases.c.started_at)))
+        parallel.start(connection, wish, a_desk().policy.promotion, who="quinn", now=began)
+        moved = sa.update(cases).where(cases.c.sequence % 2 == 0).values(started_at=cases.c.started_at + 86_400)
+        connection.execute(moved)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -118,7 +195,13 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1",
         "/studies/1/look",
         "/gold",
+        "/challenge",
+        f"/challenge/{next(case_id for case_id in case_ids if case_id.endswith('42'))}",
+        "/parallel",
+        "/parallel/1",
         "/stations",
+        "/rollouts",
+        "/rollouts/1",
         "/audit",
         "/users",
         "/tokens",
