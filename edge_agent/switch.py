@@ -214,7 +214,8 @@ class Switch:
             self.challenger_words = ""
         self.pair = pair
         if changed:
-            self.vigil = Vigil(_usual_ms(pair.record), self._resident_mb())
+            former_ms = self.vigil.mean_ms if pair.record.trial else None
+            self.vigil = Vigil(_usual_ms(pair.record) or former_ms, self._resident_mb())
             self._fault = self.words = ""
         else:
             self.vigil.weighed(self._resident_mb())

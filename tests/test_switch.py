@@ -24,7 +24,7 @@ from edge_agent.switch import NetHangs, Switch, first_pair
 from edge_agent.trial_run import MOST_STARTS
 from edge_agent.vigil import GROWN_MB, STUCK_S
 from edge_agent.wire import decode
-from tests.fakes_tape import FPS, PROFILE, TapeCamera, tape, write_device
+from tests.fakes_tape import FPS, PROFILE, TapeCamera, TapeClock, going_live, tape, write_device
 
 
 def accept(_: Bundle) -> None:
@@ -219,6 +219,23 @@ def test_a_bundle_that_is_killed_at_each_start_is_not_started_a_fourth_time(tmp_
     assert started == [open_bundle(other).sha256] * MOST_STARTS + [shipped.sha256]
 
 
+def test_a_slow_champion_is_measured_against_what_the_one_before_took_until_it_left(tmp_path, shipped, other):
+    with switching(tmp_path) as (device, switch, _):
+        slots.use(device, other, accept)
+        switch.look()
+        watch(switch, 100, 0.004)
+        switch.take()
+        watch(switch, 100, 0.020)
+        switch.look()
+        assert switch.take().pair.champion.sha256 == shipped.sha256
+        assert "5.0 times as long" in trial_run.report(switch.record).words
+
+
+def watch(switch: Switch, frames: int, cpu_s: float) -> None:
+    for number in range(frames):
+        switch.vigil.stepped(number, number / FPS, cpu_s, watching=True)
+
+
 def test_the_challenger_goes_before_the_champion_where_memory_grows(tmp_path, other):
     held = [100.0]
     with switching(tmp_path, resident_mb=lambda: held[0]) as (device, switch, _):
@@ -251,6 +268,22 @@ def test_the_agent_takes_back_a_bundle_whose_lamps_net_fails_and_loses_no_case(t
     last = state.read(device.state_path)
     assert last.update.state == "returned" and "not finite" in last.update.words
     assert case.bundle.sha256 in (shipped.sha256, open_bundle(tmp_path / "hostile.bundle").sha256)
+
+
+def test_a_challenger_that_cannot_keep_up_leaves_the_champions_word_as_it_is(tmp_path, other, capsys):
+    device_file = write_device(tmp_path, challenger=str(other))
+    device, gone, last = config.load(device_file), threading.Event(), len(tape().pictures)
+    camera = going_live(last, TapeClock(), gone)
+
+    def ended() -> bool:
+        seen = state.read(device.state_path)
+        return bool(seen and seen.output.cases)
+
+    agent.inspect_device(device, ended, openers={"tape:": lambda _: camera})
+    gone.set()
+    (case,) = [decode(path.read_bytes(), Case) for path in device.spool_path.glob("*.json")]
+    assert (case.verdict, case.challenger.bundle) == ("leak", open_bundle(other).ref)
+    assert case.challenger.verdict in ("leak", "not_tested")
 
 
 def test_a_stop_that_somebody_wanted_is_no_failed_start(tmp_path, other, capsys):
