@@ -270,6 +270,26 @@ def test_a_winner_gets_one_rollout_however_often_it_is_named(plant: Plant) -> No
     assert (kept.begun_by, kept.reason, kept.rollout.state) == ("rollout", won.reason, "rolling")
 
 
+class OneLook(threading.Event):
+    """A stop that comes as soon as the loop rests."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
+def test_the_process_waits_for_a_database_that_is_away_and_ends_when_told(plant: Plant, caplog) -> None:
+    plant.begin()
+
+    def away(connection: sa.Connection) -> list[Won]:
+        raise sa.exc.OperationalError("select", {}, Exception("server is away"))
+
+    rollout.run(plant.engine, PLAN, OneLook(), winners=away)
+    assert "the database is not to be had now" in caplog.text and plant.wished() == {}
+    rollout.run(plant.engine, PLAN, OneLook())
+    assert len(plant.wished()) == 1
+
+
 def test_a_general_bundle_leaves_those_alone_that_have_one_of_their_own(plant: Plant) -> None:
     with plant.engine.begin() as connection:
         own = {"version": 8, "sha256": "8" * 64, "name": "made", "scope": "station/plant/TANK2", "manifest": b"{}"}
