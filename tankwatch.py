@@ -105,13 +105,13 @@ def train(argv: list[str]) -> int:
 
 def bundle(argv: list[str]) -> int:
     """What a bundle holds, and which one speaks on a device: it is tried out before it does."""
-    from models import registry
+    from models import bundle_command
 
     if argv and argv[0] in ("use", "back"):
         from edge_agent.slots import swap
 
-        return swap(argv, registry.verify)
-    return registry.bundle(argv)
+        return swap(argv, bundle_command.verify)
+    return bundle_command.bundle(argv)
 
 
 def bench(argv: list[str]) -> int:

@@ -19,7 +19,8 @@ from edge_agent.infer import Detector
 from edge_agent.records import Composite
 from models import data
 from models.looked import JudgedClip, Look, look, looks
-from models.retrain import Judgements, features_of, refitted
+from models.retrain import Course, Judgements, features_of, refitted
+from models.retrain_recipes import USUAL
 from models.stages import SEEDS_A_RECIPE, Workplace
 
 CLIPS, CORES = 2000, 2
@@ -91,7 +92,8 @@ def _fitted(seen: Seen, bundle: Bundle, place: Workplace) -> None:
     usable = [(one, look) for one, look in seen if not look.left_out]
     rows = [usable[number % len(usable)] for number in range(CLIPS)]
     judgements = Judgements([one for one, _ in rows], "0" * 64, None)
-    refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", seed=place.seed, log=_unheard)
+    course = Course(USUAL, place.seed, _unheard)
+    refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", course)
 
 
 def _clips(place: Workplace, count: int) -> list[JudgedClip]:
