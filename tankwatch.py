@@ -12,7 +12,7 @@ COMMANDS = {
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink: the device's processes"),
-    "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset: the cloud's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | user | token | audit | dataset | retrain: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": ("tankwatch:bundle", "show | verify | certify: what a bundle holds; use | back: which one speaks"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
@@ -91,8 +91,22 @@ def cloud(argv: list[str]) -> int:
         "restore": "cloud_sync.restore:restore",
         "resend": "cloud_sync.resend:resend",
         "retain": "cloud_sync.retention:retain",
+        "retrain": "tankwatch:retrain",
     }
     return _sub("cloud", argv, table)
+
+
+def retrain(argv: list[str]) -> int:
+    """`cloud retrain`: candidates are evaluated on the twin too, which the cloud may not import itself."""
+    from calibration.manifest import write_manifest
+    from calibration.twin_spec import TwinSpec
+    from cloud_sync.candidate import Twin
+    from cloud_sync.retrain_command import retrain as run
+
+    def write(path, seed, cases, profile):
+        write_manifest(path, TwinSpec(seed=seed, profile=profile), cases)
+
+    return run(argv, Twin(_openers(), write))
 
 
 def train(argv: list[str]) -> int:

@@ -7,7 +7,7 @@ changed. A person's word goes past all of these, but not past the bounds: one ru
 import msgspec
 from scipy.stats import fisher_exact
 
-WEEK_S = 7 * 86_400.0
+DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 LEVEL = 0.01
 """Of the test on agreement. It is asked every hour, on windows that overlap for weeks; a false alarm costs a run, not a
 promotion, and a point estimate would ring every day."""
@@ -37,12 +37,22 @@ class Signs(msgspec.Struct, frozen=True):
     before: Answers = Answers(0, 0)
     lately: Answers = Answers(0, 0)
     code: str = ""
+    last_code: str | None = None
+    """Of the last run: what it has tried with the same examples need not be tried again."""
     champion_code: str | None = None
     """Of the run that made the champion; None where no run of ours did."""
 
 
 def reasons(signs: Signs) -> list[str]:
-    """All that hold, the most urgent first; none: the champion is left alone."""
+    """All that hold, the most urgent first; none: the champion is left alone.
+
+    Nobody is retrained twice within a day, or twice on the same examples by the same code: an alarm that goes on
+    standing would otherwise ring in a run every hour.
+    """
+    if signs.last_run_at is not None and signs.now - signs.last_run_at < DAY_S:
+        return []
+    if not signs.new_examples and signs.last_code in (None, signs.code):
+        return []
     found = [f"drift: {alarm}" for alarm in signs.drift]
     if falling(signs.before, signs.lately):
         shares = (f"{one.alike / one.units:.1%} of {one.units}" for one in (signs.before, signs.lately))
@@ -51,7 +61,7 @@ def reasons(signs: Signs) -> list[str]:
         )
     if signs.new_examples >= signs.enough_examples:
         found.append(f"{signs.new_examples} cases were judged since, {signs.enough_examples} are enough")
-    if signs.champion_code is not None and signs.champion_code != signs.code:
+    if signs.champion_code not in (None, signs.code) and signs.last_code != signs.code:
         found.append("the code of training or preprocessing has changed since the champion was trained")
     if signs.new_examples and (signs.last_run_at is None or signs.now - signs.last_run_at >= WEEK_S):
         found.append("a week has passed" if signs.last_run_at is not None else "nothing was retrained yet")

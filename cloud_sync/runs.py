@@ -131,8 +131,9 @@ def of_bundle(connection: sa.Connection, sha256: str) -> list[Run]:
 
 
 def same(connection: sa.Connection, want: str, but: int) -> Run | None:
-    """Another run of the same scope, manifest, code and recipes."""
-    query = _runs().where(runs.c.want == want, runs.c.id != but, runs.c.state != "skipped").order_by(runs.c.id)
+    """Another run of the same scope, manifest, code and recipes, that has not failed."""
+    fits = runs.c.state.not_in(("skipped", "failed"))
+    query = _runs().where(runs.c.want == want, runs.c.id != but, fits).order_by(runs.c.id)
     row = connection.execute(query).first()
     return None if row is None else Run(*row)
 

@@ -14,7 +14,7 @@ from cloud_sync.manifest import Example
 
 GENERAL = "general"
 LEAST_OF_A_KIND = 20
-"""Clips of leaks, and of good units, from which a scope's own model is worth a try: some forty set a station's limits."""
+"""Clips of leaks, and of good units, from which a scope's own model is worth a try: some forty set its limits."""
 ACCEPTED_ERROR = 0.02
 """Share of answered units that may be wrong before a station falls short."""
 LEVEL = 0.05
@@ -25,7 +25,6 @@ class Shown(msgspec.Struct, frozen=True):
     """What an evaluation showed of one bundle on a place's own cases."""
 
     sha256: str
-    scope: str
     loss: float
     """Mean cost of a case: 1 an error, UNSURE_COST where nothing was said."""
     cases: int
@@ -38,7 +37,7 @@ LEAST_CASES = 20
 
 
 class AtStation(msgspec.Struct, frozen=True):
-    """A station's judged cases that its draw chose, of the present champion."""
+    """A station's units of late that the machine answered, and how many of these answers are known to be wrong."""
 
     place: str
     """site/station"""

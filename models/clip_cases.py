@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from edge_agent import compare
 from edge_agent.bundle import Bundle
-from edge_agent.records import Case, DecisionWord, FramingSummary, Sampled, Verdict, WaterSummary
+from edge_agent.records import Case, DecidedBy, DecisionWord, FramingSummary, Sampled, Verdict, WaterSummary
 from edge_agent.verdict import Watched
 from models.judged import Judged
 from models.labelled import Labelled
@@ -18,7 +18,7 @@ MOMENT = datetime.fromtimestamp(0, UTC).isoformat()
 
 def judged(labelled: Labelled, said: Verdict, watched: Watched, bundle: Bundle, decision: DecisionWord) -> Judged:
     """`labelled.name` is the case's id."""
-    decided_by = "none" if decision == "none" else "human"
+    decided_by: DecidedBy = "none" if decision == "none" else "human"
     return Judged(
         labelled,
         Case(

@@ -36,6 +36,8 @@ class Workroom:
     folder: Path
     jobs: int
     log: Log
+    told: Callable[[int, int], None] = lambda done, of: None
+    """Is told after each clip how many of how many were looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

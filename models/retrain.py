@@ -248,6 +248,7 @@ def _told(pairs: Iterator[tuple[JudgedClip, Look]], count: int, room: Workroom) 
     """The same pairs, with a bar for who watches and a line now and then for the log."""
     for number, pair in enumerate(tqdm(pairs, total=count, desc="looking", unit="clip", disable=None), start=1):
         yield pair
+        room.told(number, count)
         if number % TOLD_EVERY == 0:
             room.log(f"looked at {number} of {count} clips")
 
