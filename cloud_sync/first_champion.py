@@ -1,4 +1,4 @@
-"""An empty registry -> one with a champion: the bundle that came with the program, so that there is one to improve on."""
+"""An empty registry -> one with a champion: the bundle that came with the program, to be improved on."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine

@@ -27,7 +27,7 @@ def copy(run: Run, warn: Warn) -> bool:
         _write(client, run)
     except ModuleNotFoundError as error:
         warn(f"{VARIABLE} is set but {error.name} is not installed: install the extra mlflow, or unset it")
-    except Exception as error:  # its client passes on whatever the server, the proxy or the disk raise
+    except Exception as error:  # noqa: BLE001 - its client passes on whatever the server, the proxy or the disk raise
         warn(f"run {run.id} could not be logged to {VARIABLE} ({error!r}): it is in the catalogue all the same")
     else:
         return True

@@ -1,4 +1,4 @@
-"""`cloud retrain`: goes on with runs that were queued or broke off, else asks the triggers, and carries out what is due.
+"""`cloud retrain`: goes on with runs that were queued or broke off, else asks the triggers, and does what is due.
 
 Several runs are carried out side by side in processes of their own, as many as [retrain] jobs allows.
 """
@@ -143,7 +143,7 @@ def _short(connection: sa.Connection, plant: Plant, now: float) -> list[str]:
 
 
 def _carried_out(plant: Plant, waiting: Sequence[Run]) -> list[Run]:
-    """One run in this process, several in children: a fork inherits the twin, and a child's death is its run's alone."""
+    """One run in this process, several in children: a fork inherits the twin, and a child's end ends its run alone."""
     most = plant.config.retrain.jobs
     if len(waiting) == 1 or most == 1:
         _alone_in_process()

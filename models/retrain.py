@@ -176,7 +176,7 @@ def judged_features(judged: Sequence[JudgedClip], bundle: Bundle, room: Workroom
             room.log(f"left out: {left_out[-1]}")
         else:
             used[look.sha256] = one, look
-    _enough([one for one, _ in used.values()], len(judged), room.log)
+    _enough([one for one, _ in used.values()], left_out, room.log)
     return Used(features_of(list(used.values())), tuple(left_out))
 
 
@@ -253,12 +253,15 @@ def _told(pairs: Iterator[tuple[JudgedClip, Look]], count: int, room: Workroom) 
             room.log(f"looked at {number} of {count} clips")
 
 
-def _enough(used: Sequence[JudgedClip], asked: int, log: Log) -> None:
-    log(f"clips used={len(used)} left_out={asked - len(used)}")
+def _enough(used: Sequence[JudgedClip], left_out: Sequence[str], log: Log) -> None:
+    asked = len(used) + len(left_out)
+    log(f"clips used={len(used)} left_out={len(left_out)}")
     least = max(LEAST_CLIPS, int(np.ceil(LEAST_SHARE * asked)))
     if len(used) < least:
+        first = f", the first one: {left_out[0]}" if left_out else ""
         raise ConfigError(
-            f"{len(used)} of {asked} clips can be used, {least} are needed: the lines 'left out' say what hinders each"
+            f"{len(used)} of {asked} clips can be used, {least} are needed: the lines 'left out' say what hinders "
+            f"each{first}"
         )
     if len({one.leaky for one in used}) < 2:
         raise ConfigError("the clips that can be used are not of both kinds, leak and ok: judge more cases")
