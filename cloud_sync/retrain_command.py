@@ -80,7 +80,7 @@ def _waiting(plant: Plant, options: argparse.Namespace) -> list[Run]:
     now, config = db.now(), plant.config.retrain
     with plant.engine.begin() as connection:
         if options.run is not None:
-            _take_up(connection, options.run)
+            runs.take_up(connection, options.run, who=WHO, now=now)
         waits = bool(runs.open_runs(connection))
         by_hand = options.now or options.dataset is not None
         orders = [_by_hand(plant, options)] if by_hand else [] if waits else _due(connection, plant, now)
@@ -92,15 +92,6 @@ def _waiting(plant: Plant, options: argparse.Namespace) -> list[Run]:
         for order in orders[:room]:
             runs.queue(connection, order, now)
         return runs.open_runs(connection)
-
-
-def _take_up(connection: sa.Connection, run_id: int) -> None:
-    run = runs.find(connection, run_id)
-    if run is None or run.state not in ("failed", *runs.OPEN):
-        state = "there is none" if run is None else f"it is {run.state}"
-        raise ConfigError(f"run {run_id} cannot be taken up, {state}: the page Models lists the runs")
-    if run.state == "failed":
-        runs.change(connection, run_id, state="queued", fault=None, progress="waits for a process")
 
 
 def _by_hand(plant: Plant, options: argparse.Namespace) -> Order:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from cloud_sync import audit_log
 from cloud_sync.tables import evaluated, runs
+from edge_agent.errors import ConfigError
 
 RunState = Literal["queued", "checking", "training", "evaluating", "done", "failed", "skipped"]
 OPEN: tuple[RunState, ...] = ("queued", "checking", "training", "evaluating")
@@ -97,6 +98,18 @@ def queue(connection: sa.Connection, order: Order, now: float) -> int:
         connection, who=order.started_by, did="run_queued", about=f"{number} {order.scope}: {order.why}", now=now
     )
     return number
+
+
+def take_up(connection: sa.Connection, run_id: int, *, who: str, now: float) -> None:
+    """A failed run waits again, with all that it has made; the caller commits. Raises ConfigError."""
+    run = find(connection, run_id)
+    if run is not None and run.is_open:
+        return
+    if run is None or run.state != "failed":
+        state = "there is none" if run is None else f"it is {run.state}"
+        raise ConfigError(f"run {run_id} cannot be taken up, {state}: only one that failed can")
+    change(connection, run_id, state="queued", fault=None, progress="waits for a process")
+    audit_log.note(connection, who=who, did="run_queued", about=f"{run_id} {run.scope}: taken up again", now=now)
 
 
 def change(connection: sa.Connection, run_id: int, **values: object) -> None:

@@ -1,4 +1,4 @@
-"""The settings that compete in a retraining, each with its reason, and what comes of the contest.
+"""PURE. The settings that compete in a retraining, each with its reason, and what comes of the contest.
 
 The criterion is declared here and looks at training data alone: the mean log loss of the judged clips, leaks and good
 units at equal odds, each scored by fits that had not seen it. A tie goes to the first of the table.

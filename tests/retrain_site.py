@@ -7,18 +7,20 @@ import msgspec
 import numpy as np
 from cloud_fakes import a_case, case_message, clip_messages
 from desk_site import a_desk
+from sqlalchemy.engine import Engine
 
 import tankwatch
 from calibration import scenes_for_training
 from calibration.manifest import write_manifest
 from calibration.twin_spec import TwinSpec
-from cloud_sync import db, judgement, registry
 from cloud_sync import config as cloud_config
+from cloud_sync import db, judgement, registry, runs
 from cloud_sync.candidate import Twin
 from cloud_sync.config import CloudConfig, RetrainConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
 from cloud_sync.retrain_command import retrain
+from cloud_sync.runs import Order
 from cloud_sync.store import open_store
 from edge_agent.bundle import open_bundle, write_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
@@ -111,3 +113,45 @@ def _arrive(intake: Intake, path: Path, number: int, **about) -> str:
     ref = ClipRef(manifest["sha256"], manifest["bytes"])
     intake.handle([case_message(a_case(number, clip=ref, **about)), *messages], db.now())
     return case_id
+
+
+RATES = {
+    "cases": 40,
+    "auc": 0.987,
+    "coverage": 0.9,
+    "counts": {"leaks_answered": 18, "missed": 1, "good_answered": 18, "false_alarms": 0},
+    "bounds": {"miss_rate_upper": 0.238, "false_alarm_rate_upper": 0.153},
+}
+
+
+def show_models(config: CloudConfig, engine: Engine, folder: Path, case_ids: list[str]) -> list[str]:
+    """A champion, a candidate of a run that is done, one that failed and one that goes on: what pages show. The hashes.
+
+    Nothing is trained: the candidate is the champion with fewer cases in it.
+    """
+    champion, candidate = registry.keep(config, shipped_bundle()), registry.keep(config, quick_champion(folder / "b"))
+    metrics = {
+        "clips": 6, "left_out": ["x.twclip shows no watched unit"], "missing": [], "test_left_out": [],
+        "warnings": ["clarity: the median is 0.5, half of the champion's data lay between 0.8 and 0.95"],
+        "handful_loss": 0.02, "recipes": [{"name": "usual", "held_out_loss": 0.31, "held_out_auc": 0.95}],
+        "recipe": "usual", "test": {"candidate": RATES}, "twin": {"candidate": RATES, "champion": RATES},
+    }  # fmt: skip
+    with engine.begin() as connection:
+        registry.add(connection, champion, who="ada", reason="came with the program", now=1.0)
+        registry.move(connection, champion.sha256, "champion", who="ada", reason="the first", now=2.0)
+        order = Order("general", "ada", "a week has passed", 1)
+        done = runs.queue(connection, order, JUDGED_AT)
+        values = {"metrics": msgspec.json.encode(metrics), "bundle_sha256": candidate.sha256, "started_at": JUDGED_AT}
+        runs.change(connection, done, state="done", ended_at=JUDGED_AT + 90, parent_sha256=champion.sha256, **values)
+        registry.add(connection, candidate, who="ada", reason="run 1", now=3.0, run_id=done)
+        failed = runs.queue(connection, order, JUDGED_AT + 1)
+        runs.change(connection, failed, state="failed", fault="the disk is full: free space")
+        runs.queue(connection, msgspec.structs.replace(order, scope="station/plant/TANK1"), JUDGED_AT + 2)
+        runs.tell(connection, failed + 1, "training", "looked at 100 of 2000 clips", 0.2)
+        rows = [
+            {"bundle_sha256": one.sha256, "source": case_id, "part": "random", "label": "leak", "score": 0.5,
+             "verdict": "leak" if one is champion or number else "ok"}
+            for one in (champion, candidate) for number, case_id in enumerate(case_ids)
+        ]  # fmt: skip
+        runs.keep_evaluated(connection, done, rows)
+    return [champion.sha256, candidate.sha256]

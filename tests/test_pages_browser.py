@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from desk_site import PASSWORD, a_desk
+from retrain_site import show_models
 from test_desk_stories import CHROMIUM, Desk, chromium
 
-from cloud_sync import accounts, db, gold_cases, judgement
+from cloud_sync import accounts, db, gold_cases, judgement, registry
 from cloud_sync.judgement import Review
 from cloud_sync.web import create_app
 from edge_agent.records import Sampled
@@ -32,6 +33,7 @@ NO_PAGES = (
     ".jsonl",
     ".json",
     ".pdf",
+    ".html",
     "z",
     "/session",
     "/next",
@@ -63,6 +65,7 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    show_models(desk.config, desk.engine, folder, desk.case_ids()[:3])
     yield desk
     desk.close()
 
@@ -101,6 +104,8 @@ def test_no_page_is_left_out(filled: Desk) -> None:
 
 def _addresses(desk: Desk) -> list[str]:
     case_ids = desk.case_ids()
+    with desk.engine.connect() as connection:
+        first, second = (one.sha256 for one in registry.all_bundles(connection))
     return [
         "/review",
         f"/review/{case_ids[0]}",
@@ -118,6 +123,13 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1",
         "/studies/1/look",
         "/gold",
+        "/models",
+        f"/models/{first}",
+        f"/models/{second}",
+        f"/models/compare?first={first}&second={second}",
+        "/models/runs/1",
+        "/models/runs/2",
+        "/models/runs/3",
         "/stations",
         "/audit",
         "/users",

@@ -14,7 +14,6 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.runs import Run
 from cloud_sync.tables import audit, evaluated
 from edge_agent.bundle import open_bundle
-from edge_agent.errors import ConfigError
 
 QUICK = ("--recipe", "usual", "--recipe", "careful")
 
