@@ -40,7 +40,7 @@ def twin_of_two() -> Twin:
     """Small pictures, few a second."""
 
     def write(path: Path, seed: int, cases: int, profile: str) -> None:
-        write_manifest(path, TwinSpec(seed=seed, profile=profile, fps=10.0, size=(320, 240)), cases)
+        write_manifest(path, TwinSpec(seed=seed, profile=profile, fps=8.0, size=(320, 240)), cases)
 
     return Twin(tankwatch._openers(), write)
 
@@ -77,11 +77,16 @@ def run(config: CloudConfig, *options: str, twin: Twin | None = None) -> int:
 
 
 def quick_champion(path: Path) -> Path:
-    """The shipped bundle with few of the cases that it was fitted to."""
+    """The shipped bundle with few of the cases that it was fitted to, and one golden case."""
     shipped = open_bundle(shipped_bundle())
     before = package.fitted_features(shipped)
     few = chosen(before, np.linspace(0, len(before.leaky) - 1, ROWS).astype(int))
-    write_bundle(path, shipped.manifest, shipped.nets, package.features_bytes(few), golden=shipped.golden)
+    first = shipped.manifest.golden[0]
+    manifest, clips = (
+        msgspec.structs.replace(shipped.manifest, golden=(first,)),
+        {first.name: shipped.golden[first.name]},
+    )
+    write_bundle(path, manifest, shipped.nets, package.features_bytes(few), golden=clips)
     return path
 
 
@@ -93,7 +98,7 @@ def twin_clips(folder: Path, count: int) -> list[tuple[Path, bool]]:
 
 def _clip(path: Path, seed: int) -> tuple[Path, bool]:
     recording = scenes_for_training.recording(seed, "cases")
-    recording = replace(recording, fps=15.0, scene=replace(recording.scene, hold_s=min(3.0, recording.scene.hold_s)))
+    recording = replace(recording, fps=15.0, scene=replace(recording.scene, hold_s=min(2.2, recording.scene.hold_s)))
     profile, times = recording.profile, []
     header = ClipHeader(
         case_id=f"T-{seed}", station="TANK1", view_size_px=profile.view_size_px, px_per_mm=profile.px_per_mm

@@ -26,9 +26,9 @@ QUICK = ("--recipe", "usual", "--recipe", "careful")
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory) -> CloudConfig:
-    """A cloud with a dozen judged clips of which nothing was trained yet; tests take copies of it."""
+    """A cloud with ten judged clips of which nothing was trained yet; tests take copies of it."""
     folder = tmp_path_factory.mktemp("retraining")
-    return filled(folder / "plant", twin_clips(folder / "clips", 12))
+    return filled(folder / "plant", twin_clips(folder / "clips", 10))
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,7 @@ def test_a_damaged_clip_is_named_and_counted_and_stops_nothing(done) -> None:
     assert len(metrics["left_out"]) == 1 and metrics["clips"] >= 4
 
 
+@pytest.mark.full
 def test_its_figures_are_copied_to_mlflow_where_the_environment_names_a_place(done, tmp_path, monkeypatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     warned: list[str] = []
