@@ -200,7 +200,7 @@ def _locks_of(command: str) -> set[str]:
     """Also those that one of its own commands asks for: `cloud retrain`."""
     names = [launcher.NEEDS.get(command, "edge")]
     names += [wanted for key, wanted in launcher.NEEDS.items() if key.startswith(f"{command} ")]
-    return {lock for name in names for lock in launcher.SETS[name]}
+    return {lock for name in names for lock in launcher.SETS[name]} - {"torch"}
 
 
 @pytest.mark.full
