@@ -17,11 +17,11 @@ from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import Composite
-from models import data
+from models import data, package
 from models import seen as eyes
 from models.looked import JudgedClip, Look, look, looks
-from models.retrain import Course, Judgements, features_of, refitted
-from models.retrain_recipes import USUAL
+from models.retrain import Course, Judgements, contest, features_of, refitted
+from models.retrain_recipes import RECIPES, USUAL
 from models.stages import SEEDS_A_RECIPE, Workplace
 
 CLIPS, CORES = 2000, 2
@@ -110,11 +110,12 @@ def full(place: Workplace, bundle: Bundle, count: int) -> dict:
 
 
 def _fitted(seen: Seen, bundle: Bundle, place: Workplace) -> None:
-    """The whole second half of a retraining, to 2,000 rows however few were looked at."""
+    """The whole second half of a retraining, the contest of recipes too, to 2,000 rows however few were looked at."""
     usable = [(one, look) for one, look in seen if not look.left_out]
     rows = [usable[number % len(usable)] for number in range(CLIPS)]
     judgements = Judgements([one for one, _ in rows], "0" * 64, None)
     course = Course(USUAL, place.seed, _unheard)
+    contest(package.fitted_features(bundle), features_of(rows), RECIPES, place.seed, _unheard)
     refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", course)
 
 

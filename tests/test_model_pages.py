@@ -91,3 +91,10 @@ def test_a_report_runs_nothing_and_only_ours_are_served(shown) -> None:
     assert answer.status_code == 200 and "sandbox" in answer.headers["Content-Security-Policy"]
     assert site.browser("quinn").get("/models/runs/1/..%2Ftwin.html").status_code == 404
     assert site.browser("quinn").get("/models/runs/99999999999/twin.html").status_code == 404
+
+
+def test_programs_read_the_registry_too(shown) -> None:
+    site, (champion, candidate) = shown
+    answer = site.app.test_client().get("/api/v1/models", headers=site.token("viewer"))
+    found = {one["sha256"]: (one["state"], one["run"]) for one in answer.get_json()["models"]}
+    assert found == {champion: ("champion", None), candidate: ("candidate", 1)}

@@ -19,7 +19,8 @@ from cloud_sync.runs import Run
 from cloud_sync.store import open_store
 from cloud_sync.tables import audit, evaluated, truths
 from edge_agent.bundle import open_bundle
-from edge_agent.errors import StoreError
+from edge_agent.errors import ConfigError, StoreError
+from edge_agent.inspection import shipped_bundle
 
 QUICK = ("--recipe", "usual", "--recipe", "careful")
 
@@ -213,3 +214,46 @@ def _twin_cases(config: CloudConfig) -> bytes:
 
 def _without_times(made: Run) -> dict:
     return json.loads(made.metrics)
+
+
+def test_runs_of_several_scopes_are_carried_out_side_by_side_and_one_that_fails_stops_no_other(
+    judged, tmp_path
+) -> None:
+    config = copy_of(judged, tmp_path)
+    file = config.folder.parent / "cloud.toml"
+    file.write_text(file.read_text().replace("jobs = 1", "jobs = 2"))
+    engine = db.open_database(config)
+    with engine.begin() as connection:
+        connection.execute(sa.update(truths).where(truths.c.judgement == "leak").values(judgement="cannot_tell"))
+        for scope in ("general", "station/plant/TANK1", "station/plant/TANK9"):
+            runs.queue(connection, runs.Order(scope, "ada", "a test", 1, settings=b"{}"), 1.0)
+    engine.dispose()
+    assert run(config) == 1
+    faults = {one.scope: one.fault for one in all_runs(config)}
+    assert "all of them ok" in faults["general"] and "all of them ok" in faults["station/plant/TANK1"]
+    assert "no clip to train on" in faults["station/plant/TANK9"]
+
+
+def test_an_empty_cloud_gets_the_shipped_bundle_as_its_champion_and_trains_nothing(tmp_path) -> None:
+    (tmp_path / "cloud.toml").write_text('data_dir = "cloud"\n')
+    config = CloudConfig(data_dir=str(tmp_path / "cloud"))
+    assert run(config) == run(config) == 0
+    engine = db.open_database(config)
+    with engine.connect() as connection:
+        (known,) = registry.all_bundles(connection)
+        assert (known.state, known.scope) == ("champion", "general")
+        assert open_bundle(registry.path(config, known.sha256)).sha256 == open_bundle(shipped_bundle()).sha256
+        assert runs.every(connection) == []
+    engine.dispose()
+
+
+def test_so_many_runs_a_day_and_no_more(judged, tmp_path) -> None:
+    config = copy_of(judged, tmp_path)
+    engine = db.open_database(config)
+    with engine.begin() as connection:
+        for number in range(config.retrain.runs_a_day):
+            order = runs.Order(f"site/{number}", "ada", "a test", 1)
+            runs.change(connection, runs.queue(connection, order, db.now()), state="failed")
+    engine.dispose()
+    with pytest.raises(ConfigError, match=r"6 runs began today, no more may \(\[retrain\] runs_a_day\)"):
+        run(config, "--now")
