@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 def retrain(argv: list[str], twin: Twin) -> int:
     """`tankwatch cloud retrain --config cloud.toml`; status 1 where a run failed."""
     options = _arguments().parse_args(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("cloud_sync").setLevel(logging.INFO)
     config = cloud_config.load(options.config)
     plant = _plant(config, twin)
     try:

@@ -73,11 +73,11 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def queue(connection: sa.Connection, order: Order, now: float) -> int:
-    """A run that waits for a process; the caller commits. The number of an equal one that waits already."""
+    """A run that waits for a process; the caller commits. The number of an equal one that is open already."""
     audit_log.take_turn(connection)
-    for waiting in open_runs(connection):
-        if waiting.state == "queued" and (waiting.scope, waiting.dataset) == (order.scope, order.dataset):
-            return waiting.id
+    for known in open_runs(connection):
+        if known.scope == order.scope and order.dataset in (None, known.dataset):
+            return known.id
     values = {
         "state": "queued",
         "scope": order.scope,
