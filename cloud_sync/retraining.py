@@ -122,6 +122,12 @@ def carry_out(plant: Plant, run: Run, jobs: int) -> Run:
             _fail(plant, run, str(error))
         except OSError as error:
             _fail(plant, run, str(durable.failure(folder, error)))
+        except sa.exc.OperationalError:
+            raise  # the run stays open, and the next call goes on with it
+        except Exception as error:
+            # Our own fault: a run that stayed open would be tried again every hour.
+            log.exception("run=%d broke off", run.id)
+            _fail(plant, run, f"something went wrong here ({type(error).__name__}), the traceback is in the log")
     with plant.engine.connect() as connection:
         found = runs.find(connection, run.id)
     assert found is not None
