@@ -12,7 +12,7 @@ COMMANDS = {
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes; acknowledge: mended"),
-    "cloud": ("tankwatch:cloud", "ingest | web | rollout | updates | user | dataset | ...: the cloud's processes"),
+    "cloud": ("tankwatch:cloud", "ingest | web | retrain | rollout | updates | user | ...: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": (
         "tankwatch:bundle",
@@ -103,8 +103,22 @@ def cloud(argv: list[str]) -> int:
         "rollout": "cloud_sync.rollout:rollout",
         "updates": "cloud_sync.updates_command:updates",
         "references": "cloud_sync.references:references",
+        "retrain": "tankwatch:retrain",
     }
     return _sub("cloud", argv, table)
+
+
+def retrain(argv: list[str]) -> int:
+    """`cloud retrain`: candidates are evaluated on the twin too, which the cloud may not import itself."""
+    from calibration.manifest import write_manifest
+    from calibration.twin_spec import TwinSpec
+    from cloud_sync.candidate import Twin
+    from cloud_sync.retrain_command import retrain as run
+
+    def write(path, seed, cases, profile):
+        write_manifest(path, TwinSpec(seed=seed, profile=profile), cases)
+
+    return run(argv, Twin(_openers(), write))
 
 
 def train(argv: list[str]) -> int:
@@ -117,17 +131,17 @@ def train(argv: list[str]) -> int:
 
 def bundle(argv: list[str]) -> int:
     """What a bundle holds, and which one speaks on a device: it is tried out before it does."""
-    from models import registry
+    from models import bundle_command
 
     if argv and argv[0] in ("use", "back"):
         from edge_agent.slots import swap
 
-        return swap(argv, registry.verify)
+        return swap(argv, bundle_command.verify)
     if argv and argv[0] == "publish":
         from cloud_sync.updates_command import publish
 
         return publish(argv[1:])
-    return registry.bundle(argv)
+    return bundle_command.bundle(argv)
 
 
 def bench(argv: list[str]) -> int:

@@ -220,7 +220,8 @@ def _judge(site: Site) -> None:
 def _back_up(site: Site) -> backup.Backup:
     """While ingest runs."""
     engine = db.open_database(site.cloud)
-    made = backup.make(engine, open_store(site.cloud), site.backup, db.now())
+    bundles = site.cloud.folder / backup.BUNDLES
+    made = backup.make(engine, open_store(site.cloud), site.backup, db.now(), bundles=bundles)
     engine.dispose()
     return made
 

@@ -17,9 +17,11 @@ from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import Composite
-from models import data
+from models import data, package
+from models import seen as eyes
 from models.looked import JudgedClip, Look, look, looks
-from models.retrain import Judgements, features_of, refitted
+from models.retrain import Course, Judgements, contest, features_of, refitted
+from models.retrain_recipes import RECIPES, USUAL
 from models.stages import SEEDS_A_RECIPE, Workplace
 
 CLIPS, CORES = 2000, 2
@@ -28,6 +30,10 @@ FIRST_SEED = 950_000
 CHECK_BYTES = 4
 """Behind each record of a clip."""
 Seen = list[tuple[JudgedClip, Look]]
+EVALUATED = 200
+"""Clips that are weighed for the rate of an evaluation."""
+LIMIT_CACHED, LIMIT_LOOKED = 20.0, 2.0
+"""Clips a second and core: of a candidate with its parent's eyes, from what was seen before, and of a new detector."""
 
 
 def sampled(place: Workplace, bundle: Bundle, count: int) -> dict:
@@ -47,6 +53,7 @@ def sampled(place: Workplace, bundle: Bundle, count: int) -> dict:
     _fitted(seen, bundle, place)
     fit_s = time.process_time() - began_s
     return {
+        "evaluation": evaluation(seen, bundle, place, look_s),
         "extrapolated": True,
         "clips": CLIPS,
         "frames_a_clip": round(frames / count),
@@ -55,6 +62,22 @@ def sampled(place: Workplace, bundle: Bundle, count: int) -> dict:
         "ratio": round(look_s / bare_s, 2),
         "fit_cpu_s": round(fit_s, 1),
         "minutes": round((CLIPS * look_s / CORES + fit_s) / 60, 2),
+    }
+
+
+def evaluation(seen: Seen, bundle: Bundle, place: Workplace, look_s: float) -> dict:
+    """How fast a candidate is evaluated on stored clips; hashing the clip and reading what was seen of it included."""
+    again = [seen[number % len(seen)][0] for number in range(EVALUATED)]
+    began_s = time.process_time()
+    looked = [look(one, bundle, place.folder).seen for one in again]
+    said = list(eyes.verdicts([one for one in looked if one is not None], bundle))
+    cached = len(said) / (time.process_time() - began_s)
+    return {
+        "clips_a_s_from_what_was_seen": round(cached, 1),
+        "limit_from_what_was_seen": LIMIT_CACHED,
+        "clips_a_s_with_a_new_detector": round(1 / look_s, 2),
+        "limit_with_a_new_detector": LIMIT_LOOKED,
+        "kept": cached >= LIMIT_CACHED and 1 / look_s >= LIMIT_LOOKED,
     }
 
 
@@ -87,11 +110,13 @@ def full(place: Workplace, bundle: Bundle, count: int) -> dict:
 
 
 def _fitted(seen: Seen, bundle: Bundle, place: Workplace) -> None:
-    """The whole second half of a retraining, to 2,000 rows however few were looked at."""
+    """The whole second half of a retraining, the contest of recipes too, to 2,000 rows however few were looked at."""
     usable = [(one, look) for one, look in seen if not look.left_out]
     rows = [usable[number % len(usable)] for number in range(CLIPS)]
     judgements = Judgements([one for one, _ in rows], "0" * 64, None)
-    refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", seed=place.seed, log=_unheard)
+    course = Course(USUAL, place.seed, _unheard)
+    contest(package.fitted_features(bundle), features_of(rows), RECIPES, place.seed, _unheard)
+    refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", course)
 
 
 def _clips(place: Workplace, count: int) -> list[JudgedClip]:

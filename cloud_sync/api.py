@@ -51,6 +51,10 @@ OPERATIONS = (
         answer=api_holdings.manifest, gives=bytes, path_kind=records.DatasetPath, faults=(404,),
     ),
     Operation(
+        name="list_models", path="/models", rights=("viewer",), words="Every bundle of the registry.",
+        answer=api_holdings.model_list, gives=records.Models,
+    ),
+    Operation(
         name="list_stations", path="/stations", rights=("viewer",), words="Every station that has been heard of.",
         answer=api_holdings.station_list, gives=records.Stations,
     ),

@@ -1,4 +1,4 @@
-"""What /api/v1 answers about datasets, stations and the audit log."""
+"""What /api/v1 answers about datasets, models, stations and the audit log."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,14 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import UNSET
 
-from cloud_sync import audit_log, dataset
+from cloud_sync import audit_log, dataset, registry
 from cloud_sync.api_cases import moment
 from cloud_sync.api_records import (
     AuditEnd,
     DatasetPage,
     DatasetView,
+    Models,
+    ModelView,
     PublishedHead,
     Stations,
     StationView,
@@ -58,6 +60,11 @@ def station_list(asked: Asked) -> Stations:
         return Stations([_station(row) for row in connection.execute(query)])
 
 
+def model_list(asked: Asked) -> Models:
+    with asked.engine.connect() as connection:
+        return Models([_model(one) for one in registry.all_bundles(connection)])
+
+
 def audit_end(asked: Asked) -> AuditEnd:
     last = sa.select(audit_heads).order_by(audit_heads.c.id.desc()).limit(1)
     with asked.engine.connect() as connection:
@@ -98,6 +105,19 @@ def _station(row: sa.Row) -> StationView:
         status=said.status if said else "unknown",
         mode=said.mode if said else None,
         bundle_version=said.bundle.version if said and said.bundle else None,
+    )
+
+
+def _model(one: registry.Known) -> ModelView:
+    return ModelView(
+        sha256=one.sha256,
+        version=one.version,
+        scope=one.scope,
+        state=one.state,
+        parent_sha256=one.parent_sha256,
+        dataset_sha256=one.dataset_sha256,
+        run=one.run_id,
+        added_at=moment(one.added_at),
     )
 
 

@@ -186,6 +186,27 @@ class Stations(Struct, frozen=True):
     stations: list[StationView]
 
 
+class ModelView(Struct, frozen=True):
+    """A bundle of the registry."""
+
+    sha256: str
+    version: int
+    scope: str
+    """For whom it was trained: `general`, `site/…` or `station/…`."""
+    state: str
+    parent_sha256: str | None
+    dataset_sha256: str | None
+    run: int | None
+    """Of training, that made it."""
+    added_at: datetime
+
+
+class Models(Struct, frozen=True):
+    """The latest first."""
+
+    models: list[ModelView]
+
+
 class PublishedHead(Struct, frozen=True):
     at: datetime
     last_id: int

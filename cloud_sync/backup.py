@@ -29,6 +29,8 @@ from edge_agent.errors import StoreError
 from edge_agent.messages import Sha256
 
 MANIFEST = "manifest.json"
+BUNDLES = "bundles"
+"""Folder of bundles' files, in data_dir and in the backup."""
 CHUNK = 1000
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ class Backup(msgspec.Struct, frozen=True):
     clip_bytes: int
     lost_clips: tuple[Sha256, ...] = ()
     """Said to be stored, but gone or damaged when the backup was made."""
+    bundles: int = 0
+    """Files; earlier versions kept none."""
     schema: Literal["tankwatch/backup/1"] = "tankwatch/backup/1"
 
     def count(self, table: str) -> int:
@@ -69,7 +73,7 @@ def backup(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
     engine = db.open_database(config)
-    made = make(engine, open_store(config), options.out, db.now())
+    made = make(engine, open_store(config), options.out, db.now(), bundles=config.folder / BUNDLES)
     engine.dispose()
     print(f"backup of {made.made_at} in {options.out}: {words(made)}", file=sys.stderr)
     if options.json:
@@ -81,11 +85,14 @@ def words(made: Backup) -> str:
     """What a backup holds, for a person."""
     lost = f"; {len(made.lost_clips)} clips were gone or damaged in the store" if made.lost_clips else ""
     judged = f"{made.count('cases')} cases, {made.count('reviews')} judgements"
-    return f"{judged}, {made.clips} clips of {made.clip_bytes / 1e6:.0f} MB{lost}"
+    return f"{judged}, {made.clips} clips of {made.clip_bytes / 1e6:.0f} MB, {made.bundles} bundles{lost}"
 
 
-def make(engine: Engine, store: ClipStore, folder: Path, now: float) -> Backup:
-    """A whole backup in `folder`, in place of the one before; may run again when it broke off. Raises StoreError."""
+def make(engine: Engine, store: ClipStore, folder: Path, now: float, *, bundles: Path) -> Backup:
+    """A whole backup in `folder`, in place of the one before; may run again when it broke off. Raises StoreError.
+
+    `bundles`: where the files of the registry's bundles lie.
+    """
     with _alone(folder):
         before = _read(folder)
         _remove_leftovers(folder, before)
@@ -94,6 +101,7 @@ def make(engine: Engine, store: ClipStore, folder: Path, now: float) -> Backup:
         counts = _dump(engine, database)
         durable.sync(database)
         held, lost = _copy_clips(database, store, FolderStore(folder))
+        copied = copy_bundles(bundles, folder / BUNDLES)
         made = Backup(
             made_at=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             database=database.name,
@@ -103,6 +111,7 @@ def make(engine: Engine, store: ClipStore, folder: Path, now: float) -> Backup:
             clips=len(held),
             clip_bytes=sum(held.values()),
             lost_clips=tuple(lost),
+            bundles=copied,
         )
         durable.write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=1))
         _remove_leftovers(folder, made)
@@ -133,6 +142,26 @@ def copy_rows(source: sa.Connection, target: sa.Connection) -> dict[str, int]:
             db.insert_rows(target, table, [row._asdict() for row in rows])
             counts[str(table.name)] += len(rows)
     return counts
+
+
+def copy_bundles(source: Path, target: Path) -> int:
+    """Each bundle's file under its hash that is not in `target` yet; how many are there then. Raises StoreError."""
+    found = sorted(source.glob("*.bundle")) if source.is_dir() else []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for path in found:
+            if not (target / path.name).is_file() or digest(target / path.name) != path.stem:
+                _copy_bundle(path, target / path.name)
+    except OSError as error:
+        raise durable.failure(target, error) from error
+    return len(list(target.glob("*.bundle")))
+
+
+def _copy_bundle(path: Path, target: Path) -> None:
+    if digest(path) == path.stem:
+        durable.write(target, path.read_bytes())
+    else:
+        log.warning("bundle=%s is damaged: not copied", path.name)
 
 
 def _read(folder: Path) -> Backup | None:

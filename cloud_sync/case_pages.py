@@ -9,7 +9,18 @@ from flask import Blueprint, abort, current_app, render_template, request, strea
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import answers, case_file, case_table, case_words, clip_archive, db, judgement, posters, search
+from cloud_sync import (
+    answers,
+    case_file,
+    case_table,
+    case_words,
+    clip_archive,
+    db,
+    judgement,
+    posters,
+    registry,
+    search,
+)
 from cloud_sync.accounts import needs
 from cloud_sync.answers import PAGE
 from cloud_sync.search import Search
@@ -83,8 +94,9 @@ def case_page(case_id: str) -> str:
     with shelf.engine.connect() as connection:
         overdue_h = shelf.config.clip_overdue_h
         found = case_file.of(connection, shelf.store, case_id, now=db.now(), overdue_h=overdue_h) or abort(404)
+        bundle = registry.find(connection, found.row.bundle_sha256)
     _note_shown(case_id)
-    return render_template("case_file.html", file=found, row=found.row, words=case_words)
+    return render_template("case_file.html", file=found, row=found.row, words=case_words, bundle=bundle)
 
 
 @blueprint.get("/cases/<case_id>/record.json")

@@ -150,6 +150,21 @@ class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files are given without a token; reference cases are video of the plant."""
 
 
+class RetrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `cloud retrain` does when nobody says otherwise."""
+
+    dataset: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "weekly"
+    """A new version of it is released for each run."""
+    runs_a_day: Positive = 6
+    """UTC days, of all scopes and reasons together."""
+    twin_cases: Positive = 500
+    """Of the fresh set that each candidate is evaluated on."""
+    twin_profile: str = "reference"
+    jobs: Positive = 2
+    """Processes, of all runs together."""
+    seed: int = 1
+
+
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cloud."""
 
@@ -166,6 +181,7 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     updates: UpdatesConfig = UpdatesConfig()
     oidc: OidcConfig | None = None
     agreement: AgreementConfig = AgreementConfig()
+    retrain: RetrainConfig = RetrainConfig()
     shift: tuple[ShiftConfig, ...] = ()
     """In any order; none: figures are not split by shift."""
     challenge: ChallengeConfig = ChallengeConfig()

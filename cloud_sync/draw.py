@@ -15,6 +15,10 @@ from cloud_sync.routing import Label, Split, settled
 
 TRAINING = ("train", "pool")
 """What training sees; `test` is what it does not."""
+STATION_HELD_OUT, POOL_HELD_OUT = "its station is held out", "held out of the pool"
+BY_LOT = (STATION_HELD_OUT, POOL_HELD_OUT)
+"""Test data that are there whatever the machine made of them. The pool lacks the mistakes of the machine that spoke, so
+it favours that machine: who is better on it is so in spite of that."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -76,14 +80,14 @@ def place_of(key: str, salt: str) -> float:
 def _alone(one: Candidate, unit: str, pool: Pool) -> Drawn:
     """What would become of the case if its unit had no other."""
     if one.place in pool.held_out_stations:
-        return Drawn("test", "its station is held out")
+        return Drawn("test", STATION_HELD_OUT)
     if one.routed == "test":
         return Drawn("test", "a mistake with something unfamiliar")
     if one.routed == "train":
         return Drawn("train", "a mistake with something familiar")
     at = place_of(unit, pool.salt)
     if at < pool.held_out_share:
-        return Drawn("test", "held out of the pool")
+        return Drawn("test", POOL_HELD_OUT)
     if one.sent:
         return Drawn("train", "sent to training")
     if at < pool.held_out_share + pool.training_share:

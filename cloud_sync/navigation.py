@@ -26,6 +26,7 @@ DAILY = (
     Place("Agreement", "agreement.page", "viewer"),
     Place("Errors", "errors.page", "quality"),
     Place("Datasets", "datasets.page", "viewer"),
+    Place("Models", "models.page", "viewer"),
     Place("Stations", "status.station_list", "viewer"),
 )
 """In the head itself."""

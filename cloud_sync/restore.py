@@ -73,6 +73,7 @@ def put_back(folder: Path, config: CloudConfig, *, force: bool, now: float) -> R
             raise StoreError(f"the database holds {filled} already: add --force, and it is kept aside and replaced")
         with _opened(folder / made.database) as source:
             copied = _copy_clips(source, FolderStore(folder), store)
+            backups.copy_bundles(folder / backups.BUNDLES, config.folder / backups.BUNDLES)
             kept, mended = _replace(engine, source, store, keep=bool(filled), now=now)
     finally:
         engine.dispose()

@@ -602,6 +602,47 @@ mode_orders = sa.Table(
     sa.UniqueConstraint("site", "station", "counter"),
 )
 
+runs = sa.Table(
+    # Training runs: what was asked for, how far it is, what came of it.
+    "runs",
+    metadata,
+    _key(),
+    _text("state", index=True),  # queued, checking, training, evaluating, done, failed, skipped
+    _text("scope"),  # as of bundles
+    _text("want", index=True),  # hash over scope, manifest, code and recipes: there is one run of each; empty = not yet
+    _text("dataset", null=True),
+    _number("dataset_version", null=True),
+    _text("dataset_sha256", null=True),  # of the manifest that it was trained on: a scope has its own part
+    _text("parent_sha256", null=True),
+    _text("recipes"),  # their names, by commas; empty = all of them compete
+    _text("code", null=True),  # models.code_version.of_training
+    _number("seed"),
+    sa.Column("settings", sa.LargeBinary, nullable=False),  # JSON
+    _text("started_by"),
+    _text("why"),
+    sa.Column("metrics", sa.LargeBinary),  # JSON
+    _text("bundle_sha256", null=True, index=True),
+    _time("queued_at"),
+    _time("started_at", null=True),
+    _time("ended_at", null=True),
+    _text("progress"),
+    sa.Column("share", sa.Double, nullable=False),  # of the work that is done, 0..1
+    _text("fault", null=True),
+)
+
+evaluated = sa.Table(
+    # What a bundle said of each case that a run evaluated it on.
+    "evaluated",
+    metadata,
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("bundle_sha256", sa.Text, primary_key=True, index=True),
+    sa.Column("source", sa.Text, primary_key=True),  # a case's id, or a recording of the twin
+    _text("part"),  # random, chosen, twin: how its cases came to be
+    _text("label"),
+    _text("verdict"),
+    sa.Column("score", sa.Double),
+)
+
 audit = sa.Table(
     "audit",
     metadata,

@@ -3,6 +3,8 @@
 The champion and the challenger are two judges that see the same views; neither knows of the other.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from edge_agent.account import Account
@@ -14,6 +16,14 @@ from edge_agent.records import Composite, Evidence, TankView, Verdict, Visibilit
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Finding, Watched, decide
 from edge_agent.visibility import smallest_bubble_px
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """What the last verdict was made of, for who weighs it again with another aggregator. `features`: (F,) float32."""
+
+    features: np.ndarray
+    finding: Finding
 
 
 class Judge:
@@ -39,6 +49,7 @@ class Judge:
         self._account = Account(self._px_per_mm, self._view_size_px, manifest.thresholds, self._origins)
         self.composites = 0
         self.strongest: tuple[Composite, Evidence] | None = None
+        self.weighed: Weighed | None = None
         self._strongest_rank = (False, 0.0)
 
     def warm_up(self) -> None:
@@ -75,8 +86,9 @@ class Judge:
 
     def _finding(self, seen: Visibility | None) -> Finding:
         origin = self._account.best_origin()
-        said = self._aggregator.score(self.features(seen))
-        return Finding(
+        features = self.features(seen)
+        said = self._aggregator.score(features)
+        finding = Finding(
             score=said.leak,
             distance=said.distance,
             late_s=self._account.late_s,
@@ -84,3 +96,5 @@ class Judge:
             words=self._account.words(),
             emission=self._account.emission(),
         )
+        self.weighed = Weighed(features, finding)
+        return finding

@@ -15,7 +15,7 @@ from edge_agent.due import DECIDING, PATIENCE_S, DueWatch, disposition
 from edge_agent.errors import ModelError, StationError
 from edge_agent.eyes import Eyes, Sight
 from edge_agent.immersion import Immersion, Immersions
-from edge_agent.judge import Judge
+from edge_agent.judge import Judge, Weighed
 from edge_agent.messages import SamplingWish
 from edge_agent.records import (
     Case,
@@ -244,6 +244,11 @@ class Inspector:
     def strongest(self) -> tuple[Composite, Evidence] | None:
         """What the champion saw most of, in the open case or else in the last one; None where it saw no composite."""
         return self._champion.strongest
+
+    @property
+    def weighed(self) -> Weighed | None:
+        """What the champion's last verdict was made of; None where it saw no composite."""
+        return self._champion.weighed
 
     def clip_path(self, case: Case) -> Path | None:
         """Where the clip of a case that `step` has just given lies."""

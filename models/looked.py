@@ -1,7 +1,6 @@
 """Judged clips -> what a bundle makes of each, in several processes; kept by clip, so an interrupted run goes on."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_agent import clips, durable
-from edge_agent.account import FEATURES
+from edge_agent import durable
 from edge_agent.bundle import Bundle
 from edge_agent.errors import TankwatchError
-from edge_agent.judge import Judge
-from edge_agent.replay import push_views
 from models import forked
+from models import seen as eyes
+from models.seen import Seen
 
 Log = Callable[[str], None]
 NOTHING = np.empty(0, np.float32)
@@ -38,6 +36,8 @@ class Workroom:
     folder: Path
     jobs: int
     log: Log
+    told: Callable[[int, int], None] = lambda done, of: None
+    """Is told after each clip how many of how many were looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +47,18 @@ class Look:
     sha256: str
     values: np.ndarray
     left_out: str = ""
+    seen: Seen | None = None
+    """All that the bundle's eyes made of it; None where the clip cannot be read."""
+
+
+def folder_of(room: Workroom, bundle: Bundle) -> Path:
+    """Where looks are kept: what was seen belongs to the eyes that saw it and to the code that ran them."""
+    folder = room.folder / f"looks-{eyes.eyes_of(bundle)[:24]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise durable.failure(folder, error) from error
+    return folder
 
 
 def looks(judged: Sequence[JudgedClip], bundle: Bundle, folder: Path, jobs: int) -> Iterator[Look]:
@@ -65,34 +77,27 @@ def look(one: JudgedClip, bundle: Bundle, folder: Path) -> Look:
         return Look(
             sha256, NOTHING, f"has hash {sha256[:12]}, the manifest says {str(one.sha256)[:12]}: fetch it again"
         )
-    file_of = folder / f"{sha256}.npy"
-    values = _kept(file_of)
-    if values is None:
+    file_of = folder / f"{sha256}.json"
+    seen = _kept(file_of)
+    if seen is None:
         try:
-            values = _features(one.video, bundle)
+            seen = eyes.of_clip(one.video, bundle)
         except TankwatchError as error:
             return Look(sha256, NOTHING, str(error))
-        _keep(values, file_of)
-    return Look(sha256, values, "" if len(values) else "shows no watched unit")
+        durable.write(file_of, eyes.encode(seen))
+    values = np.array(seen.features, np.float32)
+    return Look(sha256, values, _unusable(values), seen)
 
 
-def _features(video: Path, bundle: Bundle) -> np.ndarray:
-    clip = clips.read(video)
-    judge = Judge(bundle, clip.header.px_per_mm, clip.header.view_size_px)
-    push_views(judge, clip)
-    return judge.features(clip.watch.visibility) if judge.composites else NOTHING
+def _unusable(values: np.ndarray) -> str:
+    if not len(values):
+        return "shows no watched unit"
+    return "" if np.isfinite(values).all() else "gives features that are no numbers: its pictures are damaged"
 
 
-def _keep(values: np.ndarray, path: Path) -> None:
-    out = io.BytesIO()
-    np.save(out, values, allow_pickle=False)
-    durable.write(path, out.getvalue())
-
-
-def _kept(path: Path) -> np.ndarray | None:
-    """None where the clip has not been looked at, or the file is not what `_keep` writes."""
+def _kept(path: Path) -> Seen | None:
+    """None where the clip has not been looked at, or the file is not what `look` writes."""
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        return eyes.decode(path.read_bytes())
+    except OSError:
         return None
-    return values if values.shape in (NOTHING.shape, (len(FEATURES),)) else None

@@ -10,7 +10,7 @@ The same manifest, parent, seed and code give the same bytes: no clock and no fo
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,16 +20,17 @@ from tqdm import tqdm
 
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
-from models import case_fit, golden, looked, novelty, package, select
+from models import case_fit, golden, looked, novelty, package, retrain_recipes, sanity, select
 from models.augmentation import JUDGED_WEIGHT
+from models.case_fit import Deal
 from models.cases import Features, chosen, together
 from models.looked import JudgedClip, Log, Look, Workroom
 from models.package import Content, Nets
+from models.retrain_recipes import USUAL, Competed, RetrainRecipe
 
 LEAST_CLIPS = 4
 LEAST_SHARE = 0.5
 """Where fewer of a manifest's clips can be used, it is not the dataset that it says it is."""
-STEPS = 600
 TOLD_EVERY = 100
 """Clips between two lines of the log."""
 CASE_NUMBERS = 1 << 23
@@ -45,32 +46,90 @@ class Judgements:
     newest: datetime | None
 
 
-def retrain(manifest: Path, parent: Path, out: Path, room: Workroom, *, seed: int) -> Bundle:
-    """A bundle of the next version. Raises ConfigError for a manifest that cannot be used.
+@dataclass(frozen=True, slots=True, eq=False)
+class Used:
+    """The judged clips that training got, as features, and the words for each that it did not."""
+
+    features: Features
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """What a retraining gives: the bundle, and how it came about."""
+
+    bundle: Bundle
+    recipe: RetrainRecipe
+    competed: tuple[Competed, ...]
+    """One a recipe, in the table's order; empty where there was no contest."""
+    clips: int
+    left_out: tuple[str, ...]
+    handful_loss: float
+    """Of a fit to a handful of the clips alone."""
+
+
+def retrain(
+    manifest: Path, parent: Path, out: Path, room: Workroom, *, seed: int, recipes: Sequence[RetrainRecipe] = (USUAL,)
+) -> Retrained:
+    """A bundle of the next version, by the best of the recipes. Raises ConfigError for a manifest that cannot be used,
+    ModelError where the fit does not work.
 
     What is seen of the clips is kept in `room.folder`; called again, it goes on.
     """
     base = open_bundle(parent)
     judgements = read_manifest(manifest)
     room.log(f"retraining on {len(judgements.clips)} judged clips, parent {base.manifest.version} {base.sha256[:12]}")
-    package.fitted_features(base)  # a parent without any is refused before the long part
-    judged = judged_features(judgements.clips, base, room)
-    return refitted(base, judged, judgements, out, seed=seed, log=room.log)
+    fitted = package.fitted_features(base)  # a parent without any is refused before the long part
+    used = judged_features(judgements.clips, base, room)
+    handful_loss = sanity.check(used.features, seed)
+    room.log(f"a handful is learnt by heart, loss={handful_loss:.4f}")
+    competed = contest(without(fitted, used.features), used.features, recipes, seed, room.log)
+    recipe = recipes[0] if not competed else _of_name(recipes, retrain_recipes.best(competed).name)
+    bundle = refitted(base, used.features, judgements, out, Course(recipe, seed, room.log))
+    return Retrained(bundle, recipe, tuple(competed), len(used.features.leaky), used.left_out, handful_loss)
 
 
-def refitted(base: Bundle, judged: Features, judgements: Judgements, out: Path, *, seed: int, log: Log) -> Bundle:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the last fit is made: by which recipe and seed, and who is told."""
+
+    recipe: RetrainRecipe
+    seed: int
+    log: Log
+
+
+def contest(
+    before: Features, judged: Features, recipes: Sequence[RetrainRecipe], seed: int, log: Log
+) -> list[Competed]:
+    """How each recipe does on judged clips that its fits had not seen; nothing to find out where there is but one."""
+    competed = [_competed(before, judged, one, seed) for one in recipes] if len(recipes) > 1 else []
+    for one in competed:
+        log(f"recipe {one.name} held_out_loss={one.held_out_loss:.4f} held_out_auc={one.held_out_auc}")
+    return competed
+
+
+def _competed(before: Features, judged: Features, recipe: RetrainRecipe, seed: int) -> Competed:
+    weighed = _weighed(judged, recipe)
+    logits = case_fit.dealt_logits(before, weighed, Deal(seed), steps=recipe.steps // 2, hidden=recipe.hidden)
+    loss, area = case_fit.even_loss(expit(logits), judged.leaky), select.auc(logits, judged.leaky)
+    return Competed(recipe.name, round(loss, 4), None if np.isnan(area) else round(area, 4))
+
+
+def refitted(base: Bundle, judged: Features, judgements: Judgements, out: Path, course: Course) -> Bundle:
     """The bundle of a newly fitted aggregator, its limits and the parent's other nets."""
+    recipe, seed, log = course.recipe, course.seed, course.log
+    judged = _weighed(judged, recipe)
     before = without(package.fitted_features(base), judged)
     fitted = together([before, judged])
-    net = case_fit.fit(fitted, seed, log, steps=STEPS)
-    scores, leaky = held_out_scores(before, judged, seed)
+    net = case_fit.fit(fitted, seed, log, steps=recipe.steps, hidden=recipe.hidden)
+    scores, leaky = held_out_scores(before, judged, recipe, seed)
     known = np.concatenate([scores, case_fit.scores(net, before.values[before.weight == 1.0])])
     truth = np.concatenate([leaky, before.leaky[before.weight == 1.0]])
     auc = select.auc(scores, leaky)
     leaks = int(leaky.sum())
-    log(f"retrained clips={len(leaky)} leaks={leaks} held_out_auc={auc:.3f}")
+    log(f"retrained recipe={recipe.name} clips={len(leaky)} leaks={leaks} held_out_auc={auc:.3f}")
     told = f"{len(leaky)} judged clips\n({leaks} leaks). Each was scored by a fit that had not seen it: AUC {auc:.3f}."
-    content = _content(base, select.limits(known, truth), judgements, fitted, told=told, seed=seed)
+    content = _content(base, select.limits(known, truth), judgements, fitted, told=told, course=course)
     nets = Nets(base.nets["detector"], base.nets["origins"], net, base.nets["lamps"], base.nets["water"])
     bundle = package.pack(out, nets, content)
     log(f"bundle {out.name} sha256={bundle.sha256}")
@@ -99,26 +158,26 @@ def read_manifest(path: Path) -> Judgements:
     return Judgements(judged, hashlib.sha256(data).hexdigest(), max(times, default=None))
 
 
-def judged_features(judged: Sequence[JudgedClip], bundle: Bundle, room: Workroom) -> Features:
+def judged_features(judged: Sequence[JudgedClip], bundle: Bundle, room: Workroom) -> Used:
     """The bundle's features of each clip. Those that cannot be used are named, counted and left out.
 
     Raises ConfigError where too few remain.
     """
-    # What was seen belongs to the bundle that saw it and to the code that ran it.
-    folder = room.folder / f"looks-{bundle.sha256[:12]}-{package.code_version()[:12]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = looked.folder_of(room, bundle)
     used: dict[str, tuple[JudgedClip, Look]] = {}
+    left_out: list[str] = []
     for one, look in _told(
         zip(judged, looked.looks(judged, bundle, folder, room.jobs), strict=True), len(judged), room
     ):
         twin = used.get(look.sha256)
         fault = look.left_out or (f"is the same clip as {twin[0].video.name}" if twin else "")
         if fault:
-            room.log(f"left out: {one.video.name} {fault}")
+            left_out.append(f"{one.video.name} {fault}")
+            room.log(f"left out: {left_out[-1]}")
         else:
             used[look.sha256] = one, look
-    _enough([one for one, _ in used.values()], len(judged), room.log)
-    return features_of(list(used.values()))
+    _enough([one for one, _ in used.values()], left_out, room.log)
+    return Used(features_of(list(used.values())), tuple(left_out))
 
 
 def features_of(seen: Sequence[tuple[JudgedClip, Look]]) -> Features:
@@ -138,26 +197,40 @@ def without(before: Features, judged: Features) -> Features:
     return chosen(before, np.flatnonzero(~np.isin(before.case, judged.case)))
 
 
-def held_out_scores(before: Features, judged: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def held_out_scores(
+    before: Features, judged: Features, recipe: RetrainRecipe, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(scores, leaky) of the judged clips, each by a fit without it: limits chosen on seen cases would be too bold."""
-    return expit(case_fit.held_out_logits(before, judged, seed, steps=STEPS // 2)), judged.leaky
+    logits = case_fit.held_out_logits(before, judged, seed, steps=recipe.steps // 2, hidden=recipe.hidden)
+    return expit(logits), judged.leaky
+
+
+def _weighed(judged: Features, recipe: RetrainRecipe) -> Features:
+    return replace(judged, weight=np.full(len(judged.leaky), recipe.weight, np.float32))
+
+
+def _of_name(recipes: Sequence[RetrainRecipe], name: str) -> RetrainRecipe:
+    return next(one for one in recipes if one.name == name)
 
 
 def _content(
-    base: Bundle, limits: select.Limits, judgements: Judgements, fitted: Features, *, told: str, seed: int
+    base: Bundle, limits: select.Limits, judgements: Judgements, fitted: Features, *, told: str, course: Course
 ) -> Content:
     parent, newest = base.manifest, judgements.newest
-    version, novel_above = parent.version + 1, novelty.limit(fitted, seed)
+    version, novel_above = parent.version + 1, novelty.limit(fitted, course.seed)
     before = parent.card.partition("## For")[0].removeprefix("# Model card").strip()
     return Content(
         version=version,
         created_at=package.utc(newest) if newest else parent.created_at,
         thresholds=package.limited(parent.thresholds, limits, novel_above),
         sensitivity=parent.sensitivity,
-        lineage=package.lineage("dataset", seed, dataset_sha256=judgements.sha256, parent=base.sha256),
+        lineage=package.lineage(
+            f"dataset-{course.recipe.name}", course.seed, dataset_sha256=judgements.sha256, parent=base.sha256
+        ),
         card=package.card(
             [
                 f"Version {version}: parent version {parent.version} and {told}",
+                f"Recipe `{course.recipe.name}`: {course.recipe.reason}.",
                 *package.limits_told(limits, None, novel_above),
                 "",
                 f"Of version {parent.version}, with limits of its own:",
@@ -175,16 +248,20 @@ def _told(pairs: Iterator[tuple[JudgedClip, Look]], count: int, room: Workroom) 
     """The same pairs, with a bar for who watches and a line now and then for the log."""
     for number, pair in enumerate(tqdm(pairs, total=count, desc="looking", unit="clip", disable=None), start=1):
         yield pair
+        room.told(number, count)
         if number % TOLD_EVERY == 0:
             room.log(f"looked at {number} of {count} clips")
 
 
-def _enough(used: Sequence[JudgedClip], asked: int, log: Log) -> None:
-    log(f"clips used={len(used)} left_out={asked - len(used)}")
+def _enough(used: Sequence[JudgedClip], left_out: Sequence[str], log: Log) -> None:
+    asked = len(used) + len(left_out)
+    log(f"clips used={len(used)} left_out={len(left_out)}")
     least = max(LEAST_CLIPS, int(np.ceil(LEAST_SHARE * asked)))
     if len(used) < least:
+        first = f", the first one: {left_out[0]}" if left_out else ""
         raise ConfigError(
-            f"{len(used)} of {asked} clips can be used, {least} are needed: the lines 'left out' say what hinders each"
+            f"{len(used)} of {asked} clips can be used, {least} are needed: the lines 'left out' say what hinders "
+            f"each{first}"
         )
     if len({one.leaky for one in used}) < 2:
         raise ConfigError("the clips that can be used are not of both kinds, leak and ok: judge more cases")

@@ -113,7 +113,7 @@ def train(argv: list[str], scenes: SceneSource) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     if options.dataset:
         room = _workroom(options.work or out.with_name(out.name + ".work"), options.jobs)
-        bundle = retrain(options.dataset, options.parent or SHIPPED, out, room, seed=options.seed)
+        bundle = retrain(options.dataset, options.parent or SHIPPED, out, room, seed=options.seed).bundle
     else:
         recipe = replace(RECIPES["quick" if options.quick else options.recipe], seed=options.seed)
         work = options.work or Path("runs") / f"train-{recipe.name}-{recipe.seed}"

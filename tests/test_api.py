@@ -38,6 +38,7 @@ def test_each_operation_opens_for_its_rights_alone(site: Site) -> None:
         f"/cases/{case_id}/reviews": {"viewer", "quality", "admin"},
         "/queue": set(ROLES),
         "/datasets": {"viewer", "quality", "admin"},
+        "/models": {"viewer", "quality", "admin"},
         "/stations": {"viewer", "quality", "admin"},
         "/audit/head": {"quality", "admin"},
     }

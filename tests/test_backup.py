@@ -64,7 +64,7 @@ def cloud(tmp_path: Path, new_cloud: NewCloud) -> Iterator[Cloud]:
 
 
 def saved(cloud: Cloud, now: float = NOW) -> Path:
-    backup.make(cloud.engine, cloud.store, cloud.folder / "backup", now)
+    backup.make(cloud.engine, cloud.store, cloud.folder / "backup", now, bundles=cloud.config.folder / "bundles")
     return cloud.folder / "backup"
 
 
@@ -88,7 +88,7 @@ def test_a_second_backup_copies_only_new_clips_and_leaves_one_database(cloud: Cl
     copied, copy = [], cloud.store.copy
     monkeypatch.setattr(cloud.store, "copy", lambda sha256, file: (copied.append(sha256), copy(sha256, file)))
     cloud.fill(3)
-    made = backup.make(cloud.engine, cloud.store, folder, NOW + 60)
+    made = backup.make(cloud.engine, cloud.store, folder, NOW + 60, bundles=cloud.config.folder / "bundles")
     assert len(copied) == 1 and made.clips == 3
     assert [path.name for path in folder.glob("database-*")] == [made.database]
     assert backup.read(folder) == made
@@ -181,7 +181,7 @@ def test_the_queue_waits_for_a_clip_that_was_lost_and_offers_it_again(cloud: Clo
 def test_a_clip_that_the_store_has_lost_is_named_in_the_backup(cloud: Cloud) -> None:
     lost, _ = sorted(cloud.clips())
     cloud.store.remove(lost)
-    made = backup.make(cloud.engine, cloud.store, cloud.folder / "backup", NOW)
+    made = backup.make(cloud.engine, cloud.store, cloud.folder / "backup", NOW, bundles=cloud.config.folder / "bundles")
     assert (made.lost_clips, made.clips) == ((lost,), 1)
 
 
@@ -213,3 +213,16 @@ def _cases_kept_aside(cloud: Cloud, kept: str | None) -> int:
     engine = db.open_url(f"sqlite:///{kept}")
     with engine.connect() as connection:
         return connection.scalar(sa.text("SELECT count(*) FROM cases"))
+
+
+def test_bundles_come_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
+    source, folder, target = (tmp_path / name for name in ("bundles", "backup", "restored"))
+    source.mkdir()
+    whole, damaged = (source / f"{sha256_of(data)}.bundle" for data in (b"a bundle", b"another"))
+    whole.write_bytes(b"a bundle")
+    damaged.write_bytes(b"other bytes than its name says")
+    for _ in range(2):
+        assert backup.copy_bundles(source, folder) == 1
+    assert backup.copy_bundles(folder, target) == 1
+    assert [path.name for path in target.iterdir()] == [whole.name]
+    assert backup.copy_bundles(tmp_path / "none", tmp_path / "empty") == 0

@@ -24,7 +24,7 @@ from edge_agent.bundle import (
 )
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import registry
+from models import bundle_command
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def refusal(data: bytes) -> str:
 def test_the_shipped_bundle_opens_and_its_nets_run(shipped):
     assert set(shipped.nets) == set(NET_NAMES)
     assert shipped.ref.sha256 == shipped.sha256
-    registry.verify(shipped)
+    bundle_command.verify(shipped)
 
 
 def test_no_net_that_is_shipped_holds_a_path(shipped):
@@ -78,7 +78,7 @@ def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, cap
     path = tmp_path / "certified.bundle"
     write_bundle(path, certified, shipped.nets, shipped.features, golden=shipped.golden)
     assert open_bundle(path).manifest.certificates == (CERTIFICATE,)
-    assert registry.bundle(["show", str(path)]) == 0
+    assert bundle_command.bundle(["show", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "miss rate         <= 0.230% (1 of 2400 answered leaks), probably 0.070%" in shown
     assert "reference.jsonl" in shown and "130 silent leaks apart" in shown
@@ -101,14 +101,14 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     ):
         write()
         with pytest.raises(ConfigError, match=words):
-            registry.bundle(call)
+            bundle_command.bundle(call)
     evaluation(tmp_path, shipped.sha256)
-    assert registry.bundle(call) == 0
+    assert bundle_command.bundle(call) == 0
     again = open_bundle(out)
     assert again.manifest.certificates == (CERTIFICATE,)
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)
     with pytest.raises(ConfigError, match="--evaluation DIR"):
-        registry.bundle(call[:4])
+        bundle_command.bundle(call[:4])
 
 
 def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):
@@ -278,7 +278,7 @@ def test_a_hostile_net_with_a_right_hash_is_refused_all_the_same(shipped):
 
 
 def test_show_and_verify(capsys):
-    assert registry.bundle(["verify", str(shipped_bundle())]) == 0
-    assert registry.bundle(["show", str(shipped_bundle()), "--json"]) == 0
+    assert bundle_command.bundle(["verify", str(shipped_bundle())]) == 0
+    assert bundle_command.bundle(["show", str(shipped_bundle()), "--json"]) == 0
     shown = msgspec.json.decode(capsys.readouterr().out)
     assert shown["schema"] == "tankwatch/bundle/1" and set(shown["net_bytes"]) == set(NET_NAMES)

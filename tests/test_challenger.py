@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from edge_agent.bundle import BundleManifest, open_bundle
 from edge_agent.challenger import LATE_S, MOST_WAITING, STUCK_S, Beside, InTurn
 from edge_agent.errors import ModelError
+from edge_agent.inspection import shipped_bundle
 from edge_agent.records import BundleRef, Verdict
 from tests.fakes_camera import Clock
 
@@ -15,6 +17,7 @@ from tests.fakes_camera import Clock
 @dataclass
 class OfBundle:
     ref: BundleRef = BundleRef(7, "7" * 64)
+    manifest: BundleManifest = field(default_factory=lambda: open_bundle(shipped_bundle()).manifest)
 
 
 @dataclass

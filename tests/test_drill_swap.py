@@ -9,7 +9,7 @@ from edge_agent.bundle import open_bundle
 from edge_agent.capture import LiveCapture
 from edge_agent.errors import ModelError
 from edge_agent.inspection import shipped_bundle
-from models import registry
+from models import bundle_command
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -66,13 +66,13 @@ def test_hostile_bundles_pass_the_checks_of_their_bytes_and_the_golden_cases(kin
     sound = open_bundle(shipped_bundle())
     made = hostile_bundles.hostile(kind, sound, tmp_path / "hostile.bundle")
     assert made.nets["detector"] == sound.nets["detector"] and made.nets["lamps"] != sound.nets["lamps"]
-    registry.verify(without_golden(made))
+    bundle_command.verify(without_golden(made))
 
 
 @pytest.mark.parametrize("kind", ["always-ok", "always-leak"])
 def test_a_bundle_that_always_says_the_same_is_refused_by_its_golden_cases(kind, tmp_path):
     with pytest.raises(ModelError, match="golden case"):
-        registry.verify(hostile_bundles.hostile(kind, open_bundle(shipped_bundle()), tmp_path / "hostile.bundle"))
+        bundle_command.verify(hostile_bundles.hostile(kind, open_bundle(shipped_bundle()), tmp_path / "hostile.bundle"))
 
 
 @pytest.mark.full

@@ -21,8 +21,8 @@ from edge_agent.config import DeviceConfig
 from edge_agent.errors import ModelError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.records import TankView
+from models import bundle_command, package
 from models import golden as making
-from models import package, registry
 from models.export import onnx_bytes
 from models.golden import GoldenClip
 from models.net import CaseNet
@@ -112,7 +112,7 @@ def test_another_net_does_not_pass_for_the_one_that_was_packed(bundle):
     untrained = CaseNet(torch.zeros(values.shape[1]), torch.ones(values.shape[1]), len(SCORED)).eval()
     other = onnx_bytes(untrained, values, free_axes={0: torch.export.Dim.DYNAMIC})
     with pytest.raises(ModelError, match="where version"):
-        registry.verify(replace(bundle, nets=bundle.nets | {"aggregator": other}))
+        bundle_command.verify(replace(bundle, nets=bundle.nets | {"aggregator": other}))
 
 
 def written(path: Path, *, size=(64, 48), frames=12, watch=REST, times=lambda n: n / 15, **header) -> bytes:
@@ -202,8 +202,8 @@ def test_a_bundle_that_does_not_reproduce_never_speaks_on_a_device(bundle, tmp_p
 def test_show_names_the_golden_cases_and_verify_counts_them(bundle, tmp_path, capsys):
     path = tmp_path / "whole.bundle"
     package.write_bundle(path, bundle.manifest, bundle.nets, bundle.features, golden=bundle.golden)
-    assert registry.bundle(["show", str(path)]) == 0
+    assert bundle_command.bundle(["show", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "golden case trapped-air" in shown and "the unit is tight" in shown and "the unit leaks" in shown
-    assert registry.bundle(["verify", str(path)]) == 0
+    assert bundle_command.bundle(["verify", str(path)]) == 0
     assert "2 golden cases" in capsys.readouterr().err

@@ -185,10 +185,22 @@ def test_every_command_finds_its_packages_in_its_set():
     missing = {}
     for command, (place, _) in commands.items():
         needed = {owners[name] for module in _modules(place) for name in _outside(module) if name in owners}
-        lacking = needed - _locked(launcher.NEEDS.get(command, "edge"))
+        lacking = needed - set().union(*map(_locked, _locks_of(command)))
         if lacking:
             missing[command] = lacking
     assert missing == {}
+
+
+def test_pages_do_without_what_only_a_retraining_needs():
+    pages = {name for module in _modules("cloud_sync.web:web") for name in _outside(module)}
+    assert not {"torch", "onnx"} & pages
+
+
+def _locks_of(command: str) -> set[str]:
+    """Also those that one of its own commands asks for: `cloud retrain`."""
+    names = [launcher.NEEDS.get(command, "edge")]
+    names += [wanted for key, wanted in launcher.NEEDS.items() if key.startswith(f"{command} ")]
+    return {lock for name in names for lock in launcher.SETS[name]} - {"torch"}
 
 
 @pytest.mark.full

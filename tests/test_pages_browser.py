@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import a_case, case_message
 from desk_site import PASSWORD, a_desk
+from retrain_site import show_models
 from test_desk_stories import CHROMIUM, Desk, chromium
 
 from benchmarks import made_fleet
-from cloud_sync import accounts, challenge_parts, db, desire, gold_cases, judgement, parallel, rollouts
+from cloud_sync import accounts, challenge_parts, db, desire, gold_cases, judgement, parallel, registry, rollouts
 from cloud_sync.challenge_parts import NewPart
 from cloud_sync.dead_letters import Message
 from cloud_sync.judgement import Review
@@ -42,6 +43,7 @@ NO_PAGES = (
     ".jsonl",
     ".json",
     ".pdf",
+    ".html",
     "z",
     "/session",
     "/next",
@@ -87,6 +89,7 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
     _challenge(desk)
     _run_beside(desk)
     _roll_out(desk)
+    show_models(desk.config, desk.engine, folder, desk.case_ids()[:3])
     yield desk
     desk.close()
 
@@ -190,6 +193,8 @@ def test_no_page_is_left_out(filled: Desk) -> None:
 
 def _addresses(desk: Desk) -> list[str]:
     case_ids = desk.case_ids()
+    with desk.engine.connect() as connection:
+        first, second = (one.sha256 for one in registry.all_bundles(connection))
     return [
         "/review",
         f"/review/{case_ids[0]}",
@@ -211,6 +216,13 @@ def _addresses(desk: Desk) -> list[str]:
         f"/challenge/{next(case_id for case_id in case_ids if case_id.endswith('42'))}",
         "/parallel",
         "/parallel/1",
+        "/models",
+        f"/models/{first}",
+        f"/models/{second}",
+        f"/models/compare?first={first}&second={second}",
+        "/models/runs/1",
+        "/models/runs/2",
+        "/models/runs/3",
         "/stations",
         "/rollouts",
         "/rollouts/1",

@@ -21,7 +21,7 @@ from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.infer import Aggregator
 from edge_agent.inspection import shipped_bundle
-from models import cases, data, golden, package, registry, sight
+from models import bundle_command, cases, data, golden, package, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import fit, held_out_logits, scores, sharpness
@@ -61,7 +61,7 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     folder, _, bundle = tiny
     opened = open_bundle(folder / "tiny.bundle")
     assert opened.sha256 == bundle.sha256
-    registry.verify(opened)
+    bundle_command.verify(opened)
     assert opened.manifest.lineage.recipe == "tiny" and opened.manifest.card.startswith("# Model card")
     assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
     assert [case.name for case in opened.manifest.golden] == ["leak"]
@@ -178,7 +178,7 @@ def first(dataset, tmp_path_factory):
 
 
 def _looks(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("looks-*/*.npy")}
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("looks-*/*.json")}
 
 
 def test_the_parents_golden_clips_go_along_with_what_the_new_nets_say_of_them(first):
@@ -199,7 +199,7 @@ def test_judged_clips_make_the_next_version_with_its_lineage(dataset, first):
     # It carries what the next one is trained on.
     assert len(package.fitted_features(bundle).leaky) == len(package.fitted_features(parent).leaky) + 8
     assert "clips used=8 left_out=0" in first[1]
-    registry.verify(bundle)
+    bundle_command.verify(bundle)
 
 
 @pytest.mark.full
@@ -237,7 +237,8 @@ def test_clips_that_cannot_be_used_are_named_and_left_out(dataset, first, tmp_pa
     longer = dataset.with_name("longer.jsonl")
     longer.write_text(dataset.read_text() + added)
     seen = _looks(room.folder)
-    bundle = retrain(longer, shipped_bundle(), tmp_path / "out.bundle", replace(room, log=lines.append), seed=1)
+    out = tmp_path / "out.bundle"
+    bundle = retrain(longer, shipped_bundle(), out, replace(room, log=lines.append), seed=1).bundle
     assert _looks(room.folder) == seen
     assert "clips used=8 left_out=5" in lines
     left = sorted(line for line in lines if line.startswith("left out"))
