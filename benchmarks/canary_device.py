@@ -72,9 +72,9 @@ class Line:
     def __post_init__(self) -> None:
         self.device.folder.mkdir(parents=True, exist_ok=True)
         self.outbox = Outbox.attach(self.device.outbox_path, self.device.spool_path)
-        about = {"state_path": self.device.state_path, "desired_path": self.device.desired_path}
+        at = self.device
         topics = wire.Topics(*self.plant.real)
-        told = Device(topics, "drill", "boot", update_path=self.device.update_path, keep_free_bytes=0, **about)
+        told = Device(topics, "drill", "boot", at.state_path, at.desired_path, at.update_path, keep_free_bytes=0)
         self._uplink = UplinkState(told, self.outbox, _now())
 
     def turn(self) -> None:

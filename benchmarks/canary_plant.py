@@ -6,6 +6,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from edge_agent.offered import REFERENCES, clip_name, station_target
 from edge_agent.records import BundleRef
 from edge_agent.references import ReferenceCase, References
 
+Truth = Literal["leak", "ok"]
 SITE = "drill"
 LARGEST_CLIP_BYTES = 256 * PART_BYTES
 SINCE = "2026-11-20T14:00:00Z"
@@ -57,8 +59,7 @@ class Plant:
         self._sign_references()
         self._offer(self.champion)
         with self.engine.begin() as connection:
-            about = {"who": WHO, "reason": "the first one", "now": db.now()}
-            registry.move(connection, self.sound.sha256, "champion", **about)
+            registry.move(connection, self.sound.sha256, "champion", who=WHO, reason="the first one", now=db.now())
         for place in self.others:
             self._say(place, self.sound.ref)
             self.work(place, CASES_EACH)
@@ -83,9 +84,10 @@ class Plant:
 
     def begin(self, bundle: Bundle) -> int:
         """A rollout to all stations."""
+        places = [self.real, *self.others]
+        about: dict[str, Any] = {"plan": self.plan, "who": WHO, "reason": bundle.manifest.name, "now": db.now()}
         with self.engine.begin() as connection:
-            about = {"plan": self.plan, "who": WHO, "reason": bundle.manifest.name, "now": db.now()}
-            return rollouts.begin(connection, bundle.sha256, [self.real, *self.others], **about)
+            return rollouts.begin(connection, bundle.sha256, places, **about)
 
     def turn(self) -> None:
         """One look of `cloud rollout`, and every made device takes what it is asked to run."""
@@ -124,7 +126,12 @@ class Plant:
         self._judged[place] += count
         batch = []
         for number in range(first, first + count):
-            said = {"site": place[0], "station": place[1], "bundle": self._said[place], "sequence": number}
+            said: dict[str, Any] = {
+                "site": place[0],
+                "station": place[1],
+                "bundle": self._said[place],
+                "sequence": number,
+            }
             # Every third made case is a disagreement.
             case = make_case(3 * number + 1, case_id=f"{place[1]}-{number:06d}", **said)
             batch.append(Message(wire.Topics(*place).case, wire.encode(case)))
@@ -147,7 +154,7 @@ class Plant:
             data = self.sound.golden[golden.name]
             sha256 = hashlib.sha256(data).hexdigest()
             files[station_target(*self.real, clip_name(sha256))] = data
-            truth = "leak" if golden.leaky else "ok"
+            truth: Truth = "leak" if golden.leaky else "ok"
             listed.append(ReferenceCase(case_id=f"reference-{golden.name}", sha256=sha256, truth=truth))
         record = References(site=self.real[0], station=self.real[1], cases=tuple(listed))
         files[station_target(*self.real, REFERENCES)] = msgspec.json.encode(record)
