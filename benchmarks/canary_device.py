@@ -139,10 +139,10 @@ class ByHand:
             self._update.step(time.monotonic())
 
 
-def in_place(device: DeviceConfig, bundle: Bundle) -> str | None:
-    """Since when the bundle speaks, or is about to (UTC, ISO 8601); None where it does not."""
+def in_place(device: DeviceConfig, bundle: Bundle) -> bool:
+    """Whether the bundle speaks, or is about to."""
     speaks = slots.speaking(device)
-    return speaks.since if speaks.bundle is not None and speaks.bundle.sha256 == bundle.sha256 else None
+    return speaks.bundle is not None and speaks.bundle.sha256 == bundle.sha256
 
 
 def _now() -> Now:

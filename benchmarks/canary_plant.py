@@ -110,6 +110,12 @@ class Plant:
             query = sa.select(table.site, table.station).where(table.rollout_id == number, table.kind == "asked")
             return len(set(connection.execute(query).all()))
 
+    def breach(self, number: int) -> str:
+        """Which gate has ended the rollout; empty where none has."""
+        with self.engine.connect() as connection:
+            broken = [event for event in rollouts.events(connection, number) if event.kind == "breached"]
+        return "; ".join(f"a gate of its rollout is broken: {event.words}" for event in broken)
+
     def wished(self) -> dict[Place, BundleRef]:
         with self.engine.connect() as connection:
             return {place: one.bundle for place, one in desire.all_wanted(connection).items() if one.bundle}

@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import msgspec
@@ -54,17 +54,23 @@ class Plan:
 
 @dataclass
 class Met:
-    """What became of one hostile bundle. `seconds`: from its start until the former one inspected again."""
+    """What became of one hostile bundle."""
 
     kind: str
-    end: str = ""
+    end: Literal["", "refused", "returned"] = ""
     words: str = ""
-    seconds: float | None = None
-    started: bool = False
+    began_s: float | None = None
+    """When it was put in its place, on the monotonic clock; None where it never was."""
+    back_s: float | None = None
+    """When the former one inspected again."""
     rollout: str = ""
     devices: int = 0
     elsewhere: int = 0
     """Stations, other than the real one, that were asked to run it."""
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.began_s is None or self.back_s is None else round(self.back_s - self.began_s, 1)
 
 
 @dataclass
@@ -127,26 +133,34 @@ def drill(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None)
     device, name = canary_device.make_device(folder / "real", plan.seed, champion)
     others = [(canary_plant.SITE, f"MADE-{number}") for number in range(1, DEVICES)]
     plant = Plant(folder / "cloud", champion, (canary_plant.SITE, name), others)
-    went_on = True
     with Server(plant.config.updates_path).running() as url:
         device = canary_device.joined(device, url, plant.root)
         scene = Scene(plant, device, Line(device, plant), folder)
-        live = [kind for kind in plan.kinds if kind in plan.live]
-        with canary_device.running(device) if live else nullcontext() as agent:
-            if agent is not None:
-                _awake(scene, agent)
-                for kind in live:
-                    say(_told(_meet(scene, kind, agent)))
-                went_on = _goes_on(scene, agent)
-        by_hand = ByHand(device, name, plant.sound.ref)
-        for kind in plan.kinds:
-            if kind not in plan.live:
-                say(_told(_meet(scene, kind, by_hand)))
-        scene.until(lambda: not scene.line.outbox.backlog().cases, by_hand, LONGEST_TURN_S)
+        went_on = _before_processes(scene, [kind for kind in plan.kinds if kind in plan.live], say)
+        _by_hand(scene, [kind for kind in plan.kinds if kind not in plan.live], say)
     ledger = make_ledger(plan, scene)
     scene.line.outbox.close()
     plant.engine.dispose()
     return ledger | {"went_on": went_on, "seed": plan.seed, "seconds": round(time.monotonic() - began_s, 1)}
+
+
+def _before_processes(scene: Scene, kinds: list[str], say: Callable[[str], None]) -> bool:
+    """The device runs as it does in a hall; whether the former bundle judged one more case at the end."""
+    if not kinds:
+        return True
+    with canary_device.running(scene.device) as agent:
+        _awake(scene, agent)
+        for kind in kinds:
+            say(_told(_meet(scene, kind, agent)))
+        return _goes_on(scene, agent)
+
+
+def _by_hand(scene: Scene, kinds: list[str], say: Callable[[str], None]) -> None:
+    """No process of the device runs any more; then whatever waits in its outbox goes."""
+    agent = ByHand(scene.device, scene.plant.real[1], scene.plant.sound.ref)
+    for kind in kinds:
+        say(_told(_meet(scene, kind, agent)))
+    scene.until(lambda: not scene.line.outbox.backlog().cases, agent, LONGEST_TURN_S)
 
 
 def make_ledger(plan: Plan, scene: Scene) -> dict:
@@ -155,11 +169,11 @@ def make_ledger(plan: Plan, scene: Scene) -> dict:
     numbers = [case.sequence for case in cases]
     spooled = {path.stem for path in scene.device.spool_path.glob("*.json")}
     on_trial = [case for case in cases if case.bundle_sha256 != scene.plant.sound.sha256]
-    live = {met.kind: met.seconds for met in scene.met if met.end == "returned" and met.kind in plan.live}
+    live = {met.kind: met.seconds for met in scene.met if met.seconds is not None and met.kind in plan.live}
     return {
         "drill": "canary",
         "bundles": len(scene.met),
-        "started": [met.kind for met in scene.met if met.started],
+        "started": [met.kind for met in scene.met if met.began_s is not None],
         "refused": [met.kind for met in scene.met if met.end == "refused"],
         "returned": live,
         "returned_by_hand": [met.kind for met in scene.met if met.end == "returned" and met.kind not in plan.live],
@@ -186,23 +200,17 @@ def made(kind: str, sound: Bundle, path: Path) -> Bundle:
 
 def _meet(scene: Scene, kind: str, agent: canary_device.Agent | ByHand) -> Met:
     """The bundle is published and rolled out, until the rollout has come to an end and the former one speaks."""
-    plant, device, met = scene.plant, scene.device, Met(kind)
-    path = scene.folder / f"{kind}.bundle"
+    plant, met, path = scene.plant, Met(kind), scene.folder / f"{kind}.bundle"
     bundle = plant.publish(made(kind, plant.sound, path), path)
     for place in plant.others:
         plant.work(place, 1)
-    number, began_s = plant.begin(bundle), 0.0
+    number = plant.begin(bundle)
 
     def is_over() -> bool:
-        nonlocal began_s
-        if canary_device.in_place(device, bundle) and not met.started:
-            met.started, began_s = True, time.monotonic()
-        wished = plant.wished()
-        met.elsewhere = max(met.elsewhere, sum(wished.get(place) == bundle.ref for place in plant.others))
-        _note_end(device, bundle, met)
-        back = met.end == "refused" or isinstance(agent, ByHand) or inspects(device, plant.sound.sha256)
-        if met.end == "returned" and back and met.seconds is None and not isinstance(agent, ByHand):
-            met.seconds = round(time.monotonic() - began_s, 1)
+        _watch(scene, number, bundle, met)
+        back = met.end != "returned" or isinstance(agent, ByHand) or inspects(scene.device, plant.sound.sha256)
+        if met.end == "returned" and back and met.back_s is None:
+            met.back_s = time.monotonic()
         return bool(met.end) and back and plant.kept(number).rollout.state in ("rolled_back", "done")
 
     scene.until(is_over, agent, LONGEST_S)
@@ -211,12 +219,24 @@ def _meet(scene: Scene, kind: str, agent: canary_device.Agent | ByHand) -> Met:
     return met
 
 
-def _note_end(device: DeviceConfig, bundle: Bundle, met: Met) -> None:
-    """Refused by its trial, or back from its place."""
+def _watch(scene: Scene, number: int, bundle: Bundle, met: Met) -> None:
+    if canary_device.in_place(scene.device, bundle) and met.began_s is None:
+        met.began_s = time.monotonic()
+    wished = scene.plant.wished()
+    met.elsewhere = max(met.elsewhere, sum(wished.get(place) == bundle.ref for place in scene.plant.others))
+    _note_end(scene, number, bundle, met)
+
+
+def _note_end(scene: Scene, number: int, bundle: Bundle, met: Met) -> None:
+    """Refused by its trial, back from its place by itself, or taken out of it by its rollout, whichever was first."""
+    device = scene.device
     failed = slots.speaking(device).failed
     if failed is not None and failed.bundle.sha256 == bundle.sha256:
-        met.end, met.words, met.started = "returned", failed.words, True
+        met.end, met.words = "returned", failed.words
+        met.began_s = met.began_s or time.monotonic()
         return
+    if met.began_s is not None and not canary_device.in_place(device, bundle):
+        met.end, met.words = "returned", scene.plant.breach(number)
     told = update_report.read(device.update_path).champion
     if told is not None and told.report.bundle.sha256 == bundle.sha256 and told.report.state == "refused":
         met.end, met.words = "refused", told.report.words
