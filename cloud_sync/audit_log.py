@@ -4,7 +4,7 @@ Writers take turns at the one row of `audit_end`, so that parallel processes mak
 `audit_chain`'s matter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -29,13 +29,26 @@ def note(connection: sa.Connection, *, who: str, did: str, now: float, about: st
 
     Raises StoreError where the log has lost its end.
     """
-    before = take_turn(connection)
-    texts = {"who": who, "did": did, "about": about, "address": address}
-    line = Line(before.last_id + 1, float(now), **{name: _plain(name, text) for name, text in texts.items()})
-    line = msgspec.structs.replace(line, hash=chained(before.hash, line))
-    connection.execute(sa.insert(audit).values(**msgspec.structs.asdict(line)))
-    connection.execute(sa.update(audit_end).where(audit_end.c.id == 1).values(last_id=line.id, hash=line.hash))
-    _written.set(_written.get() + 1)
+    note_each(connection, [about], who=who, did=did, now=now, address=address)
+
+
+def note_each(
+    connection: sa.Connection, abouts: Sequence[str], *, who: str, did: str, now: float, address: str = ""
+) -> None:
+    """One line about each of `abouts`, as `note` writes it."""
+    if not abouts:
+        return
+    before, lines = take_turn(connection), []
+    last_id, last_hash = before.last_id, before.hash
+    for about in abouts:
+        texts = {"who": who, "did": did, "about": about, "address": address}
+        line = Line(last_id + 1, float(now), **{name: _plain(name, text) for name, text in texts.items()})
+        line = msgspec.structs.replace(line, hash=chained(last_hash, line))
+        last_id, last_hash = line.id, line.hash
+        lines.append(msgspec.structs.asdict(line))
+    connection.execute(sa.insert(audit), lines)
+    connection.execute(sa.update(audit_end).where(audit_end.c.id == 1).values(last_id=last_id, hash=last_hash))
+    _written.set(_written.get() + len(lines))
 
 
 def take_turn(connection: sa.Connection) -> Head:

@@ -69,6 +69,39 @@ def want(
     return changed
 
 
+def want_bundles(
+    connection: sa.Connection, bundles: Mapping[tuple[str, str], BundleRef], *, who: str, reason: str, now: float
+) -> int:
+    """`want` for a fleet, each device its bundle, with as many statements as for one. How many rows changed."""
+    audit_log.take_turn(connection)
+    kept = {place: message for place, message in all_wanted(connection).items() if place in bundles}
+    new: list[dict[str, object]] = []
+    changed: list[dict[str, object]] = []
+    told = []
+    for (site, station), bundle in bundles.items():
+        before = kept.get((site, station), Desired(counter=0))
+        if before.bundle == bundle:
+            continue
+        message = msgspec.structs.replace(before, bundle=bundle)
+        row = {"site_": site, "station_": station} | _values(message, before.counter, who=who, now=now)
+        (changed if (site, station) in kept else new).append(row)
+        told.append(f"{site}/{station} bundle {_told(bundle)}: {reason}")
+    if new:
+        named = sa.insert(desired).values(site=sa.bindparam("site_"), station=sa.bindparam("station_"))
+        connection.execute(named, new)
+    if changed:
+        here = (desired.c.site == sa.bindparam("site_")) & (desired.c.station == sa.bindparam("station_"))
+        connection.execute(sa.update(desired).where(here), changed)
+    audit_log.note_each(connection, told, who=who, did="device_asked", now=now)
+    return len(told)
+
+
+def all_wanted(connection: sa.Connection) -> dict[tuple[str, str], Desired]:
+    """What every device is asked for now that was ever asked for anything."""
+    rows = connection.execute(sa.select(desired.c.site, desired.c.station, desired.c.payload))
+    return {(row.site, row.station): _message(row.payload) for row in rows}
+
+
 def wanted(connection: sa.Connection, place: tuple[str, str]) -> Desired:
     """What this device is asked for now."""
     here = (desired.c.site == place[0]) & (desired.c.station == place[1])
@@ -120,19 +153,19 @@ def _change(
     message = msgspec.structs.replace(kept, **change(kept))
     if row and message == kept:
         return False
-    counter = max(kept.counter + 1, int(now // COUNTER_UNIT_S))
-    values = {
-        "counter": counter,
-        "payload": wire.encode(msgspec.structs.replace(message, counter=counter)),
-        "changed_by": who,
-        "changed_at": now,
-        "sent_at": None,
-    }
+    values = _values(message, kept.counter, who=who, now=now)
     if row:
         connection.execute(sa.update(desired).where(here).values(values))
     else:
         connection.execute(sa.insert(desired).values(site=place[0], station=place[1], **values))
     return True
+
+
+def _values(message: Desired, before: int, *, who: str, now: float) -> dict[str, object]:
+    """Of a row whose counter was `before`."""
+    counter = max(before + 1, int(now // COUNTER_UNIT_S))
+    payload = wire.encode(msgspec.structs.replace(message, counter=counter))
+    return {"counter": counter, "payload": payload, "changed_by": who, "changed_at": now, "sent_at": None}
 
 
 def _without(kept: tuple[SamplingWish, ...], wish_id: str) -> tuple[SamplingWish, ...]:

@@ -213,9 +213,11 @@ class Listener:
 
 
 def _subscriptions(share: str | None) -> tuple[str, ...]:
-    """Parts of a clip are taken in order, so each process hears all of them and the first takes each."""
+    """Parts of a clip are taken in order, so each process hears all of them and the first takes each; who shares a
+    subscription is not told what the broker retains."""
     shared = f"$share/{share}/" if share else ""
-    return (*(f"{wire.ROOT}/+/+/{name}" for name in ("status", "clip/+/+")), f"{shared}{wire.ROOT}/+/+/case")
+    everybody = (f"{wire.ROOT}/+/+/{name}" for name in ("status", "alarm/+", "clip/+/+"))
+    return (*everybody, *(f"{shared}{wire.ROOT}/+/+/{name}" for name in ("case", "metrics")))
 
 
 def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, dead_letters, gaps, looks
+from cloud_sync import case_groups, dead_letters, device_health, gaps, looks
 from cloud_sync.case_row import case_row
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
@@ -24,7 +24,7 @@ from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, stations
 from edge_agent import wire
 from edge_agent.errors import LinkError
-from edge_agent.messages import ClipManifest, Receipt, Status
+from edge_agent.messages import Alarm, ClipManifest, Receipt, Status
 
 log = logging.getLogger(__name__)
 Station = tuple[str, str]
@@ -46,6 +46,8 @@ class _Sorted:
     cases: list[tuple[int, dict]] = field(default_factory=list)
     clips: list[ClipMessage] = field(default_factory=list)
     statuses: dict[Station, bytes] = field(default_factory=dict)
+    metrics: dict[Station, bytes] = field(default_factory=dict)
+    alarms: dict[tuple[str, str, str], Alarm | None] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -76,6 +78,8 @@ class Intake:
             stored = self._take_clips(connection, taken, held, now)
             self._take_cases(connection, taken, held, now)
             _take_statuses(connection, taken.statuses, now)
+            device_health.take_metrics(connection, taken.metrics, now)
+            device_health.take_alarms(connection, taken.alarms, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
         return Handled(receipts, stored)
@@ -157,6 +161,11 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
         case "status":
             wire.decode(message.payload, Status)
             taken.statuses[topic.site, topic.station] = message.payload
+        case "metrics":
+            taken.metrics[topic.site, topic.station] = device_health.checked_metrics(message.payload)
+        case "alarm":
+            key = (topic.site, topic.station, str(topic.id))
+            taken.alarms[key] = device_health.checked_alarm(topic, message.payload)
 
 
 @functools.lru_cache(maxsize=1024)

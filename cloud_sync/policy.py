@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from cloud_sync import rollout_plan
+from cloud_sync.rollout_plan import Plan
 from cloud_sync.routing import Judged, Split, machine_was_wrong
 from edge_agent.errors import ConfigError
 
@@ -72,6 +74,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool: Pool = Pool()
     balance: Balance = Balance()
     labels: Labels = Labels()
+    rollout: Plan = Plan()
 
 
 def decode(data: bytes) -> Policy:
@@ -84,6 +87,10 @@ def decode(data: bytes) -> Policy:
         raise ConfigError("policy is not usable: training_share and held_out_share of the pool are over 1 together")
     if policy.gold_share + policy.audit_share >= 1:
         raise ConfigError("policy is not usable: gold_share and audit_share leave nothing for other cases")
+    try:
+        rollout_plan.checked(policy.rollout)
+    except ConfigError as error:
+        raise ConfigError(f"policy is not usable: {error}") from error
     return policy
 
 

@@ -23,6 +23,7 @@ APPEND_ONLY = (
     "audit",
     "audit_heads",
     "bundle_states",
+    "rollout_events",
 )
 
 
@@ -114,6 +115,7 @@ case_groups = sa.Table(
     _time("last_at"),
     sa.Index("ix_case_groups_station", "station", "site"),
     sa.Index("ix_case_groups_clarity", "clarity_tenths", "decided_by", "decision", "verdict"),
+    sa.Index("ix_case_groups_bundle", "bundle_sha256"),
     sa.Index("ix_case_groups_words", "verdict", "decision", "decided_by", "outcome"),
 )
 
@@ -442,6 +444,57 @@ bundle_states = sa.Table(
     _text("reason"),
     _text("who"),
     _time("at"),
+)
+
+rollouts = sa.Table(
+    # Moving devices to a bundle in steps: the plan, and the whole of the rollout as `rollout_state` knows it.
+    "rollouts",
+    metadata,
+    _key(),
+    sa.Column("bundle_sha256", sa.Text, sa.ForeignKey("bundles.sha256"), nullable=False, index=True),
+    sa.Column("plan", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("record", sa.LargeBinary, nullable=False),  # JSON
+    _text("state", index=True),  # the record's
+    _number("revision"),  # of the record: whoever decides on an older one has come too late
+    _text("begun_by"),
+    _text("reason"),
+    _time("begun_at"),
+    _time("changed_at"),
+)
+
+rollout_events = sa.Table(
+    "rollout_events",
+    metadata,
+    _key(),
+    sa.Column("rollout_id", sa.Integer, sa.ForeignKey("rollouts.id"), nullable=False, index=True),
+    _text("kind"),
+    _text("site", null=True),  # None: of the whole rollout
+    _text("station", null=True),
+    _text("words"),
+    _text("who"),
+    _time("at"),
+)
+
+device_health = sa.Table(
+    # The latest metrics of each device.
+    "device_health",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("metrics", sa.LargeBinary, nullable=False),  # the message, JSON
+    _time("at"),  # when it came
+)
+
+device_alarms = sa.Table(
+    # Active ones; an alarm that ends is taken out.
+    "device_alarms",
+    metadata,
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    _text("priority"),
+    sa.Column("alarm", sa.LargeBinary, nullable=False),  # the message, JSON
+    _time("first_at"),  # when the cloud first heard of it
 )
 
 audit = sa.Table(

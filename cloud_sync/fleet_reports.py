@@ -1,0 +1,119 @@
+"""The database -> what every device of a rollout reports: status, wish, metrics, alarms, and counts of its cases.
+
+A handful of queries, whatever the size of the fleet; case counts come from `case_groups`, not from cases.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync import desire
+from cloud_sync.rollout_records import Place, Report, Rollout
+from cloud_sync.tables import case_groups, device_alarms, device_health, stations
+from cloud_sync.worsening import Tally
+from edge_agent.messages import Metrics, Status
+from edge_agent.records import BundleRef
+
+MaySwitch = Callable[[sa.Connection, Place, BundleRef], str]
+"""Whether a device that is above shadow mode may run the bundle: words why not, empty where it may."""
+ABOVE_SHADOW = ("assist", "partial", "full")
+COMPARED = ("agree", "machine_leak", "human_leak")
+
+
+def nobody_may(_connection: sa.Connection, _place: Place, _bundle: BundleRef) -> str:
+    """The answer where nobody keeps certificates."""
+    return "it is above shadow mode, and nobody here knows of certificates: lower its mode, or wait for one"
+
+
+def read(connection: sa.Connection, rollout: Rollout, may_switch: MaySwitch = nobody_may) -> dict[Place, Report]:
+    """A report of each place of the rollout of which anything is known."""
+    places = {seat.place for seat in rollout.seats}
+    said = {place: status for place, status in _statuses(connection).items() if place in places}
+    shas = {status.bundle.sha256 for status in said.values() if status.bundle} | {rollout.bundle.sha256}
+    tallies = _tallies(connection, shas)
+    wanted, health, alarms = desire.all_wanted(connection), _health(connection), _alarms(connection)
+    found = {}
+    for place, status in said.items():
+        at, metrics = health.get(place, (None, None))
+        asked = wanted[place].bundle if place in wanted else None
+        found[place] = Report(
+            running=status.bundle,
+            asked=asked,
+            online=status.status == "online",
+            mode=status.mode,
+            why_not=_why_not(connection, rollout, place, status, may_switch),
+            update=status.update,
+            metrics_at=at,
+            verdict_ms=metrics.output.verdict_ms if metrics else None,
+            starts=metrics.software.inspect_starts if metrics else 0,
+            alarms=tuple(alarms.get(place, ())),
+            ran=tallies.get((place, status.bundle.sha256), Tally()) if status.bundle else Tally(),
+            new=tallies.get((place, rollout.bundle.sha256), Tally()),
+        )
+    return found
+
+
+def running_anywhere(connection: sa.Connection, sha256: str) -> bool:
+    """Does a device run this bundle, or is one asked to?"""
+    said = any(status.bundle and status.bundle.sha256 == sha256 for status in _statuses(connection).values())
+    wanted = desire.all_wanted(connection).values()
+    return said or any(one.bundle and one.bundle.sha256 == sha256 for one in wanted)
+
+
+def present_bundles(connection: sa.Connection) -> dict[Place, str]:
+    """Hash of what each known device is asked to run, or runs where it was never asked."""
+    found = {place: status.bundle.sha256 for place, status in _statuses(connection).items() if status.bundle}
+    return found | {place: one.bundle.sha256 for place, one in desire.all_wanted(connection).items() if one.bundle}
+
+
+def _why_not(connection: sa.Connection, rollout: Rollout, place: Place, status: Status, may_switch: MaySwitch) -> str:
+    runs_it = status.bundle is not None and status.bundle.sha256 == rollout.bundle.sha256
+    if status.mode not in ABOVE_SHADOW or runs_it:
+        return ""
+    return may_switch(connection, place, rollout.bundle)
+
+
+def _statuses(connection: sa.Connection) -> dict[Place, Status]:
+    rows = connection.execute(sa.select(stations.c.site, stations.c.station, stations.c.status))
+    return {(site, station): msgspec.json.decode(status, type=Status) for site, station, status in rows if status}
+
+
+def _health(connection: sa.Connection) -> dict[Place, tuple[float, Metrics]]:
+    rows = connection.execute(sa.select(device_health))
+    return {(row.site, row.station): (row.at, msgspec.json.decode(row.metrics, type=Metrics)) for row in rows}
+
+
+def _alarms(connection: sa.Connection) -> dict[Place, list[tuple[str, float]]]:
+    """Those of high priority."""
+    query = sa.select(device_alarms.c.site, device_alarms.c.station, device_alarms.c.id, device_alarms.c.first_at)
+    found: dict[Place, list[tuple[str, float]]] = defaultdict(list)
+    for site, station, name, first_at in connection.execute(query.where(device_alarms.c.priority == "high")):
+        found[site, station].append((name, first_at))
+    return found
+
+
+def _tallies(connection: sa.Connection, shas: Iterable[str]) -> dict[tuple[Place, str], Tally]:
+    """(place, bundle) -> its cases."""
+    group = case_groups.c
+    query = (
+        sa.select(
+            group.site,
+            group.station,
+            group.bundle_sha256,
+            sa.func.sum(group.cases),
+            _sum_where(group.verdict == "uncertain"),
+            _sum_where(group.verdict == "not_tested"),
+            _sum_where(group.outcome.in_(COMPARED)),
+            _sum_where(group.outcome.in_(COMPARED[1:])),
+        )
+        .where(group.bundle_sha256.in_(sorted(shas)))
+        .group_by(group.site, group.station, group.bundle_sha256)
+    )
+    rows = connection.execute(query)
+    return {((site, station), sha256): Tally(*map(int, counts)) for site, station, sha256, *counts in rows}
+
+
+def _sum_where(condition: sa.ColumnElement[bool]) -> sa.ColumnElement:
+    return sa.func.sum(sa.case((condition, case_groups.c.cases), else_=0))
