@@ -91,6 +91,7 @@ def cloud(argv: list[str]) -> int:
         "restore": "cloud_sync.restore:restore",
         "resend": "cloud_sync.resend:resend",
         "retain": "cloud_sync.retention:retain",
+        "rollout": "cloud_sync.rollout:rollout",
     }
     return _sub("cloud", argv, table)
 
@@ -117,7 +118,7 @@ def bundle(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real")
+    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real", "rollout")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 

@@ -30,6 +30,7 @@ DAILY = (
 )
 """In the head itself."""
 SELDOM = (
+    Place("Rollouts", "rollouts.page", "viewer"),
     Place("Label consistency", "consistency.page", "quality"),
     Place("Studies", "studies.study_list", "expert"),
     Place("Value", "value.page", "viewer"),

@@ -136,17 +136,25 @@ def apply(engine: Engine, kept: Kept, decision: Decision, now: float) -> tuple[E
     return decision.events
 
 
+def without_rollout(connection: sa.Connection, winners: Iterable[Won]) -> list[Won]:
+    """Those of the winners that have had no rollout to these places."""
+    had = [(one.rollout.bundle.sha256, _places(one)) for one in everyone(connection)]
+    return [
+        won
+        for won in winners
+        if not any(sha256 == won.bundle_sha256 and places >= set(won.places) for sha256, places in had)
+    ]
+
+
 def begin_for_winners(
     connection: sa.Connection, winners: Iterable[Won], *, plan: Plan, now: float, who: str = WHO
 ) -> list[int]:
-    """A rollout for each winner that has had none for these places; the caller commits. Their numbers."""
-    had = [(one.rollout.bundle.sha256, _places(one)) for one in everyone(connection)]
-    begun = []
-    for won in winners:
-        if any(sha256 == won.bundle_sha256 and places >= set(won.places) for sha256, places in had):
-            continue
-        begun.append(begin(connection, won.bundle_sha256, won.places, plan=plan, who=who, reason=won.reason, now=now))
-    return begun
+    """A rollout for each winner that has had none; the caller commits. Their numbers."""
+    take_turns(connection, ["rollouts"])
+    return [
+        begin(connection, won.bundle_sha256, won.places, plan=plan, who=who, reason=won.reason, now=now)
+        for won in without_rollout(connection, winners)
+    ]
 
 
 def places_for(connection: sa.Connection, known: Known) -> list[Place]:

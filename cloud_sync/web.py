@@ -36,6 +36,7 @@ from cloud_sync import (
     navigation,
     policy_file,
     review,
+    rollout_pages,
     sessions,
     sign_in,
     status_pages,
@@ -69,6 +70,7 @@ PAGES = (
     value_pages,
     user_pages,
     audit_pages,
+    rollout_pages,
     api,
 )
 READABLE = timedelta(days=30)

@@ -119,6 +119,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/studies/1/look",
         "/gold",
         "/stations",
+        "/rollouts",
+        "/rollouts/1",
         "/audit",
         "/users",
         "/tokens",

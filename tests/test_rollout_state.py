@@ -1,8 +1,10 @@
 """A rollout as a story: who is asked when, what stops it, and what comes back; then thousands of histories."""
 
+import contextlib
+
 import msgspec
 import pytest
-from fleet import BEFORE, GOOD, HOUR, NEW, NOW, OLD, QUICK, Fleet, places
+from fleet import BEFORE, GOOD, HOUR, NEW, NOW, OLD, QUICK, Device, Fleet, places
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -278,6 +280,7 @@ def test_a_device_goes_back_to_what_it_was_wished_unless_it_failed_there() -> No
 
 WORDS = ("obey", "obey one", "work", "harm", "wait", "long wait", "offline", "online", "refuse", "return", "forget")
 PRESSED = {"halt": rules.halt, "resume": rules.resume, "back": rules.roll_back, "abort": rules.abort}
+WAITS_H = {"wait": 0.6, "long wait": 3.0}
 ACTS = st.tuples(st.sampled_from((*WORDS, *WORDS, *PRESSED)), st.integers(0, 11))
 
 
@@ -290,29 +293,31 @@ class History:
 
     def happen(self, word: str, number: int) -> None:
         place = places(self.count)[number % self.count]
-        device, wishes = self.fleet.devices[place], rules.wishes(self.rollout)
+        wishes = rules.wishes(self.rollout)
+        if word in PRESSED:
+            with contextlib.suppress(ConfigError):  # a step that is none changes nothing
+                self.rollout = PRESSED[word](self.rollout, self.now)
+        elif word in WAITS_H:
+            self.now += HOUR * WAITS_H[word]
+        elif word == "obey":
+            self.fleet.obey(wishes, self.now)
+        elif word == "work":
+            self.fleet.work(self.now)
+        elif word != "obey one":
+            self._of_one(word, self.fleet.devices[place])
+        elif place in wishes:
+            self.fleet.devices[place].takes(wishes[place], self.now)
+
+    def _of_one(self, word: str, device: Device) -> None:
         match word:
-            case "obey":
-                self.fleet.obey(wishes, self.now)
-            case "obey one" if place in wishes:
-                device.takes(wishes[place], self.now)
-            case "work":
-                self.fleet.work(self.now)
             case "harm":
                 device.works(Tally(50, 40, 0, 10, 9), self.now)
-            case "wait" | "long wait":
-                self.now += HOUR * (0.6 if word == "wait" else 3)
             case "offline" | "online":
                 device.change(online=word == "online")
             case "refuse" | "return":
                 device.fails("refused" if word == "refuse" else "returned", self.now)
             case "forget":
                 device.change(running=OLD, metrics_at=None, new=Tally(), ran=BEFORE)
-            case _ if word in PRESSED:
-                try:
-                    self.rollout = PRESSED[word](self.rollout, self.now)
-                except ConfigError:
-                    pass  # a step that is none changes nothing
 
     def look(self) -> None:
         before = self.rollout
