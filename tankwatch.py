@@ -118,13 +118,13 @@ def bundle(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "train", "real", "rollout")
+    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "restore")})
+    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in ("kill", "promote", "restore")})
 
 
 def _openers():

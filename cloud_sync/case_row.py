@@ -1,7 +1,8 @@
-"""A case message's bytes -> its row in the database, checked once; the bytes themselves are kept as they came."""
+"""A case message's bytes -> its rows in the database, checked once; the bytes themselves are kept as they came."""
 
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cloud_sync import case_groups
 from edge_agent import wire
@@ -13,9 +14,34 @@ LARGEST_NUMBER = 2**31 - 1
 """Of an integer column on every database."""
 
 
-def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]:
+class Rows(NamedTuple):
+    """What one message becomes: a row of `cases`, and one of `second_words` where a challenger spoke."""
+
+    case: dict[str, object]
+    second: dict[str, object] | None
+
+
+def rows(topic: wire.Topic, payload: bytes, now: float) -> Rows:
     """Raises LinkError where the payload is no case, or one of another station."""
     case = wire.decode(payload, Case)
+    return Rows(_case_row(topic, payload, case, now), _second_word(case))
+
+
+def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]:
+    """The row of `cases` alone. Raises LinkError."""
+    return rows(topic, payload, now).case
+
+
+def utc_seconds(text: str) -> float:
+    """ISO 8601 -> seconds since 1970; a time without a zone is UTC. Raises LinkError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise LinkError(f"{text[:40]!r} is no ISO 8601 time: refused") from error
+
+
+def _case_row(topic: wire.Topic, payload: bytes, case: Case, now: float) -> dict[str, object]:
     if (case.site, case.station) != (topic.site, topic.station):
         raise LinkError(
             f"case of {case.site}/{case.station} came on the topic of {topic.site}/{topic.station}: refused"
@@ -60,10 +86,18 @@ def case_row(topic: wire.Topic, payload: bytes, now: float) -> dict[str, object]
     return row
 
 
-def utc_seconds(text: str) -> float:
-    """ISO 8601 -> seconds since 1970; a time without a zone is UTC. Raises LinkError."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError) as error:
-        raise LinkError(f"{text[:40]!r} is no ISO 8601 time: refused") from error
+def _second_word(case: Case) -> dict[str, object] | None:
+    word = case.challenger
+    if word is None:
+        return None
+    if not re.fullmatch(SHA256, word.bundle.sha256):
+        raise LinkError(f"case {case.case_id} names a challenger that is no hash: refused")
+    if "\0" in word.reason:
+        raise LinkError(f"case {case.case_id} has a zero character, which not every database holds: refused")
+    return {
+        "case_id": case.case_id,
+        "bundle_sha256": word.bundle.sha256,
+        "verdict": word.verdict,
+        "score": word.score,
+        "reason": word.reason,
+    }

@@ -15,13 +15,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, dead_letters, device_health, gaps, looks
-from cloud_sync.case_row import case_row
+from cloud_sync import case_groups, case_row, dead_letters, device_health, gaps, looks
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
 from cloud_sync.store import ClipStore
-from cloud_sync.tables import cases, stations
+from cloud_sync.tables import cases, second_words, stations
 from edge_agent import wire
 from edge_agent.errors import LinkError
 from edge_agent.messages import Alarm, ClipManifest, Receipt, Status
@@ -44,6 +43,8 @@ class _Sorted:
     """A batch taken apart; numbers are places in the batch."""
 
     cases: list[tuple[int, dict]] = field(default_factory=list)
+    seconds: dict[int, dict] = field(default_factory=dict)
+    """What challengers said; by place, where one spoke."""
     clips: list[ClipMessage] = field(default_factory=list)
     statuses: dict[Station, bytes] = field(default_factory=dict)
     metrics: dict[Station, bytes] = field(default_factory=dict)
@@ -97,11 +98,13 @@ class Intake:
         held_before = sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))
         known = {row.case_id: row.sha256 for row in connection.execute(held_before)}
         new: dict[Station, list[dict]] = defaultdict(list)
+        seconds: list[dict] = []
         for place, row in taken.cases:
             station, case_id = (row["site"], row["station"]), row["case_id"]
             if case_id not in known:
                 known[case_id] = row["sha256"]
                 new[station].append(row)
+                seconds += [taken.seconds[place]] if place in taken.seconds else []
             elif known[case_id] != row["sha256"]:
                 taken.refused.append((place, f"case {case_id} is held with other content: the first one stays"))
             held[station].cases[case_id] = known[case_id]
@@ -111,6 +114,8 @@ class Intake:
             case_groups.count_in(connection, rows)
             gaps.note(connection, station, highest, [row["sequence"] for row in rows], now=now)
             looks.want_first(connection, rows, now)
+        if seconds:
+            insert_rows(connection, second_words, seconds)
         log.info("cases handled=%d new=%d", len(taken.cases), sum(map(len, new.values())))
 
     def _take_clips(
@@ -152,7 +157,10 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
     topic = _parse_topic(message.topic, root)
     match topic.kind:
         case "case":
-            taken.cases.append((place, case_row(topic, message.payload, now)))
+            row, second = case_row.rows(topic, message.payload, now)
+            taken.cases.append((place, row))
+            if second is not None:
+                taken.seconds[place] = second
         case "clip_manifest":
             manifest = wire.decode(message.payload, ClipManifest)
             taken.clips.append(ClipMessage(place, topic, manifest))

@@ -1,4 +1,5 @@
-"""PURE. The policy file's text -> Policy: where judged cases go, what a dataset draws, how experts' work is shared out.
+"""PURE. The policy file's text -> Policy: where judged cases go, what a dataset draws, how experts' work is shared out,
+and when a challenger has won.
 
 The file has a version for people and is known by its hash; `policy_file` reads it, `draw` follows it.
 """
@@ -14,6 +15,8 @@ from edge_agent.errors import ConfigError
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Margin = Annotated[float, msgspec.Meta(gt=0, le=0.2)]
+Risk = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 LabelState = Literal["single", "agreed", "adjudicated"]
 """How sure a label is: one expert's word, two who agree, or a dispute that a third one settled."""
 SETTLED: tuple[LabelState, ...] = ("single", "agreed", "adjudicated")
@@ -55,6 +58,32 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test: tuple[LabelState, ...] = SETTLED
 
 
+class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a challenger has won against the champion beside which it ran, and when it will not."""
+
+    miss_margin: Margin = 0.005
+    """Of leaking units: it may miss so many more."""
+    false_alarm_margin: Margin = 0.005
+    """Of all units: where it is better in something else it may give so many more false alarms."""
+    answer_margin: Margin = 0.01
+    """Of all units: where it is better in something else it may leave so many more without an answer."""
+    alpha_per_year: Risk = 0.05
+    """Of a station: the chance that any of a year's challengers wins without being as good as that."""
+    share_of_rest: Risk = 0.1
+    """Of what is left of a year's chance: what the next challenger gets."""
+    leak_audit: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """How often a unit that champion and inspector call leaky is drawn for an expert while a run lasts: these are few,
+    and without known leaks nothing is known of misses."""
+    alpha_lost: Risk = 0.05
+    """The chance that a challenger which is no worse is said to be."""
+    fewest_days: Positive = 28
+    """Before these nobody says that a challenger will not get there."""
+    longest_days: Positive = 120
+    """After these a challenger has had its time."""
+    patience: Annotated[float, msgspec.Meta(ge=1)] = 4.0
+    """It will not get there where the present figures ask for so many times `longest_days`."""
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How judgements are asked for and used."""
 
@@ -75,6 +104,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     balance: Balance = Balance()
     labels: Labels = Labels()
     rollout: Plan = Plan()
+    promotion: Promotion = Promotion()
 
 
 def decode(data: bytes) -> Policy:

@@ -497,6 +497,45 @@ device_alarms = sa.Table(
     _time("first_at"),  # when the cloud first heard of it
 )
 
+second_words = sa.Table(
+    # What the challenger said of a unit of which the champion spoke.
+    "second_words",
+    metadata,
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
+    _text("bundle_sha256", index=True),
+    _text("verdict"),
+    sa.Column("score", sa.Double),
+    _text("reason"),
+)
+
+parallel_runs = sa.Table(
+    # A challenger beside a champion, from its start to what came of it.
+    "parallel_runs",
+    metadata,
+    _key(),
+    _text("champion"),  # hashes of the bundles
+    _text("challenger"),
+    _number("year"),  # UTC, in which it began
+    sa.Column("alpha", sa.Double, nullable=False),  # of the year's chance of a wrong promotion
+    sa.Column("rules", sa.LargeBinary, nullable=False),  # JSON: policy.Promotion as it was at the start
+    _text("state", index=True),  # running, won, lost, futile, stopped
+    _text("why", default=""),
+    _text("started_by"),
+    _time("started_at"),
+    _time("decided_at", null=True),
+    sa.Column("result", sa.LargeBinary),  # JSON: promotion.Evidence as it was when it ended
+)
+
+parallel_places = sa.Table(
+    "parallel_places",
+    metadata,
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("parallel_runs.id"), primary_key=True),
+    sa.Column("site", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    _number("number"),  # of the station's challengers of that year
+    sa.Index("ix_parallel_places_site", "site", "station"),
+)
+
 audit = sa.Table(
     "audit",
     metadata,

@@ -58,6 +58,15 @@ def sampled(
     return Sampled(reason="audit" if draw < probability else "none", probability=probability)
 
 
+def beside(sampled: Sampled, champion: VerdictWord, challenger: VerdictWord | None) -> Sampled:
+    """The same where a challenger spoke, too: what the two disagree on is sent, with probability 1, because it decides
+    which of them is better. A challenger that could not test has shown nothing; it may be broken, and is to flood
+    neither line nor experts."""
+    if challenger in (None, "not_tested", champion) or sampled.reason not in ("audit", "none"):
+        return sampled
+    return Sampled(reason="disagreement", probability=1.0)
+
+
 def audit_probability(score: float | None, audit_floor: float) -> float:
     """Never 0, so that bounds over all units can be computed from the audited ones."""
     unsureness = 1.0 if score is None else 1.0 - abs(2.0 * score - 1.0)

@@ -269,7 +269,9 @@ class Inspector:
         outcome = compare.outcome(verdict.verdict, case.decision, decided_by)
         murky_below = self._champion.bundle.manifest.thresholds.murky_below
         watched = case.watched(composites, murky_below=murky_below)
-        sampled = self._sampled(outcome, verdict, watched)
+        sampled = compare.beside(
+            self._sampled(outcome, verdict, watched), verdict.verdict, second.verdict if second else None
+        )
         said = Judgement(
             verdict=verdict,
             bundle=self._champion.bundle.ref,
