@@ -51,11 +51,12 @@ class Pool:
     """Units by kind, what each bundle says of them, and their clips."""
 
     def __init__(self, units: Sequence[Unit], fetch: Callable[[str], Bundle], folder: Path) -> None:
-        """`fetch`: hash -> the bundle, as a device would have got and tried it. `folder`: for stand-in clips."""
+        """`fetch`: hash -> the bundle, as a device would have got and tried it. `folder`: for the one clip that stands
+        in for all units that were not filmed."""
         self.units = units
         self._fetch, self._folder = fetch, folder
         self._said: dict[str, tuple[Bundle, list[Verdict]]] = {}
-        self._clips: dict[int, ClipRef] = {}
+        self._clips: dict[Path, ClipRef] = {}
         self._of = {leaky: [n for n, unit in enumerate(units) if unit.leaky is leaky] for leaky in (True, False)}
 
     def draw(self, chance: random.Random, line: Line) -> int:
@@ -75,17 +76,14 @@ class Pool:
 
     def film(self, number: int, case: Case) -> tuple[ClipRef, list[Message]]:
         """The unit's clip, and its messages the first time that it is asked for."""
-        if number in self._clips:
-            return self._clips[number], []
-        path = self.units[number].clip or self._stand_in(number, case)
+        path = self.units[number].clip or self._folder / "stand-in.twclip"
+        if path in self._clips:
+            return self._clips[path], []
+        if not path.exists():
+            write_clip(path, case)
         data = path.read_bytes()
-        self._clips[number] = ClipRef(wire.sha256_of(data), len(data))
-        return self._clips[number], list(_clip_messages(case, data))
-
-    def _stand_in(self, number: int, case: Case) -> Path:
-        path = self._folder / f"{number}.twclip"
-        write_clip(path, case)
-        return path
+        self._clips[path] = ClipRef(wire.sha256_of(data), len(data))
+        return self._clips[path], list(_clip_messages(case, data))
 
     def _known(self, sha256: str) -> tuple[Bundle, list[Verdict]]:
         if sha256 not in self._said:
@@ -108,8 +106,8 @@ class Device:
     wanted: Desired = Desired(counter=0)
     challenger: str | None = None
     update: UpdateReport | None = None
-    said: dict[str, bytes] = field(default_factory=dict)
-    """Payload by case id."""
+    said: dict[str, str] = field(default_factory=dict)
+    """Hash of the payload by case id."""
     leaky: dict[str, bool] = field(default_factory=dict)
     """What is true, by case id; nobody but the experts is told."""
 
@@ -166,9 +164,10 @@ class Device:
         if case.sampled.reason != "none":
             clip, clips = self.pool.film(number, case)
             case = msgspec.structs.replace(case, clip=clip)
-        self.said[case.case_id] = wire.encode(case)
+        payload = wire.encode(case)
+        self.said[case.case_id] = wire.sha256_of(payload)
         self.leaky[case.case_id] = unit.leaky
-        return [*clips, Message(self.topics.case, self.said[case.case_id])]
+        return [*clips, Message(self.topics.case, payload)]
 
     def _case(self, number: int, leaky: bool, now: float) -> Case:
         word, second = self.pool.word(self.champion, number), self._second(number)

@@ -18,7 +18,6 @@ from cloud_sync.intake import Intake
 from cloud_sync.judgement import Desk, Review
 from cloud_sync.policy import Policy
 from cloud_sync.tables import cases
-from edge_agent import wire
 
 EXPERTS = ("erna", "emil")
 """Two, because who judged first gives no second look."""
@@ -53,10 +52,9 @@ class Plant:
     def morning(self, now: float) -> None:
         """Experts judge all that the queue has for them; each second look goes to the other one."""
         desk = Desk(self.policy, self.chance)
-        truths = {case_id: leaky for device in self.devices for case_id, leaky in device.leaky.items()}
         for expert in EXPERTS:
             while (case_id := review_queue.draw(self.engine, desk, expert, now)) is not None:
-                review = Review(judgement="leak" if truths[case_id] else "ok", familiar=True)
+                review = Review(judgement="leak" if self._leaky(case_id) else "ok", familiar=True)
                 judgement.record(self.engine, desk, case_id, review, expert, now)
                 self.counts.judged += 1
 
@@ -72,7 +70,7 @@ class Plant:
 
     def ledger(self) -> dict[str, int]:
         """What the devices have said against what the cloud holds, byte for byte."""
-        said = {case_id: wire.sha256_of(payload) for device in self.devices for case_id, payload in device.said.items()}
+        said = {case_id: sha256 for device in self.devices for case_id, sha256 in device.said.items()}
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(cases.c.case_id, cases.c.sha256))
             held = {row.case_id: row.sha256 for row in rows}
@@ -83,6 +81,9 @@ class Plant:
             "duplicated": summary["duplicated"] + len(held.keys() - said.keys()),
             "refused": summary["dead_letters"],
         }
+
+    def _leaky(self, case_id: str) -> bool:
+        return next(device.leaky[case_id] for device in self.devices if case_id in device.leaky)
 
     def _deliver(self, now: float) -> None:
         """As the broker does: what has changed, and once more, as at a new connection."""
