@@ -1,4 +1,4 @@
-"""Pages of the rollouts: all of them with a form to begin one; one with its steps, devices, gates, events and buttons."""
+"""Pages of the rollouts: all of them with a form to begin one; one with steps, devices, gates, events and buttons."""
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from cloud_sync.rollouts import Kept
 from edge_agent.errors import ConfigError
 
 blueprint = Blueprint("rollouts", __name__)
+FIRST: tuple[registry.State, ...] = ("challenger", "candidate", "champion")
+"""The bundles that a rollout may be of, the likeliest first; a retired one comes back by the command line."""
 EVENTS = 200
 SHOWN = 500
 """Devices on the page; those that have been touched come first."""
@@ -48,11 +50,11 @@ class Line(msgspec.Struct, frozen=True):
 @needs("viewer")
 def page(fault: str | None = None) -> str:
     with _engine().connect() as connection:
-        known = registry.all_bundles(connection)
+        bundles = [known for known in registry.all_bundles(connection) if known.state in FIRST]
         return render_template(
             "rollouts.html",
             rollouts=rollouts.everyone(connection),
-            bundles=[one for one in known if one.state != "retired"],
+            bundles=sorted(bundles, key=lambda known: FIRST.index(known.state)),
             sites=sorted({site for site, _ in desire.known_places(connection)}),
             places=desire.known_places(connection),
             plan=_plan(),

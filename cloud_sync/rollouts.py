@@ -16,7 +16,7 @@ from cloud_sync.fleet_reports import MaySwitch, nobody_may
 from cloud_sync.registry import Known
 from cloud_sync.rollout_plan import Plan, checked
 from cloud_sync.rollout_records import ACTIVE, Decision, Event, EventKind, Place, Rollout
-from cloud_sync.tables import bundles, rollout_events, rollouts
+from cloud_sync.tables import rollout_events, rollouts
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 
@@ -159,7 +159,7 @@ def begin_for_winners(
 
 def places_for(connection: sa.Connection, known: Known) -> list[Place]:
     """Every known device that the bundle is for, but those that have one made for them more closely."""
-    scopes = dict(connection.execute(sa.select(bundles.c.sha256, bundles.c.scope)).tuples())
+    scopes = {one.sha256: one.scope for one in registry.all_bundles(connection)}
     present = fleet_reports.present_bundles(connection)
     width = _width(known.scope)
     return [

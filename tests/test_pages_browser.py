@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cloud_fakes import a_case, case_message
 from desk_site import PASSWORD, a_desk
 from test_desk_stories import CHROMIUM, Desk, chromium
 
-from cloud_sync import accounts, db, gold_cases, judgement
+from benchmarks import made_fleet
+from cloud_sync import accounts, db, desire, gold_cases, judgement, rollouts
+from cloud_sync.dead_letters import Message
 from cloud_sync.judgement import Review
+from cloud_sync.rollout_plan import Plan
 from cloud_sync.web import create_app
-from edge_agent.records import Sampled
+from edge_agent import wire
+from edge_agent.messages import Status
+from edge_agent.records import BundleRef, Mode, Sampled
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -63,8 +69,36 @@ def filled(tmp_path_factory) -> Iterator[Desk]:
             judgement.record(desk.engine, rules, case_id, review, name, db.now() - 86_400 * (sequence % 6))
     agreed = next(case_id for case_id in desk.case_ids() if desk.truth(case_id) == ("leak", "agreed"))
     gold_cases.declare(desk.engine, agreed, "leak", who="quinn", now=db.now())
+    _roll_out(desk)
     yield desk
     desk.close()
+
+
+def _roll_out(desk: Desk) -> None:
+    """A rollout that soaks: one device has the bundle and works with it, one is held back, one has never been heard."""
+    with desk.engine.begin() as connection:
+        made_fleet.add_bundles(connection)
+    names = [f"TANK{number}" for number in range(1, 9)] + ["TANK-LONGEST-NAM"]
+    for name in names:
+        _says(desk, name, made_fleet.OLD, mode="partial" if name == "TANK8" else "shadow")
+    with desk.engine.begin() as connection:
+        places, reason = desire.known_places(connection), "17 judged cases: better on false alarms"
+        rollouts.begin(connection, made_fleet.NEW.sha256, places, plan=Plan(), who="ada", reason=reason, now=db.now())
+    rollouts.step(desk.engine, db.now())
+    with desk.engine.connect() as connection:
+        ((_, first),) = (place for place, one in desire.all_wanted(connection).items() if one.bundle == made_fleet.NEW)
+    _says(desk, first, made_fleet.NEW)
+    rollouts.step(desk.engine, db.now())
+    for number in range(900, 940):
+        about = {"verdict": "ok" if number % 9 else "uncertain", "decision": "ok", "bundle": made_fleet.NEW}
+        case = a_case(number, case_id=f"{first}-{number}", station=first, **about)
+        desk._intake.handle([case_message(case)], db.now())
+
+
+def _says(desk: Desk, station: str, bundle: BundleRef, mode: Mode = "shadow") -> None:
+    status = Status(status="online", mode=mode, bundle=bundle, software="1.0", since="2026-11-20T14:00:00Z")
+    message = Message(wire.Topics("plant", station).status, wire.encode(status))
+    desk._intake.handle([message], db.now())
 
 
 @pytest.mark.parametrize("look", LOOKS)
