@@ -22,6 +22,8 @@ from cloud_sync.tables import cases
 EXPERTS = ("erna", "emil")
 """Two, because who judged first gives no second look."""
 DAY_S, SHIFT_S = 86_400.0, 28_800.0
+CANNOT_TELL = 0.02
+"""Of the looks: share in which an expert can tell nothing."""
 BATCH = 500
 """Messages that are committed together."""
 
@@ -54,8 +56,7 @@ class Plant:
         desk = Desk(self.policy, self.chance)
         for expert in EXPERTS:
             while (case_id := review_queue.draw(self.engine, desk, expert, now)) is not None:
-                review = Review(judgement="leak" if self._leaky(case_id) else "ok", familiar=True)
-                judgement.record(self.engine, desk, case_id, review, expert, now)
+                judgement.record(self.engine, desk, case_id, self._review(case_id), expert, now)
                 self.counts.judged += 1
 
     def shift(self, units: int, begin: float) -> None:
@@ -82,8 +83,11 @@ class Plant:
             "refused": summary["dead_letters"],
         }
 
-    def _leaky(self, case_id: str) -> bool:
-        return next(device.leaky[case_id] for device in self.devices if case_id in device.leaky)
+    def _review(self, case_id: str) -> Review:
+        if self.chance.random() < CANNOT_TELL:
+            return Review(judgement="cannot_tell")
+        leaky = next(device.leaky[case_id] for device in self.devices if case_id in device.leaky)
+        return Review(judgement="leak" if leaky else "ok", familiar=True)
 
     def _deliver(self, now: float) -> None:
         """As the broker does: what has changed, and once more, as at a new connection."""
