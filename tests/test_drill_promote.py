@@ -146,7 +146,7 @@ def test_the_same_comes_of_it_on_every_kind_of_cloud(kind, units, tmp_path, requ
 
 
 @pytest.mark.full
-def test_a_filmed_unit_is_filmed_once_and_goes_through_the_drill_with_its_own_clip(shipped, tmp_path):
+def test_a_unit_is_filmed_once_and_has_a_clip_of_its_own(shipped, tmp_path):
     filmed = twin_units.filmed(shipped, 3, 7, tmp_path)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.twclip")}
     again = twin_units.filmed(shipped, 3, 7, tmp_path)
