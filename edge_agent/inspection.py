@@ -20,7 +20,7 @@ from edge_agent.case import Identity
 from edge_agent.challenger import Challenger, InTurn
 from edge_agent.decision import DecisionWatch
 from edge_agent.due import PATIENCE_S
-from edge_agent.errors import ConfigError, StationError
+from edge_agent.errors import ConfigError, ModelError, StationError
 from edge_agent.eyes import Eyes, FramingSource
 from edge_agent.immersion import Immersions, ImmersionWatch, water_cells
 from edge_agent.judge import Judge
@@ -140,7 +140,11 @@ def inspect_recording(
         chain([first], frames), total=camera.frame_count, unit="frame", disable=None if progress else True, leave=False
     )
     for frame in counted:
-        yield from inspector.step(frame)
+        cases = inspector.step(frame)
+        if inspector.fault:
+            # Nobody waits at a line here: a net that cannot look at this recording is the answer.
+            raise ModelError(inspector.fault)
+        yield from cases
     yield from inspector.finish()
     if at_end:
         at_end(inspector)

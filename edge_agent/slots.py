@@ -109,13 +109,15 @@ def trouble(device: DeviceConfig, sha256: str, words: str) -> Speaking:
 
 
 def speaking(device: DeviceConfig) -> Speaking:
-    """The record as it stands. Raises ConfigError."""
+    """The record as it stands. Raises ConfigError, or StoreError where it cannot be read."""
     path = _pointer(device)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Speaking)
     except FileNotFoundError:
         return Speaking()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise durable.failure(path, error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not usable ({error}): remove it to go back to device.toml's bundle") from error
 
 
