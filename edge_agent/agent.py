@@ -100,7 +100,7 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
 def inspect_device(
     device: DeviceConfig, stopped: Callable[[], bool], openers: Mapping[str, Opener] | None = None
 ) -> None:
-    """Runs until the recording ends or `stopped`; the open case is not said then, all others are on the disk."""
+    """Runs until the recording ends or `stopped`; then the open case is said only if the line was told something on it."""
     gear = _gear(device)
     with ExitStack() as stack:
         outbox = Outbox.open(device.outbox_path, device.spool_path)
@@ -165,7 +165,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
             stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
             _obey(run)
             _inspect(run, chain([first], frames))
-            if not stopped():
+            if not stopped() or inspector.told_on_open_case:
                 _keep(inspector.finish(), inspector, keeper)
         Patient(switch.stopped, _warn)()
 
