@@ -100,7 +100,7 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
 def inspect_device(
     device: DeviceConfig, stopped: Callable[[], bool], openers: Mapping[str, Opener] | None = None
 ) -> None:
-    """Runs until the recording ends or `stopped`; then the open case is said only if the line was told something on it."""
+    """Runs until the recording ends or `stopped`; the open case is then said only if the line was told of it."""
     gear = _gear(device)
     with ExitStack() as stack:
         outbox = Outbox.open(device.outbox_path, device.spool_path)

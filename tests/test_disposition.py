@@ -102,16 +102,29 @@ def test_a_unit_that_the_line_was_told_about_is_recorded_though_the_inspection_i
     assert (case.disposition, case.decided_by, case.decision) == ("leak", "machine", "none")
 
 
-@pytest.mark.parametrize("told", [("TANK1-1", "ok"), None, ("TANK1-2", "wait")])
+@pytest.mark.parametrize("told", [("TANK1-2", "ok"), None])
 def test_a_result_never_comes_back_after_the_next_unit(told):
     heard: list[Told] = []
     talk = LineTalk.__new__(LineTalk)
     talk.line = SimpleNamespace(heard=list, tell=heard.append)
     talk._mode, talk._triggered = SimpleNamespace(mode="partial"), None
     report = SelfReport("boot", "full", HealthyCamera(), Waiting())
+    report.spoke(("TANK1-1", "wait"), None, 30.0)
+    report.spoke(told, None, 30.0)
+    talk.turn(SimpleNamespace(open_case_id=None), report)
+    assert heard[0].disposition == (told and told[1])
+    assert report.disposition is not None, "MQTT and the screen keep the last one"
+
+
+def test_a_result_ends_though_the_clock_is_set_back(monkeypatch):
+    now_s = [100.0]
+    report = SelfReport("boot", "full", HealthyCamera(), Waiting(), clock=lambda: now_s[0])
     report.spoke(("TANK1-1", "ok"), None, 30.0)
-    talk.turn(SimpleNamespace(told=told, open_case_id=None), report)
-    assert heard[0].disposition == ("ok" if told == ("TANK1-1", "ok") else None)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    now_s[0] += 29.0
+    assert report.disposition_holds
+    now_s[0] += 2.0
+    assert not report.disposition_holds
 
 
 @pytest.mark.parametrize(("shows", "shown"), [("before", "before"), ("after", "after")])
