@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from edge_agent import automation, durable, wire
-from edge_agent.automation import CameraWord, ClockWord, Kept, Seen, Standing, WaterWord
+from edge_agent.automation import CameraWord, ClockWord, Kept, Lapse, Seen, Standing, WaterWord
 from edge_agent.config import DeviceConfig
 from edge_agent.coverage_watch import CoverageWatch
 from edge_agent.errors import LinkError, StoreError
@@ -58,7 +58,7 @@ class ModeKeeper:
         self._utc, self._monotonic = clocks
         self._offset_s: float | None = None
         self._well_s = self._seen_s = self._monotonic()
-        self._kept, self._kept_fault = _kept(device.mode_path)
+        self._kept = _kept(device)
         self._coverages = _coverages(self._kept, {})
         self._acknowledged = False
         self._looking = threading.Lock()
@@ -83,7 +83,7 @@ class ModeKeeper:
         seen = Seen(
             highest=self._device.mode,
             order=order,
-            order_word="unreadable" if self._kept_fault else order_word,  # type: ignore[arg-type]
+            order_word=order_word,  # type: ignore[arg-type]
             wish=wish.mode if wish else None,
             wish_counter=wish.counter if wish else 0,
             wish_word=wish_word,  # type: ignore[arg-type]
@@ -169,14 +169,15 @@ def _coverages(kept: Kept, before: dict[str, CoverageWatch]) -> dict[str, Covera
     return found
 
 
-def _kept(path: Path) -> tuple[Kept, bool]:
-    """What a former run kept, and whether it cannot be read: then nothing is known of older orders."""
+def _kept(device: DeviceConfig) -> Kept:
+    """What a former run kept. Where it cannot be read anything may have happened under the order that is here."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept), False
+        return msgspec.json.decode(device.mode_path.read_bytes(), type=Kept)
     except FileNotFoundError:
-        return Kept(), False
+        return Kept()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return Kept(), True
+        order, _ = _read(device.order_path, ModeOrder)
+        return Kept(order, lasting=Lapse("human_only", "what was kept of the mode cannot be read: order it again"))
 
 
 def _read(path: Path, kind: type[M]) -> tuple[M | None, str]:

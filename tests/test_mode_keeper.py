@@ -133,6 +133,18 @@ def test_what_cannot_be_read_leaves_the_human_alone(tmp_path):
     assert station.look() == "human_only"
 
 
+def test_a_damaged_memory_of_the_mode_is_lifted_by_a_newer_order_and_by_no_restart(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert station.look() == "partial"
+    station.device.mode_path.write_bytes(b"{")
+    for _ in range(3):
+        station.start()
+        assert (station.look(), station.look()) == ("human_only", "human_only")
+    station.send(order(counter=2))
+    assert station.look() == "partial"
+
+
 def test_a_disk_that_keeps_nothing_raises_nothing(tmp_path):
     station = Station(tmp_path)
     station.look()
