@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_agent import config as configuration
 from edge_agent import locks, state, station, trial_run
@@ -35,16 +34,11 @@ from edge_agent.pipeline import Inspector, Sampling, Seated
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
-from edge_agent.state import ShownWord
 from edge_agent.station import StationProfile
 from edge_agent.switch import NetHangs, Pair, Switch, first_pair
+from edge_agent.telling import Telling
 from edge_agent.water_trend import Need, WaterWatch
 
-if TYPE_CHECKING:
-    from edge_agent.line_talk import LineTalk
-
-VALID_S = 30.0
-"""Of a disposition that only MQTT hears of: without `[line]` nothing takes it."""
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
 TRIGGER_EVERY_S = 0.1
@@ -80,7 +74,7 @@ class Run:
     report: SelfReport
     inspector: Inspector
     switch: Switch
-    speaking: "Speaking"
+    telling: Telling
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -100,7 +94,7 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
 def inspect_device(
     device: DeviceConfig, stopped: Callable[[], bool], openers: Mapping[str, Opener] | None = None
 ) -> None:
-    """Runs until the recording ends or `stopped`; the open case is not said then, all others are on the disk."""
+    """Runs until the recording ends or `stopped`; the open case is then said only if the line was told of it."""
     gear = _gear(device)
     with ExitStack() as stack:
         outbox = Outbox.open(device.outbox_path, device.spool_path)
@@ -156,16 +150,14 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
                 stack.enter_context(every(TRIGGER_EVERY_S, Patient(lambda: _hand_over(outbox, triggered), _warn)))
             inspector = _inspector(gear, camera, first, report, outbox=outbox, immersions=triggered)
             stack.callback(inspector.close)
-            talk = _line_talk(device, mode, triggered)
-            if talk:
-                stack.callback(talk.close)
-            speaking = Speaking(device, inspector, report, mode, talk)
-            run = Run(gear, camera, outbox, keeper, report, inspector, switch, speaking)
+            telling = Telling(device, inspector, report=report, mode=mode, triggered=triggered)
+            stack.callback(telling.close)
+            run = Run(gear, camera, outbox, keeper, report, inspector, switch, telling)
             stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), _warn)))
             stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
             _obey(run)
             _inspect(run, chain([first], frames))
-            if not stopped():
+            if not stopped() or inspector.told_on_open_case:
                 _keep(inspector.finish(), inspector, keeper)
         Patient(switch.stopped, _warn)()
 
@@ -235,7 +227,7 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
         began_s = time.monotonic()
         cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
         run.report.ended(cases, began_s)
-        run.speaking.turn()
+        run.telling.turn()
         _keep(cases, run.inspector, run.keeper)
         if cases:
             run.switch.vigil.said(len(cases))
@@ -269,7 +261,7 @@ def _change_judges(run: Run) -> None:
     film = _film(run.gear, seated.view_size_px, ready.pair.champion, run.report, run.outbox)
     run.inspector.exchange(seated, film)
     _introduce(run.report, run.gear, run.switch)
-    run.speaking.settle_anew()
+    run.telling.settle()
 
 
 def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
@@ -326,42 +318,6 @@ def _obey(run: Run) -> None:
     if wish is not None:
         floor = wish.audit_probability or run.gear.device.audit.floor
         run.inspector.ordered(floor, wish.sampling, challenge_serials=wish.challenge_serials)
-
-
-@dataclass(slots=True)
-class Speaking:
-    """What is said while the unit is in the water: to the line, to the screen, over MQTT."""
-
-    device: DeviceConfig
-    inspector: Inspector
-    report: SelfReport
-    mode: ModeKeeper
-    talk: "LineTalk | None"
-    _begun: bool = False
-
-    def settle_anew(self) -> None:
-        """Another bundle speaks: before the next frame the mode is settled for it."""
-        self._begun = False
-
-    def turn(self) -> None:
-        """After each frame. The first one settles the mode, which then is looked at beside the frames."""
-        if not self._begun and self.inspector.sight is not None:
-            self._begun, self.report.standing = True, self.mode.look(self.report.circumstances())
-        self.inspector.in_mode(self.mode.mode)
-        shown = self.inspector.shown
-        valid_s = self.device.line.valid_s if self.device.line else VALID_S
-        self.report.spoke(self.inspector.told, ShownWord(*shown) if shown else None, valid_s)
-        if self.talk:
-            self.talk.turn(self.inspector, self.report)
-
-
-def _line_talk(device: DeviceConfig, mode: ModeKeeper, triggered: TriggeredImmersions | None) -> "LineTalk | None":
-    """What is not configured is not imported."""
-    if device.line is None:
-        return None
-    from edge_agent.line_talk import LineTalk
-
-    return LineTalk(device.line, mode, triggered)
 
 
 def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | float]:

@@ -94,7 +94,10 @@ def accepted(kept: Kept, order: ModeOrder | None) -> Kept:
     """A newer order takes the place of the one that is kept, and what happened under that one is over."""
     if order is None or (kept.order is not None and order.counter <= kept.order.counter):
         return kept
-    return Kept(order, former=None if kept.lasting or kept.mendable else kept.order)
+    if kept.lasting or kept.mendable:
+        return Kept(order)
+    is_renewed = kept.order is not None and kept.order.bundle_sha256 == order.bundle_sha256
+    return Kept(order, former=kept.former if is_renewed else kept.order)
 
 
 def step(kept: Kept, seen: Seen, *, acknowledged: bool = False) -> tuple[Kept, Standing]:

@@ -27,6 +27,8 @@ UNREAD_BYTES = 64 * 1024
 """Of a peer that does not read: minutes of heartbeats."""
 LINE_BYTES = 4096
 MOST_PEERS = 8
+MOST_WORDS = 64
+"""That wait for the frame loop, which takes them several times a second; whoever says more would hold it up."""
 Serial = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -151,10 +153,14 @@ class Line:
         self._selector.register(peer, selectors.EVENT_READ)
         self._said = b""
 
-    def _hear(self, word: LineWord) -> None:
+    def _hear(self, word: LineWord) -> bool:
+        """False where more was said than is taken."""
         if word.result_ack is not None and word.result_ack == self._told.case_id:
             self._taken = word.result_ack
+        if self._words.qsize() >= MOST_WORDS:
+            return False
         self._words.put(word)
+        return True
 
     def _speak(self) -> None:
         """To everybody, where something has changed or a second has passed."""
@@ -209,7 +215,7 @@ class _Peer:
     def __init__(self, peer: socket.socket) -> None:
         self._peer, self._heard, self.unsent = peer, b"", b""
 
-    def serve(self, events: int, hear: Callable[[LineWord], None]) -> bool:
+    def serve(self, events: int, hear: Callable[[LineWord], bool]) -> bool:
         """False where it is gone or not understood."""
         if events & selectors.EVENT_WRITE and not self.send(b""):
             return False
@@ -226,7 +232,7 @@ class _Peer:
             return False
         return len(self.unsent) <= UNREAD_BYTES
 
-    def _read(self, hear: Callable[[LineWord], None]) -> bool:
+    def _read(self, hear: Callable[[LineWord], bool]) -> bool:
         try:
             data = self._peer.recv(LINE_BYTES)
         except BlockingIOError:
@@ -236,8 +242,8 @@ class _Peer:
         *lines, self._heard = (self._heard + data).split(b"\n")
         try:
             for line in lines:
-                if line.strip():
-                    hear(msgspec.json.decode(line, type=LineWord))
+                if line.strip() and not hear(msgspec.json.decode(line, type=LineWord)):
+                    return False
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.send(msgspec.json.encode({"error": f"not understood: {error}"}) + b"\n")
             return False

@@ -25,7 +25,7 @@ class LineTalk:
         for word in self.line.heard():
             self._obey(word, inspector)
         mode, open_case, told = self._mode.mode, inspector.open_case_id, report.disposition
-        holds = told is not None and open_case in (None, told.case_id)
+        holds = report.disposition_holds
         self.line.tell(
             Told(
                 ready=mode in DECIDING,

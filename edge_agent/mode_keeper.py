@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from edge_agent import automation, durable, wire
-from edge_agent.automation import CameraWord, ClockWord, Kept, Seen, Standing, WaterWord
+from edge_agent.automation import CameraWord, ClockWord, Kept, Lapse, Seen, Standing, WaterWord
 from edge_agent.config import DeviceConfig
 from edge_agent.coverage_watch import CoverageWatch
 from edge_agent.errors import LinkError, StoreError
@@ -58,8 +58,8 @@ class ModeKeeper:
         self._utc, self._monotonic = clocks
         self._offset_s: float | None = None
         self._well_s = self._seen_s = self._monotonic()
-        self._kept, self._kept_fault = _kept(device.mode_path)
-        self._coverage = _coverage(self._kept)
+        self._kept = _kept(device)
+        self._coverages = _coverages(self._kept, {})
         self._acknowledged = False
         self._looking = threading.Lock()
         self._looked_s = self._monotonic()
@@ -83,7 +83,7 @@ class ModeKeeper:
         seen = Seen(
             highest=self._device.mode,
             order=order,
-            order_word="unreadable" if self._kept_fault else order_word,  # type: ignore[arg-type]
+            order_word=order_word,  # type: ignore[arg-type]
             wish=wish.mode if wish else None,
             wish_counter=wish.counter if wish else 0,
             wish_word=wish_word,  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ class ModeKeeper:
             profile_sha256=self._profile_sha256,
             camera=self._camera(now),
             water=now.water,
-            drifted=self._coverage is not None and self._coverage.drifted,
+            drifted=self._has_drifted(now.bundle_sha256),
             clock=self._clock(),
             now=self._utc(),
         )
@@ -105,9 +105,14 @@ class ModeKeeper:
         self._acknowledged = True
 
     def said(self, case: Case) -> None:
-        """One more case of the bundle that speaks. From any thread."""
-        if self._coverage is not None:
-            self._coverage.see(case.verdict)
+        """One more case; it counts for the bundle that judged it. From any thread."""
+        watch = self._coverages.get(case.bundle.sha256)
+        if watch is not None:
+            watch.see(case.verdict)
+
+    def _has_drifted(self, bundle_sha256: str | None) -> bool:
+        watch = self._coverages.get(bundle_sha256) if bundle_sha256 else None
+        return watch is not None and watch.drifted
 
     def _camera(self, now: Circumstances) -> CameraWord:
         monotonic_s = self._monotonic()
@@ -148,24 +153,31 @@ class ModeKeeper:
         except StoreError as error:
             return Standing("human_only", f"the mode cannot be kept: {error}", alarm=True)
         if kept.order != self._kept.order:
-            self._coverage = _coverage(kept)
+            self._coverages = _coverages(kept, self._coverages)
         self._kept = kept
         return None
 
 
-def _coverage(kept: Kept) -> CoverageWatch | None:
-    certificate = kept.order.certificate if kept.order else None
-    return CoverageWatch(certificate.coverage) if certificate else None
+def _coverages(kept: Kept, before: dict[str, CoverageWatch]) -> dict[str, CoverageWatch]:
+    """By the bundle: that of the newest order begins anew, that of the former one goes on."""
+    found = {}
+    if kept.former and kept.former.certificate:
+        sha256 = kept.former.bundle_sha256
+        found[sha256] = before.get(sha256) or CoverageWatch(kept.former.certificate.coverage)
+    if kept.order and kept.order.certificate:
+        found[kept.order.bundle_sha256] = CoverageWatch(kept.order.certificate.coverage)
+    return found
 
 
-def _kept(path: Path) -> tuple[Kept, bool]:
-    """What a former run kept, and whether it cannot be read: then nothing is known of older orders."""
+def _kept(device: DeviceConfig) -> Kept:
+    """What a former run kept. Where it cannot be read anything may have happened under the order that is here."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept), False
+        return msgspec.json.decode(device.mode_path.read_bytes(), type=Kept)
     except FileNotFoundError:
-        return Kept(), False
+        return Kept()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return Kept(), True
+        order, _ = _read(device.order_path, ModeOrder)
+        return Kept(order, lasting=Lapse("human_only", "what was kept of the mode cannot be read: order it again"))
 
 
 def _read(path: Path, kind: type[M]) -> tuple[M | None, str]:

@@ -106,6 +106,8 @@ class Inspector:
         """When the newest picture was taken that showed anything."""
         self._serial: tuple[str, float] | None = None
         """Of the unit that comes next, and when it was read."""
+        self._said_serial: str | None = None
+        """Of the unit whose case was closed last."""
         self._champion_fault = ""
         """Why the champion says nothing more on the open case."""
         self._patience_s = patience_s
@@ -115,7 +117,7 @@ class Inspector:
         self.sight: Sight | None = None
         """The last frame as it was seen, for screens and metrics."""
         self.told: tuple[str, DispositionWord] | None = None
-        """The last case on which the line was told something, and what."""
+        """What the line was told on the open case, or on the one that ended last; the next unit ends it."""
 
     def step(self, frame: Frame) -> list[Case]:
         """Takes the next frame; the cases that it completes, most often none. One that is not newer is let go."""
@@ -131,9 +133,9 @@ class Inspector:
         before, self.immersion = self.immersion, self._follow(sight)
         if self.immersion.entered_s is None and self.immersion.left_s is None:
             # It was the water that had changed, no unit.
-            self.abandon()
+            done += self._given_up(frame.monotonic_s)
         if self.immersion.entered_s is None and before.entered_s is not None and before.left_s is None:
-            self.abandon()  # what was taken for a unit was the water
+            done += self._given_up(frame.monotonic_s)  # what was taken for a unit was the water
         if self._case and self._another_unit(before):
             done += self._gone(before.left_s or frame.monotonic_s)
         if self._case is None and self._unit_to_watch():
@@ -170,12 +172,20 @@ class Inspector:
 
     def named(self, serial: str) -> None:
         """The line has read a serial number: of the unit in the water where that has none yet, else of the next one.
-        Read again, the same number is the same unit's."""
+        Read again before the unit is out, the same number is the same unit's."""
         serial, case = serial.strip(), self._case
+        if serial and serial == self._serial_in_tank():
+            return
         if case and case.left_s is None and case.decision == "none" and case.serial in (None, serial):
             case.serial = serial or None
         else:
             self._serial = (serial, self._now_s()) if serial else None
+
+    def _serial_in_tank(self) -> str | None:
+        """Of the unit that is in the water, or was until a moment ago."""
+        if self._case:
+            return self._case.serial
+        return self._said_serial if self.immersion.entered_s is not None else None
 
     @property
     def between_cases(self) -> bool:
@@ -213,6 +223,11 @@ class Inspector:
     def open_case_id(self) -> str | None:
         """Of the unit that is being watched."""
         return self._case.case_id if self._case else None
+
+    @property
+    def told_on_open_case(self) -> bool:
+        """Whether the line may act on the unit that is still being watched."""
+        return self._case is not None and self._case.told is not None
 
     @property
     def shown(self) -> tuple[str, DueWord] | None:
@@ -273,7 +288,7 @@ class Inspector:
         assert self.immersion.entered_s is not None
         self._opened_s = self.immersion.entered_s
         self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
-        self._case = self._new_case(self._opened_s)
+        self._case, self.told = self._new_case(self._opened_s), None
         self._case.serial = self._awaited_serial()
         self._champion.restart()
         if self._challenger:
@@ -369,6 +384,13 @@ class Inspector:
             return []
         return [self._close(left_s)]
 
+    def _given_up(self, now_s: float) -> list[Case]:
+        """The case is none, unless the line was told something on it: then it is recorded."""
+        if self._case and self._case.told:
+            return [self._close(now_s)]
+        self.abandon()
+        return []
+
     def _unwatched_decision(self, sight: Sight) -> list[Case]:
         """A lamp without an open case: an immersion nobody watched, or a second decision on one that is closed."""
         since_s = sight.signal.since_s
@@ -383,6 +405,7 @@ class Inspector:
         case, clip, champion = self._case, self._clip, self._champion
         assert case is not None
         self._case = self._clip = None
+        self._said_serial = case.serial
         self._eyes.anchor_anew()
         self._tell(case, "wait")
         if self._challenger:

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from edge_agent.errors import StoreError
+from edge_agent.errors import ConfigError, StoreError
 
 END_S = 5.0
 """A thread that is in the middle of something is waited for so long."""
 
 
 class Patient:
-    """Does what a thread of its own repeats; says a fault of the disk once, and goes on."""
+    """Does what a thread of its own repeats; says once that a file cannot be written or used, and goes on."""
 
     def __init__(self, work: Callable[[], object], warn: Callable[[str], None]) -> None:
         self._work, self._warn, self._fault = work, warn, ""
@@ -21,7 +21,7 @@ class Patient:
         try:
             self._work()
             self._fault = ""
-        except StoreError as error:
+        except (StoreError, ConfigError) as error:
             if not self._fault:
                 self._warn(str(error))
             self._fault = str(error)

@@ -60,6 +60,8 @@ class SelfReport:
         """The mode in force, as the reporting thread has found it last."""
         self.disposition: Disposition | None = None
         self.disposition_expires_s: float | None = None
+        self._disposition_until_s = float("-inf")
+        """The same on the clock that nobody sets."""
         self._shown: ShownWord | None = None
         self._told: tuple[str, str] | None = None
         self.bundle: BundleRef | None = None
@@ -125,12 +127,18 @@ class SelfReport:
     def spoke(self, told: tuple[str, DispositionWord] | None, shown: ShownWord | None, valid_s: float) -> None:
         """What the line was told last and what the screen shows; `valid_s`: how long a disposition holds."""
         self._shown = shown
-        if told and told != self._told:
-            self._told = told
+        is_new, self._told = told != self._told, told
+        if told and is_new:
+            self._disposition_until_s = self._clock() + valid_s
             self.disposition_expires_s = time.time() + valid_s
             self.disposition = Disposition(
                 case_id=told[0], disposition=told[1], expires_at=_utc(self.disposition_expires_s)
             )
+
+    @property
+    def disposition_holds(self) -> bool:
+        """Whether the line may still act on the last one: no other unit has come, and it has not expired."""
+        return self._told is not None and self._clock() < self._disposition_until_s
 
     def circumstances(self) -> Circumstances:
         """What the mode depends on."""
@@ -233,7 +241,7 @@ class SelfReport:
 
     def _unit_trouble(self) -> str:
         """In `full` nobody stands there who would see that a unit waits."""
-        waits = self.disposition is not None and self.disposition.disposition == "wait"
+        waits = self._told is not None and self._told[1] == "wait"
         is_full = self.standing is not None and self.standing.mode == "full"
         return "the machine cannot decide on a unit: decide on it" if waits and is_full else ""
 

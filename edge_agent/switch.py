@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edge_agent import slots, trial_run
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.config import DeviceConfig
-from edge_agent.errors import ModelError, StoreError, TankwatchError
+from edge_agent.errors import ConfigError, ModelError, StoreError, TankwatchError
 from edge_agent.pipeline import Seated
 from edge_agent.trial_run import Speaking
 from edge_agent.vigil import Vigil
@@ -112,10 +112,12 @@ class Switch:
             self._fault = words
 
     def look(self) -> None:
-        """Again and again, in a thread of its own: everything that touches files or nets. Raises StoreError."""
+        """Again and again, in a thread of its own: all that touches files or nets. Raises StoreError, ConfigError."""
         self._judge_the_champion()
         try:
             self._follow(slots.speaking(self._device))
+        except (StoreError, ConfigError):
+            raise
         except TankwatchError as error:
             self._say(f"the bundles in use stay: {error}")
 
@@ -125,10 +127,10 @@ class Switch:
         if loading and now_s - loading[0] > LOADING_S and not self._hangs:
             words = f"version {loading[1].manifest.version} hangs while it is loaded (limit {LOADING_S:.0f} s)"
             self._hangs = f"{words}: use another bundle"
-            self._give_up(loading[1].sha256, self._hangs)
+            self._give_up_or_say(loading[1].sha256, self._hangs)
         words = self.vigil.stuck(now_s)
         if words:
-            self._give_up(self.pair.champion.sha256, words)
+            self._give_up_or_say(self.pair.champion.sha256, words)
         return words
 
     def stopped(self) -> None:
@@ -136,10 +138,12 @@ class Switch:
         slots.change(self._device, lambda record: trial_run.stopped(record, self.pair.champion.sha256))
 
     def _judge_the_champion(self) -> None:
-        sha256, vigil, resident_mb = self.pair.champion.sha256, self.vigil, self._resident_mb()
+        resident_mb = self._resident_mb()
+        with self._lock:
+            sha256, vigil, fault = self.pair.champion.sha256, self.vigil, self._fault
         if vigil.grown(resident_mb) and self._mute():
             return
-        words = self._fault or vigil.trouble(resident_mb)
+        words = fault or vigil.trouble(resident_mb)
         if words and not self._give_up(sha256, words):
             self.words = words
         elif not words:
@@ -168,6 +172,13 @@ class Switch:
             self._say(f"version {failed.bundle.version} is taken back: {words}")
         return True
 
+    def _give_up_or_say(self, sha256: str, words: str) -> None:
+        """Whatever becomes of the slot file, a process whose net hangs has to end."""
+        try:
+            self._give_up(sha256, words)
+        except (StoreError, ConfigError) as error:
+            self._say(f"the bundle that hangs is not taken back: {error}")
+
     def _follow(self, record: Speaking) -> None:
         """Loads what the files name now, unless that is at work or ready already."""
         seen = (record.now, record.since, slots.stamp(self._device)[1], self._muted)
@@ -175,7 +186,9 @@ class Switch:
             self.record = record
             return
         with self._lock:
-            self._ready = None
+            unused, self._ready = self._ready, None
+        if unused and unused.seated.challenger:
+            unused.seated.challenger.close()
         champion = open_bundle(slots.champion(self._device))
         if champion.sha256 != self.pair.champion.sha256:
             record = _counted(self._device, self.vigil.mean_ms, self._say)

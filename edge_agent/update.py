@@ -183,8 +183,10 @@ class Update:
 
     def _unwanted(self, slot: Slot) -> None:
         """A challenger that came by an update goes with it; a champion stays until there is another."""
-        if slot == "challenger" and self._ledger.forget_challenger():
+        if slot == "challenger" and self._ledger.has_challenger:
+            # First the deed: a disk that refuses it is asked again.
             self._places.hear_nothing()
+            self._ledger.forget_challenger()
 
     def _done(self, now_s: float) -> None:
         for words in self._repository.notes:

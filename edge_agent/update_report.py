@@ -92,11 +92,14 @@ class Ledger:
         log.info("update slot=%s bundle=%s state=%s words=%s", slot, ref.sha256[:12], word, words)
         self.write()
 
-    def forget_challenger(self) -> bool:
-        """None is desired any more; False where none was."""
-        was = self._now.challenger is not None
+    @property
+    def has_challenger(self) -> bool:
+        """Whether one was desired when it was last looked."""
+        return self._now.challenger is not None
+
+    def forget_challenger(self) -> None:
+        """None is desired any more."""
         self._now = msgspec.structs.replace(self._now, challenger=None)
-        return was
 
     def alarm(self, words: str) -> None:
         """The repository cannot be used, or not be trusted."""

@@ -176,6 +176,8 @@ def test_a_change_of_bundle_under_orders_for_both_never_steps_down() -> None:
     moments = [seen(order=old), seen(order=new), seen(order=new, bundle_sha256=B), seen(order=new)]
     assert run(*moments) == ["partial"] * 4
     assert run(seen(order=old), seen(order=old, bundle_sha256=B), seen(order=old)) == ["partial", "shadow", "partial"]
+    renewed = order(counter=3, bundle_sha256=B)
+    assert run(seen(order=old), seen(order=new), seen(order=renewed)) == ["partial"] * 3, "the next one's is renewed"
     lowered = order("assist", counter=2, bundle_sha256=B)
     assert run(seen(order=old), seen(order=lowered)) == ["partial", "assist"], "never above the newest order"
 

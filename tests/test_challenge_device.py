@@ -56,6 +56,7 @@ def test_a_registered_serial_marks_its_case_and_keeps_its_clip_and_each_serial_i
     read = {
         frames[0].sequence: " G-1 ",
         round(FPS * truths[0].settled_s): "G-1",  # read again in the water
+        round(FPS * truths[0].decided_s) + 6: "G-1",  # and once more after the lamp
         round(FPS * (truths[1].settled_s + 0.5)): "SN-2",  # read late
     }
     cases = []

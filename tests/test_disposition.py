@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -16,6 +17,8 @@ from edge_agent.automation import Standing
 from edge_agent.bundle import open_bundle
 from edge_agent.config import LineConfig
 from edge_agent.inspection import shipped_bundle
+from edge_agent.line import Told
+from edge_agent.line_talk import LineTalk
 from edge_agent.messages import ModeOrder
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
@@ -84,6 +87,44 @@ def test_in_partial_the_machine_decides_before_the_inspector_and_the_line_hears_
     assert case.due is not None and case.due.verdict == "leak" and case.due.usable_s < case.usable_s
     assert last.disposition is not None and last.disposition.case_id == case.case_id
     assert last.mode_words == "ordered by quinn: earned"
+
+
+def test_a_unit_that_the_line_was_told_about_is_recorded_though_the_inspection_is_stopped(tmp_path):
+    device = write_device(tmp_path, mode="full")
+    permit(tmp_path, "partial")
+    asked: list[int] = []
+    at = {int(tape().truth.decided_s * FPS) - 2: lambda: asked.append(1)}
+    agent.inspect_device(config.load(device), lambda: bool(asked), openers={"tape": lambda _: TapeCamera(at)})
+    outbox = Outbox.open(tmp_path / "data" / "outbox.db", tmp_path / "data" / "spool")
+    (waiting,) = outbox.waiting_cases(10)
+    outbox.close()
+    case = decode(waiting.payload, Case)
+    assert (case.disposition, case.decided_by, case.decision) == ("leak", "machine", "none")
+
+
+@pytest.mark.parametrize("told", [("TANK1-2", "ok"), None])
+def test_a_result_never_comes_back_after_the_next_unit(told):
+    heard: list[Told] = []
+    talk = LineTalk.__new__(LineTalk)
+    talk.line = SimpleNamespace(heard=list, tell=heard.append)
+    talk._mode, talk._triggered = SimpleNamespace(mode="partial"), None
+    report = SelfReport("boot", "full", HealthyCamera(), Waiting())
+    report.spoke(("TANK1-1", "wait"), None, 30.0)
+    report.spoke(told, None, 30.0)
+    talk.turn(SimpleNamespace(open_case_id=None), report)
+    assert heard[0].disposition == (told and told[1])
+    assert report.disposition is not None, "MQTT and the screen keep the last one"
+
+
+def test_a_result_ends_though_the_clock_is_set_back(monkeypatch):
+    now_s = [100.0]
+    report = SelfReport("boot", "full", HealthyCamera(), Waiting(), clock=lambda: now_s[0])
+    report.spoke(("TANK1-1", "ok"), None, 30.0)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    now_s[0] += 29.0
+    assert report.disposition_holds
+    now_s[0] += 2.0
+    assert not report.disposition_holds
 
 
 @pytest.mark.parametrize(("shows", "shown"), [("before", "before"), ("after", "after")])

@@ -9,8 +9,8 @@ import pytest
 
 from edge_agent.config import LineConfig
 from edge_agent.errors import ConfigError
+from edge_agent.line import MOST_WORDS, LineWord, Told
 from edge_agent.line import Line as Server
-from edge_agent.line import LineWord, Told
 
 WAIT_S = 20
 
@@ -119,6 +119,14 @@ def test_who_does_not_read_is_dropped_and_holds_up_nobody(line):
         robot.until(case_id=f"TANK1-{number - 1:06.0f}")
     assert slowest < 0.5
     deaf.close()
+
+
+def test_who_says_more_than_is_taken_is_dropped_and_holds_up_nobody(line):
+    peer = socket.create_connection(("127.0.0.1", line.port), timeout=10)
+    with pytest.raises(OSError):
+        while True:
+            peer.sendall(b"{}\n" * 1000)
+    assert len(line.heard()) <= MOST_WORDS
 
 
 def test_an_address_that_is_taken_is_named(line):

@@ -10,6 +10,8 @@ from edge_agent.automation import Kept
 from edge_agent.config import DeviceConfig
 from edge_agent.messages import Desired
 from edge_agent.mode_keeper import Circumstances, ModeKeeper
+from edge_agent.records import BundleRef, Case
+from tests.cloud_fakes import a_case
 from tests.fakes_disk import full_disk
 from tests.fakes_tape import write_device
 
@@ -42,6 +44,10 @@ class Station:
         self.utc += later_s
         self.monotonic_s += later_s
         return self.keeper.look(Circumstances(bundle, framing, pictures, water)).mode
+
+
+def said_by(bundle_sha256: str, verdict: str) -> Case:
+    return msgspec.structs.replace(a_case(verdict=verdict), bundle=BundleRef(1, bundle_sha256))
 
 
 def test_a_signed_order_raises_and_a_restart_remembers_it_without_the_file(tmp_path):
@@ -127,6 +133,18 @@ def test_what_cannot_be_read_leaves_the_human_alone(tmp_path):
     assert station.look() == "human_only"
 
 
+def test_a_damaged_memory_of_the_mode_is_lifted_by_a_newer_order_and_by_no_restart(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert station.look() == "partial"
+    station.device.mode_path.write_bytes(b"{")
+    for _ in range(3):
+        station.start()
+        assert (station.look(), station.look()) == ("human_only", "human_only")
+    station.send(order(counter=2))
+    assert station.look() == "partial"
+
+
 def test_a_disk_that_keeps_nothing_raises_nothing(tmp_path):
     station = Station(tmp_path)
     station.look()
@@ -141,11 +159,22 @@ def test_a_machine_that_is_silent_far_more_often_than_certified_steps_down(tmp_p
     station = Station(tmp_path)
     station.send(order())
     station.look()
-    assert station.keeper._coverage is not None
     for number in range(40):
-        station.keeper._coverage.see("uncertain" if number % 2 else "ok")
+        station.keeper.said(said_by(A, "uncertain" if number % 2 else "ok"))
     assert station.look() == "shadow"
     assert "far fewer units" in station.keeper.standing.words
+
+
+def test_a_silent_former_bundle_takes_nothing_from_the_next_ones_order(tmp_path):
+    station = Station(tmp_path)
+    certificate = msgspec.structs.replace(order().certificate, coverage=0.75)
+    station.send(order(certificate=certificate))
+    station.look()
+    station.send(order(counter=2, bundle_sha256=B))
+    for number in range(200):
+        station.keeper.said(said_by(A, "uncertain" if number % 3 == 0 else "ok"))
+        assert station.look() == "partial"
+    assert station.look(bundle=B) == "partial"
 
 
 def test_nobody_who_stopped_looking_lets_the_machine_decide(tmp_path):

@@ -16,14 +16,17 @@ from benchmarks.hostile_bundles import hostile
 from edge_agent import agent, config, slots, state, trial_run
 from edge_agent.bundle import Bundle, open_bundle, write_bundle
 from edge_agent.case import Identity
+from edge_agent.challenger import InTurn
 from edge_agent.errors import ModelError
 from edge_agent.inspection import make_inspector, seat, shipped_bundle
 from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Case
+from edge_agent.rhythm import Patient
 from edge_agent.switch import NetHangs, Switch, first_pair
 from edge_agent.trial_run import MOST_STARTS
 from edge_agent.vigil import GROWN_MB, STUCK_S
 from edge_agent.wire import decode
+from tests.fakes_disk import full_disk
 from tests.fakes_tape import FPS, PROFILE, TapeCamera, TapeClock, going_live, tape, write_device
 
 
@@ -189,6 +192,47 @@ def test_a_hang_is_seen_from_outside_and_brings_the_one_before_at_the_next_start
         assert switch.watch(100.0 + STUCK_S / 2) == ""
         assert "has not come back" in switch.watch(101.0 + STUCK_S)
         assert first_pair(device, print).champion.sha256 == shipped.sha256
+
+
+def test_a_hang_ends_the_process_even_where_the_disk_is_full(tmp_path, other):
+    with switching(tmp_path) as (device, switch, said):
+        slots.use(device, other, accept)
+        switch.look()
+        switch.take()
+        switch.vigil.stepping(100.0)
+        with full_disk():
+            assert "has not come back" in switch.watch(101.0 + STUCK_S)
+        assert "not taken back" in said[-1]
+
+
+def test_a_damaged_slot_file_is_said_once_and_the_looks_go_on(tmp_path):
+    with switching(tmp_path) as (device, switch, said):
+        slots.speaking(device)
+        (device.folder / "bundles").mkdir(exist_ok=True)
+        (device.folder / "bundles" / "champion").write_bytes(b"{")
+        look = Patient(switch.look, said.append)
+        for _ in range(3):
+            switch.tell("no number", case_ended=False)
+            look()
+        assert len(said) == 1 and "remove it" in said[0]
+
+
+def test_a_challenger_that_was_loaded_and_never_taken_is_let_go(tmp_path, other, shipped):
+    closed: list[str] = []
+
+    class Heard(InTurn):
+        def close(self) -> None:
+            closed.append("closed")
+
+    def load(champion, challenger):
+        return seat(champion, challenger, PROFILE, beside=Heard)
+
+    with switching(tmp_path, load) as (device, switch, _):
+        slots.hear(device, other)
+        switch.look()
+        slots.hear(device, None)
+        switch.look()
+        assert closed == ["closed"] and switch.take() is None
 
 
 def test_nets_that_hang_while_they_are_loaded_never_speak_and_end_the_process_between_cases(tmp_path, shipped, other):

@@ -107,6 +107,23 @@ def test_a_challenger_comes_and_goes_with_the_wish(device, lab, no_exam):
     assert slots.challenger(device) is None and report(device, "challenger") is None
 
 
+def refuse(*_) -> bool:
+    raise StoreError("the disk takes nothing")
+
+
+def test_a_challenger_that_the_disk_keeps_is_sent_away_with_the_next_look(device, lab, no_exam, monkeypatch):
+    desire(device, 1, challenger=lab.ref("A"))
+    one = updating(device)
+    one.step(0.0)
+    desire(device, 2)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(slots, "hear", refuse)
+        one.step(1.0)
+    assert slots.challenger(device) is not None
+    one.step(2.0)
+    assert slots.challenger(device) is None
+
+
 def test_a_refused_bundle_is_tried_again_only_when_what_it_is_tried_on_has_changed(device, lab, server, monkeypatch):
     lab.publish("B")
     path = server.folder / "targets" / bundle_target(lab.ref("B").sha256)
