@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[Verb, EventKind]] = {
     "abort": (rollout_state.abort, "aborted"),
 }
 """What a person may do: the step, and how it is told."""
+LONGEST_REASON = 500
 WIDTH = {"general": 0, "site": 1, "station": 2}
 """The first word of a scope -> how narrow it is."""
 
@@ -260,9 +261,10 @@ def _columns(rollout: Rollout, now: float) -> dict[str, object]:
 
 
 def _needed(reason: str) -> str:
-    if not reason.strip():
-        raise ConfigError("say why: the reason stands in the audit log")
-    return reason.strip()
+    words = reason.strip()
+    if not words or len(words) > LONGEST_REASON:
+        raise ConfigError(f"say why, in at most {LONGEST_REASON} characters: the reason stands in the audit log")
+    return words
 
 
 def _query() -> sa.Select:
