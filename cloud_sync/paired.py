@@ -97,7 +97,7 @@ class Values:
 
 
 def counted(pairs: Iterable[Pair], days: np.ndarray | None = None) -> tuple[np.ndarray, Counts]:
-    """Days (days,), rising, and what was counted on each. `days`: other ones than those of the pairs, and all of these."""
+    """Days (days,), rising, and what was counted on each. `days`: rather these, all of the pairs' among them."""
     pairs = list(pairs)
     days = np.unique([pair.day for pair in pairs]).astype(int) if days is None else days
     place = {int(day): at for at, day in enumerate(days)}
