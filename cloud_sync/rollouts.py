@@ -220,16 +220,14 @@ def _crown(connection: sa.Connection, number: int, rollout: Rollout, now: float)
 
 
 def _retire(connection: sa.Connection, number: int, rollout: Rollout, now: float) -> None:
-    """A bundle that was taken back is retired, unless other devices are to keep it; what they go back to is no longer."""
+    """A bundle that was taken back is retired, unless others are to keep it; what the devices go back to is not."""
     formers = {seat.former.sha256 for seat in rollout.seats if seat.former is not None} - {rollout.bundle.sha256}
     if not formers:
         return
     reason = f"rollout {number} was rolled back"
     back = {seat.place for seat in rollout.seats if seat.former is not None}
-    kept_at = {
-        place for place, sha in fleet_reports.present_bundles(connection).items() if sha == rollout.bundle.sha256
-    }
-    if kept_at <= back:
+    present = fleet_reports.present_bundles(connection).items()
+    if {place for place, sha256 in present if sha256 == rollout.bundle.sha256} <= back:
         registry.move(connection, rollout.bundle.sha256, "retired", who=WHO, reason=reason, now=now)
     for sha256 in sorted(formers):
         former = registry.find(connection, sha256)
