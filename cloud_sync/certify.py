@@ -147,7 +147,9 @@ def shown(found: Measured, *, by_parts: bool) -> Shown:
 def missing(found: Measured, required: Requirement, *, by_parts: bool) -> Missing:
     """What is missing for a mode that requires this. Future units count as answered right; the rest stays as it is."""
     words = []
-    if found.coverage < required.coverage:
+    if not found.tested:
+        words.append("this bundle has tested no unit under this profile yet")
+    elif found.coverage < required.coverage:
         words.append(
             f"the machine answers {100 * found.coverage:.1f} % of the units, {100 * required.coverage:g} % are needed"
         )

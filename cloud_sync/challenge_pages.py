@@ -5,6 +5,7 @@ back.
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import sqlalchemy as sa
 from flask import Blueprint, abort, current_app, redirect, render_template, request, stream_with_context, url_for
 from flask_login import current_user
 from sqlalchemy.engine import Engine
@@ -79,7 +80,9 @@ def change() -> Response | tuple[str, int]:
                 part_id = request.form.get("part", type=int) or 0
                 challenge_parts.retire(connection, part_id, who=current_user.name, now=db.now())
             else:
-                challenge_parts.register(connection, _new_part(), who=current_user.name, now=db.now())
+                new = _new_part()
+                _refuse_strangers(connection, new)
+                challenge_parts.register(connection, new, who=current_user.name, now=db.now())
     except ConfigError as error:
         return page(fault=str(error)), 400
     return redirect(url_for("challenge.page"))
@@ -140,6 +143,15 @@ def _new_part() -> NewPart:
         truth=form.get("truth", ""),
         leak_std_cm3_s=rate,
     )
+
+
+def _refuse_strangers(connection: sa.Connection, new: NewPart) -> None:
+    """A part at a place that was never heard of would be due nowhere."""
+    known = challenge_history.places(connection)
+    if not any(new.site == site and new.station in (None, station) for site, station in known):
+        raise ConfigError(
+            f"no station {new.site[:40]}/{(new.station or '*')[:40]} was ever heard of: choose one listed"
+        )
 
 
 def _strips(runs: Sequence[Run]) -> list[Strip]:

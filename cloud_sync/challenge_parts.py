@@ -102,8 +102,13 @@ def _parts(connection: sa.Connection, query: sa.Select) -> list[Part]:
 def _check(new: NewPart) -> None:
     if new.truth not in TRUTHS:
         raise ConfigError(f"truth {new.truth[:40]!r} is none: choose leak or ok")
-    if not new.serial or len(new.serial) > LONGEST_SERIAL or "\0" in new.serial or new.serial != new.serial.strip():
-        raise ConfigError(f"a serial has 1 to {LONGEST_SERIAL} characters, none of them a zero: type it as it is read")
+    if (
+        not new.serial
+        or len(new.serial) > LONGEST_SERIAL
+        or not new.serial.isprintable()
+        or new.serial != new.serial.strip()
+    ):
+        raise ConfigError(f"a serial has 1 to {LONGEST_SERIAL} characters, all of them visible: type it as it is read")
     if not new.site:
         raise ConfigError("no site is named: choose the station or the site where the part is run")
     rate = new.leak_std_cm3_s

@@ -57,7 +57,8 @@ def listed(connection: sa.Connection) -> list[Listed]:
     """Champions first, then by the time at which they came."""
     order = {"champion": 0, "challenger": 1, "candidate": 2, "retired": 3}
     found = sorted(registry.all_bundles(connection), key=lambda one: order[one.state])
-    return [_listed(connection, one) for one in found]
+    made_at, done = registry.made_at(connection), runs.done_by_bundle(connection)
+    return [_listed(one, made_at.get(one.sha256, ""), done.get(one.sha256)) for one in found]
 
 
 def metrics_of(run: Run | None) -> dict[str, Any]:
@@ -109,12 +110,10 @@ def card_of(manifest: BundleManifest) -> str:
     return manifest.card.removeprefix("# Model card").strip()
 
 
-def _listed(connection: sa.Connection, known: Known) -> Listed:
-    manifest = registry.manifest_of(connection, known.sha256)
-    run = next((one for one in runs.of_bundle(connection, known.sha256) if one.state == "done"), None)
+def _listed(known: Known, made_at: str, run: Run | None) -> Listed:
     found = metrics_of(run)
     part = found.get("random") or found.get("twin")
-    return Listed(known, manifest.created_at if manifest else "", run, part["candidate"] if part else None)
+    return Listed(known, made_at, run, part["candidate"] if part else None)
 
 
 def _said(connection: sa.Connection, sha256: str) -> dict[str, sa.Row]:

@@ -1,7 +1,7 @@
 """PURE. What champion and challenger said of the same units -> is the challenger no worse on misses, and better?
 
 Two questions, each with an e-value that may be looked at every day (`betting` says why):
-  1. It misses less than `miss_margin` more, of the leaking units.
+  1. It misses less than `miss_margin` more, of the leaking units; at each of the run's stations.
   2. It is better: fewer false alarms, more units answered, or fewer misses; and what is not better is held within a
      margin, so that a challenger that never answers is not "better on false alarms".
 The challenger has won when both have reached 1 / alpha. While either is untrue that happens with probability alpha at
@@ -63,6 +63,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     probability: float
     """Of having been drawn."""
     units: int = 1
+    place: str = ""
+    """Which of the run's stations; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,10 @@ class Values:
     worse: np.ndarray
 
 
-def counted(pairs: Iterable[Pair]) -> tuple[np.ndarray, Counts]:
-    """Days (days,), rising, and what was counted on each."""
+def counted(pairs: Iterable[Pair], days: np.ndarray | None = None) -> tuple[np.ndarray, Counts]:
+    """Days (days,), rising, and what was counted on each. `days`: rather these, all of the pairs' among them."""
     pairs = list(pairs)
-    days = np.unique([pair.day for pair in pairs]).astype(int)
+    days = np.unique([pair.day for pair in pairs]).astype(int) if days is None else days
     place = {int(day): at for at, day in enumerate(days)}
     sums = {name: np.zeros(len(days), np.int64) for name in Counts.__slots__ if name != "alike"}
     alike: dict[float, np.ndarray] = {}
@@ -148,6 +150,15 @@ def values(wealth: np.ndarray) -> Values:
 def course(counts: Counts, margins: Margins) -> Values:
     """(..., days): as if the run had ended with each day."""
     return values(np.cumsum(logs(counts, margins), axis=-2))
+
+
+def misses_by_place(pairs: Iterable[Pair], days: np.ndarray, margins: Margins) -> np.ndarray:
+    """(places, days, K) log wealth against "it misses more than the margin allows *here*", as it stood on each day."""
+    by_place: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_place.setdefault(pair.place, []).append(pair)
+    mine = (logs(counted(by_place[place], days)[1], margins)[0] for place in sorted(by_place))
+    return np.cumsum(np.stack(list(mine)), axis=-2)
 
 
 def _alarms(counts: Counts, margin: float) -> list[np.ndarray]:

@@ -69,12 +69,15 @@ def start(connection: sa.Connection, wish: Beside, rules: Promotion, *, who: str
     _refuse(connection, wish)
     year = datetime.fromtimestamp(now, UTC).year
     staked = {place: _staked(connection, place, year) for place in wish.places}
+    # Each of its stations has a year's chance of its own; the run is to be within all of them.
+    alpha = float(min(promotion.stake(rules, before) for before in staked.values()))
+    if alpha <= 0:  # somebody has lowered alpha_per_year since
+        raise ConfigError(f"nothing is left of the chance of {year}: wait for its end, or raise alpha_per_year")
     values = {
         "champion": wish.champion,
         "challenger": wish.challenger,
         "year": year,
-        # Each of its stations has a year's chance of its own; the run is to be within all of them.
-        "alpha": float(min(promotion.stake(rules, before) for before in staked.values())),
+        "alpha": alpha,
         "rules": msgspec.json.encode(rules),
         "state": "running",
         "started_by": who,
@@ -135,6 +138,7 @@ def pairs(connection: sa.Connection, run: Run) -> list[Pair]:
             truths.c.judgement.label("truth"),
             sa.case((drawn, 1), else_=0).label("drawn"),
             sa.case((counts_in_audit, chance_of_draw()), else_=1.0).label("probability"),
+            (cases.c.site + "/" + cases.c.station).label("place"),
         )
         .select_from(_HEARD)
         .where(*_conditions(run), cases.c.sampled_for != "challenge")
@@ -199,8 +203,8 @@ def find(connection: sa.Connection, run_id: int) -> Run:
 
 
 def _refuse(connection: sa.Connection, wish: Beside) -> None:
-    if not wish.places:
-        raise ConfigError("no station is named: choose at least one")
+    if not wish.places or len(set(wish.places)) < len(wish.places):
+        raise ConfigError("no station is named, or one of them twice: choose each once, at least one")
     if wish.champion == wish.challenger:
         raise ConfigError("champion and challenger are the same bundle: choose another challenger")
     for sha256 in (wish.champion, wish.challenger):

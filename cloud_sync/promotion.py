@@ -47,7 +47,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     misses: float
-    """The highest until now: it misses no more than the margin allows."""
+    """The highest until now: it misses no more than the margin allows, at none of the run's stations."""
     better: float
     """The highest until now: fewer false alarms, more answers or fewer misses, and the rest held."""
     worse: float
@@ -74,11 +74,11 @@ def evidence(pairs: Sequence[Pair], rules: Promotion, *, alpha: float, days: flo
     limits = margins(rules)
     if not len(counted_days):
         return _nothing(alpha, "futile" if days >= rules.longest_days else "running")
-    wealth = np.cumsum(paired.logs(counts, limits), axis=-2)
-    found = paired.values(wealth)
+    here = paired.misses_by_place(pairs, counted_days, limits)
+    found = replace(paired.course(counts, limits), misses=paired.mixed(here).min(axis=0))
     highest = paired.Values(found.misses.max(), found.better.max(), found.worse[-1])
     total = _total(counts)
-    times = float(times_as_much(paired.logs(total, limits)[..., 0, :], alpha))
+    times = float(times_as_much(paired.logs(total, limits)[..., 0, :], alpha, here[:, -1]))
     judged = sum(pair.units for pair in pairs if _counts_as_judged(pair))
     return Evidence(
         state=str(state(highest, times, rules, alpha=alpha, days=days)),  # type: ignore[arg-type]
@@ -116,12 +116,14 @@ def state(
     return np.select([won, lost, futile], ["won", "lost", "futile"], "running")
 
 
-def times_as_much(wealth: np.ndarray, alpha: float | np.ndarray) -> np.ndarray:
+def times_as_much(wealth: np.ndarray, alpha: float | np.ndarray, by_place: np.ndarray | None = None) -> np.ndarray:
     """(NAMES, ..., K) log wealth -> (...): how many times what was seen has to be seen, in the same proportions, until
-    both questions are answered; inf where that is not foretold."""
+    both questions are answered; inf where that is not foretold. `by_place`: (places, K), of misses at each station."""
     found = paired.values(wealth[..., None, :] * _TIMES[:, None])
     limit = -np.log(np.asarray(alpha))[..., None]
     reached = (found.misses >= limit) & (found.better >= limit)
+    if by_place is not None and len(by_place) > 1:
+        reached &= paired.mixed(by_place[:, None, :] * _TIMES[:, None]).min(axis=0) >= limit
     return np.where(reached.any(axis=-1), _TIMES[reached.argmax(axis=-1)], np.inf)
 
 

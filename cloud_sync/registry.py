@@ -55,6 +55,10 @@ class Step(msgspec.Struct, frozen=True):
     at: float
 
 
+class _Made(msgspec.Struct, frozen=True):
+    created_at: str = ""
+
+
 def keep(config: CloudConfig, file: Path) -> Bundle:
     """Copies a bundle's file to where the cloud keeps it; twice is once. Raises ModelError or StoreError."""
     bundle = open_bundle(file)
@@ -137,6 +141,12 @@ def manifest_of(connection: sa.Connection, sha256: str) -> BundleManifest | None
     """What the bundle says of itself: its card, limits, certificates and lineage."""
     data = connection.scalar(sa.select(bundles.c.manifest).where(bundles.c.sha256 == sha256))
     return None if data is None else msgspec.json.decode(bytes(data), type=BundleManifest)
+
+
+def made_at(connection: sa.Connection) -> dict[str, str]:
+    """Hash of every bundle -> when it was made, as its manifest says."""
+    rows = connection.execute(sa.select(bundles.c.sha256, bundles.c.manifest))
+    return {sha256: msgspec.json.decode(bytes(data), type=_Made).created_at for sha256, data in rows}
 
 
 def all_bundles(connection: sa.Connection, state: State | None = None) -> list[Known]:

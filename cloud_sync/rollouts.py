@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[Verb, EventKind]] = {
     "abort": (rollout_state.abort, "aborted"),
 }
 """What a person may do: the step, and how it is told."""
+LONGEST_REASON = 500
 WIDTH = {"general": 0, "site": 1, "station": 2}
 """The first word of a scope -> how narrow it is."""
 
@@ -219,12 +220,15 @@ def _crown(connection: sa.Connection, number: int, rollout: Rollout, now: float)
 
 
 def _retire(connection: sa.Connection, number: int, rollout: Rollout, now: float) -> None:
-    """A bundle that was taken back from a device is retired; what the devices go back to is no longer."""
+    """A bundle that was taken back is retired, unless others are to keep it; what the devices go back to is not."""
     formers = {seat.former.sha256 for seat in rollout.seats if seat.former is not None} - {rollout.bundle.sha256}
     if not formers:
         return
     reason = f"rollout {number} was rolled back"
-    registry.move(connection, rollout.bundle.sha256, "retired", who=WHO, reason=reason, now=now)
+    back = {seat.place for seat in rollout.seats if seat.former is not None}
+    present = fleet_reports.present_bundles(connection).items()
+    if {place for place, sha256 in present if sha256 == rollout.bundle.sha256} <= back:
+        registry.move(connection, rollout.bundle.sha256, "retired", who=WHO, reason=reason, now=now)
     for sha256 in sorted(formers):
         former = registry.find(connection, sha256)
         if former is not None and former.state == "retired":
@@ -260,9 +264,10 @@ def _columns(rollout: Rollout, now: float) -> dict[str, object]:
 
 
 def _needed(reason: str) -> str:
-    if not reason.strip():
-        raise ConfigError("say why: the reason stands in the audit log")
-    return reason.strip()
+    words = reason.strip()
+    if not words or len(words) > LONGEST_REASON:
+        raise ConfigError(f"say why, in at most {LONGEST_REASON} characters: the reason stands in the audit log")
+    return words
 
 
 def _query() -> sa.Select:

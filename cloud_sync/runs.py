@@ -151,6 +151,13 @@ def same(connection: sa.Connection, want: str, but: int) -> Run | None:
     return None if row is None else Run(*row)
 
 
+def done_by_bundle(connection: sa.Connection) -> dict[str, Run]:
+    """Hash of every bundle that a finished run made -> the latest such run."""
+    query = _runs().where(runs.c.state == "done", runs.c.bundle_sha256.isnot(None)).order_by(runs.c.id)
+    found = (Run(*row) for row in connection.execute(query))
+    return {str(run.bundle_sha256): run for run in found}
+
+
 def latest(connection: sa.Connection, scope: str) -> Run | None:
     """Of a scope, that was not skipped."""
     query = _runs().where(runs.c.scope == scope, runs.c.state != "skipped").order_by(runs.c.id.desc())

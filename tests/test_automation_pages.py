@@ -74,6 +74,13 @@ def test_stations_without_cases_and_unknown_ones_say_so(app):
     assert vera.get("/automation/plant/TANK9").status_code == 404
 
 
+def test_a_station_above_shadow_without_an_order_is_not_said_to_need_none(site, app):
+    site.station("TANK8", mode="partial")
+    page = browser(app, "vera").get("/automation").text
+    assert "though the station says that it runs in partial" in page and "none is needed" in page
+    assert "though the station says" in browser(app, "vera").get("/automation/plant/TANK8").text
+
+
 def test_no_station_is_an_empty_page_with_a_cure(tmp_path: Path):
     made = create_app(ModeSite(tmp_path).config)
     made.config["WTF_CSRF_ENABLED"] = False

@@ -209,6 +209,7 @@ def test_runs_are_only_added_to(site: Site) -> None:
         ({"truth": "perhaps"}, "choose leak or ok"),
         ({"serial": ""}, "1 to 128 characters"),
         ({"serial": "x\0"}, "1 to 128 characters"),
+        ({"serial": "x\u202ey"}, "1 to 128 characters"),
         ({"truth": "ok", "leak_std_cm3_s": 1e-3}, "a good part has no leak rate"),
         ({"leak_std_cm3_s": float("nan")}, "such as 1e-3"),
         ({"leak_std_cm3_s": -1.0}, "such as 1e-3"),
@@ -268,6 +269,8 @@ def test_the_pages_register_show_and_list(site: Site) -> None:
     form = {"serial": " R-1 ", "truth": "leak", "leak": "0,001", "place": f"{PLANT}/{STATION}"}
     bad = quinn.send("/challenge", form | {"leak": "much"})
     assert bad.status_code == 400 and "is no number" in bad.get_data(as_text=True)
+    strange = quinn.send("/challenge", form | {"place": "moon/TANK1"})
+    assert strange.status_code == 400 and "was ever heard of" in strange.get_data(as_text=True)
     assert quinn.send("/challenge", form).status_code == 302
     assert "registered at plant already" in quinn.send("/challenge", form).get_data(as_text=True)
     called = {"sampled": Sampled("challenge", 1.0)}

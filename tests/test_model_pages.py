@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from desk_site import Site
 from retrain_site import show_models
 
-from cloud_sync import registry, runs
-from cloud_sync.tables import audit
+from cloud_sync import model_records, registry, runs
+from cloud_sync.tables import audit, bundles
 
 
 @pytest.fixture
@@ -27,6 +27,20 @@ def test_the_list_says_what_each_bundle_is_and_what_was_shown_of_it(shown) -> No
         "a week has passed",
     ):
         assert words in text
+
+
+def test_the_list_asks_the_database_as_often_for_many_bundles_as_for_two(shown) -> None:
+    site, (champion, _) = shown
+    asked: list[str] = []
+    sa.event.listen(site.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+    with site.engine.begin() as connection:
+        model_records.listed(connection)
+        few = len(asked)
+        row = dict(connection.execute(sa.select(bundles).where(bundles.c.sha256 == champion)).mappings().one())
+        more = [row | {"sha256": f"{number:064x}", "state": "retired"} for number in range(20)]
+        connection.execute(sa.insert(bundles), more)
+        asked.clear()
+        assert len(model_records.listed(connection)) == 22 and len(asked) == few
 
 
 def test_lineage_leads_both_ways_and_a_case_leads_to_its_bundle(shown) -> None:

@@ -107,6 +107,7 @@ def test_a_run_asks_the_station_for_challenger_and_audits_and_says_so(plant: Pla
     [
         (WISH, "at plant/TANK1 run 1 is under way"),
         (Beside((), CHAMPION, CHALLENGER), "no station is named"),
+        (Beside((PLACE, PLACE), CHAMPION, OTHER), "or one of them twice"),
         (Beside((PLACE,), CHAMPION, CHAMPION), "the same bundle"),
         (Beside((PLACE,), CHAMPION, "0" * 64), "there is no bundle 000000000000"),
     ],
@@ -193,6 +194,16 @@ def test_what_is_left_of_a_years_chance_rises_again_when_experts_judge_what_wait
     assert 0.0045 <= waiting < next_alpha() < 0.005001
 
 
+def test_no_run_begins_where_a_lowered_policy_has_left_nothing_of_the_years_chance(plant: Plant) -> None:
+    plant.start()
+    for day in range(5):
+        plant.units(30, ("leak", "ok"), at=NOW + DAY_S * day + 60, truth="leak")
+    assert [run.state for run in plant.decide(6)] == ["lost"]
+    lowered = msgspec.structs.replace(RULES, alpha_per_year=0.0001)
+    with pytest.raises(ConfigError, match="nothing is left of the chance"):
+        plant.start(Beside((PLACE,), CHAMPION, OTHER), at=NOW + 7 * DAY_S, rules=lowered)
+
+
 def test_a_year_later_the_chance_is_whole_again(plant: Plant) -> None:
     run = plant.start()
     plant.units(20, ("leak", "ok"), at=NOW + 60, truth="leak", decision="leak")
@@ -214,6 +225,7 @@ def test_the_pages_show_a_run_begin_one_and_stop_it(plant: Plant) -> None:
     page = quinn.text("/parallel/1")
     assert "1 unit waits for an expert" in page and "judged case" in page
     assert page.count("not judged yet") == 1 and "/cases/TANK1-" in page
+    assert "uncertain" not in page, "what the two said of a case is hidden from whoever may still judge it"
     assert "Run 1" in quinn.text("/parallel")
     again = quinn.send("/parallel", {"champion": CHAMPION, "challenger": OTHER, "place": "plant/TANK1"})
     assert again.status_code == 400 and "a station hears one challenger" in again.get_data(as_text=True)

@@ -64,6 +64,16 @@ def test_one_that_misses_more_is_lost_and_one_that_is_alike_does_not_get_there()
     assert both.state == "futile"
 
 
+def test_a_challenger_that_misses_more_at_one_station_does_not_win_by_another() -> None:
+    better = [msgspec.structs.replace(pair, place="plant/TANK1") for pair in days(40, champion=3)]
+    worse = [msgspec.structs.replace(pair, place="plant/TANK2") for pair in days(40, challenger=1)]
+    found = promotion.evidence(better + worse, RULES, alpha=0.005, days=40)
+    assert found.better >= found.threshold and found.misses < 0 and found.state == "futile"
+    assert found.needed.expected is None
+    alike = [msgspec.structs.replace(pair, place="plant/TANK2") for pair in days(40, champion=2)]
+    assert promotion.evidence(better + alike, RULES, alpha=0.005, days=40).state == "won"
+
+
 def test_units_that_wait_hold_it_up_and_do_not_end_it() -> None:
     pairs = [*days(30, champion=1), *(pair for pair in a_day(30, champion=1, waiting=40) if pair.units)]
     found = promotion.evidence(pairs, RULES, alpha=0.005, days=31)

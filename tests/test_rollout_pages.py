@@ -100,4 +100,6 @@ def test_what_does_not_fit_is_said_on_the_page(plant: Site) -> None:
     assert answer.status_code == 400 and "needs at least one station" in answer.text
     answer = browser.send("/rollouts", {"bundle": NEW.sha256, "to": f"{SITE}/{STATION}", "reason": "x"})
     assert answer.status_code == 302
+    answer = browser.send("/rollouts", {"bundle": NEW.sha256, "to": "", "reason": "x" * 501})
+    assert answer.status_code == 400 and "at most 500 characters" in answer.text
     assert browser.get("/rollouts/99999999999").status_code == 404

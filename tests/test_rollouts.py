@@ -135,6 +135,18 @@ def test_a_bundle_that_works_becomes_champion_on_every_device_and_the_former_one
     assert lines.count("device_asked") == 5 and "rollout_begun" in lines
 
 
+def test_a_bundle_that_goes_back_at_some_stations_is_not_retired_where_others_still_run_it(plant: Plant) -> None:
+    at_home, elsewhere = plant.places[:2], plant.places[2:]
+    plant.begin(at_home)
+    plant.to_the_end()
+    plant.begin(elsewhere)
+    plant.look(0.1)
+    plant.act("back", 2)
+    assert plant.states()[NEW.version] == "champion", "two stations are wished nothing else"
+    plant.act("back", 1)
+    assert plant.states() == {NEW.version: "retired", OLD.version: "champion"}
+
+
 def test_a_finished_rollout_is_undone_with_one_step_and_the_former_champion_speaks_again(plant: Plant) -> None:
     plant.begin()
     plant.to_the_end()
