@@ -3,12 +3,15 @@
 import random
 from collections.abc import Iterator
 
+import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import case_groups
 from cloud_sync.tables import bundles, device_health, stations
 from cloud_sync.tables import case_groups as groups
 from edge_agent import wire
+from edge_agent.bundle import open_bundle
+from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Metrics, OutputMetrics, SoftwareMetrics, Status
 from edge_agent.records import BundleRef
 
@@ -33,9 +36,10 @@ def places(devices: int) -> list[tuple[str, str]]:
 
 def add_bundles(connection: sa.Connection) -> None:
     """Both, the old one as champion."""
+    manifest = msgspec.json.encode(open_bundle(shipped_bundle()).manifest)
     for bundle, state in ((OLD, "champion"), (NEW, "challenger")):
         about = {"version": bundle.version, "sha256": bundle.sha256, "name": "made", "scope": "general"}
-        row = about | {"manifest": b"{}", "state": state, "added_by": "made", "added_at": 1.0}
+        row = about | {"manifest": manifest, "state": state, "added_by": "made", "added_at": 1.0}
         connection.execute(sa.insert(bundles).values(row))
 
 

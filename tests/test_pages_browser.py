@@ -23,6 +23,8 @@ from cloud_sync.rollout_plan import Plan
 from cloud_sync.tables import bundles, cases, second_words, stations
 from cloud_sync.web import create_app
 from edge_agent import wire
+from edge_agent.bundle import open_bundle
+from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Status
 from edge_agent.records import BundleRef, Mode, Sampled
 
@@ -36,6 +38,7 @@ AUDIT = {"verdict": "ok", "decision": "ok", "sampled": Sampled("audit", 0.02)}
 NO_PAGES = (
     "static",
     "/api/",
+    "/updates/",
     "/clips/",
     "/posters/",
     ".csv",
@@ -138,10 +141,11 @@ def _says(desk: Desk, station: str, bundle: BundleRef, mode: Mode = "shadow") ->
 
 def _run_beside(desk: Desk) -> None:
     """A challenger with a long name, heard since the first case; it says what the champion says, but for a few."""
+    manifest = msgspec.json.encode(open_bundle(shipped_bundle()).manifest)
     with desk.engine.begin() as connection:
         for sha256, state in (("b" * 64, "champion"), ("d" * 64, "candidate")):
             named = {"sha256": sha256, "version": 3, "name": "bubbles-of-a-very-long-name-" + state, "scope": "general"}
-            row = named | {"state": state, "manifest": b"{}", "added_by": "ada", "added_at": 1.0}
+            row = named | {"state": state, "manifest": manifest, "added_by": "ada", "added_at": 1.0}
             connection.execute(sa.insert(bundles).values(row))
         held = connection.execute(sa.select(cases.c.case_id, cases.c.verdict)).all()
         changed = {"leak": "ok", "uncertain": "leak"}
