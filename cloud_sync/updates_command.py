@@ -9,7 +9,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.signed_state import EVERY, Books
 from edge_agent.errors import ConfigError
-from models.registry import verify
+from edge_agent.sound import verify
 
 WHO = "command line"
 
