@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import challenge_history, fleet_reports, mode_orders, rollouts, winners
+from cloud_sync import audit_log, challenge_history, fleet_reports, mode_orders, rollouts, winners
 from cloud_sync.config import CloudConfig
 from cloud_sync.offers import Offers
 from cloud_sync.policy import Policy
@@ -52,6 +52,7 @@ class Turn:
             for number in rollouts.begin_for_winners(connection, won, plan=self._policy.rollout, now=now):
                 log.info("rollout=%d begun", number)
         with self._engine.begin() as connection:
+            audit_log.take_turn(connection)
             flags = challenge_history.missed_since(connection, mode_orders.ordered_at(connection))
             for place, reason in mode_orders.lapsed(connection, self._policy.automation, now, flags):
                 log.warning("lowered place=%s reason=%s", "/".join(place), reason)
@@ -65,7 +66,10 @@ class Turn:
 
     def _before(self, asked: Mapping[Place, BundleRef], now: float) -> None:
         """The order that names a bundle is offered before the device is asked to run it."""
+        if not asked:
+            return
         with self._engine.begin() as connection:
+            audit_log.take_turn(connection)
             for place, bundle in asked.items():
                 try:
                     mode_orders.follow(connection, place, bundle.sha256, self._policy.automation, now=now)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from cloud_sync import desire, fleet_reports, parallel, registry, rollouts
+from cloud_sync import audit_log, desire, fleet_reports, parallel, registry, rollouts
 from cloud_sync.parallel import Run
 from cloud_sync.rollout_records import Place
 from cloud_sync.rollouts import Won
@@ -17,6 +17,7 @@ WHO = parallel.WHO
 
 def decide(connection: sa.Connection, now: float) -> list[Run]:
     """Ends the runs that are decided, and those whose champion speaks nowhere any more; the caller commits."""
+    audit_log.take_turn(connection)
     ended = []
     for run in parallel.runs(connection, "running"):
         if _is_retired(connection, run.champion):
