@@ -1,4 +1,4 @@
-"""A cloud in a folder -> its signed repository, the champion in its registry, and what its device needs to trust both."""
+"""A cloud in a folder -> its signed repository, the champion in its registry, and what a device needs to trust both."""
 
 import shutil
 from pathlib import Path
