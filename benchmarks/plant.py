@@ -132,10 +132,6 @@ class Plant:
         config = self._write_cloud()
         self.engine = open_database(config)
         self._stack.callback(self.engine.dispose)
-        if plan.updates:
-            bundle = plan.bundle or shipped_bundle()
-            token = plant_updates.provide(config, self.engine, bundle, plan.folder, time.time())
-            self._environment |= {plant_updates.TOKEN: token}
         for role in LOGINS:
             self.logins[role] = secrets.token_urlsafe(9)
             accounts.add_user(self.engine, role, self.logins[role], role, now=time.time())
@@ -143,10 +139,14 @@ class Plant:
         self._process("cloud", "ingest", config="cloud.toml")
         self._process("cloud", "web", config="cloud.toml")
         self._process("agent", "uplink", config="device.toml")
-        self._wait_for_page()
         if plan.updates:
+            # While the others begin; these two need it.
+            bundle = plan.bundle or shipped_bundle()
+            token = plant_updates.provide(config, self.engine, bundle, plan.folder, time.time())
+            self._environment |= {plant_updates.TOKEN: token}
             self._process("cloud", "rollout", config="cloud.toml")
             self._process("agent", "update", config="device.toml")
+        self._wait_for_page()
 
     def _write_cloud(self) -> cloud_config.CloudConfig:
         folder = self._plan.folder
