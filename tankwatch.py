@@ -153,7 +153,7 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("kill", "promote", "restore", "swap", "update")
+    names = ("canary", "kill", "promote", "restore", "swap", "update")
     return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
 
 

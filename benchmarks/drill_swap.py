@@ -38,6 +38,10 @@ HOLD_S = 6.0
 LONGEST_WAIT_FRAMES = 1.0
 LARGEST_GROWTH_MB = 60.0
 """Of the process from the second swap on; one bundle's sessions hold about 30 MB."""
+BURSTS = 2.0
+"""Times as large a share of the frames may be lost while bundles load as between swaps, where a busy machine loses some
+at all: it does so in bursts. In 40 swaps at a load of 8 on 2 cores it was 0.4 times, and nothing where judges changed.
+Nothing may be lost where it loses none between."""
 LOADED_S = 3.0
 """A unit that comes in later than this after a bundle was put in place is judged by it."""
 NEAR_S = 0.6
@@ -110,11 +114,12 @@ def run(argv: list[str]) -> int:
 
 
 def is_good(ledger: dict) -> bool:
-    """Whether it kept every promise. A machine that loses frames between swaps too is too busy to tell."""
-    counts = ("cases_lost", "duplicated", "wrong_bundle", "stayed")
+    """Whether it kept every promise. What a busy machine loses between swaps too is none of the swaps' doing."""
+    counts = ("cases_lost", "duplicated", "wrong_bundle", "stayed", "lost_at_change")
+    between = ledger["frames"] - ledger["frames_near"]
     return (
         not any(ledger[name] for name in counts)
-        and (not ledger["lost"] or ledger["lost_between"] > 0)
+        and ledger["lost"] * between <= BURSTS * ledger["lost_between"] * ledger["frames_near"]
         and ledger["swapped"] == ledger["swaps"]
         and ledger["longest_wait_frames"] <= LONGEST_WAIT_FRAMES
         and ledger["grown_mb"] <= LARGEST_GROWTH_MB
@@ -151,11 +156,14 @@ def make_ledger(plan: Plan, camera: Measured, seen: Seen, cases: list[Case]) -> 
     swaps_s = [at_s for at_s, _ in seen.at_work[1:]]
     near = [(at_s - NEAR_S, at_s) for at_s in swaps_s] + [(at_s, at_s + LOADED_S) for at_s, _ in seen.wanted[1:]]
     waits: dict[bool, list[float]] = {True: [0.0], False: [0.0]}
-    lost = {True: 0, False: 0}
+    lost, counted, lost_at_change = {True: 0, False: 0}, {True: 0, False: 0}, 0
     for before, (sequence, captured_s, taken_s) in zip(sequences, taken[1:], strict=False):
         swapping = any(begin <= taken_s <= end for begin, end in near)
         waits[swapping].append((taken_s - captured_s) * FPS)
-        lost[swapping] += max(0, sequence - before - 1)
+        gap = max(0, sequence - before - 1)
+        lost[swapping] += gap
+        counted[swapping] += 1
+        lost_at_change += gap if _is_at(swaps_s, taken_s) else 0
     numbers = [case.sequence for case in cases]
     # What is loaded and let go for the first time stays with the allocator.
     settled = seen.resident_mb[2:]
@@ -163,7 +171,9 @@ def make_ledger(plan: Plan, camera: Measured, seen: Seen, cases: list[Case]) -> 
         "swaps": plan.swaps,
         "swapped": len(swaps_s),
         "frames": len(sequences),
+        "lost_at_change": lost_at_change,
         "lost": lost[True],
+        "frames_near": counted[True],
         "lost_between": lost[False],
         "cases_lost": max(numbers, default=0) - len(set(numbers)),
         "duplicated": len(sequences) - len(set(sequences)) + len(cases) - len({case.case_id for case in cases}),
@@ -178,8 +188,13 @@ def make_ledger(plan: Plan, camera: Measured, seen: Seen, cases: list[Case]) -> 
 
 def _longest_at(swaps_s: list[float], taken: list[tuple[int, float, float]]) -> float:
     """The longest that a frame waited for the frame loop where judges changed, in frame intervals."""
-    at_swap = [frame for frame in taken if any(swap_s - NEAR_S <= frame[2] <= swap_s for swap_s in swaps_s)]
+    at_swap = [frame for frame in taken if _is_at(swaps_s, frame[2])]
     return max(((taken_s - captured_s) * FPS for _, captured_s, taken_s in at_swap), default=0.0)
+
+
+def _is_at(swaps_s: list[float], taken_s: float) -> bool:
+    """Judges may have changed at this moment."""
+    return any(swap_s - NEAR_S <= taken_s <= swap_s for swap_s in swaps_s)
 
 
 def two_bundles(folder: Path) -> tuple[Path, Path]:

@@ -19,11 +19,11 @@ WATCH_S = 0.1
 
 
 class Supervised:
-    """`agent inspect` as a process that is started again whenever it ends."""
+    """`agent inspect`, or another of the agent's processes, that is started again whenever it ends."""
 
-    def __init__(self, config: Path) -> None:
-        self._command = [sys.executable, str(FRONT_DOOR), "agent", "inspect", "--config", str(config)]
-        self._log = open(config.with_name("agent.log"), "ab")  # noqa: SIM115 - closed in `stop`
+    def __init__(self, config: Path, name: str = "inspect") -> None:
+        self._command = [sys.executable, str(FRONT_DOOR), "agent", name, "--config", str(config)]
+        self._log = open(config.with_name(f"{name}.log"), "ab")  # noqa: SIM115 - closed in `stop`
         self.starts = 0
         self._start()
 
@@ -48,10 +48,10 @@ def returns(kind: str, device: DeviceConfig, folder: Path, *, within_s: float) -
     sound = open_bundle(slots.champion(device))
     hostile(kind, sound, folder / "hostile.bundle")
     with _supervised(folder / "device.toml") as agent:
-        _wait(agent, lambda: _inspects(device, sound.sha256), within_s)
+        _wait(agent, lambda: inspects(device, sound.sha256), within_s)
         slots.use(device, folder / "hostile.bundle", lambda _: None)
         began_s = time.monotonic()
-        back = _wait(agent, lambda: slots.speaking(device).failed and _inspects(device, sound.sha256), within_s)
+        back = _wait(agent, lambda: slots.speaking(device).failed and inspects(device, sound.sha256), within_s)
         seconds = round(time.monotonic() - began_s, 1)
     failed = slots.speaking(device).failed
     return {
@@ -81,7 +81,7 @@ def _wait(agent: Supervised, is_so, within_s: float) -> bool:
     return False
 
 
-def _inspects(device: DeviceConfig, sha256: str) -> bool:
+def inspects(device: DeviceConfig, sha256: str) -> bool:
     """A process that is alive has said within the last second that this bundle speaks."""
     found = state.read(device.state_path)
     if found is None or found.bundle is None or not found.input.frames:

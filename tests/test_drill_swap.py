@@ -61,6 +61,19 @@ def test_a_frame_that_waits_for_the_change_of_judges_is_no_good_run():
     assert bad["longest_wait_frames"] == 1.5 and not drill_swap.is_good(bad)
 
 
+def test_what_a_busy_machine_loses_between_swaps_too_is_told_apart_from_what_loading_loses():
+    """A bundle is put in its place at 5 s and at work at 9 s: frames 150 to 240 and 252 to 270 are near."""
+    while_loading, between = (200, 202), (300, 310)
+    missing = lambda *spans: [number for number in range(400) if not any(a <= number < b for a, b in spans)]  # noqa: E731
+    busy, bad = ledger(measured(missing(while_loading, between))), ledger(measured(missing(while_loading)))
+    assert (busy["lost"], busy["lost_between"], busy["lost_at_change"]) == (2, 10, 0) and drill_swap.is_good(busy)
+    assert bad["lost"] == 2 and not drill_swap.is_good(bad)
+    worse = ledger(measured(missing((160, 220), between)))
+    assert not drill_swap.is_good(worse), "more than the machine loses anyway"
+    changing = ledger(measured(missing((260, 261), between)))
+    assert changing["lost_at_change"] == 1 and not drill_swap.is_good(changing)
+
+
 @pytest.mark.parametrize("kind", hostile_bundles.LIVE_KINDS)
 def test_hostile_bundles_pass_the_checks_of_their_bytes_and_the_golden_cases(kind, tmp_path):
     sound = open_bundle(shipped_bundle())
