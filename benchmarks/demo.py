@@ -140,6 +140,7 @@ def _plan(options: argparse.Namespace, folder: Path) -> Plan:
         challenger=options.challenger,
         audit=options.audit,
         fault=options.fault,
+        updates=not options.headless,
     )
 
 

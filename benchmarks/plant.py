@@ -18,6 +18,7 @@ from typing import Literal, Self
 
 import msgspec
 
+from benchmarks import plant_updates
 from calibration.scene import draw_station
 from calibration.twin import profile_of
 from cloud_sync import accounts
@@ -62,6 +63,8 @@ class Plan:
     audit: float = 0.1
     fault: str | None = None
     """A fault of the camera, in the twin's words."""
+    updates: bool = False
+    """With a signed repository and the two processes that bring bundles to the device."""
 
 
 class Plant:
@@ -126,7 +129,8 @@ class Plant:
         self._stack.callback(self.broker.stop)
         self.broker.start()
         self._write_device()
-        self.engine = open_database(self._write_cloud())
+        config = self._write_cloud()
+        self.engine = open_database(config)
         self._stack.callback(self.engine.dispose)
         for role in LOGINS:
             self.logins[role] = secrets.token_urlsafe(9)
@@ -135,6 +139,13 @@ class Plant:
         self._process("cloud", "ingest", config="cloud.toml")
         self._process("cloud", "web", config="cloud.toml")
         self._process("agent", "uplink", config="device.toml")
+        if plan.updates:
+            # While the others begin; these two need it.
+            bundle = plan.bundle or shipped_bundle()
+            token = plant_updates.provide(config, self.engine, bundle, plan.folder, time.time())
+            self._environment |= {plant_updates.TOKEN: token}
+            self._process("cloud", "rollout", config="cloud.toml")
+            self._process("agent", "update", config="device.toml")
         self._wait_for_page()
 
     def _write_cloud(self) -> cloud_config.CloudConfig:
@@ -161,6 +172,7 @@ class Plant:
             seed=plan.seed,
             audit=AuditConfig(floor=plan.audit),
             broker=device_config.BrokerConfig(port=self.broker.port, username="device", password_env=PASSWORD),
+            updates=plant_updates.settings(self.port) if plan.updates else device_config.UpdatesConfig(),
         )
         (plan.folder / "device.toml").write_bytes(device_config.dump(config))
 

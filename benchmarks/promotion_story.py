@@ -16,12 +16,12 @@ from sqlalchemy.engine import Engine
 from benchmarks.twin_devices import Device, Line, Pool
 from benchmarks.twin_plant import DAY_S, SHIFT_S, Plant
 from benchmarks.twin_units import Unit
-from cloud_sync import db, parallel, registry, rollout, rollouts
+from cloud_sync import db, parallel, registry, rollouts
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.parallel import Beside, Run
 from cloud_sync.policy import Policy, Promotion
-from cloud_sync.rollouts import Won
+from cloud_sync.rollout_turn import Turn
 from cloud_sync.store import open_store
 from edge_agent.bundle import Bundle, Thresholds, open_bundle, write_bundle
 from edge_agent.inspection import shipped_bundle
@@ -64,6 +64,8 @@ class Story:
     plant: Plant
     pool: Pool
     bundles: dict[str, Bundle]
+    turn: Turn
+    """As the process `cloud rollout` takes it, every few seconds there."""
     day: int = 0
 
     @classmethod
@@ -83,7 +85,8 @@ class Story:
             Device(site, station, champion, pool, plan.line, random.Random(chance.random())) for site, station in PLACES
         ]
         intake = Intake(engine, open_store(config), max_clip_bytes=config.max_clip_mb * 1_000_000)
-        story = cls(plan, units, engine, Plant(engine, intake, devices, plan.policy, chance), pool, bundles)
+        plant, turn = Plant(engine, intake, devices, plan.policy, chance), Turn(config, engine, plan.policy)
+        story = cls(plan, units, engine, plant, pool, bundles, turn)
         story.live()
         return story
 
@@ -101,10 +104,9 @@ class Story:
             number = parallel.start(connection, wish, self.plan.policy.promotion, who=WHO, now=self.now)
         for _ in range(self.plan.days):
             self.live()
-            with self.engine.begin() as connection:
-                ended = parallel.decide(connection, self.now)
-            if ended:
-                break
+            with self.engine.connect() as connection:
+                if parallel.find(connection, number).state != "running":
+                    break
         with self.engine.begin() as connection:
             parallel.stop(connection, number, why="the drill's time is over", who=WHO, now=self.now)
             run = parallel.find(connection, number)
@@ -124,7 +126,7 @@ class Story:
         """A day at the plant, and the next morning, on which experts judge what it brought."""
         for shift in range(SHIFTS):
             begin = self.now + shift * SHIFT_S
-            rollout.look(self.engine, self.plan.policy.rollout, begin, winners=_winners)
+            self.turn(begin)
             self.plant.shift(self.plan.units, begin)
         self.day += 1
         self.plant.morning(self.now)
@@ -192,10 +194,6 @@ def _hasty(engine: Engine) -> Engine:
         engine.dispose()
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     return engine
-
-
-def _winners(connection: sa.Connection) -> list[Won]:
-    return [Won(run.challenger, run.places, run.why) for run in parallel.won(connection)]
 
 
 def _bundle(path: Path, parent: Bundle, version: int, limits: Thresholds) -> Bundle:

@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy.engine import Engine
 from werkzeug.wrappers import Response
 
-from cloud_sync import certificates, certify, db, desire, mode_orders
+from cloud_sync import certificates, certify, db, desire, mode_orders, offers
 from cloud_sync.accounts import needs
 from cloud_sync.certificates import Place, Subject
 from cloud_sync.certify import Measured
@@ -65,7 +65,8 @@ def page() -> str:
         places = sorted({*desire.known_places(connection), *mode_orders.ordered_places(connection)})
         measured = len(places) <= MOST_MEASURED
         views = [_view(connection, place, measured=measured) for place in places]
-    return render_template("automation.html", views=views, measured=measured, days=_policy().valid_days)
+    fault = offers.missing(current_app.extensions["tankwatch"].config)
+    return render_template("automation.html", views=views, measured=measured, days=_policy().valid_days, fault=fault)
 
 
 @blueprint.get("/automation/<site>/<station>")

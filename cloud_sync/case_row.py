@@ -99,6 +99,7 @@ def _second_word(case: Case) -> dict[str, object] | None:
         "case_id": case.case_id,
         "bundle_sha256": word.bundle.sha256,
         "verdict": word.verdict,
+        "due_verdict": word.due.verdict if word.due else None,
         "score": word.score,
         "reason": word.reason,
     }

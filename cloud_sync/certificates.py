@@ -9,10 +9,8 @@ import sqlalchemy as sa
 
 from cloud_sync import certify, tallies
 from cloud_sync.certify import Challenge, Measured
-from cloud_sync.tables import cases
+from cloud_sync.tables import cases, challenge_runs, second_words
 
-RUNS = sa.table("challenge_runs", sa.column("case_id"), sa.column("truth"))
-SECOND = sa.table("second_words", sa.column("case_id"), sa.column("bundle_sha256"), sa.column("verdict"))
 Place = tuple[str, str]
 """Site and station."""
 
@@ -31,12 +29,11 @@ def measured(connection: sa.Connection, subject: Subject) -> Measured:
     where = [*_at(subject), cases.c.bundle_sha256 == subject.bundle_sha256]
     units = tallies.of_words(connection, cases, spoken, where)
     challenge = _challenge(connection, cases, spoken, where)
-    if _has(connection, SECOND):
-        beside = cases.join(SECOND, SECOND.c.case_id == cases.c.case_id)
-        told = [*_at(subject), SECOND.c.bundle_sha256 == subject.bundle_sha256]
-        units += tallies.of_words(connection, beside, SECOND.c.verdict, told)
-        challenge = _sum(challenge, _challenge(connection, beside, SECOND.c.verdict, told))
-    return certify.measure(units, challenge)
+    beside = cases.join(second_words, second_words.c.case_id == cases.c.case_id)
+    logged = _told(second_words.c.verdict, second_words.c.due_verdict)
+    there = [*_at(subject), second_words.c.bundle_sha256 == subject.bundle_sha256]
+    units += tallies.of_words(connection, beside, logged, there)
+    return certify.measure(units, _sum(challenge, _challenge(connection, beside, logged, there)))
 
 
 def profile_of(connection: sa.Connection, place: Place) -> str | None:
@@ -63,11 +60,10 @@ def _challenge(
     connection: sa.Connection, source: sa.FromClause, word: sa.ColumnElement, where: list[sa.ColumnElement[bool]]
 ) -> Challenge:
     """Answers on parts of known truth; what was not answered waited, and counts for nobody."""
-    if not _has(connection, RUNS):
-        return Challenge()
-    run = source.join(RUNS, RUNS.c.case_id == cases.c.case_id)
-    query = sa.select(RUNS.c.truth, word.label("word"), sa.func.count()).select_from(run).where(*where)
-    counts = {(truth, said): number for truth, said, number in connection.execute(query.group_by(RUNS.c.truth, "word"))}
+    runs = challenge_runs.c
+    shown = source.join(challenge_runs, runs.case_id == cases.c.case_id)
+    query = sa.select(runs.truth, word.label("word"), sa.func.count()).select_from(shown).where(*where)
+    counts = {(truth, said): number for truth, said, number in connection.execute(query.group_by(runs.truth, "word"))}
     missed, alarms = counts.get(("leak", "ok"), 0), counts.get(("ok", "leak"), 0)
     return Challenge(
         leaky=missed + counts.get(("leak", "leak"), 0),
@@ -80,8 +76,3 @@ def _challenge(
 def _sum(one: Challenge, other: Challenge) -> Challenge:
     pairs = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
     return Challenge(*(first + second for first, second in pairs))
-
-
-def _has(connection: sa.Connection, table: sa.TableClause) -> bool:
-    """Databases of an older version are certified by what they hold."""
-    return sa.inspect(connection).has_table(table.name)

@@ -3,7 +3,7 @@
 Nothing of it is kept: a case that arrives late moves every answer to where it belongs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import sqlalchemy as sa
@@ -87,6 +87,18 @@ def misses(connection: sa.Connection) -> list[Miss]:
     found = runs(connection, challenge_runs.c.result == "missed", most=MOST_MISSES)
     beside = {(run.site, run.station): _of_station(connection, run) for run in found}
     return [_miss(run, beside[run.site, run.station]) for run in found]
+
+
+def missed_since(connection: sa.Connection, since: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], str]:
+    """Of these stations, each with a time: where a part was missed after it, and which."""
+    table, found = challenge_runs.c, {}
+    for (site, station), at in since.items():
+        here = (table.site == site) & (table.station == station) & (table.noted_at > at)
+        query = sa.select(table.serial, table.case_id).where(here, table.result == "missed")
+        row = connection.execute(query.order_by(table.noted_at.desc()).limit(1)).first()
+        if row is not None:
+            found[site, station] = f"challenge part {row.serial} leaks and was called ok in case {row.case_id}"
+    return found
 
 
 def miss(connection: sa.Connection, case_id: str) -> Miss | None:

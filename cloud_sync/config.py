@@ -163,6 +163,8 @@ class RetrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: Positive = 2
     """Processes, of all runs together."""
     seed: int = 1
+    parallel: bool = True
+    """A candidate that looks no worse than the champion begins a parallel run by itself."""
 
 
 class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

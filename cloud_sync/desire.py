@@ -72,7 +72,10 @@ def want(
 def want_bundles(
     connection: sa.Connection, bundles: Mapping[tuple[str, str], BundleRef], *, who: str, reason: str, now: float
 ) -> int:
-    """`want` for a fleet, each device its bundle, with as many statements as for one. How many rows changed."""
+    """`want` for a fleet, each device its bundle, with as many statements as for one. How many rows changed.
+
+    A challenger that is to speak is no longer heard beside itself.
+    """
     audit_log.take_turn(connection)
     kept = {place: message for place, message in all_wanted(connection).items() if place in bundles}
     new: list[dict[str, object]] = []
@@ -82,7 +85,8 @@ def want_bundles(
         before = kept.get((site, station), Desired(counter=0))
         if before.bundle == bundle:
             continue
-        message = msgspec.structs.replace(before, bundle=bundle)
+        challenger = None if before.challenger == bundle else before.challenger
+        message = msgspec.structs.replace(before, bundle=bundle, challenger=challenger)
         row = {"site_": site, "station_": station} | _values(message, before.counter, who=who, now=now)
         (changed if (site, station) in kept else new).append(row)
         told.append(f"{site}/{station} bundle {_told(bundle)}: {reason}")

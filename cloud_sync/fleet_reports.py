@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import desire
+from cloud_sync import desire, mode_orders
+from cloud_sync.policy import Automation
 from cloud_sync.rollout_records import Place, Report, Rollout
 from cloud_sync.tables import case_groups, device_alarms, device_health, stations
 from cloud_sync.worsening import Tally
@@ -27,6 +28,11 @@ def nobody_may(_connection: sa.Connection, _place: Place, _bundle: BundleRef) ->
     return "it is above shadow mode, and nobody here knows of certificates: lower its mode, or wait for one"
 
 
+def certified(automation: Automation) -> MaySwitch:
+    """The answer by certificates: whoever holds that of the station's present mode may."""
+    return lambda connection, place, bundle: mode_orders.may_switch(connection, place, bundle.sha256, automation)
+
+
 def read(connection: sa.Connection, rollout: Rollout, may_switch: MaySwitch = nobody_may) -> dict[Place, Report]:
     """A report of each place of the rollout of which anything is known."""
     places = {seat.place for seat in rollout.seats}
@@ -34,6 +40,7 @@ def read(connection: sa.Connection, rollout: Rollout, may_switch: MaySwitch = no
     shas = {status.bundle.sha256 for status in said.values() if status.bundle} | {rollout.bundle.sha256}
     tallies = _tallies(connection, shas)
     wanted, health, alarms = desire.all_wanted(connection), _health(connection), _alarms(connection)
+    ordered = set(mode_orders.ordered_places(connection))
     found = {}
     for place, status in said.items():
         at, metrics = health.get(place, (None, None))
@@ -43,7 +50,9 @@ def read(connection: sa.Connection, rollout: Rollout, may_switch: MaySwitch = no
             asked=asked,
             online=status.status == "online",
             mode=status.mode,
-            why_not=_why_not(connection, rollout, place, status, may_switch),
+            why_not=may_switch(connection, place, rollout.bundle)
+            if _is_in_question(rollout, status, ordered=place in ordered)
+            else "",
             update=status.update,
             metrics_at=at,
             verdict_ms=metrics.output.verdict_ms if metrics else None,
@@ -68,11 +77,10 @@ def present_bundles(connection: sa.Connection) -> dict[Place, str]:
     return found | {place: one.bundle.sha256 for place, one in desire.all_wanted(connection).items() if one.bundle}
 
 
-def _why_not(connection: sa.Connection, rollout: Rollout, place: Place, status: Status, may_switch: MaySwitch) -> str:
+def _is_in_question(rollout: Rollout, status: Status, *, ordered: bool) -> bool:
+    """A station that murky water has brought down for a while goes up again, and needs its certificate then."""
     runs_it = status.bundle is not None and status.bundle.sha256 == rollout.bundle.sha256
-    if status.mode not in ABOVE_SHADOW or runs_it:
-        return ""
-    return may_switch(connection, place, rollout.bundle)
+    return not runs_it and (ordered or status.mode in ABOVE_SHADOW)
 
 
 def _statuses(connection: sa.Connection) -> dict[Place, Status]:

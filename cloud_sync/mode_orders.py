@@ -74,10 +74,11 @@ def order(connection: sa.Connection, wanted: Wanted, automation: Automation, *, 
 def follow(connection: sa.Connection, place: Place, bundle_sha256: str, automation: Automation, *, now: float) -> bool:
     """Orders the present mode for a bundle that is to speak next; the device obeys it from the switch on.
 
-    The caller commits. False where the station is not above shadow. Raises ConfigError where `may_switch` has words.
+    The caller commits. False where the station is not above shadow or has the order already. Raises ConfigError where
+    `may_switch` has words.
     """
-    mode = mode_of(connection, place)
-    if mode not in ABOVE_SHADOW:
+    mode, before = mode_of(connection, place), latest(connection, place)
+    if mode not in ABOVE_SHADOW or (before and (before.bundle_sha256, before.mode) == (bundle_sha256, mode)):
         return False
     wanted = Wanted(place=place, mode=mode, reason="the next bundle holds the certificate", bundle_sha256=bundle_sha256)
     order(connection, wanted, automation, who=WHO, now=now)
@@ -149,6 +150,11 @@ def mode_of(connection: sa.Connection, place: Place) -> Mode:
     return min(ordered, wish.mode, key=MODES.index)
 
 
+def is_above_shadow(connection: sa.Connection, place: Place) -> bool:
+    """Does the machine's word count there, as ordered and not lowered since?"""
+    return mode_of(connection, place) in ABOVE_SHADOW
+
+
 def history(connection: sa.Connection, place: Place, most: int = 50) -> list[sa.Row]:
     """Newest first."""
     query = sa.select(mode_orders).where(*_here(place)).order_by(mode_orders.c.counter.desc()).limit(most)
@@ -159,6 +165,13 @@ def ordered_places(connection: sa.Connection) -> list[Place]:
     """Stations that ever had an order."""
     query = sa.select(mode_orders.c.site, mode_orders.c.station).distinct()
     return sorted((row.site, row.station) for row in connection.execute(query))
+
+
+def ordered_at(connection: sa.Connection) -> dict[Place, float]:
+    """When each of these stations had its latest order."""
+    query = sa.select(mode_orders.c.site, mode_orders.c.station, sa.func.max(mode_orders.c.at).label("at"))
+    rows = connection.execute(query.group_by(mode_orders.c.site, mode_orders.c.station))
+    return {(row.site, row.station): row.at for row in rows}
 
 
 def files(connection: sa.Connection) -> Iterator[tuple[Place, str, bytes]]:

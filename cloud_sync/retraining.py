@@ -17,6 +17,7 @@ from cloud_sync import (
     dataset,
     db,
     first_champion,
+    hearing,
     mlflow_log,
     registry,
     run_folder,
@@ -257,6 +258,14 @@ def _finish(step: Step, prepared: Prepared, made: Retrained, found: Found) -> No
         runs.keep_evaluated(connection, step.run.id, found.rows)
         values = {"metrics": msgspec.json.encode(metrics), "ended_at": db.now(), "share": 1.0, "progress": "done"}
         runs.change(connection, step.run.id, state="done", **values)
+        if step.plant.config.retrain.parallel:
+            step.log(_heard(connection, step.plant, made, prepared.parent.sha256, metrics))
+
+
+def _heard(connection: sa.Connection, plant: Plant, made: Retrained, parent: str, metrics: dict[str, Any]) -> str:
+    if words := hearing.why_not(metrics):
+        return f"no parallel run: {words}"
+    return hearing.begin(connection, made.bundle.sha256, parent, plant.rules.policy.promotion, now=db.now())
 
 
 def _fail(plant: Plant, run: Run, fault: str) -> None:

@@ -1,6 +1,6 @@
 """`cloud rollout`: the process that takes rollouts on, and the commands by which a person begins, halts and undoes one.
 
-One loop: look at the fleet, step, rest. It may be killed at any moment and run twice at once: what is wished follows
+One loop: a turn (`rollout_turn`), a rest. It may be killed at any moment and run twice at once: what is wished follows
 from what the database holds, and whoever is too late leaves it be.
 """
 
@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,11 @@ from sqlalchemy.engine import Engine
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db, desire, policy_file, registry, rollouts
-from cloud_sync.fleet_reports import MaySwitch, nobody_may
 from cloud_sync.registry import Known
 from cloud_sync.rollout_plan import Plan
 from cloud_sync.rollout_records import Place
-from cloud_sync.rollouts import Kept, Won
+from cloud_sync.rollout_turn import Turn
+from cloud_sync.rollouts import Kept
 from edge_agent.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -30,12 +30,6 @@ EVERY_S = 5.0
 """Devices report every 10 s; nobody waits for the second half of a minute."""
 TRY_AGAIN = (sa.exc.OperationalError, sa.exc.InterfaceError)
 WHO = "command line"
-Winners = Callable[[sa.Connection], Iterable[Won]]
-
-
-def no_winners(_connection: sa.Connection) -> Iterable[Won]:
-    """Where nothing runs beside the champion, nobody wins."""
-    return ()
 
 
 def rollout(argv: list[str]) -> int:
@@ -48,7 +42,7 @@ def rollout(argv: list[str]) -> int:
         epilog=f"commands: {', '.join((*COMMANDS, *rollouts.VERBS))}; each says more with --help",
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")
-    parser.add_argument("--once", action="store_true", help="one look, and end")
+    parser.add_argument("--once", action="store_true", help="one turn, and end")
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -57,45 +51,23 @@ def rollout(argv: list[str]) -> int:
     engine, stop = db.open_database(config), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    turn = Turn(config, engine, policy)
     if options.once:
-        look(engine, policy.rollout, db.now())
+        turn(db.now())
     else:
-        run(engine, policy.rollout, stop)
+        run(turn, stop)
     engine.dispose()
     return 0
 
 
-def run(
-    engine: Engine,
-    plan: Plan,
-    stop: threading.Event,
-    *,
-    winners: Winners = no_winners,
-    may_switch: MaySwitch = nobody_may,
-) -> None:
-    """Until `stop` is set; a database that is away is waited for."""
+def run(turn: Callable[[float], None], stop: threading.Event) -> None:
+    """One turn after another until `stop` is set; a database that is away is waited for."""
     while not stop.is_set():
         try:
-            look(engine, plan, db.now(), winners=winners, may_switch=may_switch)
+            turn(db.now())
         except TRY_AGAIN as error:
             log.error("the database is not to be had now: %s: trying again", error)
         stop.wait(EVERY_S)
-
-
-def look(
-    engine: Engine, plan: Plan, now: float, *, winners: Winners = no_winners, may_switch: MaySwitch = nobody_may
-) -> None:
-    """Begins what has been won, then one step of every rollout."""
-    with engine.connect() as connection:
-        won = rollouts.without_rollout(connection, winners(connection))
-    if won:
-        with engine.begin() as connection:
-            for number in rollouts.begin_for_winners(connection, won, plan=plan, now=now):
-                log.info("rollout=%d begun", number)
-    for number, event in rollouts.step(engine, now, may_switch=may_switch):
-        place = "/".join(event.place) if event.place else "-"
-        level = logging.WARNING if event.kind in ("breached", "late", "refused", "returned") else logging.INFO
-        log.log(level, "rollout=%d event=%s place=%s words=%s", number, event.kind, place, event.words or "-")
 
 
 def _command(argv: list[str]) -> int:

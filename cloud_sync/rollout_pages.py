@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from cloud_sync import db, desire, fleet_reports, policy_file, registry, rollout_gates, rollout_state, rollouts
 from cloud_sync.accounts import needs
+from cloud_sync.policy import Policy
 from cloud_sync.rollout_plan import Plan
 from cloud_sync.rollout_records import Place, Reading, Report, Rollout, Seat
 from cloud_sync.rollouts import Kept
@@ -82,7 +83,8 @@ def begin() -> Response | tuple[str, int]:
 def one(number: int, fault: str | None = None) -> str:
     with _engine().connect() as connection:
         kept = _found(connection, number)
-        reports = fleet_reports.read(connection, kept.rollout)
+        may_switch = fleet_reports.certified(_policy().automation)
+        reports = fleet_reports.read(connection, kept.rollout, may_switch)
         events = rollouts.events(connection, number, EVENTS)
         known = registry.find(connection, kept.rollout.bundle.sha256)
     now = db.now()
@@ -175,7 +177,11 @@ def _found(connection: sa.Connection, number: int) -> Kept:
 
 
 def _plan() -> Plan:
-    return policy_file.load(current_app.extensions["tankwatch"].config)[0].rollout
+    return _policy().rollout
+
+
+def _policy() -> Policy:
+    return policy_file.load(current_app.extensions["tankwatch"].config)[0]
 
 
 def _engine() -> Engine:

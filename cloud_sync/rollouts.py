@@ -4,7 +4,7 @@
 fleet holds no lock: who then finds that somebody else was quicker leaves it to the next look.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from edge_agent.records import BundleRef
 
 WHO = "rollout"
 """In events and the audit log, where no person did it."""
+Before = Callable[[Mapping[Place, BundleRef], float], None]
+"""Called with what devices are about to be asked for, and the time."""
 Verb = Callable[[Rollout, float], Rollout]
 VERBS: dict[str, tuple[Verb, EventKind]] = {
     "halt": (rollout_state.halt, "halted"),
@@ -98,7 +100,13 @@ def act(connection: sa.Connection, number: int, verb: str, *, who: str, reason: 
     return msgspec.structs.replace(kept, rollout=after, revision=kept.revision + 1, changed_at=now)
 
 
-def step(engine: Engine, now: float, *, may_switch: MaySwitch = nobody_may) -> list[tuple[int, Event]]:
+def nothing_before(_asked: Mapping[Place, BundleRef], _now: float) -> None:
+    """Where no station is above shadow, devices can be asked at once."""
+
+
+def step(
+    engine: Engine, now: float, *, may_switch: MaySwitch = nobody_may, before: Before = nothing_before
+) -> list[tuple[int, Event]]:
     """One look at every rollout that is going on; (number, event) of what came of it."""
     with engine.connect() as connection:
         going = active(connection)
@@ -108,8 +116,10 @@ def step(engine: Engine, now: float, *, may_switch: MaySwitch = nobody_may) -> l
         places = {seat.place for seat in kept.rollout.seats}
         with engine.connect() as connection:
             decision = decide(connection, kept, now, free=taken.isdisjoint(places), may_switch=may_switch)
+            asked = {} if decision is None else _newly_asked(connection, decision)
         taken |= places
         if decision is not None:
+            before(asked, now)
             told += [(kept.id, event) for event in apply(engine, kept, decision, now)]
     return told
 
@@ -242,6 +252,15 @@ def _check_still_the_latest(connection: sa.Connection, kept: Kept) -> None:
         touched = {seat.place for seat in other.rollout.seats if seat.former is not None}
         if other.id > kept.id and other.rollout.state != "rolled_back" and not mine.isdisjoint(touched):
             raise ConfigError(f"rollout {other.id} has touched the same stations since: roll that one back")
+
+
+def _newly_asked(connection: sa.Connection, decision: Decision) -> dict[Place, BundleRef]:
+    wanted = desire.all_wanted(connection)
+    return {
+        place: bundle
+        for place, bundle in decision.wishes.items()
+        if place not in wanted or wanted[place].bundle != bundle
+    }
 
 
 def _free(connection: sa.Connection, kept: Kept) -> bool:

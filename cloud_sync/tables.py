@@ -554,6 +554,7 @@ second_words = sa.Table(
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
     _text("bundle_sha256", index=True),
     _text("verdict"),
+    sa.Column("due_verdict", sa.Text),  # what the line would have been told by then; NULL: no word was due
     sa.Column("score", sa.Double),
     _text("reason"),
 )

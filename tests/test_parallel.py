@@ -14,7 +14,7 @@ from cloud_sync.parallel import Beside, Run
 from cloud_sync.policy import Promotion
 from cloud_sync.tables import audit, bundles, cases, parallel_runs, second_words, truths
 from edge_agent.errors import ConfigError
-from edge_agent.records import BundleRef, ChallengerVerdict, Sampled
+from edge_agent.records import BundleRef, ChallengerVerdict, DueWord, Sampled
 
 DAY_S = 86_400
 NOW = 1_795_000_000.0
@@ -119,13 +119,15 @@ def test_what_cannot_run_is_refused_with_its_cure(plant: Plant, wish: Beside, fa
 
 
 def test_second_words_are_kept_once_and_only_where_there_are_any(plant: Plant) -> None:
-    said = ChallengerVerdict(BundleRef(4, CHALLENGER), "uncertain", None, "between the limits")
+    due = DueWord("ok", 0.1, 4.0)
+    said = ChallengerVerdict(BundleRef(4, CHALLENGER), "uncertain", None, "between the limits", due)
+    said_of_it = ("uncertain", "ok", None, "between the limits")
     message = case_message(a_case(1, challenger=said))
     for batch in ([message, message], [message], [case_message(a_case(2))]):
         plant.site.intake.handle(batch, NOW)
     with plant.engine.connect() as connection:
         rows = connection.execute(sa.select(second_words)).all()
-    assert [tuple(row) for row in rows] == [(a_case(1).case_id, CHALLENGER, "uncertain", None, "between the limits")]
+    assert [tuple(row) for row in rows] == [(a_case(1).case_id, CHALLENGER, *said_of_it)]
 
 
 @pytest.mark.parametrize("word", [("x", "why"), (CHALLENGER, "a\0b")])

@@ -276,7 +276,9 @@ def test_what_never_was_or_has_no_reason_is_refused(plant: Plant) -> None:
 def test_a_winner_gets_one_rollout_however_often_it_is_named(plant: Plant) -> None:
     won = Won(NEW.sha256, tuple(plant.places), "e-process: 31 of 20 needed")
     for _ in range(3):
-        rollout.look(plant.engine, PLAN, plant.now, winners=lambda connection: [won])
+        with plant.engine.begin() as connection:
+            rollouts.begin_for_winners(connection, [won], plan=PLAN, now=plant.now)
+        plant.look()
     with plant.engine.connect() as connection:
         (kept,) = rollouts.everyone(connection)
     assert (kept.begun_by, kept.reason, kept.rollout.state) == ("rollout", won.reason, "rolling")
@@ -293,12 +295,12 @@ class OneLook(threading.Event):
 def test_the_process_waits_for_a_database_that_is_away_and_ends_when_told(plant: Plant, caplog) -> None:
     plant.begin()
 
-    def away(connection: sa.Connection) -> list[Won]:
+    def away(_now: float) -> None:
         raise sa.exc.OperationalError("select", {}, Exception("server is away"))
 
-    rollout.run(plant.engine, PLAN, OneLook(), winners=away)
+    rollout.run(away, OneLook())
     assert "the database is not to be had now" in caplog.text and plant.wished() == {}
-    rollout.run(plant.engine, PLAN, OneLook())
+    rollout.run(lambda now: rollouts.step(plant.engine, now), OneLook())
     assert len(plant.wished()) == 1
 
 

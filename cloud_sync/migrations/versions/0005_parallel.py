@@ -13,6 +13,7 @@ def upgrade() -> None:
         sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id", name="fk_second_words_case_id"), nullable=False),
         sa.Column("bundle_sha256", sa.Text, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("due_verdict", sa.Text),
         sa.Column("score", sa.Double),
         sa.Column("reason", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("case_id", name="pk_second_words"),
