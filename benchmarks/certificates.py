@@ -81,13 +81,13 @@ def month(station: Station, random: np.random.Generator, days: int = DAYS) -> Ou
     for day in range(1, days + 1):
         tallies += a_day(station, day, random)
         leaky, missed = leaky + station.parts, missed + int(random.binomial(station.parts, station.misses))
-        measured = certify.measure(tallies, Challenge(leaky=leaky, missed=missed))
+        measured = certify.measure(tallies, Challenge(leaky=leaky, missed=missed, parts=leaky))
         lied |= (
             measured.miss_rate_upper < station.misses
             or measured.false_alarm_rate_upper < station.alarms
             or measured.challenge_miss_rate_upper < station.misses
         )
-        if certified_on is None and certify.missing(measured, Automation().partial, by_parts=True).is_nothing:
+        if certified_on is None and certify.missing(measured, Automation().partial, least_parts=1).is_nothing:
             certified_on = day
     return Outcome(lied, certified_on, measured.miss_rate_upper, measured.challenge_miss_rate_upper)
 

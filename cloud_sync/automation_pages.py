@@ -82,7 +82,7 @@ def station_page(site: str, station: str, fault: str | None = None) -> str:
     return render_template(
         "automation_station.html",
         view=view,
-        best=certify.shown(view.measured, by_parts=_policy().challenge_parts_count) if view.measured else None,
+        best=certify.shown(view.measured, least_parts=_policy().least_parts) if view.measured else None,
         history=history,
         modes=MODES,
         means=MEANS,

@@ -64,15 +64,20 @@ def _challenge(
     shown = source.join(challenge_runs, runs.case_id == cases.c.case_id)
     query = sa.select(runs.truth, word.label("word"), sa.func.count()).select_from(shown).where(*where)
     counts = {(truth, said): number for truth, said, number in connection.execute(query.group_by(runs.truth, "word"))}
+    answered = sa.select(sa.func.count(sa.distinct(runs.part_id))).select_from(shown)
+    parts = connection.scalar(answered.where(*where, runs.truth == "leak", word.in_(("ok", "leak"))))
     missed, alarms = counts.get(("leak", "ok"), 0), counts.get(("ok", "leak"), 0)
     return Challenge(
         leaky=missed + counts.get(("leak", "leak"), 0),
         missed=missed,
         good=alarms + counts.get(("ok", "ok"), 0),
         false_alarms=alarms,
+        parts=parts or 0,
     )
 
 
 def _sum(one: Challenge, other: Challenge) -> Challenge:
+    """Runs add up; the parts are the same ones."""
     pairs = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
-    return Challenge(*(first + second for first, second in pairs))
+    both = Challenge(*(first + second for first, second in pairs))
+    return msgspec.structs.replace(both, parts=max(one.parts, other.parts))

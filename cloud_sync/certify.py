@@ -39,6 +39,8 @@ class Challenge(msgspec.Struct, frozen=True):
     missed: int = 0
     good: int = 0
     false_alarms: int = 0
+    parts: int = 0
+    """Different leaking parts among them: runs of one show that one."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +139,14 @@ def rate_at_most(errors: float, units: float, risk: float = RISK) -> float:
     return high
 
 
-def shown(found: Measured, *, by_parts: bool) -> Shown:
-    """Whichever is smaller; `by_parts`: whether challenge parts may stand for leaking units."""
-    if by_parts and found.challenge_miss_rate_upper < found.miss_rate_upper:
+def shown(found: Measured, *, least_parts: int | None) -> Shown:
+    """Whichever is smaller; `least_parts`: so many different challenge parts may stand for leaking units, None: none."""
+    if _parts_count(found, least_parts) and found.challenge_miss_rate_upper < found.miss_rate_upper:
         return Shown(found.challenge_miss_rate_upper, "challenge parts")
     return Shown(found.miss_rate_upper, "units")
 
 
-def missing(found: Measured, required: Requirement, *, by_parts: bool) -> Missing:
+def missing(found: Measured, required: Requirement, *, least_parts: int | None) -> Missing:
     """What is missing for a mode that requires this. Future units count as answered right; the rest stays as it is."""
     words = []
     if not found.tested:
@@ -159,12 +161,20 @@ def missing(found: Measured, required: Requirement, *, by_parts: bool) -> Missin
             f"nobody has judged included: {100 * required.miss_rate:g} % are allowed"
         )
     counted = [(found.missed, found.missed + max(0.0, found.answered_leak - found.alarmed))]
-    if by_parts:
+    if _parts_count(found, least_parts):
         counted.append((found.challenge.missed, found.challenge.leaky))
     alarms = (found.alarmed, found.alarmed + max(0.0, found.answered_ok - found.missed))
     more = [_more(errors, units, required.miss_rate) for errors, units in counted]
     leaky = min((one for one in more if one is not None), default=None)
+    if leaky != 0 and least_parts and 0 < found.challenge.parts < least_parts:
+        words.append(
+            f"{found.challenge.parts} different leaking challenge parts were run, {least_parts} are needed to count"
+        )
     return Missing(leaky=leaky, good=_more(*alarms, required.false_alarm_rate), words=tuple(words))
+
+
+def _parts_count(found: Measured, least_parts: int | None) -> bool:
+    return least_parts is not None and found.challenge.parts >= least_parts
 
 
 def _is_against(one: Tally) -> bool:

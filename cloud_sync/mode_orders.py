@@ -115,7 +115,7 @@ def lapsed(
 
 def why_not(found: Measured, mode: Mode, automation: Automation) -> str:
     """What keeps this evidence from the mode, in words; empty where nothing does."""
-    return in_words(certify.missing(found, required(automation, mode), by_parts=automation.challenge_parts_count))
+    return in_words(certify.missing(found, required(automation, mode), least_parts=automation.least_parts))
 
 
 def in_words(lack: certify.Missing) -> str:
@@ -209,7 +209,7 @@ def _check(found: Measured, mode: Mode, automation: Automation) -> None:
 
 
 def _certificate(found: Measured, automation: Automation, now: float) -> ModeCertificate:
-    best = certify.shown(found, by_parts=automation.challenge_parts_count)
+    best = certify.shown(found, least_parts=automation.least_parts)
     return ModeCertificate(
         miss_rate_upper=round(best.miss_rate_upper, 6),
         false_alarm_rate_upper=round(found.false_alarm_rate_upper, 6),

@@ -105,8 +105,15 @@ class Automation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Twice as good as that: nobody looks after it."""
     challenge_parts_count: bool = True
     """Parts of known truth may show the miss rate where the station's own leaking units are too few."""
+    challenge_parts_least: Positive = 10
+    """So many different leaking parts must have been run: a thousand runs of one show that one."""
     valid_days: Positive = 30
     """A certificate and its order end then and are ordered anew: a tank changes with the seasons."""
+
+    @property
+    def least_parts(self) -> int | None:
+        """None: challenge parts do not stand for leaking units."""
+        return self.challenge_parts_least if self.challenge_parts_count else None
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -68,6 +68,6 @@ def test_challenge_parts_show_misses_of_both_by_their_due_words_and_are_no_units
     told.unit(("leak", "leak"), ("ok", "uncertain"), serial="LEAK-1")
     told.unit(("ok", "ok"), ("leak", "leak"), serial="GOOD-1")
     champion, challenger = told.measured(CHAMPION), told.measured(CHALLENGER)
-    assert champion.challenge == Challenge(leaky=3, missed=0, good=1, false_alarms=0)
-    assert challenger.challenge == Challenge(leaky=2, missed=1, good=1, false_alarms=1)
+    assert champion.challenge == Challenge(leaky=3, missed=0, good=1, false_alarms=0, parts=1)
+    assert challenger.challenge == Challenge(leaky=2, missed=1, good=1, false_alarms=1, parts=1)
     assert (champion.tested, challenger.tested) == (0, 0)

@@ -60,39 +60,47 @@ def test_agreements_that_were_not_drawn_may_hide_misses_by_the_probability_of_th
 
 def test_challenge_parts_stand_apart_and_may_show_the_miss_rate():
     units = [tally("leak", "leak", 20), tally("ok", "ok", 900)]
-    alone, with_parts = certify.measure(units), certify.measure(units, Challenge(leaky=400))
+    alone, with_parts = certify.measure(units), certify.measure(units, Challenge(leaky=400, parts=10))
     assert (with_parts.leaky, with_parts.miss_rate_upper) == (20, alone.miss_rate_upper)
-    best = certify.shown(with_parts, by_parts=True)
+    best = certify.shown(with_parts, least_parts=10)
     assert best == certify.Shown(with_parts.challenge_miss_rate_upper, "challenge parts")
-    assert certify.shown(with_parts, by_parts=False).by == "units"
-    assert certify.missing(with_parts, PARTIAL, by_parts=True).is_nothing
-    assert not certify.missing(with_parts, PARTIAL, by_parts=False).is_nothing
+    assert certify.shown(with_parts, least_parts=None).by == "units"
+    assert certify.missing(with_parts, PARTIAL, least_parts=10).is_nothing
+    assert not certify.missing(with_parts, PARTIAL, least_parts=None).is_nothing
+
+
+def test_a_thousand_runs_of_one_part_show_that_part_alone():
+    found = certify.measure([tally("leak", "leak", 20), tally("ok", "ok", 900)], Challenge(leaky=1000, parts=1))
+    assert certify.shown(found, least_parts=10).by == "units"
+    lack = certify.missing(found, PARTIAL, least_parts=10)
+    assert lack.words == ("1 different leaking challenge parts were run, 10 are needed to count",)
+    assert certify.missing(found, PARTIAL, least_parts=1).is_nothing
 
 
 @pytest.mark.parametrize("truth", ["leak", None])
 def test_parts_do_not_outweigh_misses_that_were_seen_or_wait_for_a_judgement(truth):
     units = [tally("leak", "leak", 20), tally("ok", truth, 2, decision="leak"), tally("ok", "ok", 900)]
-    lack = certify.missing(certify.measure(units, Challenge(leaky=4000)), PARTIAL, by_parts=True)
+    lack = certify.missing(certify.measure(units, Challenge(leaky=4000, parts=10)), PARTIAL, least_parts=10)
     assert lack.words[0].startswith("2 of 22 leaks seen were answered ok")
     units[1] = tally("ok", "ok", 2, decision="leak")
-    assert certify.missing(certify.measure(units, Challenge(leaky=4000)), PARTIAL, by_parts=True).is_nothing
+    assert certify.missing(certify.measure(units, Challenge(leaky=4000, parts=10)), PARTIAL, least_parts=10).is_nothing
 
 
 def test_what_is_missing_is_exactly_what_is_enough():
     units = [tally("leak", "leak", 60), tally("ok", "ok", 40)]
-    lack = certify.missing(certify.measure(units), PARTIAL, by_parts=True)
+    lack = certify.missing(certify.measure(units), PARTIAL, least_parts=10)
     assert lack.leaky and lack.good and not lack.words
     more = [*units, tally("leak", "leak", lack.leaky), tally("ok", "ok", lack.good)]
-    assert certify.missing(certify.measure(more), PARTIAL, by_parts=True).is_nothing
+    assert certify.missing(certify.measure(more), PARTIAL, least_parts=10).is_nothing
     less = [*units, tally("leak", "leak", lack.leaky - 1), tally("ok", "ok", lack.good)]
-    assert certify.missing(certify.measure(less), PARTIAL, by_parts=True).leaky == 1
+    assert certify.missing(certify.measure(less), PARTIAL, least_parts=10).leaky == 1
 
 
 def test_a_machine_that_answers_little_is_told_so():
     units = [tally("leak", "leak", 600), tally("ok", "ok", 900), tally("uncertain", None, 600, decision="ok")]
     found = certify.measure([*units, tally("not_tested", None, 99, decision="ok")])
     assert found.coverage == 1500 / 2100
-    assert "71.4 %" in certify.missing(found, Requirement(0.05, 0.05, 0.9), by_parts=False).words[0]
+    assert "71.4 %" in certify.missing(found, Requirement(0.05, 0.05, 0.9), least_parts=None).words[0]
 
 
 def lies(random: np.random.Generator, rates: np.ndarray, truths: np.ndarray, first: int) -> int:
