@@ -107,8 +107,8 @@ class Repository:
         return found
 
     def sweep(self, older_s: float) -> None:
-        """Parts of downloads that nobody went on with are gone."""
-        for path in (self._folder / "partial").glob("*"):
+        """Downloads, whole or in part, that nobody went on with are gone."""
+        for path in (*(self._folder / "partial").glob("*"), *(self._folder / "fetched").glob("*")):
             if time.time() - path.stat().st_mtime > older_s:
                 durable.remove(path)
 

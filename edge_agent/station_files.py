@@ -34,7 +34,7 @@ class StationFiles:
         changed = [name for name in (MODE,) if self._bring(repository, found, name)]
         info = found.get(self._target(REFERENCES))
         path = self._folder / REFERENCES
-        if info is None or not repository.is_held(info, path):
+        if info is None or not repository.is_held(info, path) or self._lacks_clips():
             # The clips come first, so that the list on the disk never names one that is not here.
             fetched = self._folder / "new" / REFERENCES
             if info:
@@ -83,6 +83,11 @@ class StationFiles:
                 raise ModelError(f"reference clip {sha256[:12]} is not offered: sign it anew with 'cloud references'")
             if not repository.is_held(info, path):
                 repository.fetch(info, path, references.LARGEST_CLIP)
+
+    def _lacks_clips(self) -> bool:
+        """Whether one that is named has been removed: a bundle would be refused for it."""
+        named, _ = self.references()
+        return any(not (self.clips / clip_name(case.sha256)).is_file() for case in named.cases) if named else False
 
     def _sweep_clips(self) -> None:
         """Clips that no list names any more."""

@@ -1,5 +1,6 @@
 """A bundle's way to a device: over real HTTP, from a repository that `cloud_sync` has signed."""
 
+import os
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
@@ -158,6 +159,24 @@ def test_without_reference_cases_a_bundle_is_refused_unless_the_device_allows_it
     relaxed = msgspec.structs.replace(device.updates, require_references=False)
     updating(msgspec.structs.replace(device, updates=relaxed)).step(0.0)
     assert report(device).state == "ready" and no_exam[-1].references is None
+
+
+def test_a_reference_clip_that_was_removed_comes_again(device, lab, no_exam):
+    one = updating(device)
+    one.step(0.0)
+    clip = next((device.signed_path / "clips").glob("*"))
+    clip.unlink()
+    one.step(10_000.0)
+    assert clip.is_file()
+
+
+def test_a_bundle_that_was_fetched_for_a_former_wish_does_not_stay(device, lab, no_exam):
+    left = device.folder / "updates" / "fetched" / "old.bundle"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    os.utime(left, (1, 1))
+    updating(device).step(0.0)
+    assert not left.exists()
 
 
 def test_an_order_that_is_no_longer_offered_is_gone_from_the_device(device, lab):
