@@ -140,7 +140,7 @@ def rate_at_most(errors: float, units: float, risk: float = RISK) -> float:
 
 
 def shown(found: Measured, *, least_parts: int | None) -> Shown:
-    """Whichever is smaller; `least_parts`: so many different challenge parts may stand for leaking units, None: none."""
+    """Whichever is smaller; `least_parts`: so many different challenge parts may stand for leaks, None: none do."""
     if _parts_count(found, least_parts) and found.challenge_miss_rate_upper < found.miss_rate_upper:
         return Shown(found.challenge_miss_rate_upper, "challenge parts")
     return Shown(found.miss_rate_upper, "units")

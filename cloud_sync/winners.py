@@ -1,6 +1,7 @@
 """Parallel runs -> the rollouts that they have earned; and what runs have left behind at stations is cleared away.
 
-A winner takes the place of the champion that it was measured against, wherever that one speaks and the bundle is meant.
+A winner takes the place of the champion that it was measured against, at the stations where it was measured: elsewhere
+it is heard first.
 """
 
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ def _places(connection: sa.Connection, run: Run) -> tuple[Place, ...]:
     known = registry.find(connection, run.challenger)
     present = fleet_reports.present_bundles(connection)
     meant = rollouts.places_for(connection, known) if known else []
-    return tuple(place for place in meant if present.get(place) == run.champion)
+    return tuple(place for place in meant if place in run.places and present.get(place) == run.champion)
 
 
 def _hear_no_retired(connection: sa.Connection, now: float) -> None:
