@@ -191,7 +191,8 @@ def test_where_no_order_can_be_signed_a_station_above_shadow_waits_and_the_page_
     turn(NOW + 1)
     turn(NOW + 2)
     assert held(modes).startswith("its order for the new bundle cannot be signed: there is no signed repository")
-    assert caplog.text.count("make it with 'cloud updates init'") == 1, "said once"
+    said = [one for one in caplog.records if one.name == "cloud_sync.offers"]
+    assert len([one for one in said if "make it with 'cloud updates init'" in one.getMessage()]) == 1, "said once"
     signing.begin(modes.config, NOW)
     turn(NOW + 3)
     assert wanted(modes.engine, PLACE).bundle == REF and the_order(modes).bundle_sha256 == CHALLENGER
