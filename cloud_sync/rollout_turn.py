@@ -48,8 +48,7 @@ class Turn:
             for run in winners.decide(connection, now):
                 log.info("parallel run=%d %s: %s", run.id, run.state, run.why)
         with self._engine.begin() as connection:
-            won = winners.winners(connection)
-            for number in rollouts.begin_for_winners(connection, won, plan=self._policy.rollout, now=now):
+            for number in winners.begin_rollouts(connection, self._policy.rollout, now):
                 log.info("rollout=%d begun", number)
         with self._engine.begin() as connection:
             audit_log.take_turn(connection)

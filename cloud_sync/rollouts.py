@@ -49,14 +49,6 @@ class Kept(msgspec.Struct, frozen=True):
     changed_at: float
 
 
-class Won(msgspec.Struct, frozen=True):
-    """A bundle that has earned a rollout, to whom, and why."""
-
-    bundle_sha256: str
-    places: tuple[Place, ...]
-    reason: str
-
-
 def begin(
     connection: sa.Connection,
     bundle_sha256: str,
@@ -145,27 +137,6 @@ def apply(engine: Engine, kept: Kept, decision: Decision, now: float) -> tuple[E
             return ()
         _keep(connection, kept, decision.rollout, decision.events, who=WHO, now=now)
     return decision.events
-
-
-def without_rollout(connection: sa.Connection, winners: Iterable[Won]) -> list[Won]:
-    """Those of the winners that have had no rollout to these places."""
-    had = [(one.rollout.bundle.sha256, _places(one)) for one in everyone(connection)]
-    return [
-        won
-        for won in winners
-        if not any(sha256 == won.bundle_sha256 and places >= set(won.places) for sha256, places in had)
-    ]
-
-
-def begin_for_winners(
-    connection: sa.Connection, winners: Iterable[Won], *, plan: Plan, now: float, who: str = WHO
-) -> list[int]:
-    """A rollout for each winner that has had none; the caller commits. Their numbers."""
-    take_turns(connection, ["rollouts"])
-    return [
-        begin(connection, won.bundle_sha256, won.places, plan=plan, who=who, reason=won.reason, now=now)
-        for won in without_rollout(connection, winners)
-    ]
 
 
 def places_for(connection: sa.Connection, known: Known) -> list[Place]:

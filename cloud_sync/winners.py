@@ -4,14 +4,13 @@ A winner takes the place of the champion that it was measured against, at the st
 it is heard first.
 """
 
-from collections.abc import Iterable
-
 import sqlalchemy as sa
 
 from cloud_sync import audit_log, desire, fleet_reports, parallel, registry, rollouts
+from cloud_sync.db import take_turns
 from cloud_sync.parallel import Run
+from cloud_sync.rollout_plan import Plan
 from cloud_sync.rollout_records import Place
-from cloud_sync.rollouts import Won
 
 WHO = parallel.WHO
 
@@ -29,13 +28,20 @@ def decide(connection: sa.Connection, now: float) -> list[Run]:
     return ended
 
 
-def winners(connection: sa.Connection) -> Iterable[Won]:
-    """Each run that was won and has had no rollout since, with the stations that it is for."""
+def begin_rollouts(connection: sa.Connection, plan: Plan, now: float) -> list[int]:
+    """A rollout for each run that was won and has had none since, to the stations that it is for; the caller commits.
+    Their numbers."""
+    take_turns(connection, ["rollouts"])
     begun = [(kept.rollout.bundle.sha256, kept.begun_at) for kept in rollouts.everyone(connection)]
+    numbers = []
     for run in parallel.won(connection):
         had = any(sha256 == run.challenger and at >= (run.decided_at or 0.0) for sha256, at in begun)
         if not had and (places := _places(connection, run)):
-            yield Won(run.challenger, places, f"won parallel run {run.id}: {run.why}")
+            reason = f"won parallel run {run.id}: {run.why}"
+            numbers.append(
+                rollouts.begin(connection, run.challenger, places, plan=plan, who=rollouts.WHO, reason=reason, now=now)
+            )
+    return numbers
 
 
 def _places(connection: sa.Connection, run: Run) -> tuple[Place, ...]:

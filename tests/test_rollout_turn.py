@@ -108,6 +108,21 @@ def test_a_winner_that_was_taken_back_is_begun_no_more_and_heard_nowhere(plant: 
     assert (asked.bundle, asked.challenger) == (BundleRef(3, "b" * 64), None)
 
 
+def test_who_was_taken_back_and_wins_again_is_rolled_out_again(plant: Plant) -> None:
+    turn, won_at = a_turn(plant.site.config, plant.engine), RUN_NOW + 6 * DAY_S
+    six_good_days(plant)
+    turn(won_at)
+    with plant.engine.begin() as connection:
+        rollouts.act(connection, 1, "abort", who="quinn", reason="murky", now=won_at + 1)
+    plant.start(at=RUN_NOW + 7 * DAY_S)
+    for day in range(8, 16):
+        plant.a_good_day(day)
+    turn(RUN_NOW + 16 * DAY_S)
+    again, first = all_rollouts(plant.engine)
+    assert (first.rollout.state, again.rollout.state) == ("rolled_back", "rolling")
+    assert again.reason.startswith("won parallel run 2")
+
+
 def test_a_run_beside_a_champion_that_is_retired_ends(plant: Plant) -> None:
     six_good_days(plant)
     with plant.engine.begin() as connection:

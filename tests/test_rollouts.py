@@ -20,7 +20,6 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Intake
 from cloud_sync.rollout_plan import Plan
-from cloud_sync.rollouts import Won
 from cloud_sync.tables import audit, bundles, desired, device_alarms, device_health, rollout_events
 from edge_agent import wire
 from edge_agent.errors import ConfigError
@@ -271,17 +270,6 @@ def test_what_never_was_or_has_no_reason_is_refused(plant: Plant) -> None:
         rollouts.act(connection, 1, "back", who="quinn", reason=" ", now=NOW)
     with pytest.raises(ConfigError, match="the rollout is planned and cannot be halted"):
         plant.act("halt")
-
-
-def test_a_winner_gets_one_rollout_however_often_it_is_named(plant: Plant) -> None:
-    won = Won(NEW.sha256, tuple(plant.places), "e-process: 31 of 20 needed")
-    for _ in range(3):
-        with plant.engine.begin() as connection:
-            rollouts.begin_for_winners(connection, [won], plan=PLAN, now=plant.now)
-        plant.look()
-    with plant.engine.connect() as connection:
-        (kept,) = rollouts.everyone(connection)
-    assert (kept.begun_by, kept.reason, kept.rollout.state) == ("rollout", won.reason, "rolling")
 
 
 class OneLook(threading.Event):
