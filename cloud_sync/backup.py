@@ -5,7 +5,6 @@ hash: only those that are not there yet are copied. The manifest comes last; wit
 """
 
 import argparse
-import fcntl
 import logging
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from sqlalchemy.engine import Engine
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db
+from cloud_sync.alone import alone
 from cloud_sync.folder_store import FolderStore, digest
 from cloud_sync.partial_clips import ClipLost
 from cloud_sync.store import ClipStore, open_store
@@ -93,7 +93,9 @@ def make(engine: Engine, store: ClipStore, folder: Path, now: float, *, bundles:
 
     `bundles`: where the files of the registry's bundles lie.
     """
-    with _alone(folder):
+    with alone(
+        folder / "backup.lock", f"another backup into {folder} is under way: wait for it, or name another folder"
+    ):
         before = _read(folder)
         _remove_leftovers(folder, before)
         moment = datetime.fromtimestamp(now, UTC)
@@ -236,20 +238,3 @@ def _remove_leftovers(folder: Path, made: Backup | None) -> None:
     for path in folder.glob("database-*.db*"):
         if made is None or path.name != made.database:
             durable.remove(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "backup.lock", "w")  # noqa: SIM115 - held until the end
-    except OSError as error:
-        raise durable.failure(folder, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another backup into {folder} is under way: wait for it, or name another folder"
-            ) from None
-        yield

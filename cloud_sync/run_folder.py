@@ -8,22 +8,21 @@
 What is seen of clips is kept beside the runs, by the eyes that saw it: the next week's run does not look again.
 """
 
-import fcntl
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from cloud_sync import manifest as manifests
 from cloud_sync import scopes
+from cloud_sync.alone import alone
 from cloud_sync.config import CloudConfig
 from cloud_sync.manifest import Example
 from cloud_sync.partial_clips import ClipLost
 from cloud_sync.store import ClipStore
 from edge_agent import durable
-from edge_agent.errors import StoreError
 from edge_agent.wire import sha256_of
 
 MANIFEST = "manifest.jsonl"
@@ -59,22 +58,9 @@ def of_run(config: CloudConfig, run_id: int) -> Path:
     return runs_of(config) / str(run_id)
 
 
-@contextmanager
-def held(folder: Path, what: str) -> Iterator[None]:
-    """Nobody else works in `folder`; the lock goes with the process, however that ends. Raises StoreError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the end
-    except OSError as error:
-        raise durable.failure(folder, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"{what} is under way in another process: wait for it, its page shows how far it is"
-            ) from None
-        yield
+def held(folder: Path, what: str) -> AbstractContextManager[None]:
+    """Nobody else works in `folder`. Raises StoreError."""
+    return alone(folder / "lock", f"{what} is under way in another process: wait for it, its page shows how far it is")
 
 
 def lay_out(store: ClipStore, part: Part, folder: Path) -> list[str]:
