@@ -1,11 +1,11 @@
 """The case that is open: what its frames add up to while the unit is in the water, and the record made of it. PURE."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from statistics import median
 
 import numpy as np
 
+from edge_agent import utc
 from edge_agent.due import DECIDING, DueWatch
 from edge_agent.eyes import Sight
 from edge_agent.immersion import Immersion
@@ -165,8 +165,8 @@ class OpenCase:
             station=who.station,
             boot_id=who.boot_id,
             sequence=0,
-            started_at=_utc(now.taken_at - (now.monotonic_s - self.entered_s)),
-            ended_at=_utc(now.taken_at - (now.monotonic_s - ended_s)),
+            started_at=utc.text(now.taken_at - (now.monotonic_s - self.entered_s)),
+            ended_at=utc.text(now.taken_at - (now.monotonic_s - ended_s)),
             started_s=round(self.entered_s - first_s, 3),
             ended_s=round(ended_s - first_s, 3),
             usable_s=round(min(watched.usable_s, max(0.0, ended_s - self.entered_s)), 2),
@@ -265,7 +265,3 @@ def _to_camera(at_tank_px: tuple[int, int] | None, homography: np.ndarray) -> tu
         return None
     x, y, w = np.linalg.inv(homography) @ np.array([at_tank_px[0], at_tank_px[1], 1.0])
     return round(float(x / w)), round(float(y / w))
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

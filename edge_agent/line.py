@@ -11,11 +11,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
 
+from edge_agent import utc
 from edge_agent.config import LineConfig
 from edge_agent.errors import ConfigError
 from edge_agent.records import DispositionWord, Mode
@@ -195,8 +195,8 @@ class Line:
             mode=told.mode,
             case_id=told.case_id if valid else None,
             disposition=word,
-            expires_at=_utc(told.expires_at) if valid and told.expires_at is not None else None,
-            at=_utc(now),
+            expires_at=utc.text(told.expires_at) if valid and told.expires_at is not None else None,
+            at=utc.text(now),
         )
 
     def _is_fresh(self) -> bool:
@@ -225,9 +225,8 @@ class _Peer:
         """Sends as much as goes at once and keeps the rest. False where the peer is gone or has fallen too far back."""
         self.unsent += line
         try:
-            self.unsent = self.unsent[self._peer.send(self.unsent) :] if self.unsent else b""
-        except BlockingIOError:
-            pass
+            with contextlib.suppress(BlockingIOError):
+                self.unsent = self.unsent[self._peer.send(self.unsent) :] if self.unsent else b""
         except OSError:
             return False
         return len(self.unsent) <= UNREAD_BYTES
@@ -258,7 +257,3 @@ def _listening(config: LineConfig) -> socket.socket:
             f"the line's interface cannot listen on {config.host}:{config.port} ({error.strerror}): "
             "give [line] another host or port"
         ) from error
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

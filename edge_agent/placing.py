@@ -33,8 +33,8 @@ class Places:
         if self._stamp != stamp or not self._held:
             heard = slots.challenger(self._device)
             self._held = {
-                "champion": _sha256(slots.champion(self._device)),
-                "challenger": _sha256(heard) if heard else None,
+                "champion": slots.sha256_in(slots.champion(self._device)),
+                "challenger": slots.sha256_in(heard) if heard else None,
             }
             self._stamp = stamp
         return self._held[slot]
@@ -56,7 +56,7 @@ class Places:
         """A bundle that has spoken here before speaks again at once, with no network and no exam. Raises ModelError."""
         named = Path(self._device.bundle) if self._device.bundle else shipped_bundle()
         for path in (*(self._device.folder / "bundles" / place / slots.FILE for place in ("a", "b")), named):
-            if path.is_file() and _sha256(path) == ref.sha256:
+            if path.is_file() and slots.sha256_in(path) == ref.sha256:
                 slots.use(self._device, path, lambda _: None, wish=wish)
                 return True
         return False
@@ -111,10 +111,3 @@ class Places:
         """Where the machine may decide, unless the config says otherwise."""
         asked = self._device.updates.require_certificate
         return self._device.mode in ("partial", "full") if asked is None else asked
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        return open_bundle(path).sha256
-    except ModelError:
-        return None

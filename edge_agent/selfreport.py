@@ -4,9 +4,9 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from math import ceil
 
+from edge_agent import utc
 from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
@@ -132,7 +132,7 @@ class SelfReport:
             self._disposition_until_s = self._clock() + valid_s
             self.disposition_expires_s = time.time() + valid_s
             self.disposition = Disposition(
-                case_id=told[0], disposition=told[1], expires_at=_utc(self.disposition_expires_s)
+                case_id=told[0], disposition=told[1], expires_at=utc.text(self.disposition_expires_s)
             )
 
     @property
@@ -157,7 +157,7 @@ class SelfReport:
 
     def state(self) -> DeviceState:
         """The newest state."""
-        now = _utc(time.time())
+        now = utc.text(time.time())
         health = self._camera.health() if hasattr(self._camera, "health") else None
         sight = self._sight
         camera_word, camera_trouble = self._camera_word(health)
@@ -271,7 +271,3 @@ class SelfReport:
 
 def _percentile_95(values: list[float]) -> float | None:
     return round(sorted(values)[max(0, ceil(0.95 * len(values)) - 1)], 1) if values else None
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,15 +8,15 @@ file's record are `trial_run`'s; one lock makes reading and replacing it one ste
 import argparse
 import fcntl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from edge_agent import config as device_config
-from edge_agent import durable, trial_run
+from edge_agent import durable, trial_run, utc
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, ModelError
@@ -64,7 +64,7 @@ def hear(device: DeviceConfig, bundle: Path | None) -> bool:
     """
     opened = open_bundle(bundle) if bundle else None
     heard = _heard(device)
-    if heard.exists() and opened and opened.sha256 == _sha256_or_none(heard):
+    if heard.exists() and opened and opened.sha256 == sha256_in(heard):
         return False
     if opened is None and challenger(device) is None:
         return False
@@ -84,7 +84,7 @@ def back(device: DeviceConfig, verify: Callable[[Bundle], None]) -> Path:
         path = _path(device, now.before)
         opened = open_bundle(path)
         verify(opened)
-        _point(device, trial_run.turned_back(now, opened.ref, at=_utc()))
+        _point(device, trial_run.turned_back(now, opened.ref, at=utc.text(time.time())))
     return path
 
 
@@ -100,12 +100,12 @@ def change(device: DeviceConfig, rule: Callable[[Speaking], Speaking]) -> Speaki
 
 def start(device: DeviceConfig, usual_ms: float | None = None) -> Speaking:
     """Counts a start of the champion before it is loaded, and gives what speaks then."""
-    return change(device, lambda record: trial_run.started(record, at=_utc(), usual_ms=usual_ms))
+    return change(device, lambda record: trial_run.started(record, at=utc.text(time.time()), usual_ms=usual_ms))
 
 
 def trouble(device: DeviceConfig, sha256: str, words: str) -> Speaking:
     """The bundle has failed while it spoke: on trial the one before speaks from now on."""
-    return change(device, lambda record: trial_run.troubled(record, sha256, words, at=_utc()))
+    return change(device, lambda record: trial_run.troubled(record, sha256, words, at=utc.text(time.time())))
 
 
 def speaking(device: DeviceConfig) -> Speaking:
@@ -124,6 +124,14 @@ def speaking(device: DeviceConfig) -> Speaking:
 def stamp(device: DeviceConfig) -> tuple[object, ...]:
     """Something that differs whenever another champion or challenger was named; costs two `stat`."""
     return tuple(_stamp(path) for path in (_pointer(device), _heard(device)))
+
+
+def sha256_in(path: Path) -> str | None:
+    """None where no whole bundle lies there: whatever comes is another one."""
+    try:
+        return open_bundle(path).sha256
+    except ModelError:
+        return None
 
 
 def swap(argv: list[str], verify: Callable[[Bundle], None]) -> int:
@@ -148,7 +156,7 @@ def swap(argv: list[str], verify: Callable[[Bundle], None]) -> int:
 
 def _use(device: DeviceConfig, bundle: Path, opened: Bundle, wish: int | None) -> bool:
     now = speaking(device)
-    if _sha256_or_none(_path(device, now.now)) == opened.sha256:
+    if sha256_in(_path(device, now.now)) == opened.sha256:
         return False
     kept = trial_run.made_way(now)
     if kept != now:
@@ -157,9 +165,9 @@ def _use(device: DeviceConfig, bundle: Path, opened: Bundle, wish: int | None) -
     target = _path(device, trial_run.free_place(kept))
     _make_folder(target.parent)
     durable.write(target, bundle.read_bytes())
-    if _sha256_or_none(target) != opened.sha256:
+    if sha256_in(target) != opened.sha256:
         raise ConfigError(f"bundle {bundle} has changed while it was copied: run the command again")
-    _point(device, trial_run.installed(kept, opened.ref, at=_utc(), wish=wish))
+    _point(device, trial_run.installed(kept, opened.ref, at=utc.text(time.time()), wish=wish))
     return True
 
 
@@ -196,14 +204,6 @@ def _path(device: DeviceConfig, place: Place) -> Path:
     return device.folder / "bundles" / place / FILE
 
 
-def _sha256_or_none(path: Path) -> str | None:
-    """None where no whole bundle lies there: whatever comes is another one."""
-    try:
-        return open_bundle(path).sha256
-    except ModelError:
-        return None
-
-
 def _stamp(path: Path) -> object:
     try:
         found = path.stat()
@@ -218,7 +218,3 @@ def _make_folder(folder: Path) -> None:
         durable.sync_folder(folder.parent)
     except OSError as error:
         raise durable.failure(folder, error) from error
-
-
-def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

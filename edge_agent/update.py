@@ -6,7 +6,6 @@ on from what lies on the disk.
 
 import argparse
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from edge_agent.offered import bundle_target
 from edge_agent.placing import Places
 from edge_agent.records import BundleRef
 from edge_agent.repository import Refused, Repository
+from edge_agent.rhythm import asking
 from edge_agent.station_files import StationFiles
 from edge_agent.update_report import SLOTS, Ledger, Slot
 
@@ -46,15 +46,9 @@ def agent_update(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     device = device_config.load(options.config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, stop)
-    return 0 if run(device, lambda: stopped, once=options.once) else 1
+    asked: list[int] = []
+    with asking(asked):
+        return 0 if run(device, lambda: bool(asked), once=options.once) else 1
 
 
 def run(device: DeviceConfig, stopped: Callable[[], bool], *, once: bool = False) -> bool:

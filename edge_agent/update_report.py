@@ -3,13 +3,13 @@ own next start, which tries nothing twice that was refused for good.
 """
 
 import logging
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from edge_agent import durable
+from edge_agent import durable, utc
 from edge_agent.errors import StoreError
 from edge_agent.messages import Alarm, UpdateReport, UpdateWord
 from edge_agent.records import BundleRef
@@ -67,7 +67,9 @@ class Ledger:
         """The bundle is desired for this place; since which `desired` message."""
         told = self._told(slot)
         if told is None or told.report.bundle.sha256 != ref.sha256:
-            self._put(slot, Told(report=UpdateReport(bundle=ref, state="fetching", at=_utc()), wish=counter))
+            self._put(
+                slot, Told(report=UpdateReport(bundle=ref, state="fetching", at=utc.text(time.time())), wish=counter)
+            )
         return self.wish(slot)
 
     def wish(self, slot: Slot) -> int:
@@ -87,7 +89,7 @@ class Ledger:
         if told and (told.report.bundle, told.report.state, told.report.words) == (ref, word, words):
             self._put(slot, msgspec.structs.replace(told, against=against))
             return
-        report = UpdateReport(bundle=ref, state=word, words=words, at=_utc())
+        report = UpdateReport(bundle=ref, state=word, words=words, at=utc.text(time.time()))
         self._put(slot, Told(report=report, wish=self.wish(slot), against=against))
         log.info("update slot=%s bundle=%s state=%s words=%s", slot, ref.sha256[:12], word, words)
         self.write()
@@ -110,7 +112,7 @@ class Ledger:
                 id=ALARM,
                 priority="medium",
                 text=words,
-                since=before.since if before else _utc(),
+                since=before.since if before else utc.text(time.time()),
                 cause=words.rsplit(": ", 1)[0],
                 consequence="no newer bundle and no order reaches this station; the bundle in use goes on",
                 action=words.rsplit(": ", 1)[-1],
@@ -138,7 +140,3 @@ class Ledger:
             self._now = msgspec.structs.replace(self._now, champion=told)
         else:
             self._now = msgspec.structs.replace(self._now, challenger=told)
-
-
-def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

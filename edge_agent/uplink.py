@@ -5,7 +5,6 @@ It shares nothing with the inspection but the outbox, the spool and state.json, 
 
 import argparse
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.errors import StoreError
 from edge_agent.link import Link
 from edge_agent.outbox import Outbox
+from edge_agent.rhythm import asking
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
@@ -33,15 +33,9 @@ def uplink(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     config = device_config.load(options.config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, stop)
-    run(config, lambda: stopped)
+    asked: list[int] = []
+    with asking(asked):
+        run(config, lambda: bool(asked))
     return 0
 
 

@@ -6,11 +6,10 @@ Deliveries of cases and clips are `deliveries`' matter; here are status, alarms,
 import logging
 import resource
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from edge_agent import delivery_alarms, durable, orders, state, update_report, wire
+from edge_agent import delivery_alarms, durable, orders, state, update_report, utc, wire
 from edge_agent.deliveries import Deliveries, Publish
 from edge_agent.errors import StoreError, TankwatchError
 from edge_agent.messages import (
@@ -44,7 +43,7 @@ class Now:
 
     @property
     def utc(self) -> str:
-        return datetime.fromtimestamp(self.utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return utc.text(self.utc_s)
 
 
 @dataclass(frozen=True, slots=True)
