@@ -116,7 +116,7 @@ def wanted(connection: sa.Connection, place: tuple[str, str]) -> Desired:
 def wishes(connection: sa.Connection, now: float) -> list[tuple[sa.Row, SamplingWish]]:
     """(row, wish) of every wish that has not ended."""
     rows = connection.execute(sa.select(desired).order_by(desired.c.site, desired.c.station))
-    return [(row, wish) for row in rows for wish in _message(row.payload).sampling if wish.until > _utc(now)]
+    return [(row, wish) for row in rows for wish in _message(row.payload).sampling if wish.until > utc(now)]
 
 
 def known_places(connection: sa.Connection) -> list[tuple[str, str]]:
@@ -140,7 +140,17 @@ def sent(connection: sa.Connection, one: Due, now: float) -> None:
 
 def until(now: float, days: float) -> str:
     """The end of a wish that holds for so many days, UTC."""
-    return _utc(now + 86_400 * days)
+    return utc(now + 86_400 * days)
+
+
+def utc(seconds: float) -> str:
+    """As wishes and orders write a time, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def next_counter(before: int, now: float) -> int:
+    """Above the one before, and never behind the minutes since 1970."""
+    return max(before + 1, int(now // COUNTER_UNIT_S))
 
 
 def _change(
@@ -167,7 +177,7 @@ def _change(
 
 def _values(message: Desired, before: int, *, who: str, now: float) -> dict[str, object]:
     """Of a row whose counter was `before`."""
-    counter = max(before + 1, int(now // COUNTER_UNIT_S))
+    counter = next_counter(before, now)
     payload = wire.encode(msgspec.structs.replace(message, counter=counter))
     return {"counter": counter, "payload": payload, "changed_by": who, "changed_at": now, "sent_at": None}
 
@@ -182,13 +192,9 @@ def _told(value: object) -> str:
 
 def _with(kept: tuple[SamplingWish, ...], wish: SamplingWish, now: float) -> tuple[SamplingWish, ...]:
     """Without what has ended; the oldest gives way where there are too many."""
-    going = [one for one in kept if one.until > _utc(now) and one.id != wish.id]
+    going = [one for one in kept if one.until > utc(now) and one.id != wish.id]
     return (*going, wish)[-MOST_WISHES:]
 
 
 def _message(payload: bytes) -> Desired:
     return wire.decode(bytes(payload), Desired)
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -19,7 +19,6 @@ from edge_agent.records import BundleRef
 
 MaySwitch = Callable[[sa.Connection, Place, BundleRef], str]
 """Whether a device that is above shadow mode may run the bundle: words why not, empty where it may."""
-ABOVE_SHADOW = ("assist", "partial", "full")
 COMPARED = ("agree", "machine_leak", "human_leak")
 
 
@@ -80,7 +79,7 @@ def present_bundles(connection: sa.Connection) -> dict[Place, str]:
 def _is_in_question(rollout: Rollout, status: Status, *, ordered: bool) -> bool:
     """A station that murky water has brought down for a while goes up again, and needs its certificate then."""
     runs_it = status.bundle is not None and status.bundle.sha256 == rollout.bundle.sha256
-    return not runs_it and (ordered or status.mode in ABOVE_SHADOW)
+    return not runs_it and (ordered or status.mode in mode_orders.ABOVE_SHADOW)
 
 
 def _statuses(connection: sa.Connection) -> dict[Place, Status]:

@@ -5,8 +5,6 @@ goes over MQTT as well, which only lowers. What the device makes of both is `edg
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -17,15 +15,13 @@ from cloud_sync.certify import Measured
 from cloud_sync.policy import Automation, Requirement
 from cloud_sync.tables import mode_orders, stations
 from edge_agent import wire
+from edge_agent.automation import MODES, lower
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.messages import ModeCertificate, ModeOrder, Status
+from edge_agent.offered import MODE
 from edge_agent.records import Mode
 
-FILE = "mode.json"
-MODES: tuple[Mode, ...] = get_args(Mode)
 ABOVE_SHADOW: tuple[Mode, ...] = MODES[MODES.index("shadow") + 1 :]
-COUNTER_UNIT_S = 60.0
-"""A counter is never behind the minutes since 1970, so that it still rises after a restored backup."""
 LASTS_DAYS = 3650
 """An order for no more than shadow needs no evidence and ends with the device."""
 WHO = "tankwatch"
@@ -57,15 +53,15 @@ def order(connection: sa.Connection, wanted: Wanted, automation: Automation, *, 
         site=wanted.place[0],
         station=wanted.place[1],
         mode=wanted.mode,
-        counter=max(before.counter + 1 if before else 0, int(now // COUNTER_UNIT_S)),
+        counter=desire.next_counter(before.counter if before else -1, now),
         bundle_sha256=subject.bundle_sha256,
         profile_sha256=subject.profile_sha256,
         answers_wish=answers,
         certificate=certificate,
         reason=wanted.reason.strip(),
         ordered_by=who,
-        ordered_at=_utc(now),
-        expires_at=certificate.expires_at if certificate else _utc(now + 86_400 * LASTS_DAYS),
+        ordered_at=desire.utc(now),
+        expires_at=certificate.expires_at if certificate else desire.utc(now + 86_400 * LASTS_DAYS),
     )
     _add(connection, given, now)
     return given
@@ -147,7 +143,7 @@ def mode_of(connection: sa.Connection, place: Place) -> Mode:
     ordered = given.mode if given else "shadow"
     if wish.mode is None or (given and wish.counter <= given.answers_wish):
         return ordered
-    return min(ordered, wish.mode, key=MODES.index)
+    return lower(ordered, wish.mode)
 
 
 def is_above_shadow(connection: sa.Connection, place: Place) -> bool:
@@ -180,7 +176,7 @@ def files(connection: sa.Connection) -> Iterator[tuple[Place, str, bytes]]:
         payload = connection.scalar(
             sa.select(mode_orders.c.payload).where(*_here(place)).order_by(mode_orders.c.counter.desc()).limit(1)
         )
-        yield place, FILE, bytes(payload)  # type: ignore[arg-type]
+        yield place, MODE, bytes(payload)  # type: ignore[arg-type]
 
 
 def status_of(connection: sa.Connection, place: Place) -> Status | None:
@@ -218,8 +214,8 @@ def _certificate(found: Measured, automation: Automation, now: float) -> ModeCer
         leaky=found.challenge.leaky if best.by == "challenge parts" else found.leaky,
         good=found.answered_ok,
         coverage=round(found.coverage, 4),
-        measured_at=_utc(now),
-        expires_at=_utc(now + 86_400 * automation.valid_days),
+        measured_at=desire.utc(now),
+        expires_at=desire.utc(now + 86_400 * automation.valid_days),
     )
 
 
@@ -235,7 +231,7 @@ def _tell(connection: sa.Connection, wanted: Wanted, before: ModeOrder | None, *
 def _fault(connection: sa.Connection, given: ModeOrder, automation: Automation, now: float) -> str:
     """Why an order for more than shadow no longer holds; empty where it does."""
     place = (given.site, given.station)
-    if given.expires_at <= _utc(now):
+    if given.expires_at <= desire.utc(now):
         return f"the certificate ended at {given.expires_at}"
     found = certificates.measured(connection, Subject(place, given.bundle_sha256, given.profile_sha256))
     fault = why_not(found, given.mode, automation)
@@ -252,7 +248,3 @@ def _add(connection: sa.Connection, given: ModeOrder, now: float) -> None:
 
 def _here(place: Place) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     return mode_orders.c.site == place[0], mode_orders.c.station == place[1]
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy.engine import Engine
 from werkzeug.wrappers import Response
 
-from cloud_sync import db, desire, fleet_reports, policy_file, registry, rollout_gates, rollout_state, rollouts
+from cloud_sync import db, desire, fleet_reports, registry, rollout_gates, rollout_state, rollouts
 from cloud_sync.accounts import needs
 from cloud_sync.policy import Policy
 from cloud_sync.rollout_plan import Plan
@@ -181,7 +181,7 @@ def _plan() -> Plan:
 
 
 def _policy() -> Policy:
-    return policy_file.load(current_app.extensions["tankwatch"].config)[0]
+    return current_app.extensions["tankwatch"].desk.policy
 
 
 def _engine() -> Engine:
