@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import audit_log, desire, promotion, registry
+from cloud_sync import audit_log, desire, fleet_reports, promotion, registry
 from cloud_sync.paired import Pair
 from cloud_sync.policy import Promotion
 from cloud_sync.promotion import Evidence, State
@@ -211,11 +211,17 @@ def _refuse(connection: sa.Connection, wish: Beside) -> None:
         if registry.find(connection, sha256) is None:
             raise ConfigError(f"there is no bundle {sha256[:12]}: add it with 'bundle publish'")
     busy = {place: run.id for run in runs(connection, "running") for place in run.places}
+    present = fleet_reports.present_bundles(connection)
     for place in wish.places:
         if place in busy:
             raise ConfigError(
                 f"at {'/'.join(place)} run {busy[place]} is under way, and a station hears one challenger: "
                 "stop that run or wait for its end"
+            )
+        if present.get(place) != wish.champion:
+            raise ConfigError(
+                f"at {'/'.join(place)} that champion does not speak, so nothing would be learnt there: choose the one "
+                "that does, or other stations"
             )
 
 

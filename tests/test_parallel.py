@@ -9,11 +9,14 @@ from cloud_fakes import a_case, case_message
 from desk_site import Site
 
 from cloud_sync import db, desire, parallel, registry
+from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Intake
 from cloud_sync.parallel import Beside, Run
 from cloud_sync.policy import Promotion
 from cloud_sync.tables import audit, bundles, cases, parallel_runs, second_words, truths
+from edge_agent import wire
 from edge_agent.errors import ConfigError
+from edge_agent.messages import Status
 from edge_agent.records import BundleRef, ChallengerVerdict, DueWord, Sampled
 
 DAY_S = 86_400
@@ -41,8 +44,8 @@ class Plant:
                 row = {"sha256": sha256, "version": version, "name": "bubbles", "scope": "general", "state": state}
                 row |= {"manifest": b"{}", "added_by": "ada", "added_at": 1.0}
                 connection.execute(sa.insert(bundles).values(row))
-        with self.engine.begin() as connection:
-            connection.execute(sa.text("INSERT INTO stations (site, station, seen_at) VALUES ('plant', 'TANK1', 1.0)"))
+        said = Status(status="online", software="1", since="2026-11-20T14:00:00Z", bundle=BundleRef(3, CHAMPION))
+        site.intake.handle([Message(wire.Topics(*PLACE).status, wire.encode(said))], NOW)
 
     def start(self, wish: Beside = WISH, *, at: float = NOW, rules: Promotion = RULES) -> Run:
         with self.engine.begin() as connection:
@@ -110,6 +113,7 @@ def test_a_run_asks_the_station_for_challenger_and_audits_and_says_so(plant: Pla
         (Beside((PLACE, PLACE), CHAMPION, OTHER), "or one of them twice"),
         (Beside((PLACE,), CHAMPION, CHAMPION), "the same bundle"),
         (Beside((PLACE,), CHAMPION, "0" * 64), "there is no bundle 000000000000"),
+        (Beside((("plant", "TANK2"),), CHAMPION, OTHER), "at plant/TANK2 that champion does not speak"),
     ],
 )
 def test_what_cannot_run_is_refused_with_its_cure(plant: Plant, wish: Beside, fault: str) -> None:
@@ -232,7 +236,7 @@ def test_the_pages_show_a_run_begin_one_and_stop_it(plant: Plant) -> None:
     again = quinn.send("/parallel", {"champion": CHAMPION, "challenger": OTHER, "place": "plant/TANK1"})
     assert again.status_code == 400 and "a station hears one challenger" in again.get_data(as_text=True)
     strange = quinn.send("/parallel", {"champion": CHAMPION, "challenger": OTHER, "place": "moon/TANK1"})
-    assert strange.status_code == 400 and "has ever been heard of" in strange.get_data(as_text=True)
+    assert strange.status_code == 400 and "that champion does not speak" in strange.get_data(as_text=True)
     assert quinn.send("/parallel/1", {"why": "enough seen"}).status_code == 302
     assert "stopped: enough seen" in quinn.text("/parallel/1")
     assert quinn.get("/parallel/77").status_code == 404
