@@ -32,6 +32,7 @@ from edge_agent.records import (
     Sampled,
     Verdict,
 )
+from edge_agent.serials import Serials
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Watched, not_tested
 
@@ -39,8 +40,6 @@ LATE_LAMP_S = 1.5
 """A lamp that lights within this time after the unit has left still decides it."""
 LATE_FRAME_S = 5.0
 """Frames that come late by more are not late: the camera's clock was set anew."""
-SERIAL_S = 120.0
-"""A serial number that was read so long ago is not the next unit's any more: no number is better than another's."""
 LOST_S = 10.0
 """A case of which nothing is seen for so long is closed: the unit may be gone, and another one there."""
 
@@ -104,10 +103,7 @@ class Inspector:
         self._first_s: float | None = None
         self._seen_s: float | None = None
         """When the newest picture was taken that showed anything."""
-        self._serial: tuple[str, float] | None = None
-        """Of the unit that comes next, and when it was read."""
-        self._said_serial: str | None = None
-        """Of the unit whose case was closed last."""
+        self._serials = Serials()
         self._champion_fault = ""
         """Why the champion says nothing more on the open case."""
         self._patience_s = patience_s
@@ -171,21 +167,9 @@ class Inspector:
         self._sampling = replace(self._sampling, audit_floor=audit_floor, wishes=wishes, challenge_serials=serials)
 
     def named(self, serial: str) -> None:
-        """The line has read a serial number: of the unit in the water where that has none yet, else of the next one.
-        Read again before the unit is out, the same number is the same unit's."""
-        serial, case = serial.strip(), self._case
-        if serial and serial == self._serial_in_tank():
-            return
-        if case and case.left_s is None and case.decision == "none" and case.serial in (None, serial):
-            case.serial = serial or None
-        else:
-            self._serial = (serial, self._now_s()) if serial else None
-
-    def _serial_in_tank(self) -> str | None:
-        """Of the unit that is in the water, or was until a moment ago."""
-        if self._case:
-            return self._case.serial
-        return self._said_serial if self.immersion.entered_s is not None else None
+        """The line has read a serial number."""
+        in_water = self.immersion.entered_s is not None
+        self._serials.read(serial, self._case, in_water=in_water, now_s=self._now_s())
 
     @property
     def between_cases(self) -> bool:
@@ -239,8 +223,8 @@ class Inspector:
         """The open case is not said, and nothing is left of its clip. Its serial number is the next unit's."""
         if self._clip:
             self._clip.discard()
-        if self._case and self._case.serial and self._serial is None:
-            self._serial = self._case.serial, self._now_s()
+        if self._case:
+            self._serials.given_back(self._case.serial, self._now_s())
         self._case = self._clip = None
 
     def close(self) -> None:
@@ -289,17 +273,12 @@ class Inspector:
         self._opened_s = self.immersion.entered_s
         self._seen_s = max(self._seen_s or self._opened_s, self._opened_s)
         self._case, self.told = self._new_case(self._opened_s), None
-        self._case.serial = self._awaited_serial()
+        self._case.serial = self._serials.taken(self._now_s())
         self._champion.restart()
         if self._challenger:
             self._challenger.restart()
         self._champion_fault = ""
         self._clip = self._open_clip(self._case.case_id) if self._open_clip else None
-
-    def _awaited_serial(self) -> str | None:
-        """What was read for this unit; each number is given once."""
-        awaited, self._serial = self._serial, None
-        return awaited[0] if awaited and self._now_s() - awaited[1] <= SERIAL_S else None
 
     def _now_s(self) -> float:
         return self.sight.frame.monotonic_s if self.sight else 0.0
@@ -405,7 +384,7 @@ class Inspector:
         case, clip, champion = self._case, self._clip, self._champion
         assert case is not None
         self._case = self._clip = None
-        self._said_serial = case.serial
+        self._serials.closed(case.serial)
         self._eyes.anchor_anew()
         self._tell(case, "wait")
         if self._challenger:

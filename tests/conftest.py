@@ -21,7 +21,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also the tests that take minutes or install packages")
 
 
-TOGETHER = ("answers", "data", "demo", "evaluate", "golden", "train")
+TOGETHER = (
+    "answers",
+    "data",
+    "demo",
+    "drill_canary",
+    "drill_promote",
+    "drill_restore",
+    "evaluate",
+    "golden",
+    "origin_fit",
+    "pages_browser",
+    "retraining",
+    "subscriber",
+    "train",
+    "twin_audit",
+)
 """Modules whose tests share what takes long to make: one worker runs them all, so that it is made once."""
 
 

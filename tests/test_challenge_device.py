@@ -9,8 +9,9 @@ from calibration.twin import Twin, profile_of
 from edge_agent.bundle import open_bundle
 from edge_agent.case import Identity
 from edge_agent.inspection import make_inspector, shipped_bundle
-from edge_agent.pipeline import SERIAL_S, Inspector, Sampling
+from edge_agent.pipeline import Inspector, Sampling
 from edge_agent.records import Sampled
+from edge_agent.serials import KEPT_S
 
 LOOK = draw_station(31, "demo")
 FPS = 20.0
@@ -75,7 +76,7 @@ def test_a_serial_that_was_read_long_ago_is_nobodys(tank) -> None:
     frames, truths = tank
     entered_s = truths[0].entered_s
     late = [frame for frame in frames if entered_s - 1.0 < frame.monotonic_s < truths[0].decided_s + 1.0]
-    early = replace(frames[0], monotonic_s=late[0].monotonic_s - SERIAL_S, sequence=0)
+    early = replace(frames[0], monotonic_s=late[0].monotonic_s - KEPT_S, sequence=0)
     inspector = inspector_of(frames, [])
     inspector.step(early)
     inspector.named("R-1")
