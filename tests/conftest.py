@@ -22,9 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 TOGETHER = (
+    "accounts_browser",
     "answers",
     "data",
     "demo",
+    "desk_stories",
     "drill_canary",
     "drill_promote",
     "drill_restore",
@@ -32,7 +34,9 @@ TOGETHER = (
     "golden",
     "origin_fit",
     "pages_browser",
+    "player_browser",
     "retraining",
+    "review_browser",
     "subscriber",
     "train",
     "twin_audit",

@@ -240,7 +240,7 @@ def _plays(page) -> bool:
     return until(lambda: page.wait_for_timeout(20) or page.evaluate(moving), 20)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_ctrl_c_ends_it_cleanly(tmp_path, ending):
     with running_demo("--broker", "auto" if ending == signal.SIGINT else "amqtt", scratch=tmp_path) as demo:
         demo.facts()

@@ -111,6 +111,7 @@ def test_a_profile_is_made_from_a_stream_with_a_warning_of_its_codec(clip: Path,
     assert "a network camera's codec hides small bubbles: set its highest quality" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_the_agent_makes_a_case_of_a_stream_and_says_when_it_is_gone(clip: Path, tmp_path: Path) -> None:
     with rtsp_camera(clip) as server:
         device = write_device(tmp_path, server.address, audit=config.AuditConfig(floor=1.0))

@@ -70,7 +70,10 @@ class Show:
     late: Subscriber
 
 
-@pytest.fixture(scope="module", params=[pytest.param("mosquitto", marks=needs_mosquitto), "amqtt"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("mosquitto", marks=needs_mosquitto), pytest.param("amqtt", marks=pytest.mark.full)],
+)
 def show(request) -> Show:
     arguments = ("--headless", "--json", "--cases", "2", "--audit", "1", "--fault", "shift@10:12")
     with running_demo(*arguments, "--broker", request.param) as demo:

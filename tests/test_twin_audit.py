@@ -57,12 +57,14 @@ def first_frames():
     return np.array([described(grey) for grey, _, _ in rows]), np.array([scene.leaky for _, _, scene in rows])
 
 
+@pytest.mark.full
 def test_the_judge_finds_a_label_that_is_there(first_frames):
     features, labels = first_frames
     brighter = features + np.outer(labels, np.where(np.arange(features.shape[1]) % 16 == 3, features.std(0), 0.0))
     assert auc_across_folds(brighter, labels) > 0.75
 
 
+@pytest.mark.full
 def test_the_first_frame_alone_does_not_tell_leaky_from_tight(first_frames):
     assert 0.38 < auc_across_folds(*first_frames) < 0.62
 
