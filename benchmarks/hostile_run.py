@@ -48,7 +48,8 @@ def returns(kind: str, device: DeviceConfig, folder: Path, *, within_s: float) -
     sound = open_bundle(slots.champion(device))
     hostile(kind, sound, folder / "hostile.bundle")
     with _supervised(folder / "device.toml") as agent:
-        _wait(agent, lambda: inspects(device, sound.sha256), within_s)
+        # As in a hall: the one before has judged a unit, so what it costs is known.
+        _wait(agent, lambda: inspects(device, sound.sha256) and any(device.spool_path.glob("*.json")), within_s)
         slots.use(device, folder / "hostile.bundle", lambda _: None)
         began_s = time.monotonic()
         back = _wait(agent, lambda: slots.speaking(device).failed and inspects(device, sound.sha256), within_s)
