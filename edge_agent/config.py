@@ -86,6 +86,23 @@ class LineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A disposition that was not taken within this time is none any more."""
 
 
+class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's screen and the pages behind it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8480
+    language: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}\Z")] = "en"
+    """Of the screen, as long as nobody chooses another: en, de, es, or a file of the plant's own."""
+    shifts: tuple[Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")], ...] = (
+        "06:00",
+        "14:00",
+        "22:00",
+    )
+    """When a shift begins, by the clock on the wall."""
+    timezone: str | None = None
+    """Of that clock, such as Europe/Berlin; None = the system's."""
+
+
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device."""
 
@@ -107,7 +124,10 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     trigger: Literal["picture", "command"] = "picture"
     """What begins an immersion: the picture alone, or the line through the order `trigger`."""
     data_dir: str = "/var/lib/tankwatch"
-    """outbox.db, spool/ and the device's state."""
+    """outbox.db, spool/ and what the device has to remember."""
+    run_dir: str | None = None
+    """What is worth nothing after a power cut: state.json, uplink.json, live pictures. A folder in memory spares the
+    disk; None = data_dir."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
     """Receipted clips go when less is free."""
     seed: int | None = None
@@ -115,10 +135,15 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     audit: AuditConfig = AuditConfig()
     broker: BrokerConfig = BrokerConfig()
     updates: UpdatesConfig = UpdatesConfig()
+    panel: PanelConfig = PanelConfig()
 
     @property
     def folder(self) -> Path:
         return Path(self.data_dir)
+
+    @property
+    def run_folder(self) -> Path:
+        return Path(self.run_dir or self.data_dir)
 
     @property
     def outbox_path(self) -> Path:
@@ -131,7 +156,17 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     @property
     def state_path(self) -> Path:
         """What `agent inspect` says of itself, for `uplink` and `panel`."""
-        return self.folder / "state.json"
+        return self.run_folder / "state.json"
+
+    @property
+    def uplink_path(self) -> Path:
+        """What `agent uplink` says of itself, for `panel`."""
+        return self.run_folder / "uplink.json"
+
+    @property
+    def live_path(self) -> Path:
+        """The newest picture, as long as somebody looks; and the file that says so."""
+        return self.run_folder / "live"
 
     @property
     def desired_path(self) -> Path:
@@ -209,6 +244,7 @@ def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
         bundle=resolve(config.bundle),
         challenger=resolve(config.challenger),
         data_dir=resolve(config.data_dir),
+        run_dir=resolve(config.run_dir),
         broker=broker,
         updates=msgspec.structs.replace(
             config.updates, root=resolve(config.updates.root), ca=resolve(config.updates.ca)

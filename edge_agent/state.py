@@ -1,4 +1,7 @@
-"""What `agent inspect` says of itself <-> state.json, for the processes beside it; it never waits for them."""
+"""What `agent inspect` and `agent uplink` say of themselves <-> state.json, uplink.json, for the processes beside them.
+
+Whoever writes never waits for whoever reads.
+"""
 
 import os
 from pathlib import Path
@@ -6,8 +9,26 @@ from pathlib import Path
 import msgspec
 
 from edge_agent import durable
-from edge_agent.messages import Alarm, Desired, Disposition, InputMetrics, OutputMetrics, UpdateReport
-from edge_agent.records import BundleRef, DueWord, Mode
+from edge_agent.messages import (
+    Alarm,
+    Desired,
+    Disposition,
+    InputMetrics,
+    OutputMetrics,
+    SoftwareMetrics,
+    UpdateReport,
+)
+from edge_agent.records import (
+    BundleRef,
+    DecisionWord,
+    DueWord,
+    FramingStatus,
+    Mode,
+    OutcomeWord,
+    Phase,
+    VerdictWord,
+)
+from edge_agent.station import Point
 
 
 class ShownWord(msgspec.Struct, frozen=True):
@@ -15,6 +36,49 @@ class ShownWord(msgspec.Struct, frozen=True):
 
     case_id: str
     word: DueWord
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """The immersion as it stands, for the screen's ring."""
+
+    phase: Phase
+    case_id: str | None = None
+    usable_s: float = 0.0
+    required_s: float | None = None
+    """None = unknown."""
+    words: str = ""
+    """Why the usable seconds do not grow just now; empty while they do, or while no unit is watched."""
+
+
+class LastCase(msgspec.Struct, frozen=True, kw_only=True):
+    """The unit that was watched last, as far as the screen may tell of it."""
+
+    case_id: str
+    ended_at: str
+    """UTC, ISO 8601."""
+    verdict: VerdictWord | None
+    """None where the mode keeps the machine's word from the inspector; `not_tested` is always told."""
+    reason: str
+    """As in the case; empty where the verdict is not told."""
+    decision: DecisionWord
+    outcome: OutcomeWord | None
+    """None where the verdict is not told."""
+    usable_s: float
+    required_s: float | None
+
+
+class Aim(msgspec.Struct, frozen=True, kw_only=True):
+    """How the camera is aimed, by the newest frame."""
+
+    frame_size_px: tuple[int, int]
+    """Width and height of the camera's picture."""
+    tank_px: tuple[Point, Point, Point, Point]
+    """Corners of the tank view, TL, TR, BR, BL, in that picture."""
+    status: FramingStatus
+    corners_seen: int
+    rotation_deg: float | None
+    words: str
+    """What is wrong and the cure; empty while all is well."""
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +105,39 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """The last one given to the line."""
     shown: ShownWord | None = None
     """Only where the mode lets the screen show it."""
+    station: str = ""
+    profile_sha256: str | None = None
+    """None = the station has not been set up."""
+    watched: Watched | None = None
+    """None before the first frame."""
+    last_case: LastCase | None = None
+    aim: Aim | None = None
 
 
-def write(path: Path, state: DeviceState) -> None:
+class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `agent uplink` says of itself, every second; the file is replaced whole."""
+
+    schema: str = "tankwatch/uplink-state/1"
+    at: str
+    """UTC, ISO 8601."""
+    connected: bool
+    """To the broker."""
+    since: str
+    """UTC, ISO 8601: since when it is so."""
+    receipt_at: str | None = None
+    """When the cloud last confirmed anything, in this run."""
+    software: SoftwareMetrics
+    waiting_bytes: int = 0
+    """Of cases and clips that wait for their receipt."""
+    alarms: tuple[Alarm, ...] = ()
+    """Those that are active."""
+
+
+def write(path: Path, state: DeviceState | UplinkReport) -> None:
     """Replaces the file; not synced, because it is worth nothing after a power cut. Raises StoreError."""
     temporary = path.with_name(path.name + durable.TEMPORARY)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(msgspec.json.encode(state))
         os.replace(temporary, path)
     except OSError as error:
@@ -56,6 +147,11 @@ def write(path: Path, state: DeviceState) -> None:
 def read(path: Path) -> DeviceState | None:
     """The newest state; None where none was ever written or it cannot be read."""
     return _read(path, DeviceState)
+
+
+def read_uplink(path: Path) -> UplinkReport | None:
+    """The newest word of the uplink; None where none was ever written or it cannot be read."""
+    return _read(path, UplinkReport)
 
 
 def desired(path: Path) -> Desired | None:
