@@ -100,7 +100,9 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     input: InputMetrics = InputMetrics()
     output: OutputMetrics = OutputMetrics()
     alarms: tuple[Alarm, ...] = ()
-    """Those that are active."""
+    """Those that are active, the gravest first."""
+    alarms_aside: tuple[Alarm, ...] = ()
+    """Shelved, suppressed, out of service, or gone before anybody acknowledged them."""
     disposition: Disposition | None = None
     """The last one given to the line."""
     shown: ShownWord | None = None

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from edge_agent import delivery_alarms, durable, orders, state, update_report, utc, wire
+from edge_agent.alarm_keeper import AlarmKeeper
+from edge_agent.alarms import Board, Condition, Moment
 from edge_agent.deliveries import Deliveries, Publish
 from edge_agent.errors import StoreError, TankwatchError
 from edge_agent.messages import (
-    Alarm,
     Command,
     Desired,
     Disposition,
@@ -29,6 +30,7 @@ from edge_agent.state import DeviceState
 from edge_agent.update_report import UpdateFile
 
 METRICS_S = 10.0
+LOOK_S = 0.25
 BROKER_SILENT_S = 60.0
 """A broker that acknowledges nothing for so long is dropped and connected again."""
 log = logging.getLogger(__name__)
@@ -98,8 +100,10 @@ class Device:
 class UplinkState:
     """One device's side of the conversation. `step` may be called at any pace."""
 
-    def __init__(self, device: Device, outbox: Outbox, started: Now) -> None:
+    def __init__(self, device: Device, outbox: Outbox, started: Now, alarms: AlarmKeeper | None = None) -> None:
+        """`alarms`: keeps those that the uplink raises; None = they are forgotten at its end."""
         self.device, self._outbox = device, outbox
+        self._alarm_keeper = alarms or AlarmKeeper("uplink")
         self._topics = device.topics
         self.deliveries = Deliveries(outbox, device.topics)
         self._started, self._since = started, started.utc
@@ -110,7 +114,9 @@ class UplinkState:
         """What this run has published with retain, by topic: only changes go out again."""
         self._answers: list[Publish] = []
         self._said_disposition: Disposition | None = None
-        self._own_alarms: tuple[Alarm, ...] = ()
+        self._conditions: tuple[Condition, ...] = ()
+        self._board = Board()
+        self._looked_s = float("-inf")
         self._fault = ""
         """Why the outbox cannot be used at the moment."""
         self._sent = self._receipted = self._connects = 0
@@ -184,6 +190,7 @@ class UplinkState:
     def _news(self, now: Now) -> list[Publish]:
         """Status, alarms and disposition, as far as they are new."""
         device_state = state.read(self.device.state_path)
+        self._look(now)
         wanted = {self._topics.status: self._status("online", device_state, self._since).payload}
         wanted |= self._alarms(device_state)
         for topic in self._retained.keys() - wanted.keys():
@@ -231,15 +238,21 @@ class UplinkState:
         return update_report.read(path) if path else UpdateFile()
 
     def _alarms(self, device_state: DeviceState | None) -> dict[str, bytes]:
+        """All whose cause is there, also those that nobody is shown."""
         trouble = self._updates().alarm
-        active = [*(device_state.alarms if device_state else ()), *self._own_alarms, *([trouble] if trouble else ())]
-        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in active}
+        told = Board(device_state.alarms, device_state.alarms_aside) if device_state else Board()
+        holding = [*told.holding, *self._board.holding, *([trouble] if trouble else ())]
+        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in holding}
+
+    def _look(self, now: Now) -> None:
+        """People's orders are taken within a quarter of a second."""
+        if now.monotonic_s - self._looked_s >= LOOK_S:
+            self._looked_s = now.monotonic_s
+            self._board = self._alarm_keeper.look(self._conditions, Moment(now.monotonic_s, now.utc_s))
 
     def _metrics(self, now: Now) -> Metrics:
         backlog, free = self._outbox.backlog(), self._outbox.spool.free_bytes()
-        self._own_alarms = delivery_alarms.active(
-            backlog, free, keep_free_bytes=self.device.keep_free_bytes, utc=now.utc, before=self._own_alarms
-        )
+        self._conditions = delivery_alarms.conditions(backlog, free, keep_free_bytes=self.device.keep_free_bytes)
         seen = state.read(self.device.state_path)
         software = SoftwareMetrics(
             version=self.device.version,
