@@ -76,6 +76,7 @@ def agent(argv: list[str]) -> int:
         "uplink": "edge_agent.uplink:uplink",
         "update": "edge_agent.update:agent_update",
         "acknowledge": "edge_agent.acknowledging:acknowledge",
+        "alarms": "edge_agent.alarms_command:agent_alarms",
     }
     return _sub("agent", argv, table)
 
