@@ -1,4 +1,4 @@
-"""The page, its events and the live picture over real HTTP: what comes, how often, and that no browser keeps another out."""
+"""The page, its events and the live picture over real HTTP: what comes, and that no browser keeps another one out."""
 
 import http.client
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from panel_site import a_device, a_panel
+from panel_site import a_device, a_panel, free_port
 
 from edge_agent import panel_live, panel_screen
 from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
@@ -15,11 +15,12 @@ from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
-    device = a_device(tmp_path, port=18_481)
+    port = free_port()
+    device = a_device(tmp_path, port=port)
     (tmp_path / "run").mkdir()
     server = make_server(a_panel(tmp_path, device=device), device)
     threading.Thread(target=server.run, daemon=True).start()
-    yield "127.0.0.1", 18_481, tmp_path
+    yield "127.0.0.1", port, tmp_path
     server.close()
 
 
