@@ -20,6 +20,7 @@ function show(now) {
   trouble.querySelector("use").setAttribute("href", now.trouble.priority === "none" ? "#s-check" : "#s-warning");
   document.querySelector(".word").dataset.tone = now.tone;
   document.getElementById("symbol").setAttribute("href", `#s-${now.symbol}`);
+  document.querySelector(".headline").dataset.short = now.headline.length <= 9;
   document.querySelector(".ring").hidden = !now.ring;
   if (now.ring) document.getElementById("share").setAttribute("stroke-dasharray", `${now.ring.share * 100} 100`);
   document.querySelector(".link").dataset.linked = now.is_linked;
