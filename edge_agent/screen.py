@@ -115,7 +115,7 @@ def screen(seen: Seen, language: Language) -> Screen:
     uplink = seen.uplink if seen.uplink and is_fresh(seen.uplink.at, seen.now) else None
     main = _main(state, seen, language)
     return Screen(
-        station=seen.state.station if seen.state else "",
+        station=(seen.state.station if seen.state else "") or "Tankwatch",
         time=clock(seen.now, seen.zone),
         is_fresh=state is not None,
         tone=main.tone,

@@ -36,6 +36,7 @@ SPEAKING = (
     "framing",
     "infer",
     "mode_keeper",
+    "on_screen",
     "outbox",
     "pipeline",
     "selfreport",
