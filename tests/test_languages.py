@@ -40,6 +40,7 @@ SPEAKING = (
     "outbox",
     "pipeline",
     "selfreport",
+    "station_watch",
     "stream",
     "switch",
     "trial_run",
@@ -93,6 +94,7 @@ PIECES = {
     "version X1 is taken back: X1": "said in the log",
     "the bundle that hangs is not taken back: X1": "said in the log",
     "this start is not counted: X1": "said in the log",
+    "never looked": "no sentence",
     "DESCRIBE X1 RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n": "said to the camera",
 }
 """Strings that are no sentence of the screen, with the reason."""
@@ -158,7 +160,12 @@ def _of_verdicts() -> Iterator[str]:
 def _standings() -> Iterator[Standing]:
     words: dict[str, tuple] = {"order_word": ("none", "unreadable"), "wish_word": ("none", "unreadable")}
     words |= {"camera": ("ok", "waiting", "moved", "unknown"), "water": ("clear", "murky", "unknown")}
-    words |= {"clock": ("ok", "jumped", "unknown"), "drifted": (False, True), "wish": (None, "human_only")}
+    words |= {
+        "clock": ("ok", "jumped", "unknown"),
+        "drifted": (False, True),
+        "profile_is_checked": (True, False),
+        "wish": (None, "human_only"),
+    }
     usual = {"highest": "shadow", "site": "plant", "station": "TANK1", "bundle_sha256": "a", "profile_sha256": "b"}
     usual |= {name: known[0] for name, known in words.items()}
     for name, known in words.items():
