@@ -21,6 +21,7 @@ from cloud_sync.tables import audit, evaluated, truths
 from edge_agent.bundle import open_bundle
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.inspection import shipped_bundle
+from edge_agent.wire import sha256_of
 
 QUICK = ("--recipe", "usual", "--recipe", "careful")
 
@@ -80,6 +81,15 @@ def test_a_run_ends_in_a_candidate_whose_lineage_leads_back_to_its_examples(done
     bundle = open_bundle(registry.path(config, made.bundle_sha256))
     assert bundle.manifest.lineage.parent_sha256 == made.parent_sha256
     assert not (run_folder.of_run(config, made.id) / "clips").exists()
+
+
+def test_what_goes_on_holds_the_certificate_of_its_fresh_set(done) -> None:
+    config, made = done
+    folder = run_folder.of_run(config, made.id)
+    (said,) = open_bundle(registry.path(config, made.bundle_sha256)).manifest.certificates
+    assert said.data_sha256 == sha256_of((folder / "twin" / "manifest.jsonl").read_bytes())
+    trained = open_bundle(folder / "candidate.bundle")
+    assert trained.manifest.certificates == () and trained.sha256 != made.bundle_sha256
 
 
 def test_recipes_compete_and_the_best_by_the_declared_criterion_goes_on(done) -> None:
