@@ -30,7 +30,12 @@ ELSEWHERE = {"check": "It takes no options.", "test": "Its options are pytest's;
 CHOICES = re.compile(r"^usage: (?:\./)?tankwatch[^{]*?\{([a-z_,-]+)\}", re.S)
 CONFIGS = (
     ("device.toml", "edge_agent.config", "DeviceConfig", "The device: read by every `agent` process."),
-    ("station.toml", "edge_agent.station", "StationProfile", "The station: written by commissioning, read by the rest."),
+    (
+        "station.toml",
+        "edge_agent.station",
+        "StationProfile",
+        "The station: written by commissioning, read by the rest.",
+    ),
     ("cloud.toml", "cloud_sync.config", "CloudConfig", "The cloud: read by every `cloud` process."),
     ("policy.toml", "cloud_sync.policy", "Policy", "What people decide on: sampling, routing, promotion, automation."),
 )
@@ -55,7 +60,11 @@ def pages() -> dict[str, str]:
 
 def commands_page() -> str:
     """Every command as its own --help tells it."""
-    parts = ["# Commands", GENERATED, "`./tankwatch` at the root of the checkout, or `tankwatch` where it is installed."]
+    parts = [
+        "# Commands",
+        GENERATED,
+        "`./tankwatch` at the root of the checkout, or `tankwatch` where it is installed.",
+    ]
     for path, said in commands():
         parts += [f"{'#' * min(len(path) + 1, 4)} {' '.join(path)}", f"```text\n{said.rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
@@ -91,7 +100,11 @@ def _help(path: tuple[str, ...]) -> str:
 
 def configuration_page() -> str:
     """Every key with its type, default and meaning, as the records have them."""
-    parts = ["# Configuration", GENERATED, "TOML. Unknown keys are errors that name them; secrets stand in the environment."]
+    parts = [
+        "# Configuration",
+        GENERATED,
+        "TOML. Unknown keys are errors that name them; secrets stand in the environment.",
+    ]
     for file, module, name, words in CONFIGS:
         loaded = importlib.import_module(module)
         parts += [f"## {file}", words, *_tables(getattr(loaded, name), "")]
@@ -107,7 +120,9 @@ def _tables(kind: type, prefix: str) -> Iterator[str]:
         if within and not _is_list(field.type):
             inner.append((f"{prefix}{field.encode_name}.", within))
             continue
-        rows.append((f"`{prefix}{field.encode_name}`", _type_words(field), _default_words(field), told.get(field.name, "")))
+        rows.append(
+            (f"`{prefix}{field.encode_name}`", _type_words(field), _default_words(field), told.get(field.name, ""))
+        )
         if within:
             inner.append((f"{prefix}{field.encode_name}[].", within))
     if rows:
