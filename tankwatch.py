@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
+    "docs": ("benchmarks.docs_site:docs", "the documents as a site of plain files"),
     "check": ("benchmarks.quality:check", "format, lint, types, layers"),
     "test": ("benchmarks.quality:test", "the tests"),
 }

@@ -1,6 +1,7 @@
 """`docs`: docs/ -> a site of plain files, with its reference made anew from the code."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,10 @@ def docs(argv: list[str]) -> int:
     parser.add_argument("--serve", action="store_true", help="shows it at http://127.0.0.1:8000, as it is written")
     options = parser.parse_args(argv)
     reference.write()
-    build = ["serve"] if options.serve else ["build", "--strict", "--quiet", "--site-dir", str(options.out.absolute())]
-    done = subprocess.run([sys.executable, "-m", "mkdocs", *build, "--config-file", str(CONFIG)])
+    build = ["serve"] if options.serve else ["build", "--strict", "--site-dir", str(options.out.absolute())]
+    # The theme advertises its successor otherwise.
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([sys.executable, "-m", "mkdocs", *build, "--config-file", str(CONFIG)], env=quiet)
     if done.returncode:
         raise ConfigError("the documents have faults: mend what is named above")
     if not options.serve:

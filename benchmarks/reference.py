@@ -41,21 +41,13 @@ CONFIGS = (
 )
 
 
-def write(folder: Path = PAGES) -> list[Path]:
+def write() -> None:
     """All pages; those that are right already stay as they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for name, text in pages().items():
-        path = folder / name
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, page in MADE.items():
+        path, text = PAGES / name, page()
         if not path.is_file() or path.read_text() != text:
             path.write_text(text)
-        made.append(path)
-    return made
-
-
-def pages() -> dict[str, str]:
-    """File name -> its text."""
-    return {"commands.md": commands_page(), "configuration.md": configuration_page(), "topics.md": topics_page()}
 
 
 def commands_page() -> str:
@@ -240,3 +232,7 @@ def _markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(head)
     lines = [heads, ["---"] * len(heads), *(list(row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+MADE = {"commands.md": commands_page, "configuration.md": configuration_page, "topics.md": topics_page}
+"""File name -> what makes its text."""
