@@ -12,8 +12,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from unittest import mock
 
 import msgspec
@@ -24,6 +24,7 @@ import tankwatch
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
 WIDTH = 100
+TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 GENERATED = "Made from the code by `./tankwatch docs`: do not edit."
 ELSEWHERE = {"check": "It takes no options.", "test": "Its options are pytest's; `--full` adds the long tests."}
 """Commands that hand on to other programs."""
@@ -113,7 +114,12 @@ def _tables(kind: type, prefix: str) -> Iterator[str]:
             inner.append((f"{prefix}{field.encode_name}.", within))
             continue
         rows.append(
-            (f"`{prefix}{field.encode_name}`", _type_words(field), _default_words(field), told.get(field.name, ""))
+            (
+                f"`{prefix}{field.encode_name}`",
+                _type_words(field.type).strip(),
+                _default_words(field),
+                told.get(field.name, ""),
+            )
         )
         if within:
             inner.append((f"{prefix}{field.encode_name}[].", within))
@@ -138,18 +144,28 @@ def _is_list(kind: Any) -> bool:
     return getattr(kind, "__origin__", None) in (tuple, list, dict)
 
 
-def _type_words(field: msgspec.structs.FieldInfo) -> str:
-    text = str(field.type if not isinstance(field.type, type) else field.type.__name__)
-    text = re.sub(r"typing\.|msgspec\.|edge_agent\.\w+\.|cloud_sync\.\w+\.", "", text)
-    text = re.sub(r"Annotated\[(\w+), Meta\((.*?)\)\]", _limits, text)
-    return f"`{text}`".replace("|", "\\|").replace("None", "none")
+def _type_words(kind: Any) -> str:
+    """A type as a person writes it in TOML."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return " ".join([_type_words(parts[0]), *(_limits(one) for one in parts[1:] if isinstance(one, msgspec.Meta))])
+    if origin is Literal:
+        return ", ".join(f"`{one}`" for one in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_words(part) for part in parts if part is not NoneType)
+    if origin is tuple and Ellipsis not in parts:
+        return f"[{', '.join(_type_words(part) for part in parts)}]"
+    if origin is dict:
+        return "table"
+    if origin in (tuple, list, frozenset):
+        return f"list: {_type_words(parts[0])}"
+    return TYPES.get(kind, "table")
 
 
-def _limits(match: re.Match) -> str:
-    """`Annotated[float, Meta(gt=0, le=1)]` -> `float >0 <=1`; patterns are told in words beside the field."""
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    limits = [f"{signs[name]}{value}" for name, value in re.findall(r"\b(gt|ge|lt|le)=([\d.e+-]+)", match[2])]
-    return " ".join([match[1], *limits])
+def _limits(meta: msgspec.Meta) -> str:
+    """Patterns are told in words beside the field."""
+    signs = (("above", meta.gt), ("from", meta.ge), ("below", meta.lt), ("to", meta.le))
+    return " ".join(f"{word} {value:g}" for word, value in signs if value is not None)
 
 
 def _default_words(field: msgspec.structs.FieldInfo) -> str:
@@ -184,8 +200,13 @@ def _words_in(node: ast.ClassDef) -> dict[str, str]:
     found = {}
     for field, words in zip(node.body, node.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(words):
-            found[field.target.id] = " ".join(ast.literal_eval(words.value).split())  # type: ignore[attr-defined]
+            found[field.target.id] = _sentence(ast.literal_eval(words.value))  # type: ignore[attr-defined]
     return found
+
+
+def _sentence(words: str) -> str:
+    """None is Python's word: in TOML a key is left out."""
+    return re.sub(r"\bNone = ", "Left out: ", " ".join(words.split()))
 
 
 def _is_text(node: ast.stmt) -> bool:
