@@ -28,6 +28,7 @@ from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, make_inspector, seat, working_view
 from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
+from edge_agent.machine import resident_mb
 from edge_agent.mode_keeper import ModeKeeper
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling, Seated
@@ -299,12 +300,6 @@ def _end_now(words: str) -> None:
     _warn(f"the process ends: {words}")
     sys.stdout.flush()
     os._exit(EXIT_STUCK)
-
-
-def resident_mb() -> float:
-    """Memory that this process holds, in MB."""
-    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:

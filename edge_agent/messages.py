@@ -100,6 +100,24 @@ class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The most memory that the uplink has held."""
     inspect_starts: Count = 0
     """How often the inspection was started since this bundle speaks; more than once: it has failed."""
+    waiting_bytes: Count = 0
+    """Of cases and clips that wait for their receipt."""
+    cpu_s: float | None = None
+    """Of the uplink, since its start."""
+    inspect_started_at: str | None = None
+    """UTC, ISO 8601: when the running inspection began."""
+    inspect_cpu_s: float | None = None
+    """Of the inspection, since its start."""
+    inspect_resident_mb: float | None = None
+    cpu_ratio: float | None = None
+    """Share of all the device's cores that was busy over the last 10 s, 0..1."""
+    memory_mb: float | None = None
+    memory_free_mb: float | None = None
+    """What programs can still have."""
+    temperature_c: float | None = None
+    """Of the device's hottest zone; None where it does not tell."""
+    disk_mb: float | None = None
+    """Size of the disk that holds the outbox."""
 
 
 class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
+from edge_agent.machine import OwnProcess
 from edge_agent.messages import (
     Alarm,
     AlarmPriority,
@@ -76,6 +77,7 @@ class SelfReport:
         self._was_cut = False
         self._cut_of_last: deque[bool] = deque(maxlen=CUT_CASES)
         self._camera, self._pending = camera, pending
+        self._process = OwnProcess()
         self._sight: Sight | None = None
         self._frames = self._cases = 0
         self._step_s = 0.0
@@ -192,6 +194,7 @@ class SelfReport:
             alarms=self._alarms(now, camera_trouble),
             disposition=self.disposition,
             shown=self._shown,
+            process=self._process.look(),
         )
 
     def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
