@@ -139,7 +139,9 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
         stack.callback(write)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
-        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn)
+        keeper = Keeper(
+            pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn, took=report.figures.put
+        )
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
@@ -246,6 +248,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     now = inspector.immersion
     vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
+    run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:
@@ -272,6 +275,7 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     manifest = pair.champion.manifest
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    report.pictures.measured_for(manifest.sensitivity, working_view(gear.profile, manifest.preprocessing)[1])
     _tell_trial(report, switch)
 
 
