@@ -62,8 +62,8 @@ class Signs:
     def obstacles(self) -> list[str]:
         """Why the device does not do all of its work: the faults, and what keeps it from testing units or sending."""
         found = self.faults()
-        if self.live and self.live.profile_sha256 is None and self.live.station == "":
-            pass
+        if self.live and self.live.profile_sha256 is None:
+            found.append("the station has not been set up: open /setup, or run 'calibrate fit'")
         if self.live and self.live.input.framing in ("shifted", "lost"):
             found.append(f"the framing is {self.live.input.framing}: see what the screen says of the camera")
         if self.live_uplink is None:
