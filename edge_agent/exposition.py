@@ -5,7 +5,7 @@ One row says a metric's name, kind, meaning and how to read it: what is served i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -30,8 +30,8 @@ UNITS = {
 
 Kind = Literal["gauge", "counter", "histogram"]
 Value = float | Histogram | None
-Reading = Value | Mapping[str, Value] | Mapping[tuple[str, ...], Value]
-"""One value, or one by label value (by label values where there are several labels). None = not known: not served."""
+Reading = Value | Mapping[Any, Value]
+"""One value, or one by label value, by a tuple where there are several labels. None = not known, and so not served."""
 Source = TypeVar("Source")
 
 
@@ -52,7 +52,7 @@ class Metric(Generic[Source]):
 
 def text(catalogue: Sequence[Metric[Source]], source: Source) -> bytes:
     """What is served under /metrics."""
-    return generate_latest(_Reader(catalogue, source))  # type: ignore[arg-type]  # it asks for nothing but collect()
+    return generate_latest(_Reader(catalogue, source))
 
 
 def table(catalogue: Sequence[Metric[Source]]) -> str:

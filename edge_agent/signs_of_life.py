@@ -54,7 +54,7 @@ class Signs:
         if self.live is None:
             return [self._silence("inspect")]
         camera = self.live.input.camera
-        if camera in ("stalled", "lost"):
+        if camera not in ("ok", "unknown"):
             words = next((alarm.text for alarm in self.live.alarms if alarm.id == "camera"), "")
             return [words or f"the camera is {camera}: check its cable and power"]
         return []
