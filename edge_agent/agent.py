@@ -28,6 +28,7 @@ from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, make_inspector, seat, working_view
 from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
+from edge_agent.machine import resident_mb
 from edge_agent.mode_keeper import ModeKeeper
 from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
@@ -141,7 +142,9 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
         stack.callback(write)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
-        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn)
+        keeper = Keeper(
+            pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn, took=report.figures.put
+        )
         stack.callback(keeper.close)
         frames = _frames(camera, stopped)
         first = next((frame for frame in frames if isinstance(frame, Frame)), None)
@@ -248,6 +251,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     now = inspector.immersion
     vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
+    run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.report.screen.saw(inspector)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.camera, "waiting", 0)
@@ -275,6 +279,7 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     manifest = pair.champion.manifest
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    report.pictures.measured_for(manifest.sensitivity, working_view(gear.profile, manifest.preprocessing)[1])
     _tell_trial(report, switch)
 
 
@@ -303,12 +308,6 @@ def _end_now(words: str) -> None:
     _warn(f"the process ends: {words}")
     sys.stdout.flush()
     os._exit(EXIT_STUCK)
-
-
-def resident_mb() -> float:
-    """Memory that this process holds, in MB."""
-    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:

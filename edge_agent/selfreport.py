@@ -11,6 +11,7 @@ from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
+from edge_agent.machine import OwnProcess
 from edge_agent.messages import (
     Alarm,
     AlarmPriority,
@@ -25,6 +26,8 @@ from edge_agent.messages import (
 from edge_agent.mode_keeper import Circumstances
 from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import PendingCases
+from edge_agent.output_figures import OutputFigures
+from edge_agent.picture_figures import PictureFigures
 from edge_agent.records import BundleRef, Case, DispositionWord, Mode
 from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
@@ -79,6 +82,8 @@ class SelfReport:
         self._was_cut = False
         self._cut_of_last: deque[bool] = deque(maxlen=CUT_CASES)
         self._camera, self._pending = camera, pending
+        self._process = OwnProcess()
+        self.pictures, self.figures = PictureFigures(), OutputFigures()
         self._sight: Sight | None = None
         self._frames = self._cases = 0
         self._step_s = 0.0
@@ -100,6 +105,8 @@ class SelfReport:
         self._step_s += cpu_s
         if sight and sight.clarity is not None:
             self._clarity = sight.clarity
+        if sight:
+            self.pictures.see(sight)
 
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
@@ -118,8 +125,11 @@ class SelfReport:
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        self.figures.said(case)
         if case.case_id in self._ended_s:
-            self._verdict_ms.append((self._clock() - self._ended_s.pop(case.case_id)) * 1000)
+            waited_s = self._clock() - self._ended_s.pop(case.case_id)
+            self._verdict_ms.append(waited_s * 1000)
+            self.figures.recorded(waited_s)
         if case.clip:
             self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
@@ -186,6 +196,9 @@ class SelfReport:
                 water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
+                reconnects=health.reconnects if health else 0,
+                time_jumps=health.time_jumps if health else 0,
+                picture=self.pictures.told,
             ),
             output=OutputMetrics(
                 cases=self._cases,
@@ -194,10 +207,17 @@ class SelfReport:
                 step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
                 verdict_ms=_percentile_95(list(self._verdict_ms)),
                 challenger_cut=self._cuts,
+                decisions=self.figures.decisions,
+                deciders=self.figures.deciders,
+                latency=self.figures.latency,
+                scores=self.figures.scores,
+                cycle_s=self.figures.cycle_s,
+                usable_s=self.figures.usable_s,
             ),
             alarms=self._alarms(now, camera_trouble),
             disposition=self.disposition,
             shown=self._shown,
+            process=self._process.look(),
             station=self.screen.station,
             profile_sha256=self.screen.profile_sha256,
             watched=self.screen.watched(camera_trouble),
