@@ -147,8 +147,8 @@ def situations(now: float) -> dict[str, tuple[DeviceState | None, UplinkReport |
                 last_case=a_last(
                     now,
                     verdict="not_tested",
-                    reason="bubbles under 3.1 px (1.9 mm) cannot be seen with the shutter open for so long, leaks below "
-                    "1.2e-03 std cm3/s could not be seen, 0.0001 is required: shorten the exposure and add light",
+                    reason="bubbles under 3.1 px (1.9 mm) cannot be seen with the shutter open for so long, leaks "
+                    "below 1.2e-03 std cm3/s could not be seen, 0.0001 is required: shorten the exposure and add light",
                 ),
                 alarms=(
                     WATER,
