@@ -18,6 +18,7 @@ COMMANDS = {
         "tankwatch:bundle",
         "show | verify | certify: what a bundle holds; publish: to devices; use | back: which one speaks",
     ),
+    "provision": ("cloud_sync.provision:provision", "certificates and the broker's files for a station; --revoke"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
