@@ -132,7 +132,7 @@ def kept_bytes(place: ProfilePlace, sha256: str) -> bytes:
 
 
 def notice(place: ProfilePlace, now: float) -> Entry | None:
-    """Records a file that is not what the trail says: somebody changed it by hand. None where all agrees. StoreError."""
+    """Records a file that is not what the trail says, as changed by hand. None where both agree. Raises StoreError."""
     with _alone(place):
         return _notice(place, now)
 
