@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
-    "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes; acknowledge: mended"),
+    "agent": ("tankwatch:agent", "inspect | uplink | update | panel: the device's processes; pin; acknowledge"),
     "cloud": ("tankwatch:cloud", "ingest | web | retrain | rollout | updates | user | ...: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": (
@@ -75,6 +75,8 @@ def agent(argv: list[str]) -> int:
         "inspect": "tankwatch:agent_inspect",
         "uplink": "edge_agent.uplink:uplink",
         "update": "edge_agent.update:agent_update",
+        "panel": "tankwatch:agent_panel",
+        "pin": "edge_agent.pin_command:pin",
         "acknowledge": "edge_agent.acknowledging:acknowledge",
     }
     return _sub("agent", argv, table)
@@ -85,6 +87,13 @@ def agent_inspect(argv: list[str]) -> int:
     from edge_agent.agent import agent_inspect as run
 
     return run(argv, openers=_openers())
+
+
+def agent_panel(argv: list[str]) -> int:
+    """`agent panel`, with the pages that stand behind its PIN."""
+    from edge_agent.panel import agent_panel as run
+
+    return run(argv)
 
 
 def cloud(argv: list[str]) -> int:

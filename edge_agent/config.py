@@ -101,6 +101,8 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a shift begins, by the clock on the wall."""
     timezone: str | None = None
     """Of that clock, such as Europe/Berlin; None = the system's."""
+    names: tuple[str, ...] = ()
+    """Host names under which browsers ask for it, beside its addresses, localhost and its own host name."""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
