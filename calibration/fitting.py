@@ -83,7 +83,7 @@ def fit(
         raise ConfigError(f"station id {station_id!r} is not usable: take 1 to 16 of A-Z, 0-9 and '-', e.g. TANK1")
     seen = _look(frames, station_id)
     placed = {marker.corner: marker.corners_px for marker in _all_four(seen, station_id)}
-    _lamps_fit(lamps, seen.size_px)
+    lamps_fit(lamps, seen.size_px)
     tank_px = framing.tank_quad(placed)
     view_size_px = framing.view_size_for(tank_px, MAX_VIEW_PX)
     homography = framing.homography(tank_px, view_size_px)
@@ -109,6 +109,17 @@ def fit(
     if rtsp:
         unfit.append("a network camera's codec hides small bubbles: set its highest quality, or use a USB camera")
     return profile, Report(_found(profile, seen), tuple(unfit))
+
+
+def lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
+    """Raises ConfigError where a lamp does not lie in a picture of this size (width, height)."""
+    for lamp in lamps:
+        x, y, width, height = lamp.rect_px
+        if x < 0 or y < 0 or width < 4 or height < 4 or x + width > size_px[0] or y + height > size_px[1]:
+            place = (
+                f"lamp {lamp.means}:{x},{y},{width},{height} does not lie in the picture of {size_px[0]}x{size_px[1]}"
+            )
+            raise ConfigError(f"{place} with at least 4x4 px: mark it again")
 
 
 def print_quality(grey: np.ndarray, points: np.ndarray) -> PrintQuality:
@@ -171,16 +182,6 @@ def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     facts = ", ".join(f"{station_id}:{corner} ({counts[corner]} of {pictures} pictures)" for corner in missing)
     cure = "bring it into the picture, uncover it, and see to size, focus and light"
     raise StationError(f"not seen: {facts}, all four are needed{hint}: {cure}")
-
-
-def _lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
-    for lamp in lamps:
-        x, y, width, height = lamp.rect_px
-        if x < 0 or y < 0 or width < 4 or height < 4 or x + width > size_px[0] or y + height > size_px[1]:
-            place = (
-                f"lamp {lamp.means}:{x},{y},{width},{height} does not lie in the picture of {size_px[0]}x{size_px[1]}"
-            )
-            raise ConfigError(f"{place} with at least 4x4 px: mark it again")
 
 
 def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[str]:
