@@ -56,7 +56,7 @@ class Language:
     def word(self, key: str, **places: object) -> str:
         """A page's own words. A key that no file has is a fault of ours: KeyError."""
         text = self._words[key]
-        return PLACE.sub(lambda place: self.number(places.get(place[1], place[0])), text) if places else text
+        return _with(text, {name: self.number(value) for name, value in places.items()})
 
     def number(self, value: object) -> str:
         """With this language's decimal sign, also within a text."""
@@ -70,7 +70,7 @@ class Language:
         if len(sentence) > LONGEST:
             return sentence
         found = self._find(sentence, DEEPEST)
-        return self.number(sentence if self.code == FIRST else self._pieces(sentence) if found is None else found)
+        return self.number(self._pieces(sentence) if found is None else found)
 
     def _find(self, sentence: str, deep: int) -> str | None:
         """None where some of it is not known."""
@@ -82,7 +82,7 @@ class Language:
             fits = pattern.fullmatch(sentence)
             if fits:
                 values = {name: self._filled(value, deep - 1) for name, value in fits.groupdict().items()}
-                return text.format_map(values)
+                return _with(text, values)
         for joint in JOINTS[:2] if deep else ():
             first, found, rest = sentence.partition(joint)
             parts = (self._find(first, deep - 1), self._find(rest, deep - 1)) if found else (None, None)
@@ -143,6 +143,11 @@ def _over(ours: LanguageFile | None, theirs: LanguageFile) -> LanguageFile:
     return LanguageFile(
         theirs.name, theirs.decimal, {**ours.words, **theirs.words}, {**ours.sentences, **theirs.sentences}
     )
+
+
+def _with(text: str, places: Mapping[str, str]) -> str:
+    """No format string: a file of the plant's own names places, and nothing else."""
+    return PLACE.sub(lambda place: places.get(place[1], place[0]), text)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
