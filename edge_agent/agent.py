@@ -29,6 +29,7 @@ from edge_agent.inspection import Opener, make_inspector, seat, working_view
 from edge_agent.judge import Judge
 from edge_agent.keeper import Keeper
 from edge_agent.mode_keeper import ModeKeeper
+from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector, Sampling, Seated
 from edge_agent.records import Case, Frame
@@ -127,6 +128,8 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
     _introduce(report, gear, switch)
+    report.screen = OnScreen(shows_before=device.assist_shows == "before")
+    report.screen.set_up(gear.profile, gear.profile_sha256)
     mode = ModeKeeper(device, gear.profile.station, gear.profile_sha256)
 
     def look() -> None:
@@ -245,6 +248,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     now = inspector.immersion
     vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
+    run.report.screen.saw(inspector)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_agent import compare
-from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
+from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase, Progress
 from edge_agent.challenger import Challenger
 from edge_agent.due import DECIDING, PATIENCE_S, DueWatch, disposition
 from edge_agent.errors import ModelError, StationError
@@ -207,6 +207,12 @@ class Inspector:
     def open_case_id(self) -> str | None:
         """Of the unit that is being watched."""
         return self._case.case_id if self._case else None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far that unit has been watched."""
+        murky_below = self._champion.bundle.manifest.thresholds.murky_below
+        return self._case.progress(murky_below=murky_below) if self._case else None
 
     @property
     def told_on_open_case(self) -> bool:
