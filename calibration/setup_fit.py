@@ -8,9 +8,11 @@ import msgspec
 from calibration import fitting, setup_progress
 from calibration.setup_device import SetupDevice, for_seconds
 from calibration.setup_progress import Progress
-from edge_agent.errors import TankwatchError
+from edge_agent import station
+from edge_agent.errors import StationError, TankwatchError
 from edge_agent.station import CameraSettings, StationProfile
 
+KEPT = ("tolerance_shift_px", "tolerance_rotation_deg", "required_hold_s", "required_sensitivity_std_cm3_s")
 LOOKED_S = 8.0
 """Enough pictures for the shake to be averaged out; a camera that sags shows in the checks afterwards."""
 
@@ -65,6 +67,7 @@ def measure(device: SetupDevice, progress: Progress, told: Callable[[float], Non
         rtsp=device.network,
     )
     now = device.now()
+    profile = as_before(profile, device)
     profile = msgspec.structs.replace(
         profile,
         required_hold_s=progress.required_hold_s,
@@ -79,6 +82,17 @@ def measure(device: SetupDevice, progress: Progress, told: Callable[[float], Non
     )
     setup_progress.keep(device, kept)
     return profile
+
+
+def as_before(profile: StationProfile, device: SetupDevice) -> StationProfile:
+    """What is no matter of measuring stays as the profile of this station has it."""
+    try:
+        before, _ = station.load(device.place.station)
+    except StationError:
+        return profile
+    if before.station != profile.station:
+        return profile
+    return msgspec.structs.replace(profile, **{field: getattr(before, field) for field in KEPT})
 
 
 def _camera(settings: CameraSettings, fps: float | None) -> CameraSettings:
