@@ -211,7 +211,7 @@ def german() -> languages.Language:
 
 def test_a_sentence_is_found_by_its_pattern_with_the_languages_decimal_sign(german) -> None:
     said = german.say("the unit could be watched for 2.1 s, 5.0 s are needed: hold it longer")
-    assert said == "das Teil war 2,1 s im Wasser, 5,0 s werden gebraucht: länger im Wasser lassen"
+    assert said == "das Teil wurde 2,1 s beobachtet, 5,0 s werden gebraucht: länger im Wasser lassen"
 
 
 def test_what_a_language_lacks_is_shown_in_english_and_the_rest_is_not(german) -> None:
