@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cloud_sync.fleet_figures import ClipFigures, Figures
+from edge_agent import utc
 from edge_agent.automation import MODES
 from edge_agent.exposition import Metric, Reading
 from edge_agent.messages import Metrics, ModeCertificate
@@ -31,7 +32,7 @@ def _cloud(read: Callable[[Figures], Reading]) -> Callable[[Look], Reading]:
     return lambda look: read(look.figures)
 
 
-def _certified(read: Callable[[ModeCertificate], float]) -> Callable[[Look], Reading]:
+def _certified(read: Callable[[ModeCertificate], float | None]) -> Callable[[Look], Reading]:
     return lambda look: {place: read(one) for place, one in look.figures.certificates.items()}
 
 
@@ -112,6 +113,8 @@ FLEET: tuple[Metric[Look], ...] = (
            _certified(lambda one: one.false_alarm_rate_upper), STATION),
     Metric("tankwatch_certificate_coverage_ratio", "gauge", "Share of the tested units that were answered ok or leak.",
            _certified(lambda one: one.coverage), STATION),
+    Metric("tankwatch_certificate_expiry_timestamp_seconds", "gauge", "When it lapses, and the mode with it (UTC).",
+           _certified(lambda one: utc.seconds(one.expires_at)), STATION),
 )  # fmt: skip
 DESK: tuple[Metric[Look], ...] = (
     Metric("tankwatch_cloud_cases_total", "counter", "Cases in the database.", _cloud(lambda all: all.cases),

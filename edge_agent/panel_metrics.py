@@ -18,8 +18,9 @@ from edge_agent.messages import (
     SoftwareMetrics,
 )
 from edge_agent.records import FramingStatus, Mode, WaterStatus
-from edge_agent.signs_of_life import PROCESS_SILENT_S, Signs, seconds
+from edge_agent.signs_of_life import PROCESS_SILENT_S, Signs
 from edge_agent.state import Process
+from edge_agent.utc import seconds
 
 LEVELS: tuple[Mode, ...] = get_args(Mode)
 MB, MM = 1e6, 1e-3
@@ -92,9 +93,8 @@ def _alarms(signs: Signs) -> Reading:
 
 
 def _about(signs: Signs) -> Reading:
-    station = signs.state.station if signs.state else ""
-    version = signs.uplink.software.version if signs.uplink else ""
-    return {(signs.site, station, version): 1.0}
+    """Site and station are the scraper's to say: they would clash with what it calls the device."""
+    return {signs.uplink.software.version: 1.0} if signs.uplink else {}
 
 
 def _said_at(signs: Signs) -> Reading:
@@ -106,8 +106,7 @@ def _uplink_at(signs: Signs) -> float | None:
 
 
 ABOUT: tuple[Metric[Signs], ...] = (
-    Metric("tankwatch_device_info", "gauge", "Always 1; which station this is and what runs there.", _about,
-           ("site", "station", "software")),
+    Metric("tankwatch_device_info", "gauge", "Always 1; the version of the program.", _about, ("software",)),
     Metric("tankwatch_model_info", "gauge", "Always 1; the bundles that speak and that are heard beside them.", _models,
            ("role", "version")),
     Metric("tankwatch_automation_level", "gauge",

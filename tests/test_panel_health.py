@@ -107,7 +107,7 @@ def test_a_silent_inspection_leaves_its_counters_and_takes_its_moment_with_it(tm
 def test_a_device_that_has_said_nothing_yet_still_answers(tmp_path, device):
     found = found_of(tmp_path, device)
     assert value(found, "tankwatch_process_up", process="inspect") == 0
-    assert value(found, "tankwatch_device_info", site="plant", station="", software="") == 1
+    assert value(found, "tankwatch_alarms_active", priority="high") == 0
 
 
 def test_a_well_device_is_healthy_and_ready(tmp_path, device):
