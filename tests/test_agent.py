@@ -78,6 +78,11 @@ def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_pat
     assert not drafts_of(tmp_path)
     last = state_of(tmp_path)
     assert (last.output.cases, last.bundle, last.alarms) == (1, case.bundle, ())
+    took, picture = last.output.latency, last.input.picture
+    assert (took.record.total, took.put.total, last.output.scores.total) == (1, 1, 1)
+    assert took.step.total == last.input.frames == sum(msgspec.structs.astuple(picture.frames))
+    assert took.composite.total >= case.composites and took.verdict.total >= 1
+    assert picture.looks > 2 and picture.blur_px > 0 and picture.smallest_bubble_mm > 0
 
 
 def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):
