@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edge_agent import config as configuration
 from edge_agent import locks, state, station, trial_run
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import Bundle
 from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
@@ -77,6 +78,7 @@ class Run:
     inspector: Inspector
     switch: Switch
     telling: Telling
+    alarms: AlarmKeeper
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -133,9 +135,11 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     report.screen.set_up(gear.profile, gear.profile_sha256)
     mode = ModeKeeper(device, gear.profile.station, gear.profile_sha256)
 
+    alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=_warn)
+
     def look() -> None:
         report.standing = mode.look(report.circumstances())
-        state.write(device.state_path, report.state())
+        _tell_state(device, report, alarms)
 
     with ExitStack() as stack:
         write = Patient(look, _warn)
@@ -158,7 +162,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
             stack.callback(inspector.close)
             telling = Telling(device, inspector, report=report, mode=mode, triggered=triggered)
             stack.callback(telling.close)
-            run = Run(gear, camera, outbox, keeper, report, inspector, switch, telling)
+            run = Run(gear, camera, outbox, keeper, report, inspector, switch, telling, alarms)
             stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), _warn)))
             stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
             _obey(run)
@@ -299,8 +303,13 @@ def _watch(run: Run) -> None:
     if words:
         run.report.bundle_words = words
         with contextlib.suppress(StoreError):
-            state.write(run.gear.device.state_path, run.report.state())
+            _tell_state(run.gear.device, run.report, run.alarms)
         _end_now(words)
+
+
+def _tell_state(device: DeviceConfig, report: SelfReport, alarms: AlarmKeeper) -> None:
+    report.board = alarms.look(report.conditions())
+    state.write(device.state_path, report.state())
 
 
 def _end_now(words: str) -> None:

@@ -130,6 +130,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     run_dir: str | None = None
     """What is worth nothing after a power cut: state.json, uplink.json, live pictures. A folder in memory spares the
     disk; None = data_dir."""
+    alarms: str = "alarms.toml"
+    """The plant's own settings of alarms, changed by `agent alarms set` and on the panel; it need not be there."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
     """Receipted clips go when less is free."""
     seed: int | None = None
@@ -167,8 +169,13 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def live_path(self) -> Path:
-        """The newest picture, as long as somebody looks; and the file that says so."""
+        """Folder of the newest pictures, as long as somebody looks; and of the files that say so."""
         return self.run_folder / "live"
+
+    @property
+    def profiles_path(self) -> Path:
+        """Folder of what is known of the station's profiles: which one was seen in place, and all that ever held."""
+        return self.folder / "profiles"
 
     @property
     def desired_path(self) -> Path:
@@ -194,6 +201,15 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def mode_path(self) -> Path:
         """The order in force and what happened under it."""
         return self.folder / "mode.json"
+
+    @property
+    def alarms_path(self) -> Path:
+        """Books of the alarms, what people ordered of them, their history and the trail of their settings."""
+        return self.folder / "alarms"
+
+    @property
+    def alarm_settings_path(self) -> Path:
+        return Path(self.alarms)
 
     @property
     def acknowledged_path(self) -> Path:
@@ -247,6 +263,7 @@ def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
         challenger=resolve(config.challenger),
         data_dir=resolve(config.data_dir),
         run_dir=resolve(config.run_dir),
+        alarms=resolve(config.alarms),
         broker=broker,
         updates=msgspec.structs.replace(
             config.updates, root=resolve(config.updates.root), ca=resolve(config.updates.ca)

@@ -22,6 +22,8 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=SHA256, max_length=64)]
 Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER, max_length=128)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AlarmPriority = Literal["low", "medium", "high"]
+AlarmState = Literal["normal", "unacknowledged", "acknowledged", "returned", "shelved", "suppressed", "out_of_service"]
+"""After ISA-18.2. On the wire only those whose cause is there: never `normal`, never `returned`."""
 CameraWord = Literal["ok", "stalled", "lost", "unknown"]
 UpdateWord = Literal["running", "fetching", "trying", "ready", "refused", "returned"]
 """`ready`: it runs from the next case on. `refused`: it never ran. `returned`: it failed; the one before is back."""
@@ -288,6 +290,15 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     consequence: str
     action: str
     """What to do."""
+    state: AlarmState = "unacknowledged"
+    """`shelved`, `suppressed` (it follows from another alarm) and `out_of_service` are not on the operator's screen."""
+    holds: bool = True
+    """Whether its cause is there."""
+    acknowledged_by: str = ""
+    acknowledged_at: str | None = None
+    """UTC, ISO 8601; None = by nobody."""
+    shelved_until: str | None = None
+    """UTC, ISO 8601; None = it is not shelved."""
 
 
 class Disposition(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from types import FrameType
 
@@ -22,23 +23,24 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from edge_agent import config as configuration
-from edge_agent import panel_guards, panel_health, panel_languages, panel_pin
+from edge_agent import panel_guards, panel_health, panel_languages, panel_pin, panel_screen
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import LinkError, StoreError
 from edge_agent.languages import Languages
 from edge_agent.panel_pin import Sessions
 from edge_agent.panel_streams import Places
 from edge_agent.pin import Pin, write_private
+from edge_agent.shift_counts import ShiftCounts, zone_of
 
-PAGES = (panel_pin, panel_health)
+PAGES = (panel_pin, panel_screen, panel_health)
 """Modules with a `blueprint`; a page that takes a PIN asks for it itself (`panel_pin.needs_pin`)."""
 STATE_STREAMS, LIVE_STREAMS = 4, 3
 """Screens and live pictures at once: a kiosk, an engineer's tablet, and some that were left open."""
 THREADS = STATE_STREAMS + LIVE_STREAMS + 6
 """One more of each stream may be open while it makes room; four stay for pages."""
 LARGEST_FORM = 256 * 1024
-UNREAD_BYTES = 1 << 20
-"""So much waits at most for a browser that does not read."""
+UNREAD_BYTES = 256 * 1024
+"""So much waits at most for a browser that does not read: a few pictures."""
 GONE_MS = 15_000
 """A browser that takes nothing for so long is gone."""
 OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS))
@@ -59,6 +61,9 @@ class Panel:
     screens: Places
     pictures: Places
     languages: Languages
+    zone: tzinfo
+    """Of the clock on the wall."""
+    counts: ShiftCounts
 
 
 def agent_panel(argv: list[str], mounted: Sequence[Blueprint] = ()) -> int:
@@ -82,14 +87,16 @@ def agent_panel(argv: list[str], mounted: Sequence[Blueprint] = ()) -> int:
 def create_app(device: DeviceConfig, config_path: Path, mounted: Sequence[Blueprint] = ()) -> Flask:
     """The application. Blueprints in `mounted` stand behind the PIN as a whole; they may extend `panel_base.html`."""
     app = Flask(__name__)
-    sessions = Sessions(Pin(device.folder))
+    zone = zone_of(device.panel.timezone)
     app.extensions["tankwatch"] = Panel(
         device=device,
         config_path=config_path.resolve(),
-        sessions=sessions,
+        sessions=Sessions(Pin(device.folder)),
         screens=Places(STATE_STREAMS),
         pictures=Places(LIVE_STREAMS),
         languages=Languages(config_path.resolve().parent / "languages", device.panel.language),
+        zone=zone,
+        counts=ShiftCounts(device.outbox_path, device.panel.shifts, zone),
     )
     app.config.update(_settings(device))
     panel_guards.install(app, device.panel.names)

@@ -110,7 +110,9 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     input: InputMetrics = InputMetrics()
     output: OutputMetrics = OutputMetrics()
     alarms: tuple[Alarm, ...] = ()
-    """Those that are active."""
+    """Those that are active, the gravest first."""
+    alarms_aside: tuple[Alarm, ...] = ()
+    """Shelved, suppressed, out of service, or gone before anybody acknowledged them."""
     disposition: Disposition | None = None
     """The last one given to the line."""
     shown: ShownWord | None = None
@@ -143,6 +145,8 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of cases and clips that wait for their receipt."""
     alarms: tuple[Alarm, ...] = ()
     """Those that are active."""
+    alarms_aside: tuple[Alarm, ...] = ()
+    """Shelved, suppressed, out of service, or gone before anybody acknowledged them."""
     process: Process | None = None
     """Of the uplink."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_agent import config as device_config
 from edge_agent import state, station, wire
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import StoreError
 from edge_agent.link import Link
@@ -47,7 +48,8 @@ def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
     outbox = Outbox.attach(config.outbox_path, config.spool_path)
     try:
         device = _device(config, profile.station, outbox.spool.install_id())
-        uplink_state = UplinkState(device, outbox, _now())
+        alarms = AlarmKeeper("uplink", config.alarms_path, config.alarm_settings_path, say=log.warning)
+        uplink_state = UplinkState(device, outbox, _now(), alarms)
         link = Link(
             config.broker,
             config.broker.client_id or f"{config.site}-{profile.station}",

@@ -1,4 +1,4 @@
-"""Outbox and machine -> what the uplink says of itself: its software metrics and the alarms that only it can raise.
+"""Outbox and machine -> what the uplink says of itself: its software metrics and the conditions that only it sees.
 
 Looked at each second; a disk that cannot be asked leaves what was known before.
 """
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import msgspec
 
 from edge_agent import delivery_alarms
+from edge_agent.alarms import Condition
 from edge_agent.machine import Machine, MachineFigures, OwnProcess
-from edge_agent.messages import Alarm, SoftwareMetrics
+from edge_agent.messages import SoftwareMetrics
 from edge_agent.outbox import Backlog, Outbox
 from edge_agent.state import DeviceState, Process
 
@@ -37,21 +38,16 @@ class UplinkHealth:
         self._machine, self._process = Machine(outbox.spool.folder), OwnProcess()
         self._backlog = Backlog(0, 0, None)
         self._waiting_bytes, self._weighed_s = 0, float("-inf")
-        self.alarms: tuple[Alarm, ...] = ()
-        """Those that are active."""
+        self.conditions: tuple[Condition, ...] = ()
+        """For the alarms that only the uplink can raise."""
 
-    def look(self, now_s: float, utc: str) -> None:
+    def look(self, now_s: float) -> None:
         """At the outbox, and what follows from it. Raises StoreError where it cannot be used."""
         self._backlog = self._outbox.backlog()
         if now_s - self._weighed_s >= BYTES_EVERY_S:
             self._waiting_bytes, self._weighed_s = self._outbox.waiting_bytes(), now_s
-        self.alarms = delivery_alarms.active(
-            self._backlog,
-            self._outbox.spool.free_bytes(),
-            keep_free_bytes=self._keep_free_bytes,
-            utc=utc,
-            before=self.alarms,
-        )
+        free_bytes = self._outbox.spool.free_bytes()
+        self.conditions = delivery_alarms.conditions(self._backlog, free_bytes, keep_free_bytes=self._keep_free_bytes)
 
     def software(self, now_s: float, traffic: Traffic, seen: DeviceState | None) -> SoftwareMetrics:
         """As the outbox was at the last look; the machine as it is now. `seen`: what the inspection says."""

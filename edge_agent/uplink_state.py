@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from edge_agent import durable, orders, state, update_report, utc, wire
+from edge_agent.alarm_keeper import AlarmKeeper
+from edge_agent.alarms import Board, Moment
 from edge_agent.deliveries import Deliveries, Publish
 from edge_agent.errors import StoreError, TankwatchError
 from edge_agent.messages import (
@@ -30,6 +32,7 @@ from edge_agent.update_report import UpdateFile
 from edge_agent.uplink_health import Traffic, UplinkHealth
 
 METRICS_S = 10.0
+LOOK_S = 0.25
 BROKER_SILENT_S = 60.0
 """A broker that acknowledges nothing for so long is dropped and connected again."""
 log = logging.getLogger(__name__)
@@ -99,8 +102,10 @@ class Device:
 class UplinkState:
     """One device's side of the conversation. `step` may be called at any pace."""
 
-    def __init__(self, device: Device, outbox: Outbox, started: Now) -> None:
+    def __init__(self, device: Device, outbox: Outbox, started: Now, alarms: AlarmKeeper | None = None) -> None:
+        """`alarms`: keeps those that the uplink raises; None = they are forgotten at its end."""
         self.device, self._outbox = device, outbox
+        self._alarm_keeper = alarms or AlarmKeeper("uplink")
         self._topics = device.topics
         self.deliveries = Deliveries(outbox, device.topics)
         self._since = started.utc
@@ -120,6 +125,8 @@ class UplinkState:
             started_s=started.monotonic_s,
             keep_free_bytes=device.keep_free_bytes,
         )
+        self._board = Board()
+        self._looked_s = float("-inf")
         self._fault = ""
         """Why the outbox cannot be used at the moment."""
         self._sent = self._receipted = self._connects = 0
@@ -161,7 +168,8 @@ class UplinkState:
     def report(self, now: Now) -> UplinkReport:
         """What the processes beside this one may know; an outbox that cannot be used leaves what was known before."""
         with contextlib.suppress(StoreError, OSError):
-            self._health.look(now.monotonic_s, now.utc)
+            self._health.look(now.monotonic_s)
+        self._look(now)
         return UplinkReport(
             at=now.utc,
             connected=self._connected,
@@ -169,7 +177,8 @@ class UplinkState:
             receipt_at=self._receipt_at,
             software=self._software(now, state.read(self.device.state_path)),
             waiting_bytes=self._health.waiting_bytes,
-            alarms=self._alarms_of_its_own(),
+            alarms=(*self._board.active, *self._updates_alarm()),
+            alarms_aside=self._board.aside,
             process=self._health.process,
         )
 
@@ -209,6 +218,7 @@ class UplinkState:
     def _news(self, now: Now) -> list[Publish]:
         """Status, alarms and disposition, as far as they are new."""
         device_state = state.read(self.device.state_path)
+        self._look(now)
         wanted = {self._topics.status: self._status("online", device_state, self._since).payload}
         wanted |= self._alarms(device_state)
         for topic in self._retained.keys() - wanted.keys():
@@ -256,15 +266,23 @@ class UplinkState:
         return update_report.read(path) if path else UpdateFile()
 
     def _alarms(self, device_state: DeviceState | None) -> dict[str, bytes]:
-        active = [*(device_state.alarms if device_state else ()), *self._alarms_of_its_own()]
-        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in active}
+        """All whose cause is there, also those that nobody is shown."""
+        told = Board(device_state.alarms, device_state.alarms_aside) if device_state else Board()
+        holding = [*told.holding, *self._board.holding, *self._updates_alarm()]
+        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in holding}
 
-    def _alarms_of_its_own(self) -> tuple[Alarm, ...]:
+    def _look(self, now: Now) -> None:
+        """People's orders are taken within a quarter of a second."""
+        if now.monotonic_s - self._looked_s >= LOOK_S:
+            self._looked_s = now.monotonic_s
+            self._board = self._alarm_keeper.look(self._health.conditions, Moment(now.monotonic_s, now.utc_s))
+
+    def _updates_alarm(self) -> tuple[Alarm, ...]:
         trouble = self._updates().alarm
-        return (*self._health.alarms, *([trouble] if trouble else ()))
+        return (trouble,) if trouble else ()
 
     def _metrics(self, now: Now) -> Metrics:
-        self._health.look(now.monotonic_s, now.utc)
+        self._health.look(now.monotonic_s)
         seen = state.read(self.device.state_path)
         return Metrics(
             at=now.utc,

@@ -1,6 +1,7 @@
 """A panel over a folder of its own, for tests: its application, its state files, and somebody who knows the PIN."""
 
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def a_panel(
         pin_file.HASHER = QUICK
         Pin(device.folder).set(pin)
     return create_app(device, folder / "device.toml", mounted)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
 
 
 def token(client: FlaskClient, path: str = "/pin") -> str:

@@ -264,6 +264,7 @@ def test_missing_receipts_raise_an_alarm_that_ends_with_them(talk):
     out = talk.drain(Connected())
     talk.outbox._clock = lambda: 4000.0
     talk.drain(after_s=10)
+    talk.drain(after_s=1)
     assert "no-receipts" in [alarm.id for alarm in talk.uplink.report(talk.now()).alarms]
     talk.drain(talk.receipt(cases=receipts_for(out)), after_s=1)
     ended = talk.drain(after_s=10) + talk.drain(after_s=1)
