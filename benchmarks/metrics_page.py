@@ -1,9 +1,8 @@
 """The catalogues of metrics -> the tables in docs/metrics.md, between their markers.
 
-`python -m benchmarks.metrics_page` writes them, a test compares.
+`./tankwatch docs` writes them, a test compares.
 """
 
-import sys
 from pathlib import Path
 
 from cloud_sync import cloud_metrics
@@ -30,11 +29,6 @@ def written(page: str) -> str:
     return page
 
 
-def main() -> int:
+def write() -> None:
+    """The page anew."""
     PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"{PAGE} written", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ from edge_agent.panel_metrics import CATALOGUE as DEVICE
 
 def test_the_page_has_the_tables_that_the_code_gives():
     page = metrics_page.PAGE.read_text(encoding="utf-8")
-    assert page == metrics_page.written(page), "run: python -m benchmarks.metrics_page"
+    assert page == metrics_page.written(page), "run: ./tankwatch docs"
     assert [one.name for one in (*DEVICE, *CLOUD) if f"| `{one.name}` |" not in page] == []
 
 
