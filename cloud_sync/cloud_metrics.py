@@ -86,7 +86,7 @@ FLEET: tuple[Metric[Look], ...] = (
            _cloud(_levels), STATION),
     Metric("tankwatch_cloud_station_model_info", "gauge", "Always 1; the bundles that run there.", _cloud(_models),
            (*STATION, "role", "version")),
-    Metric("tankwatch_cloud_station_alarms_active", "gauge", "Its active alarms.", _cloud(lambda all: all.alarms),
+    Metric("tankwatch_cloud_station_alarms_active", "gauge", "Alarms on its screen.", _cloud(lambda all: all.alarms),
            (*STATION, "priority")),
     Metric("tankwatch_cloud_station_missing_cases", "gauge", "Case numbers that never came.",
            lambda look: dict.fromkeys(look.figures.statuses, 0) | look.figures.gap_cases, STATION),

@@ -11,6 +11,7 @@ import msgspec
 
 from edge_agent.exposition import Metric, Reading
 from edge_agent.messages import (
+    Alarm,
     AlarmPriority,
     InputMetrics,
     OutputMetrics,
@@ -87,9 +88,22 @@ def _models(signs: Signs) -> Reading:
     return {(role, str(bundle.version)): 1.0 for role, bundle in speaking.items() if bundle}
 
 
-def _alarms(signs: Signs) -> Reading:
-    active = [*(signs.live.alarms if signs.live else ()), *(signs.live_uplink.alarms if signs.live_uplink else ())]
-    return {word: float(sum(alarm.priority == word for alarm in active)) for word in get_args(AlarmPriority)}
+def _alarms(signs: Signs) -> list[Alarm]:
+    """On the screen."""
+    return [*(signs.live.alarms if signs.live else ()), *(signs.live_uplink.alarms if signs.live_uplink else ())]
+
+
+def _by_priority(alarms: list[Alarm]) -> Reading:
+    return {word: float(sum(alarm.priority == word for alarm in alarms)) for word in get_args(AlarmPriority)}
+
+
+def _unacknowledged(signs: Signs) -> Reading:
+    return _by_priority([alarm for alarm in _alarms(signs) if alarm.state == "unacknowledged"])
+
+
+def _shelved(signs: Signs) -> Reading:
+    aside = [said.alarms_aside for said in (signs.live, signs.live_uplink) if said]
+    return float(sum(alarm.state == "shelved" for alarms in aside for alarm in alarms))
 
 
 def _about(signs: Signs) -> Reading:
@@ -114,7 +128,11 @@ ABOUT: tuple[Metric[Signs], ...] = (
            lambda signs: float(LEVELS.index(signs.live.mode)) if signs.live else None),
     Metric("tankwatch_station_set_up", "gauge", "1 where the station has a profile, otherwise 0.",
            lambda signs: float(signs.live.profile_sha256 is not None) if signs.live else None),
-    Metric("tankwatch_alarms_active", "gauge", "Active alarms.", _alarms, ("priority",)),
+    Metric("tankwatch_alarms_active", "gauge", "Alarms on the screen.", lambda signs: _by_priority(_alarms(signs)),
+           ("priority",)),
+    Metric("tankwatch_alarms_unacknowledged", "gauge", "Of them, those that nobody has acknowledged.", _unacknowledged,
+           ("priority",)),
+    Metric("tankwatch_alarms_shelved", "gauge", "Alarms that somebody has put aside for a while.", _shelved),
 )  # fmt: skip
 SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_process_up", "gauge", "1 while the process says how it is, 0 once it has fallen silent.",
