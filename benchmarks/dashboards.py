@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge_agent.automation import MODES
+
 FOLDER = Path(__file__).parent.parent / "systemd" / "monitoring" / "dashboards"
 COLUMNS = 24
 HIGH = 8
+MODE = "mode"
+"""In place of a unit: the degree of automation, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,11 @@ class Panel:
     title: str
     unit: str
     lines: tuple[tuple[str, str], ...]
-    kind: Literal["timeseries", "stat", "table", "heatmap"] = "timeseries"
+    kind: Literal["timeseries", "stat", "heatmap"] = "timeseries"
     width: int = 8
     words: str = ""
+    of_names: bool = False
+    """The legends are what counts: the values are all 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,9 @@ DEVICE = Dashboard(
               "stat", 4),
         Panel("Camera", "bool_on_off", ((here("tankwatch_camera_up"), "{{station}}"),), "stat", 4),
         Panel("Link", "bool_on_off", ((here("tankwatch_link_connected"), "{{station}}"),), "stat", 4),
-        Panel("Mode", "none", ((here("tankwatch_automation_level"), "{{station}}"),), "stat", 4,
-              "0 human_only, 1 shadow, 2 assist, 3 partial, 4 full"),
-        Panel("Bundle", "none", ((here("tankwatch_model_info"), "{{station}} {{role}} {{version}}"),), "stat", 4),
+        Panel("Mode", MODE, ((here("tankwatch_automation_level"), "{{station}}"),), "stat", 4),
+        Panel("Bundle", "none", ((here("tankwatch_model_info"), "{{station}} {{role}} {{version}}"),), "stat", 4,
+              of_names=True),
         Panel("Alarms", "none", ((here("tankwatch_alarms_active"), "{{station}} {{priority}}"),), "stat", 4),
         Panel("Alarms over time", "none", ((here("tankwatch_alarms_active"), "{{station}} {{priority}}"),
                                            (here("tankwatch_alarms_unacknowledged"),
@@ -145,10 +151,11 @@ FLEET = Dashboard(
               "stat", 6),
         Panel("Stations where the machine decides", "none",
               ((f"count({here('tankwatch_cloud_station_automation_level')} >= 3)", "partial or full"),), "stat", 6),
-        Panel("Online", "bool_on_off", ((here("tankwatch_cloud_station_up"), "{{site}}/{{station}}"),), "table", 8),
-        Panel("Mode", "none", ((here("tankwatch_cloud_station_automation_level"), "{{site}}/{{station}}"),), "table"),
+        Panel("Online", "bool_on_off", ((here("tankwatch_cloud_station_up"), "{{site}}/{{station}}"),), "stat"),
+        Panel("Mode", MODE, ((here("tankwatch_cloud_station_automation_level"), "{{site}}/{{station}}"),), "stat"),
         Panel("Bundles", "none",
-              ((here("tankwatch_cloud_station_model_info"), "{{site}}/{{station}} {{role}} {{version}}"),), "table"),
+              ((here("tankwatch_cloud_station_model_info"), "{{site}}/{{station}} {{role}} {{version}}"),), "stat",
+              of_names=True),
         Panel("Cases an hour", "none",
               ((f"sum by (site, station) (increase({here('tankwatch_cloud_cases_total')}[1h]))",
                 "{{site}}/{{station}}"),)),
@@ -268,7 +275,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, object
             "datasource": source,
             "expr": expression,
             "legendFormat": legend,
-            "instant": panel.kind in ("stat", "table"),
+            "instant": panel.kind == "stat",
             "format": "heatmap" if panel.kind == "heatmap" else "time_series",
         }
         for count, (expression, legend) in enumerate(panel.lines)
@@ -280,9 +287,21 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, object
         "description": panel.words,
         "datasource": source,
         "gridPos": place,
-        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "fieldConfig": {"defaults": _shown_as(panel), "overrides": []},
+        "options": {"textMode": "name" if panel.of_names else "auto"} if panel.kind == "stat" else {},
         "targets": targets,
     }
+
+
+def _shown_as(panel: Panel) -> dict[str, object]:
+    """What is on or off is green or red, and a mode has its name."""
+    if panel.unit == MODE:
+        names = {str(level): {"text": mode, "index": level} for level, mode in enumerate(MODES)}
+        return {"unit": "none", "mappings": [{"type": "value", "options": names}]}
+    if not panel.unit.startswith("bool"):
+        return {"unit": panel.unit}
+    steps = [{"color": "red", "value": None}, {"color": "green", "value": 1}]
+    return {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from calibration.twin import open_twin
-from edge_agent import agent, clips, config, locks, state
+from edge_agent import agent, clips, config, locks, signs_of_life, state
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Desired, SamplingWish
@@ -130,6 +130,7 @@ def test_a_case_that_the_camera_leaves_is_not_tested_and_the_state_says_so_withi
         found = wait_for(lambda: (seen := state_of(tmp_path)) and seen.input.camera == "stalled" and seen)
         assert time.monotonic() - silent_since < 2.0
         assert [alarm.id for alarm in found.alarms] == ["camera"]
+        assert signs_of_life.look(config.load(device)).faults() == [found.alarms[0].text]
         clock.now_s += 9.0
         assert cases_of(tmp_path) == []
         clock.now_s += 2.0
