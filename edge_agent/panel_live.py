@@ -14,16 +14,17 @@ FASTEST_S = 0.1
 """Between two pictures."""
 LOOK_EVERY_S = 0.04
 WISH_EVERY_S = 1.0
+STALE_S = 2.0
 BOUNDARY = "picture"
 TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 
 
-def age_s(device: DeviceConfig, now: float) -> float | None:
-    """Of the newest picture; None where there is none. `now`: UTC, seconds since 1970."""
+def is_fresh(device: DeviceConfig, now: float) -> bool:
+    """Whether there is a picture of now. `now`: UTC, seconds since 1970."""
     try:
-        return abs(now - picture_path(device).stat().st_mtime)
+        return abs(now - picture_path(device).stat().st_mtime) <= STALE_S
     except OSError:
-        return None
+        return False
 
 
 def pictures(device: DeviceConfig, ending: Ending) -> Iterator[bytes]:
@@ -46,11 +47,11 @@ def pictures(device: DeviceConfig, ending: Ending) -> Iterator[bytes]:
 
 
 def picture_path(device: DeviceConfig) -> Path:
-    return device.live_path.with_suffix(".jpg")
+    return device.live_path / "screen.jpg"
 
 
 def wish_path(device: DeviceConfig) -> Path:
-    return device.live_path.with_suffix(".wish")
+    return device.live_path / "screen.wish"
 
 
 def _part(picture: bytes) -> bytes:
@@ -69,6 +70,7 @@ def _written(path: Path) -> tuple[int, int] | None:
 
 def _wish(path: Path) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError:
         # A full disk shows no picture; all the rest goes on.

@@ -43,6 +43,7 @@ def test_page_and_events_say_the_same(served) -> None:
 
 def test_a_picture_comes_once_and_only_if_it_is_new(served) -> None:
     device = a_device(served[2])
+    panel_live.picture_path(device).parent.mkdir()
     panel_live.picture_path(device).write_bytes(b"old")
     stream = opened(served, "/live.mjpg")
     assert stream.readline() == b"--picture\r\n"
