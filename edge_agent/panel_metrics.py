@@ -78,7 +78,7 @@ def _which(word: str, words: tuple[str, ...]) -> Reading:
 
 
 def _frames(seen: InputMetrics) -> Reading:
-    return msgspec.structs.asdict(seen.picture.frames) | {"dropped": seen.dropped, "late": seen.time_jumps}
+    return msgspec.structs.asdict(seen.picture.frames) | {"dropped": seen.dropped, "left_out": seen.left_out}
 
 
 def _models(signs: Signs) -> Reading:
@@ -191,8 +191,8 @@ INPUT: tuple[Metric[Signs], ...] = (
            _seen(lambda one: one.reconnects)),
     Metric("tankwatch_frames_total", "counter",
            "Frames by what became of them: usable; misframed (markers not in place); blind (black, white); duplicated "
-           "(the very picture before); frozen (the same for a second and more); dropped (nobody had time); late "
-           "(capture time did not rise).", _seen(_frames), ("outcome",)),
+           "(the very picture before); frozen (the same for a second and more); dropped (nobody had "
+           "time); left_out (its capture time did not rise, or it had come before).", _seen(_frames), ("outcome",)),
     Metric("tankwatch_framing_status", "gauge", "1 for the status that holds, 0 for the others.",
            _input(lambda one: _which(one.framing, get_args(FramingStatus))), ("status",)),
     Metric("tankwatch_framing_corners", "gauge", "Markers in sight, of four.", _picture(lambda one: one.corners_seen)),
