@@ -50,7 +50,9 @@ def test_unit_gives_up_what_it_does_not_need(unit):
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_unit_starts_a_command_that_exists(unit):
     started = re.search(
-        r"^ExecStart=/opt/tankwatch/current/tankwatch (\w+) (\w+)(?: \w+)? --config /etc/tankwatch/", unit.read_text(), re.M
+        r"^ExecStart=/opt/tankwatch/current/tankwatch (\w+) (\w+)(?: \w+)? --config /etc/tankwatch/",
+        unit.read_text(),
+        re.M,
     )
     assert started is not None
     command, part = started.groups()
