@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
     "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
-    "agent": ("tankwatch:agent", "inspect | uplink | update: the device's processes; acknowledge: mended"),
+    "agent": ("tankwatch:agent", "inspect | uplink | update | panel: the device's processes; pin; acknowledge"),
     "cloud": ("tankwatch:cloud", "ingest | web | retrain | rollout | updates | user | ...: the cloud's processes"),
     "train": ("tankwatch:train", "from a dataset, or by the shipped recipe, to a bundle"),
     "bundle": (
@@ -81,6 +81,8 @@ def agent(argv: list[str]) -> int:
         "inspect": "tankwatch:agent_inspect",
         "uplink": "edge_agent.uplink:uplink",
         "update": "edge_agent.update:agent_update",
+        "panel": "tankwatch:agent_panel",
+        "pin": "edge_agent.pin_command:pin",
         "acknowledge": "edge_agent.acknowledging:acknowledge",
     }
     return _sub("agent", argv, table)
@@ -91,6 +93,13 @@ def agent_inspect(argv: list[str]) -> int:
     from edge_agent.agent import agent_inspect as run
 
     return run(argv, openers=_openers())
+
+
+def agent_panel(argv: list[str]) -> int:
+    """`agent panel`, with the pages that stand behind its PIN."""
+    from edge_agent.panel import agent_panel as run
+
+    return run(argv)
 
 
 def cloud(argv: list[str]) -> int:
@@ -158,7 +167,7 @@ def release(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
+    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review", "panel")
     names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 

@@ -23,6 +23,7 @@ from edge_agent.messages import (
     VerdictCounts,
 )
 from edge_agent.mode_keeper import Circumstances
+from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import PendingCases
 from edge_agent.records import BundleRef, Case, DispositionWord, Mode
 from edge_agent.state import DeviceState, ShownWord
@@ -53,6 +54,8 @@ class SelfReport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.boot_id, self.mode = boot_id, mode
+        self.screen = OnScreen()
+        """What the operator's screen may show of unit, camera and profile."""
         self._clock = clock
         self._stepped_s = clock()
         self._film_words = ""
@@ -70,6 +73,8 @@ class SelfReport:
         self.inspect_starts = 0
         self.bundle_words = self.challenger_words = ""
         """What is wrong with the champion that speaks, or with the challenger; empty while nothing is."""
+        self.setup_words = ""
+        """Why station.toml cannot be used as it is; empty while it can."""
         self._ended_s: dict[str, float] = {}
         self._verdict_ms: deque[float] = deque(maxlen=LAST_CASES)
         self._cuts = 0
@@ -101,6 +106,8 @@ class SelfReport:
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
         self._ended_s |= {case.case_id: began_s for case in cases}
+        for case in cases[-1:]:
+            self.screen.ended(case)
         for _ in cases if self.challenger else ():
             self._cut_of_last.append(self._was_cut)
             self._was_cut = False
@@ -161,10 +168,11 @@ class SelfReport:
         health = self._camera.health() if hasattr(self._camera, "health") else None
         sight = self._sight
         camera_word, camera_trouble = self._camera_word(health)
+        mode = self.standing.mode if self.standing else self.mode
         return DeviceState(
             at=now,
             boot_id=self.boot_id,
-            mode=self.standing.mode if self.standing else self.mode,
+            mode=mode,
             mode_words=self.standing.words if self.standing else "",
             bundle=self.bundle,
             challenger=self.challenger,
@@ -192,6 +200,11 @@ class SelfReport:
             alarms=self._alarms(now, camera_trouble),
             disposition=self.disposition,
             shown=self._shown,
+            station=self.screen.station,
+            profile_sha256=self.screen.profile_sha256,
+            watched=self.screen.watched(camera_trouble),
+            last_case=self.screen.last_case(mode),
+            aim=self.screen.aim(),
         )
 
     def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
@@ -207,6 +220,7 @@ class SelfReport:
         framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
         troubles: list[tuple[str, AlarmPriority, str, str]] = [
             ("mode", "high", self._mode_trouble(), "the human decides"),
+            ("setup", "high", self.setup_words, self._setup_effect()),
             ("unit", "high", self._unit_trouble(), "it stays where it is"),
             ("camera", "high", camera_words, "units are not tested"),
             ("picture", "high", sight.fault if sight else "", "units are not tested"),
@@ -244,6 +258,9 @@ class SelfReport:
         waits = self._told is not None and self._told[1] == "wait"
         is_full = self.standing is not None and self.standing.mode == "full"
         return "the machine cannot decide on a unit: decide on it" if waits and is_full else ""
+
+    def _setup_effect(self) -> str:
+        return "the station is inspected by the profile from before" if self.screen.profile else "nothing is inspected"
 
     def _water_trouble(self) -> tuple[AlarmPriority, str, str]:
         if self._outlook.status == "murky":
