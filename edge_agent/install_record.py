@@ -25,6 +25,8 @@ class Trial:
     before: str
     database: str | None = None
     """The cloud's tables before it, to which they go back with it."""
+    ill: tuple[str, ...] = ()
+    """Services that did not run before it either; they are not held against it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def read(host: Host) -> Installed:
     path = host.path(FILE)
     try:
         found = json.loads(path.read_text())
-        trial = Trial(**found["trial"]) if found["trial"] else None
+        trial = Trial(**found["trial"] | {"ill": tuple(found["trial"]["ill"])}) if found["trial"] else None
         return Installed({name: str(found["parts"][name]) for name in found["parts"]}, found["previous"], trial)
     except FileNotFoundError:
         return Installed()

@@ -92,9 +92,9 @@ def enabled(host: Host, part: Part, release: str, *, trains: bool) -> list[str]:
 
 
 def restart(host: Host, names: list[str]) -> None:
-    """In one order to systemd, which carries it out also when we are cut off."""
+    """In one order to systemd, which carries it out also when we are cut off; a slow start is not waited for."""
     host.systemctl("daemon-reload")
-    host.systemctl("restart", *names)
+    host.systemctl("restart", "--no-block", *names)
 
 
 def _folder(host: Host, wanted) -> None:

@@ -68,7 +68,9 @@ def _prepare(host: Host, installed: Installed, old: str, new: str, options: argp
         steps.carry_out(host, ready)
     except CommandFailed as error:
         raise StoreError(f"{new} cannot run here, {old} runs on: {error}") from error
-    return Trial(new, old, database.get("database"))
+    watched = _services(host, installed) if host.runs_systemd and not host.dry_run else []
+    ill = [name for name in watched if _state(host, name)[0] != "active"]
+    return Trial(new, old, database.get("database"), tuple(ill))
 
 
 def check(host: Host, part: Part, release: str) -> dict[str, str | None]:
@@ -120,7 +122,8 @@ def watch(host: Host, installed: Installed, watch_s: float) -> str:
     if not host.runs_systemd:
         host.say("nothing runs here that could be watched")
         return ""
-    services = _services(host, installed)
+    ill = installed.trial.ill if installed.trial else ()
+    services = [name for name in _services(host, installed) if name not in ill]
     first = {name: _state(host, name) for name in services}
     until = time.monotonic() + watch_s
     while time.monotonic() < until:

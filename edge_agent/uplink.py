@@ -16,6 +16,7 @@ from edge_agent import station, wire
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import StoreError
 from edge_agent.link import Link
+from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.rhythm import asking
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
@@ -52,9 +53,21 @@ def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
             subscriptions=uplink_state.subscriptions,
             will=lambda: uplink_state.will(_now()),
         )
-        _loop(uplink_state, link, outbox, config.keep_free_mb * 1_000_000, stopped)
+        told = Notifier()
+        told.ready()
+        _loop(uplink_state, link, outbox, config.keep_free_mb * 1_000_000, _turning(told, stopped))
     finally:
         outbox.close()
+
+
+def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """`stopped`, and systemd hears that the loop has turned again."""
+
+    def ask() -> bool:
+        told.alive()
+        return stopped()
+
+    return ask
 
 
 def _loop(state: UplinkState, link: Link, outbox: Outbox, keep_free_bytes: int, stopped: Callable[[], bool]) -> None:

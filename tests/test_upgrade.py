@@ -30,7 +30,7 @@ def installed(tmp_path_factory):
         make_tree(machine.trees / name, *marks)
     done = machine.call("old", "install", "edge")
     assert done.returncode == 0, done.stderr
-    assert machine.said[-1].startswith("restart tankwatch-inspect.service")
+    assert machine.said[-1].startswith("restart --no-block tankwatch-inspect.service")
     return machine
 
 
@@ -75,7 +75,7 @@ def test_release_that_does_not_stay_up_is_taken_back(machine):
     done = upgrade(machine, "broken")
     assert done.returncode == 1 and "runs again" in done.stderr and "Traceback" not in done.stderr
     assert release_of(machine) == "old"
-    assert machine.said[-1].startswith("restart tankwatch-inspect.service")
+    assert machine.said[-1].startswith("restart --no-block tankwatch-inspect.service")
     assert upgrade(machine, "new").returncode == 0
     assert release_of(machine) == "new"
 
@@ -84,7 +84,7 @@ CUTS = {
     "while it is copied": ("install_release.py", "os.sync()"),
     "before it is tried": ("upgrade.py", "said = ask("),
     "before the switch": ("install_release.py", "if current(host) != release:"),
-    "before the restart": ("install_steps.py", 'host.systemctl("restart", *names)'),
+    "before the restart": ("install_steps.py", 'host.systemctl("restart", "--no-block", *names)'),
     "while it is watched": ("upgrade.py", "first = {name: _state"),
 }
 """Module, and the line before which the power goes."""
