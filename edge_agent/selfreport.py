@@ -73,6 +73,8 @@ class SelfReport:
         self.inspect_starts = 0
         self.bundle_words = self.challenger_words = ""
         """What is wrong with the champion that speaks, or with the challenger; empty while nothing is."""
+        self.setup_words = ""
+        """Why station.toml cannot be used as it is; empty while it can."""
         self._ended_s: dict[str, float] = {}
         self._verdict_ms: deque[float] = deque(maxlen=LAST_CASES)
         self._cuts = 0
@@ -218,6 +220,7 @@ class SelfReport:
         framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
         troubles: list[tuple[str, AlarmPriority, str, str]] = [
             ("mode", "high", self._mode_trouble(), "the human decides"),
+            ("setup", "high", self.setup_words, self._setup_effect()),
             ("unit", "high", self._unit_trouble(), "it stays where it is"),
             ("camera", "high", camera_words, "units are not tested"),
             ("picture", "high", sight.fault if sight else "", "units are not tested"),
@@ -255,6 +258,9 @@ class SelfReport:
         waits = self._told is not None and self._told[1] == "wait"
         is_full = self.standing is not None and self.standing.mode == "full"
         return "the machine cannot decide on a unit: decide on it" if waits and is_full else ""
+
+    def _setup_effect(self) -> str:
+        return "the station is inspected by the profile from before" if self.screen.profile else "nothing is inspected"
 
     def _water_trouble(self) -> tuple[AlarmPriority, str, str]:
         if self._outlook.status == "murky":
