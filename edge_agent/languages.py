@@ -15,8 +15,9 @@ from edge_agent.errors import ConfigError
 
 FIRST = "en"
 OURS = Path(__file__).with_name("languages")
-JOINTS = ("; ", ": ", ", ")
-"""Where the device joins sentences to one: fact, further fact, limit, cure."""
+JOINTS = ("; ", ": ")
+"""Where the device joins sentences to one: facts, fact and cure."""
+AND = " and "
 DEEPEST = 6
 """Sentences within sentences."""
 LONGEST = 1000
@@ -31,6 +32,8 @@ class LanguageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """Of the language, in it."""
     decimal: str = "."
+    conjunction: str = AND
+    """Between two cures."""
     words: dict[str, str] = {}
     """Of the pages, by key."""
     sentences: dict[str, str] = {}
@@ -43,6 +46,7 @@ class Language:
     def __init__(self, code: str, file: LanguageFile, english: Mapping[str, str]) -> None:
         self.code, self.name = code, file.name
         self._decimal = file.decimal
+        self._joints = {joint: joint for joint in JOINTS} | {AND: file.conjunction}
         self._words = {**english, **file.words}
         self._exact = {pattern: text for pattern, text in file.sentences.items() if not PLACE.search(pattern)}
         # The most of fixed text first: it is the closest.
@@ -83,11 +87,14 @@ class Language:
             if fits:
                 values = {name: self._filled(value, deep - 1) for name, value in fits.groupdict().items()}
                 return _with(text, values)
-        for joint in JOINTS[:2] if deep else ():
+        return self._joined(sentence, deep - 1) if deep else None
+
+    def _joined(self, sentence: str, deep: int) -> str | None:
+        for joint, ours in self._joints.items():
             first, found, rest = sentence.partition(joint)
-            parts = (self._find(first, deep - 1), self._find(rest, deep - 1)) if found else (None, None)
+            parts = (self._find(first, deep), self._find(rest, deep)) if found else (None, None)
             if parts[0] is not None and parts[1] is not None:
-                return f"{parts[0]}{joint}{parts[1]}"
+                return f"{parts[0]}{ours}{parts[1]}"
         return None
 
     def _filled(self, value: str, deep: int) -> str:
@@ -97,7 +104,7 @@ class Language:
 
     def _pieces(self, sentence: str) -> str:
         """As much as is known."""
-        for joint in JOINTS[:2]:
+        for joint in JOINTS:
             first, found, rest = sentence.partition(joint)
             if found:
                 return f"{self._filled(first, DEEPEST)}{joint}{self._pieces(rest)}"
@@ -131,6 +138,8 @@ def read(path: Path) -> LanguageFile:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"language file {path} is not usable: {error}: mend it or take it away") from error
     for pattern, text in file.sentences.items():
+        if "" in PLACE.findall(pattern + text):
+            raise ConfigError(f"language file {path}: a place of '{pattern}' needs a name, such as {{seconds}}")
         missing = set(PLACE.findall(text)) - set(PLACE.findall(pattern))
         if missing or len(PLACE.findall(pattern)) != len(set(PLACE.findall(pattern))):
             raise ConfigError(f"language file {path}: '{pattern}' has other places than '{text}': name each one once")
@@ -141,7 +150,11 @@ def _over(ours: LanguageFile | None, theirs: LanguageFile) -> LanguageFile:
     if ours is None:
         return theirs
     return LanguageFile(
-        theirs.name, theirs.decimal, {**ours.words, **theirs.words}, {**ours.sentences, **theirs.sentences}
+        theirs.name,
+        theirs.decimal,
+        theirs.conjunction,
+        {**ours.words, **theirs.words},
+        {**ours.sentences, **theirs.sentences},
     )
 
 

@@ -34,8 +34,8 @@ class Seen:
     state: DeviceState | None
     uplink: UplinkReport | None
     counts: Counts | None
-    picture_age_s: float | None
-    """Of the live picture."""
+    has_picture: bool
+    """Whether the live picture is one of now."""
 
 
 class Ring(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ def screen(seen: Seen, language: Language) -> Screen:
     uplink = seen.uplink if seen.uplink and is_fresh(seen.uplink.at, seen.now) else None
     main = _main(state, seen, language)
     return Screen(
-        station=seen.state.station if seen.state else "",
+        station=(seen.state.station if seen.state else "") or "Tankwatch",
         time=clock(seen.now, seen.zone),
         is_fresh=state is not None,
         tone=main.tone,
@@ -240,7 +240,7 @@ def _of_alarm(alarm: Alarm, more: str, language: Language) -> Trouble:
 
 def _bundle(state: DeviceState | None, language: Language) -> str:
     if state is None or state.bundle is None:
-        return language.word("unknown")
+        return language.word("bundle.unknown")
     words = language.word("bundle", version=state.bundle.version, sha256=state.bundle.sha256[:6])
     if state.challenger:
         words = f"{words} · {language.word('challenger', version=state.challenger.version)}"
@@ -275,9 +275,9 @@ def _outline(aim: Aim) -> Outline:
 
 def _picture(state: DeviceState | None, seen: Seen, language: Language) -> str:
     """Only a new one is shown; the first takes a moment, because pictures are made only while somebody looks."""
-    if seen.picture_age_s is not None and seen.picture_age_s <= FRESH_S:
-        return ""
-    return language.word("picture.waiting" if state else "picture.silent")
+    if state is None:
+        return language.word("picture.silent")
+    return "" if seen.has_picture else language.word("picture.waiting")
 
 
 def _since(seen: Seen, language: Language) -> str:

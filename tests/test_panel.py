@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from panel_site import a_device, a_panel, give_pin
+from panel_site import a_device, a_panel, free_port, give_pin
 
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.panel import create_app, make_server
@@ -60,10 +60,11 @@ def test_a_disk_that_takes_nothing_does_not_keep_the_panel_from_starting(tmp_pat
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     app = a_panel(tmp_path)
-    taken = make_server(app, a_device(tmp_path, port=18_480))
+    device = a_device(tmp_path, port=free_port())
+    taken = make_server(app, device)
     try:
-        with pytest.raises(LinkError, match="127.0.0.1:18480 cannot be used"):
-            make_server(app, a_device(tmp_path, port=18_480))
+        with pytest.raises(LinkError, match=f"127.0.0.1:{device.panel.port} cannot be used"):
+            make_server(app, device)
     finally:
         taken.close()
 
