@@ -58,6 +58,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the unit in the water has been watched, as of the newest frame."""
+
+    case_id: str
+    usable_s: float
+    """As the case would count them if it ended now: none in murky water."""
+    is_murky: bool
+    is_long: bool
+    """Nobody watches it any longer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """All that was said on a case: the champion's word, the challenger's, and how they compare with the human's."""
 
@@ -153,6 +165,12 @@ class OpenCase:
             fault=self._blind or (self._fault_words[worst] if fault_s > self._rest_s / 2 else ""),
             visibility=median_of(self._visible, water.clarity),
         )
+
+    def progress(self, *, murky_below: float) -> Progress:
+        """How far the unit has been watched."""
+        is_murky = self._water(murky_below).status == "murky"
+        is_long = self._last is not None and self.is_long(self._last.frame.monotonic_s)
+        return Progress(self.case_id, 0.0 if is_murky else self.usable_s, is_murky, is_long)
 
     def record(self, who: Identity, said: Judgement, *, watched: Watched, ended_s: float, first_s: float) -> Case:
         """The Case; its sequence is 0 until it is stored. `first_s`: time of the first frame; seconds count from it."""

@@ -101,6 +101,10 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a shift begins, by the clock on the wall."""
     timezone: str | None = None
     """Of that clock, such as Europe/Berlin; None = the system's."""
+    names: tuple[str, ...] = ()
+    """Host names under which browsers ask for it, beside its addresses, localhost and its own host name."""
+    metrics_token_env: str | None = None
+    """Name of the environment variable with the bearer token that /metrics asks for; None = it asks for none."""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -167,8 +171,13 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def live_path(self) -> Path:
-        """The newest picture, as long as somebody looks; and the file that says so."""
+        """Folder of the newest pictures, as long as somebody looks; and of the files that say so."""
         return self.run_folder / "live"
+
+    @property
+    def profiles_path(self) -> Path:
+        """Folder of what is known of the station's profiles: which one was seen in place, and all that ever held."""
+        return self.folder / "profiles"
 
     @property
     def desired_path(self) -> Path:

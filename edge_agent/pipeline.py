@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_agent import compare
-from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase
+from edge_agent.case import BLIND_S, Identity, Judgement, OpenCase, Progress
 from edge_agent.challenger import Challenger
 from edge_agent.due import DECIDING, PATIENCE_S, DueWatch, disposition
 from edge_agent.errors import ModelError, StationError
@@ -122,6 +122,7 @@ class Inspector:
             return []
         if self._first_s is None:
             self._first_s = frame.monotonic_s
+        self._champion.set_watch()
         sight = self.sight = self._eyes.look(frame)
         done = self.missing(frame.monotonic_s)
         if not sight.fault:
@@ -193,6 +194,14 @@ class Inspector:
         self._champion, self._challenger, self._open_clip = seated.champion, seated.challenger, open_clip
         self._champion_fault = ""
 
+    def go_on_from(self, former: "Inspector") -> None:
+        """Of the same camera under another profile, between two cases: case ids stay unique, times count from the same
+        frame, a lamp that is still lit says nothing new, and a number that was read is the next unit's."""
+        assert former.between_cases
+        self._count, self._first_s, self._serials = former._count, former._first_s, former._serials
+        self.told = former.told
+        self._eyes.go_on_from(former._eyes)
+
     def cut_challenger(self, words: str) -> None:
         """The challenger is out for the rest of the open case, because the champion needs the time."""
         if self._challenger and self._case:
@@ -207,6 +216,12 @@ class Inspector:
     def open_case_id(self) -> str | None:
         """Of the unit that is being watched."""
         return self._case.case_id if self._case else None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far that unit has been watched."""
+        murky_below = self._champion.bundle.manifest.thresholds.murky_below
+        return self._case.progress(murky_below=murky_below) if self._case else None
 
     @property
     def told_on_open_case(self) -> bool:
@@ -238,6 +253,11 @@ class Inspector:
         if self._case is None or self.sight is None:
             return []
         return [self._close(self._case.decided_s or self._case.left_s or self.sight.frame.monotonic_s)]
+
+    @property
+    def took_s(self) -> tuple[float | None, float | None]:
+        """How long the champion took at the last frame for a composite and for a verdict; None where there was none."""
+        return self._champion.composite_s, self._champion.verdict_s
 
     @property
     def strongest(self) -> tuple[Composite, Evidence] | None:

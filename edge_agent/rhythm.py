@@ -1,5 +1,7 @@
 """Work that is done again and again in threads beside the frame loop, and what asks the process to end."""
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,11 +30,14 @@ class Patient:
 
 
 @contextmanager
-def every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
-    """Does `work` again and again in a thread of its own."""
+def every(seconds: float, work: Callable[[], None], *, nice: int = 0) -> Iterator[None]:
+    """Does `work` again and again in a thread of its own; a `nice` one waits while others need the processor."""
     end = threading.Event()
 
     def repeat() -> None:
+        if nice:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
         while not end.wait(seconds):
             work()
 

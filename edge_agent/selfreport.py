@@ -11,6 +11,7 @@ from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
+from edge_agent.machine import OwnProcess
 from edge_agent.messages import (
     CameraWord,
     Disposition,
@@ -21,7 +22,10 @@ from edge_agent.messages import (
     VerdictCounts,
 )
 from edge_agent.mode_keeper import Circumstances
+from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import PendingCases
+from edge_agent.output_figures import OutputFigures
+from edge_agent.picture_figures import PictureFigures
 from edge_agent.records import BundleRef, Case, DispositionWord, Mode
 from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
@@ -50,6 +54,8 @@ class SelfReport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.boot_id, self.mode = boot_id, mode
+        self.screen = OnScreen()
+        """What the operator's screen may show of unit, camera and profile."""
         self._clock = clock
         self._stepped_s = clock()
         self._film_words = ""
@@ -67,12 +73,16 @@ class SelfReport:
         self.inspect_starts = 0
         self.bundle_words = self.challenger_words = ""
         """What is wrong with the champion that speaks, or with the challenger; empty while nothing is."""
+        self.setup_words = ""
+        """Why station.toml cannot be used as it is; empty while it can."""
         self._ended_s: dict[str, float] = {}
         self._verdict_ms: deque[float] = deque(maxlen=LAST_CASES)
         self._cuts = 0
         self._was_cut = False
         self._cut_of_last: deque[bool] = deque(maxlen=CUT_CASES)
         self._camera, self._pending = camera, pending
+        self._process = OwnProcess()
+        self.pictures, self.figures = PictureFigures(), OutputFigures()
         self._sight: Sight | None = None
         self._frames = self._cases = 0
         self._step_s = 0.0
@@ -94,10 +104,14 @@ class SelfReport:
         self._step_s += cpu_s
         if sight and sight.clarity is not None:
             self._clarity = sight.clarity
+        if sight:
+            self.pictures.see(sight)
 
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
         self._ended_s |= {case.case_id: began_s for case in cases}
+        for case in cases[-1:]:
+            self.screen.ended(case)
         for _ in cases if self.challenger else ():
             self._cut_of_last.append(self._was_cut)
             self._was_cut = False
@@ -110,8 +124,11 @@ class SelfReport:
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        self.figures.said(case)
         if case.case_id in self._ended_s:
-            self._verdict_ms.append((self._clock() - self._ended_s.pop(case.case_id)) * 1000)
+            waited_s = self._clock() - self._ended_s.pop(case.case_id)
+            self._verdict_ms.append(waited_s * 1000)
+            self.figures.recorded(waited_s)
         if case.clip:
             self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
@@ -171,6 +188,7 @@ class SelfReport:
         return (
             *(Condition(id=id, words=words) for id, words in found.items() if words),
             *([Condition(id="water", words=outlook.words, early=outlook.status != "murky")] if outlook.words else ()),
+            *([self._setup_condition()] if self.setup_words else ()),
             *([self._disk_condition()] if self._pending.fault else ()),
             self._cut_condition(),
         )
@@ -180,11 +198,12 @@ class SelfReport:
         now = utc.text(time.time())
         health = self._camera.health() if hasattr(self._camera, "health") else None
         sight = self._sight
-        camera_word, _ = self._camera_word(health)
+        camera_word, camera_trouble = self._camera_word(health)
+        mode = self.standing.mode if self.standing else self.mode
         return DeviceState(
             at=now,
             boot_id=self.boot_id,
-            mode=self.standing.mode if self.standing else self.mode,
+            mode=mode,
             mode_words=self.standing.words if self.standing else "",
             bundle=self.bundle,
             challenger=self.challenger,
@@ -200,6 +219,9 @@ class SelfReport:
                 water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
+                reconnects=health.reconnects if health else 0,
+                left_out=health.time_jumps if health else 0,
+                picture=self.pictures.told,
             ),
             output=OutputMetrics(
                 cases=self._cases,
@@ -208,11 +230,23 @@ class SelfReport:
                 step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
                 verdict_ms=_percentile_95(list(self._verdict_ms)),
                 challenger_cut=self._cuts,
+                decisions=self.figures.decisions,
+                deciders=self.figures.deciders,
+                latency=self.figures.latency,
+                scores=self.figures.scores,
+                cycle_s=self.figures.cycle_s,
+                usable_s=self.figures.usable_s,
             ),
             alarms=self.board.active,
             alarms_aside=self.board.aside,
             disposition=self.disposition,
             shown=self._shown,
+            process=self._process.look(),
+            station=self.screen.station,
+            profile_sha256=self.screen.profile_sha256,
+            watched=self.screen.watched(camera_trouble),
+            last_case=self.screen.last_case(mode),
+            aim=self.screen.aim(),
         )
 
     def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
@@ -241,6 +275,11 @@ class SelfReport:
         return Condition(
             id="challenger", words=f"{fact}, it is too slow for this device: choose a smaller one", value=cut
         )
+
+    def _setup_condition(self) -> Condition:
+        before = "the station is inspected by the profile from before"
+        effect = before if self.screen.profile else "nothing is inspected"
+        return Condition(id="setup", words=self.setup_words, consequence=effect)
 
     def _disk_condition(self) -> Condition:
         lost = f"; {self._pending.lost} are lost already" if self._pending.lost else ""

@@ -1,0 +1,83 @@
+"""The page, its events and the live picture over real HTTP: what comes, and that no browser keeps another one out."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from panel_site import a_device, a_panel, free_port, publish
+
+from edge_agent import live, panel_screen
+from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
+    port = free_port()
+    device = a_device(tmp_path, port=port)
+    (tmp_path / "run").mkdir()
+    server = make_server(a_panel(tmp_path, device=device), device)
+    threading.Thread(target=server.run, daemon=True).start()
+    yield "127.0.0.1", port, tmp_path
+    server.close()
+
+
+def opened(address: tuple, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*address[:2], timeout=5)
+    connection.request("GET", path)
+    return connection.getresponse()
+
+
+def test_page_and_events_say_the_same(served) -> None:
+    page = opened(served, "/").read().decode()
+    assert "No word from the inspection" in page and 'http-equiv="refresh"' in page
+    events = opened(served, "/state")
+    assert events.headers["Content-Type"].startswith("text/event-stream")
+    assert events.readline().startswith(b"retry:")
+    events.readline()
+    said = msgspec.json.decode(events.readline().removeprefix(b"data: "))
+    assert said["headline"] == "No word from the inspection" and said["is_fresh"] is False
+
+
+def test_each_picture_comes_once_and_only_if_it_is_of_now(served) -> None:
+    folder = a_device(served[2]).live_path
+    publish(folder, b"old", live.STALE_S + 1)
+    stream = opened(served, "/live.mjpg")
+    assert stream.readline() == b"--picture\r\n"
+    for number in (1, 2):
+        sent = publish(folder, b"%d" % number)
+        assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+        assert stream.readline() == f"Content-Length: {len(sent)}\r\n".encode()
+        stream.readline()
+        assert stream.read(len(sent) + 2) == sent + b"\r\n"
+        assert stream.readline() == b"--picture\r\n"
+    assert (folder / "screen.wish").exists()
+
+
+@pytest.mark.parametrize(("path", "most"), [("/state", STATE_STREAMS), ("/live.mjpg", LIVE_STREAMS)])
+def test_streams_that_nobody_reads_keep_no_page_and_no_newer_stream_out(served, path: str, most: int) -> None:
+    kept = [opened(served, path) for _ in range(most)]
+    newest = opened(served, path)
+    assert newest.status == 200 and newest.readline()
+    while kept[0].readline():
+        pass  # the oldest ends, after what it was told before
+    assert opened(served, "/pin").status == 200
+
+
+def test_a_look_at_the_head_of_a_stream_takes_no_place(tmp_path: Path) -> None:
+    app = a_panel(tmp_path)
+    for _ in range(2 * STATE_STREAMS):
+        assert app.test_client().head("/state").status_code == 200
+    assert not app.extensions["tankwatch"].screens._open
+
+
+def test_a_stream_that_its_browser_leaves_gives_its_place_back(tmp_path: Path) -> None:
+    app = a_panel(tmp_path)
+    answer = app.test_client().get("/state")
+    assert len(app.extensions["tankwatch"].screens._open) == 1
+    next(answer.response)
+    answer.close()
+    assert not app.extensions["tankwatch"].screens._open
+    assert panel_screen.BEAT_S < 4
