@@ -133,6 +133,9 @@ ABOUT: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_alarms_unacknowledged", "gauge", "Of them, those that nobody has acknowledged.", _unacknowledged,
            ("priority",)),
     Metric("tankwatch_alarms_shelved", "gauge", "Alarms that somebody has put aside for a while.", _shelved),
+    Metric("tankwatch_alarms_recent", "gauge",
+           "Alarms that asked people to look within the last ten minutes; one is the aim, more than ten are a flood.",
+           lambda signs: float(signs.alarms_told)),
 )  # fmt: skip
 SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_process_up", "gauge", "1 while the process says how it is, 0 once it has fallen silent.",
