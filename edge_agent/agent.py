@@ -1,46 +1,47 @@
-"""`agent inspect`: camera -> cases -> outbox, for ever. Nothing here waits for the network, the screen or the cloud."""
+"""`agent inspect`: camera -> cases -> outbox, for ever. Nothing here waits for the network, the screen or the cloud.
+
+Without a station profile it shows pictures and inspects nothing; one that changes is taken over between two units.
+"""
 
 import argparse
 import contextlib
-import os
-import random
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from edge_agent import codes, locks, state, station, trial_run
 from edge_agent import config as configuration
-from edge_agent import locks, state, station, trial_run
 from edge_agent.alarm_keeper import AlarmKeeper
-from edge_agent.bundle import Bundle
 from edge_agent.camera import Camera, open_camera
-from edge_agent.case import Identity
-from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
-from edge_agent.due import PATIENCE_S
+from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
-from edge_agent.filming import Film, film_in
 from edge_agent.immersion import TriggeredImmersions
-from edge_agent.inspection import Opener, make_inspector, seat, working_view
-from edge_agent.judge import Judge
+from edge_agent.inspection import Opener, working_view
 from edge_agent.keeper import Keeper
+from edge_agent.live import NICE, TURN_S, Publisher
 from edge_agent.machine import resident_mb
 from edge_agent.mode_keeper import ModeKeeper
+from edge_agent.notify import Notifier
 from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
-from edge_agent.pipeline import Inspector, Sampling, Seated
+from edge_agent.pipeline import Inspector
+from edge_agent.profile_check import InPlace
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
-from edge_agent.station import StationProfile
-from edge_agent.switch import NetHangs, Pair, Switch, first_pair
+from edge_agent.station_inspector import Gear, clips_with, inspector_with, loader, warn
+from edge_agent.station_watch import HeldProfile, StationWatch
+from edge_agent.switch import LOADING_S, NetHangs, Pair, Switch, first_pair
 from edge_agent.telling import Telling
 from edge_agent.water_trend import Need, WaterWatch
+
+__all__ = ["EXIT_STUCK", "agent_inspect", "inspect_device", "log_line", "resident_mb"]
 
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""
@@ -51,34 +52,39 @@ LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
-EXIT_STUCK = 75
-"""Exit status where a net does not come back (EX_TEMPFAIL): the supervisor starts the program again."""
+NO_FRAME_S = 10.0
+"""A camera that gives nothing for so long at start is reported, and waited for: the service itself is ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gear:
-    """What the device file names, opened and checked before the camera is."""
+class Lasting:
+    """What stays as it is when another profile is taken over."""
 
     device: DeviceConfig
-    profile: StationProfile
-    profile_sha256: str
-    pair: Pair
-    """The champion, and the challenger if one is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What the frame loop works with."""
-
-    gear: Gear
     camera: Camera
     outbox: Outbox
     keeper: Keeper
     report: SelfReport
+    mode: ModeKeeper
+    alarms: AlarmKeeper
+    watch: StationWatch
+    told: Notifier
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the frame loop works with under one profile."""
+
+    gear: Gear
+    lasting: Lasting
     inspector: Inspector
     switch: Switch
     telling: Telling
-    alarms: AlarmKeeper
+    in_place: InPlace
+
+    @property
+    def report(self) -> SelfReport:
+        return self.gear.report
 
 
 def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) -> int:
@@ -87,11 +93,11 @@ def agent_inspect(argv: list[str], openers: Mapping[str, Opener] | None = None) 
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
     device = configuration.load(parser.parse_args(argv).config)
     asked: list[int] = []
-    with asking(asked):
+    with asking(asked), with_its_threads():
         try:
             inspect_device(device, lambda: bool(asked), openers=openers)
         except NetHangs as error:
-            _end_now(str(error))
+            end_now(str(error))
     return 128 + signal.SIGINT if signal.SIGINT in asked else 0
 
 
@@ -99,15 +105,15 @@ def inspect_device(
     device: DeviceConfig, stopped: Callable[[], bool], openers: Mapping[str, Opener] | None = None
 ) -> None:
     """Runs until the recording ends or `stopped`; the open case is then said only if the line was told of it."""
-    gear = _gear(device)
+    pair = first_pair(device, warn)
     with ExitStack() as stack:
         outbox = Outbox.open(device.outbox_path, device.spool_path)
         stack.callback(outbox.close)
         _warn_of_notes(outbox)
         stack.enter_context(locks.lock_camera(device.camera))
-        camera = open_camera(device.camera, openers=openers, patience_s=None, say=_warn)
+        camera = open_camera(device.camera, openers=openers, patience_s=None, say=warn)
         stack.callback(camera.close)
-        _run(gear, camera, outbox, stopped)
+        _run(device, pair, camera, outbox, stopped)
 
 
 def log_line(case: Case) -> str:
@@ -121,129 +127,118 @@ def log_line(case: Case) -> str:
     )
 
 
-def _gear(device: DeviceConfig) -> Gear:
-    profile, profile_sha256 = station.load(Path(device.station))
-    return Gear(device, profile, profile_sha256, first_pair(device, _warn))
-
-
-def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]) -> None:
-    device, pending = gear.device, PendingCases(outbox)
+def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]) -> None:
+    pending, publisher = PendingCases(outbox), Publisher(device.live_path)
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
-    switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
-    _introduce(report, gear, switch)
-    report.screen = OnScreen(shows_before=device.assist_shows == "before")
-    report.screen.set_up(gear.profile, gear.profile_sha256)
-    mode = ModeKeeper(device, gear.profile.station, gear.profile_sha256)
-
-    alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=_warn)
+    report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
+    mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
+    alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
 
     def look() -> None:
+        watch.look()
+        report.setup_words = watch.words
         report.standing = mode.look(report.circumstances())
-        _tell_state(device, report, alarms)
+        told.status(_status(_tell_state(device, report, alarms)))
 
     with ExitStack() as stack:
-        write = Patient(look, _warn)
+        write, keep_check = Patient(look, warn), Patient(mode.keep_check, warn)
+        stack.callback(told.stopping)
         stack.callback(write)
+        stack.callback(keep_check)
         stack.enter_context(every(REPORT_EVERY_S, write))
+        stack.enter_context(every(LOOK_EVERY_S, keep_check))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
-        keeper = Keeper(
-            pending, said=lambda case: _say(case, report, outbox, mode), warn=_warn, took=report.figures.put
-        )
+        stack.enter_context(every(TURN_S, Patient(publisher.turn, warn), nice=NICE))
+        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn, took=report.figures.put)
         stack.callback(keeper.close)
-        frames = _frames(camera, stopped)
-        first = next((frame for frame in frames if isinstance(frame, Frame)), None)
-        if first is None and not stopped():
-            raise StationError(f"camera {device.camera} has given no frame: check it with 'doctor'")
-        if first is not None:
-            triggered = TriggeredImmersions() if device.trigger == "command" else None
-            if triggered:
-                stack.enter_context(every(TRIGGER_EVERY_S, Patient(lambda: _hand_over(outbox, triggered), _warn)))
-            inspector = _inspector(gear, camera, first, report, outbox=outbox, immersions=triggered)
-            stack.callback(inspector.close)
-            telling = Telling(device, inspector, report=report, mode=mode, triggered=triggered)
-            stack.callback(telling.close)
-            run = Run(gear, camera, outbox, keeper, report, inspector, switch, telling, alarms)
-            stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), _warn)))
-            stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
-            _obey(run)
-            _inspect(run, chain([first], frames))
-            if not stopped() or inspector.told_on_open_case:
-                _keep(inspector.finish(), inspector, keeper)
-        Patient(switch.stopped, _warn)()
+        lasting = Lasting(device, camera, outbox, keeper, report, mode, alarms, watch, told)
+        _inspect_all(lasting, pair, _shown(_frames(camera, stopped), publisher, told), stopped)
 
 
-def _inspector(
-    gear: Gear,
-    camera: Camera,
-    first: Frame,
-    report: SelfReport,
-    *,
-    outbox: Outbox,
-    immersions: TriggeredImmersions | None,
-) -> Inspector:
-    device, profile, pair = gear.device, gear.profile, gear.pair
-    size, _ = working_view(profile, pair.champion.manifest.preprocessing)
-    return make_inspector(
-        first,
-        Identity(
-            device.site,
-            profile.station,
-            report.boot_id,
-            "human_only",
-            gear.profile_sha256,
-            shows_before=device.assist_shows == "before",
-        ),
-        profile,
-        pair.champion,
-        sampling=Sampling(device.audit.floor, _random(device).random),
-        challenger=pair.challenger,
-        immersions=immersions,
-        patience_s=device.line.patience_s if device.line else PATIENCE_S,
-        open_clip=_film(gear, size, pair.champion, report, outbox),
-        beside=_beside(camera, report),
-    )
+def _inspect_all(lasting: Lasting, pair: Pair, frames: Iterator[Frame | float], stopped: Callable[[], bool]) -> None:
+    """Under one profile after the other, from the first one that can be used on."""
+    run: Run | None = None
+    held, first = _awaited(lasting, frames)
+    if first is None and not stopped():
+        raise StationError(f"camera {lasting.device.camera} has given no frame: check it with 'doctor'")
+    begun: Iterator[Frame | float] = chain([first] if first else [], frames)
+    while held is not None:
+        gear = Gear(lasting.device, held, pair, lasting.camera, lasting.outbox, lasting.report)
+        with ExitStack() as stack:
+            run = _settled(gear, lasting, stack, run)
+            held = _inspect(run, begun)
+            if held is None and (not stopped() or run.inspector.told_on_open_case):
+                _keep(run.inspector.finish(), run)
+        pair, begun = replace(run.switch.pair, record=run.switch.record), frames
+    if run is not None:
+        Patient(run.switch.stopped, warn)()
 
 
-def _film(
-    gear: Gear, size_px: tuple[int, int], champion: Bundle, report: SelfReport, outbox: Outbox
-) -> Callable[[str], Film]:
-    return film_in(
-        outbox.spool.draft,
-        size_px,
-        gear.profile,
-        bundle=champion.ref,
-        profile_sha256=gear.profile_sha256,
-        say=lambda words: _complain(words, report),
-    )
+def _awaited(lasting: Lasting, frames: Iterator[Frame | float]) -> tuple[HeldProfile | None, Frame | None]:
+    """The first profile that can be used, and the frame that it was found to fit; until then nothing is inspected.
+
+    The newest frame alone where the camera has ended before. A recording does not wait: StationError.
+    """
+    frame, report, watch = None, lasting.report, lasting.watch
+    watch.look()
+    for seen in frames:
+        if isinstance(seen, float):
+            continue
+        frame, held = seen, watch.take(seen)
+        if held:
+            return held, frame
+        if not lasting.camera.live:
+            station.load(Path(lasting.device.station))
+            raise StationError(watch.words)
+        report.stepped(None, 0.0)
+        lasting.told.ready(watch.words)
+    return None, frame
 
 
-def _beside(camera: Camera, report: SelfReport) -> Callable[[Judge], Challenger]:
-    """A recording waits for the challenger, and gives the same result every time; a live camera does not wait."""
-    return (lambda judge: Beside(judge, say_cut=lambda words: _cut(words, report))) if camera.live else InTurn
+def _settled(gear: Gear, lasting: Lasting, stack: ExitStack, former: Run | None) -> Run:
+    """All that works under this profile, until the stack is closed; it goes on from where the former one ended."""
+    device, report, held = gear.device, gear.report, gear.held
+    switch = Switch(device, gear.pair, loader(gear), say=warn, resident_mb=resident_mb)
+    stack.callback(switch.close)
+    _introduce(report, gear, switch)
+    report.screen.set_up(held.profile, held.sha256)
+    lasting.mode.set_up(held.profile.station, held.sha256)
+    triggered = TriggeredImmersions() if device.trigger == "command" else None
+    if triggered:
+        stack.enter_context(every(TRIGGER_EVERY_S, Patient(lambda: _hand_over(gear.outbox, triggered), warn)))
+    with within(LOADING_S, switch.hangs_at_start):
+        inspector = inspector_with(gear, triggered)
+    stack.callback(inspector.close)
+    if former is not None:
+        inspector.go_on_from(former.inspector)
+        warn(f"the station's profile was changed: {held.sha256[:12]} holds from now on")
+    telling = Telling(device, inspector, report=report, mode=lasting.mode, triggered=triggered)
+    stack.callback(telling.close)
+    run = Run(gear, lasting, inspector, switch, telling, InPlace(held.profile, codes.MarkerReader(held.profile)))
+    stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), warn)))
+    stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
+    _obey(run)
+    return run
 
 
-def _loader(gear: Gear, camera: Camera, report: SelfReport) -> Callable[[Bundle, Bundle | None], Seated]:
-    def load(champion: Bundle, challenger: Bundle | None) -> Seated:
-        seated = seat(champion, challenger, gear.profile, beside=_beside(camera, report))
-        seated.champion.warm_up()
-        seated.eyes.warm_up()
-        return seated
-
-    return load
-
-
-def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
+def _inspect(run: Run, frames: Iterator[Frame | float]) -> HeldProfile | None:
+    """Until the frames end, or until a changed profile that fits is to be taken over, between two units."""
     for frame in frames:
         began_s = time.monotonic()
         cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
         run.report.ended(cases, began_s)
         run.telling.turn()
-        _keep(cases, run.inspector, run.keeper)
+        _keep(cases, run)
         if cases:
             run.switch.vigil.said(len(cases))
             _obey(run)
         if run.inspector.between_cases:
             _change_judges(run)
+            held = run.lasting.watch.take(frame) if isinstance(frame, Frame) else None
+            if held:
+                return held
+        run.lasting.told.ready()
+    return None
 
 
 def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
@@ -252,16 +247,27 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     began = time.thread_time()
     cases = inspector.step(frame)
     cpu_s = time.thread_time() - began
+    _check_profile(run, frame)
     now = inspector.immersion
     vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
     run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.report.screen.saw(inspector)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
-    waiting = getattr(run.camera, "waiting", 0)
+    waiting = getattr(run.gear.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:
         inspector.cut_challenger(f"{waiting} frames waited, limit {BEHIND_FRAMES}")
     return cases
+
+
+def _check_profile(run: Run, frame: Frame) -> None:
+    """A profile that nobody has seen in place yet is looked at until it is; the mode is found anew then."""
+    if run.lasting.mode.profile_is_checked:
+        return
+    seen = run.in_place.see(frame)
+    if seen is not None and seen.status == "ok":
+        run.lasting.mode.profile_seen(seen)
+        run.telling.settle()
 
 
 def _change_judges(run: Run) -> None:
@@ -270,20 +276,19 @@ def _change_judges(run: Run) -> None:
     if ready is None:
         return
     seated = ready.seated
-    film = _film(run.gear, seated.view_size_px, ready.pair.champion, run.report, run.outbox)
-    run.inspector.exchange(seated, film)
+    run.inspector.exchange(seated, clips_with(run.gear, seated.view_size_px, ready.pair.champion))
     _introduce(run.report, run.gear, run.switch)
     run.telling.settle()
 
 
 def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     """Who speaks and who is heard, in the report; what the water may be is the champion's limit."""
-    pair, required = switch.pair, gear.profile.required_sensitivity_std_cm3_s
+    pair, required = switch.pair, gear.held.profile.required_sensitivity_std_cm3_s
     report.bundle, report.challenger = pair.champion.ref, pair.challenger.ref if pair.challenger else None
     manifest = pair.champion.manifest
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
-    report.pictures.measured_for(manifest.sensitivity, working_view(gear.profile, manifest.preprocessing)[1])
+    report.pictures.measured_for(manifest.sensitivity, working_view(gear.held.profile, manifest.preprocessing)[1])
     _tell_trial(report, switch)
 
 
@@ -303,25 +308,20 @@ def _watch(run: Run) -> None:
     if words:
         run.report.bundle_words = words
         with contextlib.suppress(StoreError):
-            _tell_state(run.gear.device, run.report, run.alarms)
-        _end_now(words)
+            _tell_state(run.gear.device, run.report, run.lasting.alarms)
+        end_now(words)
 
 
-def _tell_state(device: DeviceConfig, report: SelfReport, alarms: AlarmKeeper) -> None:
+def _tell_state(device: DeviceConfig, report: SelfReport, alarms: AlarmKeeper) -> state.DeviceState:
     report.board = alarms.look(report.conditions())
-    state.write(device.state_path, report.state())
+    now = report.state()
+    state.write(device.state_path, now)
+    return now
 
 
-def _end_now(words: str) -> None:
-    """Threads that do not come back are not waited for; what is on the disk is whole at every moment."""
-    _warn(f"the process ends: {words}")
-    sys.stdout.flush()
-    os._exit(EXIT_STUCK)
-
-
-def _keep(cases: list[Case], inspector: Inspector, keeper: Keeper) -> None:
+def _keep(cases: list[Case], run: Run) -> None:
     for case in cases:
-        keeper.keep(case, inspector.clip_path(case))
+        run.lasting.keeper.keep(case, run.inspector.clip_path(case))
 
 
 def _obey(run: Run) -> None:
@@ -341,25 +341,28 @@ def _frames(camera: Camera, stopped: Callable[[], bool]) -> Iterator[Frame | flo
         yield frame
 
 
+def _shown(frames: Iterator[Frame | float], publisher: Publisher, told: Notifier) -> Iterator[Frame | float]:
+    """The same; whoever looks sees the newest one, and systemd hears that the loop turns."""
+    began_s = time.monotonic()
+    for frame in frames:
+        if isinstance(frame, Frame):
+            publisher.frame = frame
+        elif time.monotonic() - began_s > NO_FRAME_S:
+            told.ready("the camera gives no pictures")
+        told.alive()
+        yield frame
+
+
+def _status(now: state.DeviceState) -> str:
+    """In one line: the mode, and what is wrong or what was done."""
+    return f"{now.mode}: {now.alarms[0].text if now.alarms else f'{now.output.cases} cases'}"
+
+
 def _say(case: Case, report: SelfReport, outbox: Outbox, mode: ModeKeeper) -> None:
     _warn_of_notes(outbox)
     report.said(case)
     mode.said(case)
     print(log_line(case), flush=True)
-
-
-def _random(device: DeviceConfig) -> random.Random:
-    return random.SystemRandom() if device.seed is None else random.Random(device.seed)
-
-
-def _complain(words: str, report: SelfReport) -> None:
-    report.not_filmed(words)
-    _warn(words)
-
-
-def _cut(words: str, report: SelfReport) -> None:
-    report.cut()
-    _warn(words)
 
 
 def _close_if(stopped: bool, camera: Camera) -> None:
@@ -375,8 +378,4 @@ def _hand_over(outbox: Outbox, immersions: TriggeredImmersions) -> None:
 
 def _warn_of_notes(outbox: Outbox) -> None:
     while outbox.notes:
-        _warn(outbox.notes.pop(0))
-
-
-def _warn(words: str) -> None:
-    print(f"WARNING {words}", file=sys.stderr, flush=True)
+        warn(outbox.notes.pop(0))

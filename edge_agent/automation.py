@@ -18,6 +18,11 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 """From the human alone to the machine alone."""
 CLOCK_TOLERANCE_S = 300.0
 """A device's clock may lag behind the one by which an order was dated by so much."""
+NO_PROFILE = "the station has no profile: set it up"
+UNCHECKED = (
+    "the station's profile was changed and not yet seen in place: "
+    "clear all markers, and see that the camera stands as it was set up"
+)
 CameraWord = Literal["ok", "waiting", "moved", "unknown"]
 """`waiting`: nothing seen since the start. `moved`: out of place longer than a hand needs. `unknown`: no pictures."""
 WaterWord = Literal["clear", "murky", "unknown"]
@@ -42,6 +47,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     bundle_sha256: str | None
     """Of the bundle that speaks; None = not known."""
     profile_sha256: str | None
+    profile_is_checked: bool
+    """All markers were seen where this profile says."""
     camera: CameraWord
     water: WaterWord
     drifted: bool
@@ -155,11 +162,12 @@ def _unknown(seen: Seen) -> list[Limit]:
     """What is not known lets nobody but the human decide."""
     unread = "cannot be read or is meant for another station: send it again"
     found = (
+        (seen.profile_sha256 is None, NO_PROFILE, "over"),
         (seen.order_word == "unreadable", f"the mode order {unread}", "over"),
         (seen.wish_word == "unreadable", f"the cloud's wish {unread}", "over"),
         (seen.bundle_sha256 is None, "which bundle speaks is not known: start the inspection again", "over"),
-        (seen.profile_sha256 is None, "the station has no profile: run 'calibrate fit'", "over"),
         (seen.camera == "waiting", "waiting for the first picture", "over"),
+        (not seen.profile_is_checked, UNCHECKED, "over"),
         (seen.camera == "unknown", "the camera gives no pictures: check its cable and power", "acknowledged"),
         (seen.clock == "unknown", "the device does not know the time: set its clock", "acknowledged"),
     )
@@ -231,7 +239,9 @@ def _lapsed(before: Lapse | None, limits: list[Limit], target: Mode) -> Lapse | 
 def _is_alarming(seen: Seen, target: Mode, mode: Mode) -> bool:
     """Lower than ordered, though nobody wishes it."""
     wanted = lower(target, seen.wish or target)
-    return MODES.index(mode) < MODES.index(wanted) and seen.camera != "waiting"
+    # What stands in the markers' way has an alarm of its own: this one is for a machine that was to decide.
+    is_new = not seen.profile_is_checked and MODES.index(target) <= MODES.index("shadow")
+    return MODES.index(mode) < MODES.index(wanted) and seen.camera != "waiting" and not is_new
 
 
 def _seconds(utc: str) -> float | None:

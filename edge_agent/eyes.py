@@ -94,10 +94,15 @@ class Eyes:
         """
         self._decisions.lit_above = other._decisions.lit_above
         if other._size != self._size:
-            other._decisions, other._signal = self._decisions, self._signal
+            other.go_on_from(self)
             return other
         self._lamps, self._water = other._lamps, other._water
         return self
+
+    def go_on_from(self, former: "Eyes") -> None:
+        """These know what the lamps have said so far; they read them by their own bundle's limit."""
+        former._decisions.lit_above = self._decisions.lit_above
+        self._decisions, self._signal = former._decisions, former._signal
 
     def warm_up(self) -> None:
         """One run of each net on a black picture, so that the first frame finds them ready. Raises ModelError."""

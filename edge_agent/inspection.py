@@ -76,7 +76,7 @@ def seat(
 
 
 def make_inspector(
-    first: Frame,
+    first: Frame | None,
     identity: Identity,
     profile: StationProfile | None,
     champion: Bundle,
@@ -89,9 +89,9 @@ def make_inspector(
     beside: Callable[[Judge], Challenger] = InTurn,
     patience_s: float = PATIENCE_S,
 ) -> Inspector:
-    """An Inspector for a source whose first frame is `first`. Raises StationError where frame and profile disagree.
+    """An Inspector for a source whose first frame is `first`, which is needed where there is no profile.
 
-    Without `immersions` they are followed by the picture.
+    Without `immersions` they are followed by the picture. Raises ModelError.
     """
     # Pictures are small: a second thread costs more than it brings, and the other core belongs to the camera.
     cv2.setNumThreads(1)

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import msgspec
 
-from edge_agent import automation, durable, wire
+from edge_agent import automation, durable, profile_check, wire
 from edge_agent.automation import CameraWord, ClockWord, Kept, Lapse, Seen, Standing, WaterWord
 from edge_agent.config import DeviceConfig
 from edge_agent.coverage_watch import CoverageWatch
 from edge_agent.errors import LinkError, StoreError
 from edge_agent.messages import Desired, ModeOrder
-from edge_agent.records import Case, FramingStatus, Mode
+from edge_agent.records import Case, Framing, FramingStatus, Mode
 
 MOVED_S = 30.0
 """Hands and units cover markers for a while; what stays out of place for so long has moved."""
@@ -54,8 +54,9 @@ class ModeKeeper:
         clocks: tuple[Callable[[], float], Callable[[], float]] = (time.time, time.monotonic),
     ) -> None:
         """`clocks`: UTC seconds since 1970, and one that never jumps."""
-        self._device, self._station, self._profile_sha256 = device, station, profile_sha256
+        self._device = device
         self._utc, self._monotonic = clocks
+        self.set_up(station, profile_sha256)
         self._offset_s: float | None = None
         self._well_s = self._seen_s = self._monotonic()
         self._kept = _kept(device)
@@ -64,6 +65,36 @@ class ModeKeeper:
         self._looking = threading.Lock()
         self._looked_s = self._monotonic()
         self.standing = Standing("human_only", "waiting for the first picture")
+
+    def set_up(self, station: str, profile_sha256: str | None) -> None:
+        """By this profile the station is inspected from now on; None = it has none."""
+        self._station, self._profile_sha256 = station, profile_sha256
+        self._in_place: tuple[str, Framing] | None = None
+        """Hash of the profile that this run has seen in place, and how."""
+        self._kept_check: str | None = None
+        """Hash of the one of which the disk knows that."""
+
+    @property
+    def profile_is_checked(self) -> bool:
+        """Its markers were seen where it says: just now, or once before by whoever looked."""
+        sha256, seen = self._profile_sha256, self._in_place
+        if sha256 is None or (seen is not None and seen[0] == sha256):
+            return sha256 is not None
+        if self._kept_check != sha256:
+            self._kept_check = profile_check.checked(self._device.profiles_path)
+        return self._kept_check == sha256
+
+    def profile_seen(self, framing: Framing) -> None:
+        """Its markers were all in place; `keep_check` keeps that."""
+        if self._profile_sha256 is not None:
+            self._in_place = self._profile_sha256, framing
+
+    def keep_check(self) -> None:
+        """Not for the frame loop, because it waits for the disk. Raises StoreError."""
+        seen = self._in_place
+        if seen is not None and seen[0] != self._kept_check:
+            profile_check.mark_checked(self._device.profiles_path, *seen, now=self._utc())
+            self._kept_check = seen[0]
 
     @property
     def mode(self) -> Mode:
@@ -91,6 +122,7 @@ class ModeKeeper:
             station=self._station,
             bundle_sha256=now.bundle_sha256,
             profile_sha256=self._profile_sha256,
+            profile_is_checked=self.profile_is_checked,
             camera=self._camera(now),
             water=now.water,
             drifted=self._has_drifted(now.bundle_sha256),

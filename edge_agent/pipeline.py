@@ -194,6 +194,14 @@ class Inspector:
         self._champion, self._challenger, self._open_clip = seated.champion, seated.challenger, open_clip
         self._champion_fault = ""
 
+    def go_on_from(self, former: "Inspector") -> None:
+        """Of the same camera under another profile, between two cases: case ids stay unique, times count from the same
+        frame, a lamp that is still lit says nothing new, and a number that was read is the next unit's."""
+        assert former.between_cases
+        self._count, self._first_s, self._serials = former._count, former._first_s, former._serials
+        self.told = former.told
+        self._eyes.go_on_from(former._eyes)
+
     def cut_challenger(self, words: str) -> None:
         """The challenger is out for the rest of the open case, because the champion needs the time."""
         if self._challenger and self._case:

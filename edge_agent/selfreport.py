@@ -73,6 +73,8 @@ class SelfReport:
         self.inspect_starts = 0
         self.bundle_words = self.challenger_words = ""
         """What is wrong with the champion that speaks, or with the challenger; empty while nothing is."""
+        self.setup_words = ""
+        """Why station.toml cannot be used as it is; empty while it can."""
         self._ended_s: dict[str, float] = {}
         self._verdict_ms: deque[float] = deque(maxlen=LAST_CASES)
         self._cuts = 0
@@ -186,6 +188,7 @@ class SelfReport:
         return (
             *(Condition(id=id, words=words) for id, words in found.items() if words),
             *([Condition(id="water", words=outlook.words, early=outlook.status != "murky")] if outlook.words else ()),
+            *([self._setup_condition()] if self.setup_words else ()),
             *([self._disk_condition()] if self._pending.fault else ()),
             self._cut_condition(),
         )
@@ -272,6 +275,11 @@ class SelfReport:
         return Condition(
             id="challenger", words=f"{fact}, it is too slow for this device: choose a smaller one", value=cut
         )
+
+    def _setup_condition(self) -> Condition:
+        before = "the station is inspected by the profile from before"
+        effect = before if self.screen.profile else "nothing is inspected"
+        return Condition(id="setup", words=self.setup_words, consequence=effect)
 
     def _disk_condition(self) -> Condition:
         lost = f"; {self._pending.lost} are lost already" if self._pending.lost else ""

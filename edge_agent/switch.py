@@ -125,13 +125,26 @@ class Switch:
         """In another thread: words where the process has to end, because a net of the champion does not come back."""
         loading = self._loading
         if loading and now_s - loading[0] > LOADING_S and not self._hangs:
-            words = f"version {loading[1].manifest.version} hangs while it is loaded (limit {LOADING_S:.0f} s)"
-            self._hangs = f"{words}: use another bundle"
+            self._hangs = _hanging(loading[1])
             self._give_up_or_say(loading[1].sha256, self._hangs)
         words = self.vigil.stuck(now_s)
         if words:
             self._give_up_or_say(self.pair.champion.sha256, words)
         return words
+
+    def hangs_at_start(self) -> str:
+        """Words on a champion that the frame loop itself loads and that does not come back; its trial is over."""
+        champion = self.pair.champion
+        words = _hanging(champion)
+        self._give_up_or_say(champion.sha256, words)
+        return words
+
+    def close(self) -> None:
+        """What was loaded and not taken is let go."""
+        with self._lock:
+            unused, self._ready = self._ready, None
+        if unused and unused.seated.challenger:
+            unused.seated.challenger.close()
 
     def stopped(self) -> None:
         """The inspection ends because somebody wants it to. Raises StoreError."""
@@ -185,10 +198,7 @@ class Switch:
         if seen == self._seen:
             self.record = record
             return
-        with self._lock:
-            unused, self._ready = self._ready, None
-        if unused and unused.seated.challenger:
-            unused.seated.challenger.close()
+        self.close()
         champion = open_bundle(slots.champion(self._device))
         if champion.sha256 != self.pair.champion.sha256:
             record = _counted(self._device, self.vigil.mean_ms, self._say)
@@ -232,6 +242,10 @@ class Switch:
             self._fault = self.words = ""
         else:
             self.vigil.weighed(self._resident_mb())
+
+
+def _hanging(bundle: Bundle) -> str:
+    return f"version {bundle.manifest.version} hangs while it is loaded (limit {LOADING_S:.0f} s): use another bundle"
 
 
 def _counted(device: DeviceConfig, usual_ms: float | None, say: Callable[[str], None]) -> Speaking:

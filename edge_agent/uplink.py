@@ -18,6 +18,7 @@ from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import StoreError
 from edge_agent.link import Link
+from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.rhythm import Patient, asking
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
@@ -57,7 +58,10 @@ def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
             will=lambda: uplink_state.will(_now()),
         )
         tell = Patient(lambda: state.write(config.uplink_path, uplink_state.report(_now())), log.warning)
-        _loop(uplink_state, link, outbox, Upkeep(tell, config.keep_free_mb * 1_000_000), stopped)
+        told = Notifier()
+        told.ready()
+        upkeep = Upkeep(tell, config.keep_free_mb * 1_000_000)
+        _loop(uplink_state, link, outbox, upkeep, _turning(told, stopped))
     finally:
         outbox.close()
 
@@ -69,6 +73,16 @@ class Upkeep:
     tell: Callable[[], None]
     """Says how the uplink is, in uplink.json."""
     keep_free_bytes: int
+
+
+def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """`stopped`, and systemd hears that the loop has turned again."""
+
+    def ask() -> bool:
+        told.alive()
+        return stopped()
+
+    return ask
 
 
 def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:

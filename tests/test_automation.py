@@ -51,6 +51,7 @@ def seen(days: float = 1.0, **other) -> Seen:
         "station": "TANK1",
         "bundle_sha256": A,
         "profile_sha256": PROFILE,
+        "profile_is_checked": True,
         "camera": "ok",
         "water": "clear",
         "drifted": False,
@@ -190,3 +191,12 @@ def test_it_says_why_and_alarms_only_where_nobody_asked_for_less() -> None:
     _, standing = automation.step(kept, seen(order=order(), wish="assist"))
     assert (standing.mode, standing.alarm) == ("assist", False)
     assert automation.step(Kept(), seen())[1] == automation.Standing("shadow", "no order allows more", False)
+
+
+@pytest.mark.parametrize("given", [*ORDERS, None, *OTHERS[1:]])
+@pytest.mark.parametrize("camera", ["ok", "waiting", "moved", "unknown"])
+def test_a_profile_that_was_not_seen_in_place_never_lets_the_machine_say_anything(given, camera) -> None:
+    kept, standing = automation.step(Kept(), seen(profile_is_checked=False, camera=camera, order=given))
+    assert standing.mode == "human_only"
+    _, standing = automation.step(kept, seen(camera=camera, order=given))
+    assert standing == automation.step(Kept(), seen(camera=camera, order=given))[1], "once it was seen all is as before"

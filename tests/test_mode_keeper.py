@@ -3,20 +3,24 @@
 from pathlib import Path
 
 import msgspec
-from test_automation import A, B, order
+import numpy as np
+import pytest
+from test_automation import PROFILE, A, B, order
 
-from edge_agent import acknowledging, mode_keeper
+from edge_agent import acknowledging, mode_keeper, profile_check
 from edge_agent.automation import Kept
 from edge_agent.config import DeviceConfig
+from edge_agent.errors import StoreError
 from edge_agent.messages import Desired
 from edge_agent.mode_keeper import Circumstances, ModeKeeper
-from edge_agent.records import BundleRef, Case
+from edge_agent.records import BundleRef, Case, Framing
 from tests.cloud_fakes import a_case
 from tests.fakes_disk import full_disk
 from tests.fakes_tape import write_device
 
 DAY_1 = 1_796_025_600.0
 """30 November 2026, a day after the orders of test_automation."""
+IN_PLACE = Framing("ok", np.eye(3), 4, 0.3, 0.0)
 
 
 class Station:
@@ -27,11 +31,12 @@ class Station:
         (folder / "signed").mkdir(exist_ok=True)
         self.utc = DAY_1
         self.monotonic_s = 100.0
+        profile_check.mark_checked(self.device.profiles_path, PROFILE, IN_PLACE, now=DAY_1)
         self.start()
 
     def start(self) -> None:
         self.keeper = ModeKeeper(
-            self.device, "TANK1", "c" * 64, (lambda: self.utc, lambda: self.monotonic_s)
+            self.device, "TANK1", PROFILE, (lambda: self.utc, lambda: self.monotonic_s)
         )  # fmt: skip
 
     def send(self, given, *, raw: bytes | None = None) -> None:
@@ -191,3 +196,58 @@ def test_the_next_bundle_takes_over_under_its_own_order(tmp_path):
     station.look()
     station.send(order(counter=2, bundle_sha256=B))
     assert (station.look(), station.look(bundle=B), station.look(bundle="f" * 64)) == ("partial", "partial", "shadow")
+
+
+def test_a_profile_that_nobody_has_seen_in_place_leaves_the_human_alone_until_it_was_and_a_restart_remembers(tmp_path):
+    station = Station(tmp_path)
+    station.keeper.set_up("TANK1", "d" * 64)
+    assert station.look() == "human_only"
+    assert "not yet seen in place" in station.keeper.standing.words
+    assert not station.keeper.standing.alarm, "what stands before the markers has an alarm of its own"
+    station.keeper.profile_seen(IN_PLACE)
+    assert station.look() == "shadow"
+    with full_disk(), pytest.raises(StoreError):
+        station.keeper.keep_check()
+    assert station.look() == "shadow"
+    station.keeper.keep_check()
+    station.start()
+    station.keeper.set_up("TANK1", "d" * 64)
+    assert station.look() == "shadow"
+
+
+def test_a_profile_that_commissioning_has_checked_needs_no_look_of_the_inspection(tmp_path):
+    station = Station(tmp_path)
+    station.keeper.set_up("TANK1", "d" * 64)
+    assert station.look() == "human_only"
+    profile_check.mark_checked(station.device.profiles_path, "d" * 64, IN_PLACE, now=DAY_1)
+    assert station.look() == "shadow"
+
+
+def test_what_was_seen_of_one_profile_is_no_evidence_of_the_next(tmp_path):
+    station = Station(tmp_path)
+    station.keeper.set_up("TANK1", "d" * 64)
+    station.keeper.profile_seen(IN_PLACE)
+    station.keeper.set_up("TANK1", "e" * 64)
+    station.keeper.keep_check()
+    assert profile_check.checked(station.device.profiles_path) == PROFILE
+    assert station.look() == "human_only"
+
+
+def test_where_a_machine_was_to_decide_an_unchecked_profile_is_an_alarm(tmp_path):
+    station = Station(tmp_path)
+    station.send(order(profile_sha256="d" * 64))
+    station.keeper.set_up("TANK1", "d" * 64)
+    assert (station.look(), station.keeper.standing.alarm) == ("human_only", True)
+    station.keeper.profile_seen(IN_PLACE)
+    assert (station.look(), station.keeper.standing.alarm) == ("partial", False)
+
+
+def test_a_station_without_a_profile_says_so_before_anything_else_and_raises_no_alarm_of_the_mode(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    station.keeper.set_up("", None)
+    assert (station.look(framing=None), station.keeper.standing.words[:26]) == (
+        "human_only",
+        "the station has no profile",
+    )
+    assert not station.keeper.standing.alarm

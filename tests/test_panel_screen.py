@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from panel_site import a_device, a_panel, free_port
+from panel_site import a_device, a_panel, free_port, publish
 
-from edge_agent import panel_live, panel_screen
+from edge_agent import live, panel_screen
 from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
 
 
@@ -41,22 +41,19 @@ def test_page_and_events_say_the_same(served) -> None:
     assert said["headline"] == "No word from the inspection" and said["is_fresh"] is False
 
 
-def test_a_picture_comes_once_and_only_if_it_is_new(served) -> None:
-    device = a_device(served[2])
-    panel_live.picture_path(device).parent.mkdir()
-    panel_live.picture_path(device).write_bytes(b"old")
+def test_each_picture_comes_once_and_only_if_it_is_of_now(served) -> None:
+    folder = a_device(served[2]).live_path
+    publish(folder, b"old", live.STALE_S + 1)
     stream = opened(served, "/live.mjpg")
     assert stream.readline() == b"--picture\r\n"
-    for picture in (b"first", b"second"):
-        temporary = panel_live.picture_path(device).with_suffix(".tmp")
-        temporary.write_bytes(picture)
-        temporary.replace(panel_live.picture_path(device))
+    for number in (1, 2):
+        sent = publish(folder, b"%d" % number)
         assert stream.readline() == b"Content-Type: image/jpeg\r\n"
-        assert stream.readline() == f"Content-Length: {len(picture)}\r\n".encode()
+        assert stream.readline() == f"Content-Length: {len(sent)}\r\n".encode()
         stream.readline()
-        assert stream.readline() == picture + b"\r\n"
+        assert stream.read(len(sent) + 2) == sent + b"\r\n"
         assert stream.readline() == b"--picture\r\n"
-    assert panel_live.wish_path(device).exists()
+    assert (folder / "screen.wish").exists()
 
 
 @pytest.mark.parametrize(("path", "most"), [("/state", STATE_STREAMS), ("/live.mjpg", LIVE_STREAMS)])

@@ -4,6 +4,7 @@ const SILENT_MS = 4000;
 const FROZEN_MS = 2500;
 const AGAIN_MS = 1000;
 const SHORT = 9;
+const HEAD_BYTES = 1000;
 const live = document.getElementById("live");
 const outline = document.getElementById("outline");
 const lost = document.getElementById("lost");
@@ -88,7 +89,7 @@ async function* pictures(reader) {
 }
 
 function firstPart(bytes) {
-  const head = new TextDecoder("latin1").decode(bytes.subarray(0, 400));
+  const head = new TextDecoder("latin1").decode(bytes.subarray(0, HEAD_BYTES));
   const ends = head.indexOf("\r\n\r\n");
   const length = /Content-Length: (\d+)/.exec(head.slice(0, Math.max(0, ends)));
   if (!length) return null;
