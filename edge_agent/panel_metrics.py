@@ -162,7 +162,7 @@ SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_disk_size_bytes", "gauge", "Of the disk that holds the outbox.",
            _machine(lambda one: _scaled(one.disk_mb, MB))),
     Metric("tankwatch_disk_free_bytes", "gauge", "Free on the disk that holds the outbox.",
-           _machine(lambda one: one.disk_free_mb * MB)),
+           _machine(lambda one: one.disk_free_mb * MB if one.disk_mb else None)),
     Metric("tankwatch_outbox_cases", "gauge", "Cases that wait for the cloud's receipt.",
            _machine(lambda one: one.waiting_cases)),
     Metric("tankwatch_outbox_clips", "gauge", "Clips that wait for the cloud's receipt.",

@@ -109,6 +109,14 @@ def test_a_silent_inspection_leaves_its_counters_and_takes_its_moment_with_it(tm
     assert not {"tankwatch_picture_brightness_levels", "tankwatch_automation_level"} & names(found)
 
 
+def test_a_machine_that_does_not_tell_has_no_disk_rather_than_a_full_one(tmp_path, device):
+    software = msgspec.structs.replace(a_report().software, disk_mb=None, disk_free_mb=0.0, temperature_c=None)
+    found = found_of(tmp_path, device, a_state(), a_report(software=software))
+    assert not {"tankwatch_disk_free_bytes", "tankwatch_disk_size_bytes", "tankwatch_temperature_celsius"} & names(
+        found
+    )
+
+
 def test_a_device_that_has_said_nothing_yet_still_answers(tmp_path, device):
     found = found_of(tmp_path, device)
     assert value(found, "tankwatch_process_up", process="inspect") == 0
