@@ -228,6 +228,13 @@ def test_names_and_addresses_stay_as_they_are(german) -> None:
     assert german.say("ordered by ada: trial {name} %s 2.5") == "angeordnet von ada: trial {name} %s 2,5"
 
 
+def test_a_loose_pattern_does_not_reach_over_the_joints_of_a_closer_one(german) -> None:
+    fact = "the camera gives too few pictures (7 new pictures a second instead of 15, limit 11)"
+    said = german.say(f"{fact}: check cable and power; ordered by ada: reason: she said so; or not")
+    assert said.startswith("die Kamera liefert zu wenige Bilder (7 neue Bilder je Sekunde statt 15, Grenze 11): Kabel")
+    assert said.endswith("angeordnet von ada: reason: she said so; or not")
+
+
 def test_the_english_screen_says_long_sentences_shortly() -> None:
     said = OURS.usual.say("the water gets murky, about 3 h until it must be changed (2.1 to 4.0 h)")
     assert said == "water is getting murky, about 3 h until it must be changed"
