@@ -21,6 +21,7 @@ from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
 from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
+from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.due import PATIENCE_S
 from edge_agent.errors import StationError, StoreError
 from edge_agent.filming import Film, film_in
@@ -48,6 +49,8 @@ LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
+CATCH_UP_CASES = 500
+"""Read at once from the outbox at start."""
 EXIT_STUCK = 75
 """Exit status where a net does not come back (EX_TEMPFAIL): the supervisor starts the program again."""
 
@@ -126,6 +129,7 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
     device, pending = gear.device, PendingCases(outbox)
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     switch = Switch(device, gear.pair, _loader(gear, camera, report), say=_warn, resident_mb=resident_mb)
+    report.drift = _drift(gear, outbox)
     _introduce(report, gear, switch)
     mode = ModeKeeper(device, gear.profile.station, gear.profile_sha256)
 
@@ -160,6 +164,16 @@ def _run(gear: Gear, camera: Camera, outbox: Outbox, stopped: Callable[[], bool]
             if not stopped() or inspector.told_on_open_case:
                 _keep(inspector.finish(), inspector, keeper)
         Patient(switch.stopped, _warn)()
+
+
+def _drift(gear: Gear, outbox: Outbox) -> DriftKeeper:
+    """As far as the outbox has come."""
+    drift = DriftKeeper(gear.device.drift_path, warn=_warn)
+    champion = gear.pair.champion
+    drift.know(champion.sha256, champion.manifest.training_range)
+    while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
+        drift.catch_up(later)
+    return drift
 
 
 def _inspector(
@@ -269,6 +283,8 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     pair, required = switch.pair, gear.profile.required_sensitivity_std_cm3_s
     report.bundle, report.challenger = pair.champion.ref, pair.challenger.ref if pair.challenger else None
     manifest = pair.champion.manifest
+    if report.drift:
+        report.drift.know(pair.champion.sha256, manifest.training_range)
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
     _tell_trial(report, switch)

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from math import ceil
 
-from edge_agent import utc
+from edge_agent import drift_keeper, utc
 from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
+from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.eyes import Sight
 from edge_agent.messages import (
     Alarm,
@@ -85,6 +86,7 @@ class SelfReport:
         self._active: dict[str, tuple[str, str, float]] = {}
         """Alarm -> since when (UTC), its words, when they were taken."""
         self._remains = False
+        self.drift: DriftKeeper | None = None
         self.water: WaterWatch | None = None
         """Follows the water by the champion's limit; without it each case's own word counts."""
         self._outlook = WaterOutlook()
@@ -113,6 +115,8 @@ class SelfReport:
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        if self.drift:
+            self.drift.said(case)
         if case.case_id in self._ended_s:
             self._verdict_ms.append((self._clock() - self._ended_s.pop(case.case_id)) * 1000)
         if case.clip:
@@ -149,6 +153,7 @@ class SelfReport:
             framing=sight.framing.status if sight else None,
             pictures=word == "ok",
             water="unknown" if self._clarity is None else "murky" if outlook.status == "murky" else "clear",
+            drift_words=self.drift.lapse if self.drift else "",
         )
 
     def not_filmed(self, words: str) -> None:
@@ -217,6 +222,7 @@ class SelfReport:
             ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
             ("clips", "medium", self._film_words, "experts cannot see these cases"),
             ("bundle", "high", self.bundle_words, "units are not tested, or late"),
+            ("drift", drift_keeper.PRIORITY, self.drift.words if self.drift else "", drift_keeper.CONSEQUENCE),
             ("challenger", "low", self.challenger_words or self._cut_words(), "it takes longer to compare the two"),
         ]
         active = [(id, priority, words, effect) for id, priority, words, effect in troubles if words]
