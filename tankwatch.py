@@ -185,7 +185,8 @@ def release(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review", "panel")
-    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
+    seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
+    names = (*daily, *seldom)
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
