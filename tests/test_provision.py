@@ -22,6 +22,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync.broker import mosquitto
 from cloud_sync.provision import Desk
 from edge_agent import config as device_config
+from edge_agent import doctor_tls
 from edge_agent.errors import ConfigError
 from edge_agent.wire import Topics
 
@@ -283,6 +284,21 @@ def test_lines_for_device_and_cloud_are_configurations_that_connect(broker, tmp_
         client.loop(0.1)
     client.disconnect()
     assert answers == [False]
+
+
+def test_doctor_tells_a_certificate_that_is_taken_from_one_that_is_not(broker, tmp_path):
+    def look(folder, ca=broker.desk.certificate):
+        names = {"cert": str(folder / "device.crt"), "key": str(folder / "device.key"), "ca": str(ca)}
+        return doctor_tls.handshake(device_config.BrokerConfig(port=broker.ports[0], **names), ANSWER_S)
+
+    with Client(broker, folder_of(broker, "TANK1")) as uplink:
+        assert look(folder_of(broker, "TANK1")).status == "ok"
+        assert uplink.client.is_connected()
+    other = make_desk(tmp_path / "other", "TANK1")
+    foreign = look(other.folder / "stations" / "plant-1-TANK1")
+    assert foreign.status == "fault" and "provision" in foreign.cure
+    wrong = look(folder_of(broker, "TANK1"), other.certificate)
+    assert wrong.status == "fault" and "ca.crt" in wrong.cure
 
 
 def gets_in(broker, context):
