@@ -9,7 +9,7 @@ COMMANDS = {
     "inspect": ("tankwatch:inspect", "inspect a recording or a live source"),
     "replay": ("edge_agent.replay:replay", "judge a stored clip again"),
     "evaluate": ("tankwatch:evaluate", "inspect labelled recordings and report"),
-    "calibrate": ("calibration.profile:calibrate", "markers | fit | check | read"),
+    "calibrate": ("tankwatch:calibrate", "markers | fit | check | read | history | undo | compare | report"),
     "twin": ("calibration.record:twin", "record | view: the simulated station"),
     "agent": ("tankwatch:agent", "inspect | uplink | update | panel: the device's processes; pin; acknowledge"),
     "cloud": ("tankwatch:cloud", "ingest | web | retrain | rollout | updates | user | ...: the cloud's processes"),
@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
+    "docs": ("benchmarks.docs_site:docs", "the documents as a site of plain files"),
     "check": ("benchmarks.quality:check", "format, lint, types, layers"),
     "test": ("benchmarks.quality:test", "the tests"),
 }
@@ -75,6 +76,13 @@ def evaluate(argv: list[str]) -> int:
     return run(argv, openers=_openers())
 
 
+def calibrate(argv: list[str]) -> int:
+    """`calibrate`, for devices too, whose processes calibration may not import itself."""
+    from calibration.profile import calibrate as run
+
+    return run(argv, _setup_device)
+
+
 def agent(argv: list[str]) -> int:
     """The device's processes."""
     table = {
@@ -97,9 +105,17 @@ def agent_inspect(argv: list[str]) -> int:
 
 def agent_panel(argv: list[str]) -> int:
     """`agent panel`, with the pages that stand behind its PIN."""
+    import argparse
+    from pathlib import Path
+
+    from calibration.setup import make_blueprint
     from edge_agent.panel import agent_panel as run
 
-    return run(argv)
+    # Whoever gives no file is told so by the panel itself.
+    early = argparse.ArgumentParser(add_help=False)
+    early.add_argument("--config", type=Path)
+    path = early.parse_known_args(argv)[0].config
+    return run(argv, [make_blueprint(_setup_device(path))] if path else ())
 
 
 def cloud(argv: list[str]) -> int:
@@ -176,6 +192,51 @@ def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
     names = ("canary", "kill", "promote", "restore", "swap", "update")
     return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
+
+
+def _setup_device(path):
+    """device.toml -> what commissioning knows of the device: files, published pictures, what its inspection says."""
+    from pathlib import Path
+
+    from calibration.setup_device import SetupDevice
+    from edge_agent import config, slots
+    from edge_agent.bundle import open_bundle
+    from edge_agent.capture import without_password
+    from edge_agent.cases_since import cases_since
+    from edge_agent.live import PublishedCamera
+    from edge_agent.profile_history import ProfilePlace
+
+    device = config.load(path)
+    return SetupDevice(
+        place=ProfilePlace(Path(device.station), device.folder / "profiles"),
+        camera=without_password(device.camera),
+        network=device.camera.startswith(("rtsp://", "rtsps://", "http://", "https://")),
+        pictures=lambda: PublishedCamera(device.live_path),
+        now=lambda: _station_now(device),
+        cases=lambda since: cases_since(device.outbox_path, since),
+        bundle=lambda: open_bundle(slots.champion(device)),
+    )
+
+
+def _station_now(device):
+    """What the inspection said last; None where it has never run."""
+    from datetime import datetime
+
+    from calibration.setup_device import StationNow
+    from edge_agent import profile_check, state
+
+    said = state.read(device.state_path)
+    return said and StationNow(
+        at_s=datetime.fromisoformat(said.at).timestamp(),
+        mode=said.mode,
+        mode_words=said.mode_words,
+        phase=said.watched.phase if said.watched else None,
+        profile_sha256=said.profile_sha256,
+        checked=profile_check.checked(device.folder / "profiles"),
+        framing_words=said.aim.words if said.aim else "",
+        camera=said.input.camera,
+        fps=said.input.fps,
+    )
 
 
 def _openers():

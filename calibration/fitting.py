@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from calibration import marker_faults
 from calibration.markers import LEAST_MODULE_PX
 from edge_agent import codes, framing, station
 from edge_agent.codes import MARKER_MODULES
@@ -38,6 +39,21 @@ class Report:
     unfit: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PrintQuality:
+    """Of one code in a picture: grey levels between its white and black, and how wide the edges between them are."""
+
+    contrast: float
+    across_modules: float
+    """Along its rows."""
+    down_modules: float
+    """Along its columns: what moves while the shutter is open smears one of the two."""
+
+    @property
+    def edge_modules(self) -> float:
+        return max(self.across_modules, self.down_modules)
+
+
 @dataclass(slots=True)
 class _Sightings:
     """What the pictures showed."""
@@ -45,6 +61,7 @@ class _Sightings:
     times_s: list[float] = field(default_factory=list)
     markers: list[list[Marker]] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     early: list[np.ndarray] = field(default_factory=list)
     taken_s: list[float] = field(default_factory=list)
     size_px: tuple[int, int] = (0, 0)
@@ -66,7 +83,7 @@ def fit(
         raise ConfigError(f"station id {station_id!r} is not usable: take 1 to 16 of A-Z, 0-9 and '-', e.g. TANK1")
     seen = _look(frames, station_id)
     placed = {marker.corner: marker.corners_px for marker in _all_four(seen, station_id)}
-    _lamps_fit(lamps, seen.size_px)
+    lamps_fit(lamps, seen.size_px)
     tank_px = framing.tank_quad(placed)
     view_size_px = framing.view_size_for(tank_px, MAX_VIEW_PX)
     homography = framing.homography(tank_px, view_size_px)
@@ -94,6 +111,31 @@ def fit(
     return profile, Report(_found(profile, seen), tuple(unfit))
 
 
+def lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
+    """Raises ConfigError where a lamp does not lie in a picture of this size (width, height)."""
+    for lamp in lamps:
+        x, y, width, height = lamp.rect_px
+        if x < 0 or y < 0 or width < 4 or height < 4 or x + width > size_px[0] or y + height > size_px[1]:
+            place = (
+                f"lamp {lamp.means}:{x},{y},{width},{height} does not lie in the picture of {size_px[0]}x{size_px[1]}"
+            )
+            raise ConfigError(f"{place} with at least 4x4 px: mark it again")
+
+
+def print_quality(grey: np.ndarray, points: np.ndarray) -> PrintQuality:
+    """`grey`: (H, W) uint8; `points`: (4, 2) corners TL, TR, BR, BL of a code in it."""
+    fine, quiet = 8, 2
+    side = (MARKER_MODULES + 2 * quiet) * fine
+    low, high = quiet * fine, (quiet + MARKER_MODULES) * fine
+    square = np.array([[low, low], [high, low], [high, high], [low, high]], np.float32)
+    straight = cv2.warpPerspective(grey, cv2.getPerspectiveTransform(points, square), (side, side)).astype(np.float32)
+    dark, light = np.percentile(straight, (5, 95))
+    # A finder's edges are long and straight: the steepest slopes of all rows, and of all columns, stand for them.
+    steepest = [float(np.percentile(np.abs(np.diff(straight, axis=axis)).max(axis=axis), 50)) for axis in (1, 0)]
+    across, down = (float((light - dark) / max(slope, 1e-3) / fine) for slope in steepest)
+    return PrintQuality(float(light - dark), across, down)
+
+
 def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
     """Reads the codes of pictures on a schedule; stops after LONGEST_S."""
     expected = [f"{station_id}:{corner}" for corner in CORNERS]
@@ -112,6 +154,7 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
         seen.times_s.append(now_s)
         seen.markers.append(codes.markers_of(found, station_id))
         seen.foreign.update({code.payload for code in found if code.payload not in expected})
+        seen.faults.update(marker_faults.of(found, station_id, grey))
         if now_s <= EMPTY_S:
             seen.early.append(grey)
     if not seen.markers:
@@ -121,6 +164,8 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
 
 def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     pictures = len(seen.markers)
+    if wrong := [words for words, count in seen.faults.items() if count > LEAST_SEEN_SHARE * pictures]:
+        raise StationError(wrong[0])
     counts = Counter(marker.corner for markers in seen.markers for marker in markers)
     missing = [corner for corner in CORNERS if counts[corner] <= LEAST_SEEN_SHARE * pictures]
     if not missing:
@@ -139,21 +184,12 @@ def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     raise StationError(f"not seen: {facts}, all four are needed{hint}: {cure}")
 
 
-def _lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
-    for lamp in lamps:
-        x, y, width, height = lamp.rect_px
-        if x < 0 or y < 0 or width < 4 or height < 4 or x + width > size_px[0] or y + height > size_px[1]:
-            place = (
-                f"lamp {lamp.means}:{x},{y},{width},{height} does not lie in the picture of {size_px[0]}x{size_px[1]}"
-            )
-            raise ConfigError(f"{place} with at least 4x4 px: mark it again")
-
-
 def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[str]:
     unfit = []
     for corner, points in placed.items():
         module = float(module_px(points, MARKER_MODULES))
-        contrast, edge_modules = _print_quality(grey, points)
+        quality = print_quality(grey, points)
+        contrast, edge_modules = quality.contrast, quality.edge_modules
         if module < LEAST_MODULE_PX:
             size = f"marker {corner} has {module:.1f} px a module, limit {LEAST_MODULE_PX} px"
             unfit.append(f"{size}: bring the camera nearer, or print it {LEAST_MODULE_PX / module:.1f} times as large")
@@ -164,19 +200,6 @@ def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[s
             blur = f"marker {corner} is blurred: its edges are {edge_modules:.2f} modules wide"
             unfit.append(f"{blur}, limit {BLURRED_MODULES:.2f}: focus, clean the lens, or shorten the exposure")
     return unfit
-
-
-def _print_quality(grey: np.ndarray, points: np.ndarray) -> tuple[float, float]:
-    """Grey levels between the code's white and black, and the width of the edges between them in modules."""
-    fine, quiet = 8, 2
-    side = (MARKER_MODULES + 2 * quiet) * fine
-    low, high = quiet * fine, (quiet + MARKER_MODULES) * fine
-    square = np.array([[low, low], [high, low], [high, high], [low, high]], np.float32)
-    straight = cv2.warpPerspective(grey, cv2.getPerspectiveTransform(points, square), (side, side)).astype(np.float32)
-    dark, light = np.percentile(straight, (5, 95))
-    # A finder's edges are long and straight: the steepest slopes of all rows stand for them.
-    steepest = np.percentile(np.abs(np.diff(straight, axis=1)).max(axis=1), 50)
-    return float(light - dark), float((light - dark) / max(float(steepest), 1e-3) / fine)
 
 
 def _unfit_pictures(seen: _Sightings, placed: dict[Corner, np.ndarray], thumbs: list[np.ndarray]) -> list[str]:

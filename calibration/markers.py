@@ -1,6 +1,7 @@
 """Station id -> the printable sheet of its four markers, to scale, with cutting marks, a ruler and the size rule."""
 
 import argparse
+import io
 import re
 import sys
 from pathlib import Path
@@ -37,11 +38,22 @@ def marker_modules(station: str, corner: Corner) -> list[list[bool]]:
 
 def write_sheet(path: Path, station: str, size_mm: float = PRINTED_SIZE_MM) -> int:
     """Writes the PDF and returns its number of pages. ConfigError where id, size or file cannot be used."""
+    data, pages = sheet(station, size_mm)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from error
+    return pages
+
+
+def sheet(station: str, size_mm: float = PRINTED_SIZE_MM) -> tuple[bytes, int]:
+    """The PDF and its number of pages. ConfigError where id or size cannot be used."""
     if not re.fullmatch(STATION_ID, station):
         raise ConfigError(f"station id {station!r} is not usable: take 1 to 16 of A-Z, 0-9 and '-', e.g. TANK1")
     if not SMALLEST_MM <= size_mm <= LARGEST_MM:
         raise ConfigError(f"markers of {size_mm:g} mm cannot be printed: choose {SMALLEST_MM:g} to {LARGEST_MM:g} mm")
-    canvas = Canvas(str(path), pagesize=A4, invariant=True)
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=A4, invariant=True)
     canvas.setTitle(f"Tankwatch markers of {station}")
     pages = _pages(size_mm)
     for number, places in enumerate(pages, start=1):
@@ -50,11 +62,8 @@ def write_sheet(path: Path, station: str, size_mm: float = PRINTED_SIZE_MM) -> i
             _marker(canvas, station, corner, (left_mm, top_mm), size_mm)
         _ruler(canvas)
         canvas.showPage()
-    try:
-        canvas.save()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from error
-    return len(pages)
+    canvas.save()
+    return target.getvalue(), len(pages)
 
 
 def size_rule(size_mm: float) -> str:

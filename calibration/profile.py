@@ -1,8 +1,10 @@
 """`calibrate fit`, `check`, `read`: frames of a set-up station -> station.toml, and in words what is unfit or moved."""
 
 import argparse
+import getpass
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,38 +12,78 @@ from pathlib import Path
 import cv2
 import msgspec
 
-from calibration import fitting
+from calibration import fitting, history_command, setup_fit
+from calibration.history_command import DeviceOf
 from calibration.markers import markers
+from calibration.setup_device import SetupDevice, for_seconds
 from calibration.twin import open_twin
-from edge_agent import codes, durable, framing, station
+from edge_agent import codes, durable, framing, profile_history, station
 from edge_agent.camera import open_camera
 from edge_agent.capture import quiet_opencv
 from edge_agent.errors import ConfigError, StationError
+from edge_agent.profile_history import Change
 from edge_agent.records import Frame, Framing
-from edge_agent.station import Lamp
+from edge_agent.station import Lamp, StationProfile
 
 CHECKED_PICTURES = 15
 CHECK_EVERY_S = 0.1
 
 
-def calibrate(argv: list[str]) -> int:
-    """`tankwatch calibrate ...`: picks the sub-command."""
-    commands: dict[str, Callable[[list[str]], int]] = {"markers": markers, "fit": fit, "check": check, "read": read}
+def calibrate(argv: list[str], device_of: DeviceOf | None = None) -> int:
+    """`tankwatch calibrate ...`: picks the sub-command. `device_of`: device.toml -> what commissioning knows of it."""
+    known = device_of or _no_device
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "markers": markers,
+        "fit": lambda rest: fit(rest, known),
+        "check": check,
+        "read": read,
+        "history": lambda rest: history_command.history(rest, known),
+        "undo": lambda rest: history_command.undo(rest, known),
+        "compare": lambda rest: history_command.compare(rest, known),
+        "report": lambda rest: history_command.report(rest, known),
+    }
     parser = argparse.ArgumentParser(prog="tankwatch calibrate", description="Set a station up.")
-    words = "the sheet to print; the station's profile; what has moved since; every code in pictures (each with --help)"
+    words = (
+        "the sheet to print; the station's profile; what has moved since; every code in pictures; all profiles that "
+        "ever held; the last change taken back; two profiles side by side; the report (each with --help)"
+    )
     parser.add_argument("command", choices=commands, help=words)
     if not argv or argv[0] not in commands:
         parser.parse_args(argv[:1])
     return commands[argv[0]](argv[1:])
 
 
-def fit(argv: list[str]) -> int:
+def fit(argv: list[str], device_of: DeviceOf) -> int:
     """`calibrate fit`: writes the profile; what is unfit goes to stderr in words."""
+    options = _fit_options().parse_args(argv)
+    device = device_of(options.config) if options.config else None
+    if device is None and (options.source is None or options.out is None):
+        raise ConfigError(
+            "give SOURCE and --out, or --config: then the device's pictures are looked at, and its profile"
+        )
+    holds = profile_history.present(device.place) if device else None
+    lamps = tuple(lamp_of(text) for text in options.lamp)
+    network = options.source.startswith("rtsp") if options.source else bool(device and device.network)
+    frames = for_seconds(device, setup_fit.LOOKED_S) if device and options.source is None else _frames(options.source)
+    profile, report = fitting.fit(frames, options.station, lamps, marker_mm=options.marker_mm, rtsp=network)
+    if device:
+        profile = _required(setup_fit.as_before(profile, device), options)
+        change = Change(who=getpass.getuser(), through="command line", reason=options.reason)
+        profile_history.save(device.place, profile, change, expected=holds, now=time.time())
+    if options.out:
+        durable.write(options.out, station.dump(_required(profile, options)))
+    for line in (*report.found, *report.unfit):
+        print(line, file=sys.stderr)
+    return 0
+
+
+def _fit_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tankwatch calibrate fit",
         description="Make a station's profile. The tank must stand empty in the first second.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="recording, folder, rtsp://…, /dev/videoN or twin:…")
+    source = "recording, folder, rtsp://…, /dev/videoN or twin:…; with --config the device's running inspection"
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=source)
     parser.add_argument("--station", required=True, metavar="ID", help="as printed on the markers, e.g. TANK1")
     parser.add_argument(
         "--lamp",
@@ -51,20 +93,25 @@ def fit(argv: list[str]) -> int:
         help="what it means, and where it is in the picture",
     )
     parser.add_argument("--marker-mm", type=float, metavar="M", help="side of the printed codes: gives the scale")
-    parser.add_argument("--out", required=True, type=Path, metavar="station.toml")
-    options = parser.parse_args(argv)
-    lamps = tuple(lamp_of(text) for text in options.lamp)
-    profile, report = fitting.fit(
-        _frames(options.source),
-        options.station,
-        lamps,
-        marker_mm=options.marker_mm,
-        rtsp=options.source.startswith("rtsp"),
-    )
-    durable.write(options.out, station.dump(profile))
-    for line in (*report.found, *report.unfit):
-        print(line, file=sys.stderr)
-    return 0
+    parser.add_argument("--hold-s", type=float, metavar="S", help="a unit watched for less is not tested")
+    parser.add_argument("--sensitivity", type=float, metavar="Q", help="smallest leak that must be seen, std cm3/s")
+    parser.add_argument("--out", type=Path, metavar="station.toml")
+    parser.add_argument("--config", type=Path, metavar="device.toml", help="save it as this device's, with a record")
+    parser.add_argument("--reason", default="set up anew", help="for the record (default %(default)s)")
+    return parser
+
+
+def _required(profile: StationProfile, options: argparse.Namespace) -> StationProfile:
+    """What was asked for in the options, checked as the file would be."""
+    if options.hold_s is not None:
+        profile = msgspec.structs.replace(profile, required_hold_s=options.hold_s)
+    if options.sensitivity is not None:
+        profile = msgspec.structs.replace(profile, required_sensitivity_std_cm3_s=options.sensitivity)
+    return station.parse(station.dump(profile), "of these options")
+
+
+def _no_device(path: Path) -> SetupDevice:
+    raise ConfigError(f"{path} is a device's file, which only the front door reads: call 'tankwatch calibrate'")
 
 
 def check(argv: list[str]) -> int:

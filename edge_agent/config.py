@@ -130,6 +130,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     run_dir: str | None = None
     """What is worth nothing after a power cut: state.json, uplink.json, live pictures. A folder in memory spares the
     disk; None = data_dir."""
+    alarms: str = "alarms.toml"
+    """The plant's own settings of alarms, changed by `agent alarms set` and on the panel; it need not be there."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
     """Receipted clips go when less is free."""
     seed: int | None = None
@@ -201,6 +203,15 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return self.folder / "mode.json"
 
     @property
+    def alarms_path(self) -> Path:
+        """Books of the alarms, what people ordered of them, their history and the trail of their settings."""
+        return self.folder / "alarms"
+
+    @property
+    def alarm_settings_path(self) -> Path:
+        return Path(self.alarms)
+
+    @property
     def acknowledged_path(self) -> Path:
         """Lies there while an acknowledgement waits to be taken."""
         return self.folder / "acknowledged"
@@ -252,6 +263,7 @@ def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
         challenger=resolve(config.challenger),
         data_dir=resolve(config.data_dir),
         run_dir=resolve(config.run_dir),
+        alarms=resolve(config.alarms),
         broker=broker,
         updates=msgspec.structs.replace(
             config.updates, root=resolve(config.updates.root), ca=resolve(config.updates.ca)

@@ -40,6 +40,7 @@ SPEAKING = (
     "outbox",
     "pipeline",
     "selfreport",
+    "station_watch",
     "stream",
     "switch",
     "trial_run",
@@ -159,6 +160,7 @@ def _standings() -> Iterator[Standing]:
     words: dict[str, tuple] = {"order_word": ("none", "unreadable"), "wish_word": ("none", "unreadable")}
     words |= {"camera": ("ok", "waiting", "moved", "unknown"), "water": ("clear", "murky", "unknown")}
     words |= {"clock": ("ok", "jumped", "unknown"), "drifted": (False, True), "wish": (None, "human_only")}
+    words |= {"profile_is_checked": (True, False)}
     usual = {"highest": "shadow", "site": "plant", "station": "TANK1", "bundle_sha256": "a", "profile_sha256": "b"}
     usual |= {name: known[0] for name, known in words.items()}
     for name, known in words.items():

@@ -1,0 +1,40 @@
+// Asks the panel for news again and again, one question at a time, and shows them; what a page sends by itself says so.
+
+const AWAY = "The panel does not answer: is it running?";
+const SIGNED_OUT = "Nobody was here for 15 minutes: load this page again and enter the PIN.";
+
+export async function ask(url) {
+  try {
+    const answer = await fetch(url, { headers: { Accept: "application/json", "X-Tankwatch-Background": "1" } });
+    if (answer.status === 401) return { fault: SIGNED_OUT };
+    return await answer.json();
+  } catch {
+    return { fault: AWAY };
+  }
+}
+
+export function poll(address, pauseMs, show) {
+  const turn = async () => {
+    if (!document.hidden) show(await ask(address()));
+    setTimeout(turn, pauseMs);
+  };
+  turn();
+}
+
+export function put(id, text) {
+  const place = document.getElementById(id);
+  if (place && place.textContent !== text) place.textContent = text;
+}
+
+// The picture of an answer, in place of the one before; an answer without one leaves that, pale.
+export function showPicture(news) {
+  const picture = document.getElementById("picture");
+  const overlay = document.getElementById("overlay");
+  picture.closest(".stage").toggleAttribute("data-stale", !news.picture);
+  if (!news.picture) return;
+  picture.src = news.picture;
+  picture.hidden = false;
+  overlay.removeAttribute("hidden");
+  document.getElementById("none").hidden = true;
+  overlay.setAttribute("viewBox", `0 0 ${news.frame_size_px[0]} ${news.frame_size_px[1]}`);
+}
