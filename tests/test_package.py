@@ -1,6 +1,7 @@
 """The Debian package: the same bytes from the same checkout; installed, started, upgraded and removed in a chroot."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,10 +123,13 @@ def test_package_is_installed_started_upgraded_and_removed_without_a_network(chr
     wants = chroot.path("/etc/systemd/system/multi-user.target.wants")
     assert (wants / "tankwatch-inspect.service").is_symlink()
     config = chroot.path("/etc/tankwatch/device.toml")
-    config.write_text(config.read_text().replace("/dev/video0", "twin:seed=5,cases=3"))
+    config.write_text(config.read_text().replace("/dev/video0", "twin:seed=5,live=1"))
     chroot.path("/run/tankwatch").mkdir()
     shutil.chown(chroot.path("/run/tankwatch"), *owner(chroot.path("/var/lib/tankwatch")))
     inspects(chroot)
+    found = chroot.run("tankwatch", "doctor", expect=1)
+    assert re.search(r"^ok +release ", found, re.M) and re.search(r"^ok +rights ", found, re.M)
+    assert re.search(r"^fault +station ", found, re.M) and re.search(r"^warning +pin ", found, re.M)
 
     said = chroot.run("dpkg", "-i", "/root/new.deb")
     second = os.readlink(chroot.path("/opt/tankwatch/current"))
@@ -156,6 +160,6 @@ def inspects(chroot):
         for line in chroot.path("/etc/systemd/system/tankwatch-inspect.service").read_text().splitlines()
         if line.startswith("ExecStart=")
     ]
-    said = chroot.run("timeout", "-s", "TERM", "--preserve-status", "20", *line.split(), user="tankwatch", expect=0)
+    said = chroot.run("timeout", "-s", "TERM", "--preserve-status", "8", *line.split(), user="tankwatch", expect=0)
     assert state.exists(), said
     assert time.time() - state.stat().st_mtime < 60
