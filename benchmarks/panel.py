@@ -1,7 +1,7 @@
 """`bench panel`: what the operator's screen and the live picture cost, against a station that nobody looks at.
 
-One live twin station and one panel; windows in which nobody looks, with a screen open, and with the live picture too
-take turns, so that whatever else the machine does falls on all of them. CPU time is that of the two processes, by the kernel.
+One live twin station and one panel. Windows in which nobody looks, with a screen open, and with the live picture too
+take turns, so that whatever else the machine does falls on all of them. CPU time is the two processes', by the kernel.
 """
 
 import argparse

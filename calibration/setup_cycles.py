@@ -52,10 +52,10 @@ def judged(case: Case, required_hold_s: float, *, has_lamps: bool) -> CycleSeen:
 
 def _words(case: Case, required_hold_s: float, *, has_lamps: bool) -> str:
     if case.usable_s < required_hold_s:
-        return (
-            f"the unit was watched for {case.usable_s:.1f} s, {required_hold_s:g} s are needed: hold it still in the "
-            f"water for longer ({case.reason})"
-        )
+        # The reason of any other verdict would tell what the machine thinks.
+        why = f" ({case.reason})" if case.verdict == "not_tested" else ""
+        fact = f"the unit was watched for {case.usable_s:.1f} s, {required_hold_s:g} s are needed"
+        return f"{fact}: hold it still in the water for longer{why}"
     if case.verdict == "not_tested":
         return f"not tested: {case.reason}"
     if not has_lamps:

@@ -103,6 +103,8 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of that clock, such as Europe/Berlin; None = the system's."""
     names: tuple[str, ...] = ()
     """Host names under which browsers ask for it, beside its addresses, localhost and its own host name."""
+    metrics_token_env: str | None = None
+    """Name of the environment variable with the bearer token that /metrics asks for; None = it asks for none."""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -220,7 +220,7 @@ class SelfReport:
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
                 reconnects=health.reconnects if health else 0,
-                time_jumps=health.time_jumps if health else 0,
+                left_out=health.time_jumps if health else 0,
                 picture=self.pictures.told,
             ),
             output=OutputMetrics(

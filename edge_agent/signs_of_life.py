@@ -2,9 +2,8 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 
-from edge_agent import state
+from edge_agent import state, utc
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
 from edge_agent.state import DeviceState, Process, UplinkReport
@@ -20,7 +19,6 @@ PROCESS_SILENT_S = {"inspect": INSPECT_SILENT_S, "uplink": UPLINK_SILENT_S}
 class Signs:
     """One look at the files of a device."""
 
-    site: str
     now_s: float
     """UTC, seconds since 1970."""
     state: DeviceState | None
@@ -46,7 +44,7 @@ class Signs:
     def age_s(self, process: str) -> float | None:
         """None where it has never spoken."""
         said = self.state if process == "inspect" else self.uplink
-        at_s = seconds(said.at) if said else None
+        at_s = utc.seconds(said.at) if said else None
         return None if at_s is None else self.now_s - at_s
 
     def faults(self) -> list[str]:
@@ -81,17 +79,8 @@ class Signs:
 def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
     """At the device's files, as they are now."""
     return Signs(
-        site=device.site,
         now_s=time.time(),
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
     )
-
-
-def seconds(moment: str | None) -> float | None:
-    """UTC, ISO 8601 -> seconds since 1970; None where it is none."""
-    try:
-        return datetime.fromisoformat(moment).timestamp() if moment else None
-    except ValueError:
-        return None

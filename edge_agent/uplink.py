@@ -57,12 +57,22 @@ def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
             subscriptions=uplink_state.subscriptions,
             will=lambda: uplink_state.will(_now()),
         )
+        tell = Patient(lambda: state.write(config.uplink_path, uplink_state.report(_now())), log.warning)
         told = Notifier()
         told.ready()
-        tell = Patient(lambda: state.write(config.uplink_path, uplink_state.report(_now())), log.warning)
-        _loop(uplink_state, link, outbox, Upkeep(tell, config.keep_free_mb * 1_000_000), _turning(told, stopped))
+        upkeep = Upkeep(tell, config.keep_free_mb * 1_000_000)
+        _loop(uplink_state, link, outbox, upkeep, _turning(told, stopped))
     finally:
         outbox.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What is done now and then beside the conversation."""
+
+    tell: Callable[[], None]
+    """Says how the uplink is, in uplink.json."""
+    keep_free_bytes: int
 
 
 def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
@@ -73,15 +83,6 @@ def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
         return stopped()
 
     return ask
-
-
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """What is done now and then beside the conversation."""
-
-    tell: Callable[[], None]
-    """Says how the uplink is, in uplink.json."""
-    keep_free_bytes: int
 
 
 def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:

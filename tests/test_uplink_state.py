@@ -354,7 +354,7 @@ def test_it_tells_whether_it_is_connected_since_when_and_what_waits(talk):
     sent = talk.drain(Connected(), after_s=5)
     linked = talk.uplink.report(talk.now())
     assert (linked.connected, linked.since) == (True, talk.now().utc)
-    talk.drain(talk.receipt(cases=receipts_for(sent)), after_s=20)
+    talk.drain(talk.receipt(cases=receipts_for(sent)), after_s=1)
     talk.step(Disconnected(), after_s=1)
     alone = talk.uplink.report(talk.now())
     assert (alone.connected, alone.since) == (False, talk.now().utc) and alone.receipt_at < alone.since

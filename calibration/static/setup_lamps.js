@@ -50,7 +50,9 @@ function draw() {
     place(shown.querySelector(".area"), [x, y, w, h]);
     place(shown.querySelector(".handle"), [x + w - side / 4, y + h - side / 4, side, side]);
     const name = shown.querySelector("text");
-    name.setAttribute("x", x);
+    const isFarRight = x > 0.85 * size[0];
+    name.setAttribute("x", isFarRight ? x + w : x);
+    name.setAttribute("text-anchor", isFarRight ? "end" : "start");
     name.setAttribute("y", y > 30 ? y - 8 : y + h + 20);
   }
 }
