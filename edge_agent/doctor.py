@@ -244,9 +244,10 @@ def repository(device: DeviceConfig, now: datetime) -> Finding:
 
 def _key(path: Path) -> Finding:
     path.read_bytes()
-    if path.stat().st_mode & 0o077:
-        return Finding("key", "warning", f"{path} can be read by others", f"chmod 600 {path}")
-    return Finding("key", "ok", f"{path} is readable by this user alone")
+    # root owns it and the service's group reads it.
+    if path.stat().st_mode & 0o027:
+        return Finding("key", "warning", f"{path} can be read by others", f"chmod 640 {path}")
+    return Finding("key", "ok", f"{path} is readable by its owner and its group alone")
 
 
 def _asked(what: str, look: Look) -> Finding:
