@@ -146,6 +146,10 @@ def test_lamps_are_moved_and_sized_by_keyboard_alone(chromium, site: Station) ->
         person = Person(chromium, address)
         person.page.goto(f"{address}/setup/lamps")
         person.page.locator("#picture:not([hidden])").wait_for()
+        person.page.get_by_role("button", name="Place a mark of the lamp good").focus()
+        person.page.keyboard.press("Enter")
+        person.page.keyboard.press("ArrowRight")
+        assert [person.page.input_value(f"[name=ok_{side}]") for side in "xywh"] == ["302", "221", "38", "38"]
         person.page.fill("[name=ok_x]", "100")
         for side, value in (("y", "90"), ("w", "30"), ("h", "20")):
             person.page.fill(f"[name=ok_{side}]", value)

@@ -97,6 +97,7 @@ def _measured_and_saved(person: Person) -> None:
     person.drags(TRUE["leak"])
     page.locator("[data-word=leak][data-read=dark]").wait_for()
     person.goes_on("Go on: measure", "measure")
+    page.fill("#required_hold_s", "4")
     person.goes_on("The tank is empty: measure", "measure")
     person.sees("all four markers found")
     person.looks("story-measured")
