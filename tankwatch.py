@@ -18,9 +18,16 @@ COMMANDS = {
         "tankwatch:bundle",
         "show | verify | certify: what a bundle holds; publish: to devices; use | back: which one speaks",
     ),
+    "install": ("edge_agent.install:install", "edge | cloud: puts it on this machine as a service"),
+    "upgrade": ("edge_agent.upgrade:upgrade", "changes what is installed to this release, and back if it fails"),
+    "uninstall": ("edge_agent.install:uninstall", "edge | cloud: takes it off; configuration and data stay"),
+    "package": ("edge_agent.package:package", "edge | cloud: a Debian package of this checkout"),
+    "release": ("tankwatch:release", "edge | cloud: what an upgrade asks of a release"),
+    "provision": ("cloud_sync.provision:provision", "certificates and the broker's files for a station; --revoke"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
+    "docs": ("benchmarks.docs_site:docs", "the documents as a site of plain files"),
     "check": ("benchmarks.quality:check", "format, lint, types, layers"),
     "test": ("benchmarks.quality:test", "the tests"),
 }
@@ -168,9 +175,15 @@ def bundle(argv: list[str]) -> int:
     return bundle_command.bundle(argv)
 
 
+def release(argv: list[str]) -> int:
+    """What an upgrade asks of a release."""
+    table = {"edge": "edge_agent.release_check:release", "cloud": "cloud_sync.release_check:release"}
+    return _sub("release", argv, table)
+
+
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
+    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review", "panel")
     names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 

@@ -70,6 +70,8 @@ def _show(options: argparse.Namespace, stack: ExitStack) -> int:
 
 
 def _introduce(plant: Plant, folder: Path) -> None:
+    if plant.screen:
+        _say(f"screen         {plant.screen}  (PIN {plant.pin})")
     _say(f"review page    {plant.page}")
     for name, password in plant.logins.items():
         _say(f"login          {name} / {password}")

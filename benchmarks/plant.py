@@ -32,6 +32,7 @@ from edge_agent.bundle import open_bundle
 from edge_agent.config import AuditConfig
 from edge_agent.errors import ConfigError, LinkError, TankwatchError
 from edge_agent.inspection import shipped_bundle
+from edge_agent.pin import Pin
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "TANKWATCH_DEMO_MQTT"
@@ -77,6 +78,8 @@ class Plant:
         self._environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.logins: dict[str, str] = {}
         self.port = plan.port or _free_port()
+        self.panel_port = _free_port()
+        self.pin = f"{secrets.randbelow(900_000) + 100_000}"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -91,6 +94,11 @@ class Plant:
     @property
     def page(self) -> str:
         return f"http://127.0.0.1:{self.port}/review"
+
+    @property
+    def screen(self) -> str:
+        """The operator's; empty where there is nobody to look at it."""
+        return f"http://127.0.0.1:{self.panel_port}/" if self._plan.live else ""
 
     @property
     def mqtt_password(self) -> str:
@@ -139,6 +147,9 @@ class Plant:
         self._process("cloud", "ingest", config="cloud.toml")
         self._process("cloud", "web", config="cloud.toml")
         self._process("agent", "uplink", config="device.toml")
+        if plan.live:
+            Pin(plan.folder / "device").set(self.pin)
+            self._process("agent", "panel", config="device.toml")
         if plan.updates:
             # While the others begin; these two need it.
             bundle = plan.bundle or shipped_bundle()
@@ -173,6 +184,7 @@ class Plant:
             audit=AuditConfig(floor=plan.audit),
             broker=device_config.BrokerConfig(port=self.broker.port, username="device", password_env=PASSWORD),
             updates=plant_updates.settings(self.port) if plan.updates else device_config.UpdatesConfig(),
+            panel=device_config.PanelConfig(port=self.panel_port),
         )
         (plan.folder / "device.toml").write_bytes(device_config.dump(config))
 

@@ -22,6 +22,8 @@ from models.looked import JudgedClip, Workroom
 
 FIRST_FRESH_SEED, FRESH_SEEDS = 1 << 30, 1 << 28
 """Seeds of fresh sets: no recipe, benchmark or release draws from there."""
+TWIN = "twin"
+"""Folder of a run: its fresh set of the twin, and what was said of it."""
 MEASURED = ("clarity", "light_levels", "usable_s")
 Told = Callable[[str, float], None]
 """Words, and the share of this work that is done."""

@@ -38,7 +38,7 @@ from edge_agent import durable
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError, TankwatchError
 from edge_agent.wire import sha256_of
-from models import code_version, retrain_recipes
+from models import bundle_command, code_version, retrain_recipes
 from models.looked import Workroom
 from models.retrain import Retrained, retrain
 
@@ -50,6 +50,7 @@ SHARES: dict[RunState, tuple[float, float]] = {
     "evaluating": (0.5, 1.0),
 }
 """Which part of the whole each step is, about."""
+CANDIDATE = "candidate.bundle"
 log = logging.getLogger(__name__)
 
 
@@ -72,6 +73,14 @@ class Prepared(NamedTuple):
     missing: list[str]
     """Clips that the store has lost, in words."""
     warnings: list[str]
+
+
+class Outcome(NamedTuple):
+    """What came of a run. `bundle`: what training made, with the certificate of its evaluation."""
+
+    made: Retrained
+    bundle: Bundle
+    found: Found
 
 
 class Step:
@@ -149,7 +158,7 @@ def _through(step: Step) -> None:
     made = _trained(step, prepared)
     step.begin("evaluating", f"evaluating candidate {made.bundle.sha256[:12]}")
     found = _evaluated(step, prepared, made)
-    _finish(step, prepared, made, found)
+    _finish(step, prepared, Outcome(made, _certified(step, made), found))
     run_folder.tidy(step.folder)
 
 
@@ -208,22 +217,14 @@ def _statistics_of(connection: sa.Connection, sha256: str | None) -> set_statist
 
 def _trained(step: Step, prepared: Prepared) -> Retrained:
     run, config, folder = step.run, step.plant.config, step.folder
-    made = retrain(
+    return retrain(
         folder / run_folder.MANIFEST,
         registry.path(config, prepared.parent.sha256),
-        folder / "candidate.bundle",
+        folder / CANDIDATE,
         step.room,
         seed=run.seed,
         recipes=retrain_recipes.named(run.recipe_names),
     )
-    registry.keep(config, folder / "candidate.bundle")
-    reason = f"run {run.id} on {prepared.dataset.name} {prepared.dataset.version}: {run.why}"
-    with step.plant.engine.begin() as connection:
-        runs.change(connection, run.id, bundle_sha256=made.bundle.sha256)
-        registry.add(
-            connection, made.bundle, who=run.started_by, reason=reason, now=db.now(), scope=run.scope, run_id=run.id
-        )
-    return made
 
 
 def _evaluated(step: Step, prepared: Prepared, made: Retrained) -> Found:
@@ -233,15 +234,30 @@ def _evaluated(step: Step, prepared: Prepared, made: Retrained) -> Found:
     for words in test.left_out:
         step.log(f"left out of the test: {words}")
     ask = Ask(settings.twin_cases, settings.twin_profile, step.jobs)
-    twin = candidate.on_twin(step.folder / "twin", both, step.plant.twin, ask, step.tell)
+    twin = candidate.on_twin(step.folder / candidate.TWIN, both, step.plant.twin, ask, step.tell)
     return Found({**test.figures, **twin.figures}, test.rows + twin.rows, test.left_out)
+
+
+def _certified(step: Step, made: Retrained) -> Bundle:
+    """A device that may decide takes no bundle without a certificate; one that answered nothing gets none.
+
+    Dated like the bundle, by its newest judgement: the same data give the same bytes.
+    """
+    target, twin = step.folder / "certified.bundle", step.folder / candidate.TWIN
+    try:
+        bundle_command.certified(made.bundle, twin, target, dated=made.bundle.manifest.created_at)
+    except ConfigError as error:
+        step.log(f"without a certificate: {error}")
+        target = step.folder / CANDIDATE
+    return registry.keep(step.plant.config, target)
 
 
 def _opened(step: Step, sha256: str) -> Bundle:
     return open_bundle(registry.path(step.plant.config, sha256))
 
 
-def _finish(step: Step, prepared: Prepared, made: Retrained, found: Found) -> None:
+def _finish(step: Step, prepared: Prepared, came: Outcome) -> None:
+    made, found = came.made, came.found
     metrics: dict[str, Any] = {
         "clips": made.clips,
         "left_out": [*made.left_out],
@@ -255,17 +271,30 @@ def _finish(step: Step, prepared: Prepared, made: Retrained, found: Found) -> No
     }
     step.log("done")
     with step.plant.engine.begin() as connection:
-        runs.keep_evaluated(connection, step.run.id, found.rows)
+        _register(connection, step.run, prepared, came.bundle)
+        runs.keep_evaluated(connection, step.run.id, [_of_certified(row, came) for row in found.rows])
         values = {"metrics": msgspec.json.encode(metrics), "ended_at": db.now(), "share": 1.0, "progress": "done"}
         runs.change(connection, step.run.id, state="done", **values)
         if step.plant.config.retrain.parallel:
-            step.log(_heard(connection, step.plant, made, prepared.parent.sha256, metrics))
+            step.log(_heard(connection, step.plant, came.bundle, prepared.parent.sha256, metrics))
 
 
-def _heard(connection: sa.Connection, plant: Plant, made: Retrained, parent: str, metrics: dict[str, Any]) -> str:
+def _register(connection: sa.Connection, run: Run, prepared: Prepared, bundle: Bundle) -> None:
+    reason = f"run {run.id} on {prepared.dataset.name} {prepared.dataset.version}: {run.why}"
+    runs.change(connection, run.id, bundle_sha256=bundle.sha256)
+    registry.add(connection, bundle, who=run.started_by, reason=reason, now=db.now(), scope=run.scope, run_id=run.id)
+
+
+def _of_certified(row: dict[str, object], came: Outcome) -> dict[str, object]:
+    """The certificate changes no word of the bundle, but its hash."""
+    is_candidate = row["bundle_sha256"] == came.made.bundle.sha256
+    return {**row, "bundle_sha256": came.bundle.sha256} if is_candidate else row
+
+
+def _heard(connection: sa.Connection, plant: Plant, bundle: Bundle, parent: str, metrics: dict[str, Any]) -> str:
     if words := hearing.why_not(metrics):
         return f"no parallel run: {words}"
-    return hearing.begin(connection, made.bundle.sha256, parent, plant.rules.policy.promotion, now=db.now())
+    return hearing.begin(connection, bundle.sha256, parent, plant.rules.policy.promotion, now=db.now())
 
 
 def _fail(plant: Plant, run: Run, fault: str) -> None:

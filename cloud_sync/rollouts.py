@@ -4,7 +4,7 @@
 fleet holds no lock: who then finds that somebody else was quicker leaves it to the next look.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -22,8 +22,8 @@ from edge_agent.records import BundleRef
 
 WHO = "rollout"
 """In events and the audit log, where no person did it."""
-Before = Callable[[Mapping[Place, BundleRef], float], None]
-"""Called with what devices are about to be asked for, and the time."""
+Before = Callable[[Mapping[Place, BundleRef], float], Collection[Place]]
+"""Called with what devices are about to be asked for, and the time; gives those that must not be asked yet."""
 Verb = Callable[[Rollout, float], Rollout]
 VERBS: dict[str, tuple[Verb, EventKind]] = {
     "halt": (rollout_state.halt, "halted"),
@@ -92,8 +92,9 @@ def act(connection: sa.Connection, number: int, verb: str, *, who: str, reason: 
     return msgspec.structs.replace(kept, rollout=after, revision=kept.revision + 1, changed_at=now)
 
 
-def nothing_before(_asked: Mapping[Place, BundleRef], _now: float) -> None:
+def nothing_before(_asked: Mapping[Place, BundleRef], _now: float) -> frozenset[Place]:
     """Where no station is above shadow, devices can be asked at once."""
+    return frozenset()
 
 
 def step(
@@ -110,8 +111,11 @@ def step(
             decision = decide(connection, kept, now, free=taken.isdisjoint(places), may_switch=may_switch)
             asked = {} if decision is None else _newly_asked(connection, decision)
         taken |= places
-        if decision is not None:
-            before(asked, now)
+        if decision is None:
+            continue
+        unready = before(asked, now)
+        # On the way back nothing may stop it; forward, the next look says why one of them may not.
+        if not any(asked[place] == kept.rollout.bundle for place in unready):
             told += [(kept.id, event) for event in apply(engine, kept, decision, now)]
     return told
 

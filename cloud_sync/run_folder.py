@@ -1,7 +1,8 @@
 """data_dir/runs/<id>: what a run needs and makes, so that it can be gone on with after any interruption.
 
     manifest.jsonl clips/   the part of the dataset that it is trained on; the clips go when the run is done
-    candidate.bundle        what came of it
+    candidate.bundle        what training made
+    certified.bundle        the same with the certificate of its evaluation: what goes on
     test/ twin/             evaluations with their reports
     run.log
 

@@ -1,34 +1,63 @@
-"""How the cloud itself is: stations and what did not arrive from them, and two addresses for watchdogs."""
+"""The fleet: every station, one station's day, stations side by side; what did not arrive; addresses for watchdogs."""
 
-import msgspec
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
-from flask import Blueprint, Response, current_app, jsonify, render_template
+from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+from sqlalchemy.engine import Engine
 
-from cloud_sync import cases, challenge_history, db
+from cloud_sync import cases, challenge_history, db, fleet
 from cloud_sync.accounts import needs
-from cloud_sync.tables import case_groups, dead_letters, gaps, stations
+from cloud_sync.case_words import WORDS
 from cloud_sync.tables import cases as case_table
-from edge_agent.messages import Status
+from cloud_sync.tables import dead_letters, gaps
 
 blueprint = Blueprint("status", __name__)
 SHOWN = 50
+CHOICES = (1, 7, 30, 90)
+"""Days that stations are compared over."""
 
 
 @blueprint.get("/stations")
 @needs("viewer")
 def station_list() -> str:
-    engine = current_app.extensions["tankwatch"].engine
-    with engine.connect() as connection:
-        found = connection.execute(_stations()).all()
+    with _engine().connect() as connection:
+        found = fleet.now(connection, db.now())
         missing = connection.execute(
             sa.select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.noticed_at.desc()).limit(SHOWN)
         ).all()
         summary = cases.held(connection)
         missed = [miss.run for miss in challenge_history.misses(connection) if miss.is_open]
         refused = connection.execute(sa.select(dead_letters).order_by(dead_letters.c.last_at.desc()).limit(SHOWN)).all()
-    said = {(row.site, row.station): msgspec.json.decode(row.status, type=Status) for row in found if row.status}
     return render_template(
-        "stations.html", stations=found, said=said, missing=missing, refused=refused, summary=summary, missed=missed
+        "stations.html", stations=found, missing=missing, refused=refused, summary=summary, missed=missed, words=WORDS
+    )
+
+
+@blueprint.get("/stations/compare")
+@needs("viewer")
+def compare() -> str:
+    days = _days(request.args.get("days", ""))
+    now = db.now()
+    with _engine().connect() as connection:
+        found = fleet.counts(connection, now - days * fleet.DAY_S, now + fleet.DAY_S)
+    return render_template("stations_compare.html", found=sorted(found.items()), days=days, choices=CHOICES)
+
+
+@blueprint.get("/stations/<site>/<station>")
+@needs("viewer")
+def station_day(site: str, station: str) -> str:
+    """One day as a strip of cases; today unless `day` names another."""
+    place, today = (site, station), fleet.midnight(db.now())
+    began_at = _midnight(request.args.get("day", ""), today)
+    with _engine().connect() as connection:
+        if not fleet.known(connection, place):
+            abort(404)
+        day = fleet.day(connection, place, began_at)
+        station_now = next((one for one in fleet.now(connection, db.now()) if one.place == place), None)
+    beside = [_date(began_at + step * fleet.DAY_S) for step in (-1, 0, 1)]
+    return render_template(
+        "station_day.html", now=station_now, place=place, day=day, dates=beside, is_today=began_at >= today, words=WORDS
     )
 
 
@@ -54,26 +83,25 @@ def ready() -> tuple[Response, int]:
     return jsonify(status="ready" if not faults else "not ready", faults=faults, at=db.now()), 503 if faults else 200
 
 
-def _stations() -> sa.Select:
-    """Every station that has said anything, with its status and its latest case."""
-    latest = (
-        sa.select(
-            case_groups.c.site,
-            case_groups.c.station,
-            sa.func.max(case_groups.c.last_at).label("last_case_at"),
-            sa.func.sum(case_groups.c.cases).label("cases"),
-        )
-        .group_by(case_groups.c.site, case_groups.c.station)
-        .subquery()
-    )
-    names = sa.union(
-        sa.select(stations.c.site, stations.c.station), sa.select(latest.c.site, latest.c.station)
-    ).subquery()
-    return (
-        sa.select(
-            names.c.site, names.c.station, stations.c.status, stations.c.seen_at, latest.c.last_case_at, latest.c.cases
-        )
-        .outerjoin(stations, (stations.c.site == names.c.site) & (stations.c.station == names.c.station))
-        .outerjoin(latest, (latest.c.site == names.c.site) & (latest.c.station == names.c.station))
-        .order_by(names.c.site, names.c.station)
-    )
+def _engine() -> Engine:
+    return current_app.extensions["tankwatch"].engine
+
+
+def _days(text: str) -> int:
+    """One of CHOICES; anything else asks for the usual week."""
+    return int(text) if text in map(str, CHOICES) else CHOICES[1]
+
+
+def _midnight(text: str, today: float) -> float:
+    """Of a day as YYYY-MM-DD; 404 for what is none, or lies ahead."""
+    if not text:
+        return today
+    try:
+        asked = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        abort(404)
+    return asked if asked <= today else abort(404)
+
+
+def _date(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

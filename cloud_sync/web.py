@@ -35,6 +35,7 @@ from cloud_sync import (
     db,
     error_pages,
     gold_pages,
+    metrics_pages,
     model_pages,
     navigation,
     parallel_pages,
@@ -81,6 +82,7 @@ PAGES = (
     audit_pages,
     rollout_pages,
     updates_pages,
+    metrics_pages,
     api,
 )
 READABLE = timedelta(days=30)

@@ -5,7 +5,6 @@ Without a station profile it shows pictures and inspects nothing; one that chang
 
 import argparse
 import contextlib
-import os
 import secrets
 import signal
 import time
@@ -17,14 +16,16 @@ from pathlib import Path
 
 from edge_agent import codes, locks, state, station, trial_run
 from edge_agent import config as configuration
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
 from edge_agent.config import DeviceConfig
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
 from edge_agent.immersion import TriggeredImmersions
-from edge_agent.inspection import Opener
+from edge_agent.inspection import Opener, working_view
 from edge_agent.keeper import Keeper
 from edge_agent.live import NICE, TURN_S, Publisher
+from edge_agent.machine import resident_mb
 from edge_agent.mode_keeper import ModeKeeper
 from edge_agent.notify import Notifier
 from edge_agent.on_screen import OnScreen
@@ -65,6 +66,7 @@ class Lasting:
     keeper: Keeper
     report: SelfReport
     mode: ModeKeeper
+    alarms: AlarmKeeper
     watch: StationWatch
     told: Notifier
 
@@ -130,14 +132,13 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
     mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
+    alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
 
     def look() -> None:
         watch.look()
         report.setup_words = watch.words
         report.standing = mode.look(report.circumstances())
-        found = report.state()
-        state.write(device.state_path, found)
-        told.status(_status(found))
+        told.status(_status(_tell_state(device, report, alarms)))
 
     with ExitStack() as stack:
         write, keep_check = Patient(look, warn), Patient(mode.keep_check, warn)
@@ -148,9 +149,9 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
         stack.enter_context(every(LOOK_EVERY_S, keep_check))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
         stack.enter_context(every(TURN_S, Patient(publisher.turn, warn), nice=NICE))
-        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn)
+        keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn, took=report.figures.put)
         stack.callback(keeper.close)
-        lasting = Lasting(device, camera, outbox, keeper, report, mode, watch, told)
+        lasting = Lasting(device, camera, outbox, keeper, report, mode, alarms, watch, told)
         _inspect_all(lasting, pair, _shown(_frames(camera, stopped), publisher, told), stopped)
 
 
@@ -250,6 +251,7 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     now = inspector.immersion
     vigil.stepped(frame.sequence, frame.monotonic_s, cpu_s, watching=now.settled_s is not None and now.left_s is None)
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
+    run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.report.screen.saw(inspector)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.gear.camera, "waiting", 0)
@@ -286,6 +288,7 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     manifest = pair.champion.manifest
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
+    report.pictures.measured_for(manifest.sensitivity, working_view(gear.held.profile, manifest.preprocessing)[1])
     _tell_trial(report, switch)
 
 
@@ -305,14 +308,15 @@ def _watch(run: Run) -> None:
     if words:
         run.report.bundle_words = words
         with contextlib.suppress(StoreError):
-            state.write(run.gear.device.state_path, run.report.state())
+            _tell_state(run.gear.device, run.report, run.lasting.alarms)
         end_now(words)
 
 
-def resident_mb() -> float:
-    """Memory that this process holds, in MB."""
-    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _tell_state(device: DeviceConfig, report: SelfReport, alarms: AlarmKeeper) -> state.DeviceState:
+    report.board = alarms.look(report.conditions())
+    now = report.state()
+    state.write(device.state_path, now)
+    return now
 
 
 def _keep(cases: list[Case], run: Run) -> None:

@@ -103,6 +103,8 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of that clock, such as Europe/Berlin; None = the system's."""
     names: tuple[str, ...] = ()
     """Host names under which browsers ask for it, beside its addresses, localhost and its own host name."""
+    metrics_token_env: str | None = None
+    """Name of the environment variable with the bearer token that /metrics asks for; None = it asks for none."""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -130,6 +132,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     run_dir: str | None = None
     """What is worth nothing after a power cut: state.json, uplink.json, live pictures. A folder in memory spares the
     disk; None = data_dir."""
+    alarms: str = "alarms.toml"
+    """The plant's own settings of alarms, changed by `agent alarms set` and on the panel; it need not be there."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
     """Receipted clips go when less is free."""
     seed: int | None = None
@@ -201,6 +205,15 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return self.folder / "mode.json"
 
     @property
+    def alarms_path(self) -> Path:
+        """Books of the alarms, what people ordered of them, their history and the trail of their settings."""
+        return self.folder / "alarms"
+
+    @property
+    def alarm_settings_path(self) -> Path:
+        return Path(self.alarms)
+
+    @property
     def acknowledged_path(self) -> Path:
         """Lies there while an acknowledgement waits to be taken."""
         return self.folder / "acknowledged"
@@ -252,6 +265,7 @@ def _absolute(config: DeviceConfig, folder: Path) -> DeviceConfig:
         challenger=resolve(config.challenger),
         data_dir=resolve(config.data_dir),
         run_dir=resolve(config.run_dir),
+        alarms=resolve(config.alarms),
         broker=broker,
         updates=msgspec.structs.replace(
             config.updates, root=resolve(config.updates.root), ca=resolve(config.updates.ca)

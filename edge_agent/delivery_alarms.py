@@ -1,44 +1,23 @@
-"""Backlog and free space -> the alarms that only the uplink can raise; those of the tank come from elsewhere."""
+"""Backlog and free space -> the conditions that only the uplink sees; those of the tank come from elsewhere."""
 
-from edge_agent.messages import Alarm
+from edge_agent.alarms import Condition
 from edge_agent.outbox import Backlog
 
-SILENT_S = 3600.0
-"""A case that waits longer for its receipt is worth an alarm."""
 
-
-def active(
-    backlog: Backlog, free_bytes: int, *, keep_free_bytes: int, utc: str, before: tuple[Alarm, ...]
-) -> tuple[Alarm, ...]:
-    """The alarms that hold now; one that held `before` stays as it was raised."""
-    found = []
-    if backlog.oldest_s is not None and backlog.oldest_s > SILENT_S:
-        found.append(_no_receipts(backlog, utc))
-    if free_bytes < keep_free_bytes // 2:
-        found.append(_disk_space(free_bytes, utc))
-    old = {alarm.id: alarm for alarm in before}
-    return tuple(old.get(alarm.id, alarm) for alarm in found)
-
-
-def _no_receipts(backlog: Backlog, utc: str) -> Alarm:
-    return Alarm(
+def conditions(backlog: Backlog, free_bytes: int, *, keep_free_bytes: int) -> tuple[Condition, ...]:
+    """Age of the oldest case in seconds; free space as a share of what is kept free. The catalogue has the limits."""
+    waiting = Condition(
         id="no-receipts",
-        priority="medium",
-        text=f"{backlog.cases} cases wait for the cloud's receipt, the oldest for more than an hour",
-        since=utc,
-        cause="the broker takes messages, but the cloud does not confirm them",
-        consequence="nothing is lost; experts do not see these cases",
-        action="check that the cloud's ingest runs and reaches this broker",
+        words=f"{backlog.cases} cases wait for the cloud's receipt, {_age(backlog.oldest_s)}",
+        value=backlog.oldest_s,
     )
-
-
-def _disk_space(free_bytes: int, utc: str) -> Alarm:
-    return Alarm(
+    space = Condition(
         id="disk-space",
-        priority="high",
-        text=f"{free_bytes / 1e6:.0f} MB are free on the device",
-        since=utc,
-        cause="clips that the cloud has not confirmed fill the disk, or something else does",
-        consequence="when it is full, cases wait in memory and are lost at a power cut",
-        action="mend the way to the cloud or free space on the device",
+        words=f"{free_bytes / 1e6:.0f} MB are free on the device",
+        value=free_bytes / keep_free_bytes if keep_free_bytes else None,
     )
+    return (*([waiting] if backlog.oldest_s is not None else ()), *([space] if keep_free_bytes else ()))
+
+
+def _age(oldest_s: float | None) -> str:
+    return f"the oldest for {(oldest_s or 0.0) / 3600:.1f} h"

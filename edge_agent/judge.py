@@ -3,6 +3,7 @@
 The champion and the challenger are two judges that see the same views; neither knows of the other.
 """
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,14 @@ class Judge:
         self._detector = Detector(bundle.nets["detector"], bundle.manifest.thresholds)
         self._origins = OriginReader(bundle.nets["origins"])
         self._aggregator = Aggregator(bundle.nets["aggregator"])
+        self.composite_s: float | None = None
+        self.verdict_s: float | None = None
+        """How long the last composite and the last verdict took; None where there was none since the watch was set."""
         self.restart()
+
+    def set_watch(self) -> None:
+        """From now on it is noted how long things take."""
+        self.composite_s = self.verdict_s = None
 
     def restart(self) -> None:
         """Forgets the last case."""
@@ -64,6 +72,7 @@ class Judge:
 
     def push(self, view: TankView, since_immersion_s: float) -> None:
         """Takes one usable view of the unit at rest."""
+        began_s = time.perf_counter()
         composite = self._compositor.push(view)
         if composite is None:
             return
@@ -74,11 +83,15 @@ class Judge:
         rank = (since_immersion_s >= self.bundle.manifest.thresholds.settle_s, evidence.score)
         if rank >= self._strongest_rank:
             self._strongest_rank, self.strongest = rank, (composite, evidence)
+        self.composite_s = time.perf_counter() - began_s
 
     def verdict(self, watched: Watched, profile: StationProfile | None) -> Verdict:
         """The word on all that was pushed since the last restart, under the station's requirements."""
+        began_s = time.perf_counter()
         finding = self._finding(watched.visibility) if self.composites else None
-        return decide(watched, finding, profile, manifest=self.bundle.manifest, px_per_mm=self._px_per_mm)
+        said = decide(watched, finding, profile, manifest=self.bundle.manifest, px_per_mm=self._px_per_mm)
+        self.verdict_s = time.perf_counter() - began_s
+        return said
 
     def features(self, seen: Visibility | None) -> np.ndarray:
         """(F,) float32: what the aggregator scores, in a picture as it was `seen`; training collects them."""

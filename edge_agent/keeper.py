@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +23,11 @@ class Keeper:
         *,
         said: Callable[[Case], None],
         warn: Callable[[str], None],
+        took: Callable[[float], None] | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
+        """`took` hears how many seconds each case that was handed over took the outbox, or to be refused."""
+        self._took = took
         self._pending, self._said, self._warn, self._retry_s = pending, said, warn, retry_s
         self._queue: queue.SimpleQueue[tuple[Case, Path | None] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -63,8 +67,15 @@ class Keeper:
         except queue.Empty:
             self._tell(self._pending.retry())
             return True
-        self._tell(self._pending.put(*item) if item else self._pending.retry())
+        self._tell(self._put(*item) if item else self._pending.retry())
         return item is not None
+
+    def _put(self, case: Case, clip: Path | None) -> list[Case]:
+        began_s = time.perf_counter()
+        stored = self._pending.put(case, clip)
+        if self._took:
+            self._took(time.perf_counter() - began_s)
+        return stored
 
     def _tell(self, stored: list[Case]) -> None:
         self._complain()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edge_agent.histogram import Histogram
 from edge_agent.records import BundleRef, DispositionWord, FramingStatus, Mode, VerdictWord, WaterStatus
 
 PART_BYTES = 256 * 1024
@@ -21,6 +22,8 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=SHA256, max_length=64)]
 Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER, max_length=128)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AlarmPriority = Literal["low", "medium", "high"]
+AlarmState = Literal["normal", "unacknowledged", "acknowledged", "returned", "shelved", "suppressed", "out_of_service"]
+"""After ISA-18.2. On the wire only those whose cause is there: never `normal`, never `returned`."""
 CameraWord = Literal["ok", "stalled", "lost", "unknown"]
 UpdateWord = Literal["running", "fetching", "trying", "ready", "refused", "returned"]
 """`ready`: it runs from the next case on. `refused`: it never ran. `returned`: it failed; the one before is back."""
@@ -100,6 +103,73 @@ class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The most memory that the uplink has held."""
     inspect_starts: Count = 0
     """How often the inspection was started since this bundle speaks; more than once: it has failed."""
+    waiting_bytes: Count = 0
+    """Of cases and clips that wait for their receipt."""
+    cpu_s: float | None = None
+    """Of the uplink, since its start."""
+    inspect_started_at: str | None = None
+    """UTC, ISO 8601: when the running inspection began."""
+    inspect_cpu_s: float | None = None
+    """Of the inspection, since its start."""
+    inspect_resident_mb: float | None = None
+    cpu_ratio: float | None = None
+    """Share of all the device's cores that was busy over the last 10 s, 0..1."""
+    memory_mb: float | None = None
+    memory_free_mb: float | None = None
+    """What programs can still have."""
+    temperature_c: float | None = None
+    """Of the device's hottest zone; None where it does not tell."""
+    disk_mb: float | None = None
+    """Size of the disk that holds the outbox."""
+
+
+class FrameCounts(msgspec.Struct, frozen=True):
+    """Frames by what they were good for, since start; each counts once."""
+
+    usable: Count = 0
+    misframed: Count = 0
+    """The markers are not where they belong, or not in sight."""
+    blind: Count = 0
+    """Black, white, or otherwise without a view of the tank."""
+    duplicated: Count = 0
+    """The very picture that came before."""
+    frozen: Count = 0
+    """The same, for a second and longer."""
+
+
+class MissingCounts(msgspec.Struct, frozen=True):
+    """Looks at the picture at which a value could not be measured, since start."""
+
+    noise: Count = 0
+    paper: Count = 0
+    blur: Count = 0
+    clarity: Count = 0
+    corners: Count = 0
+    """Fewer than four."""
+
+
+class PictureMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """How good the picture is, by a look every two seconds; None = could not be measured."""
+
+    frames: FrameCounts = FrameCounts()
+    looks: Count = 0
+    missing: MissingCounts = MissingCounts()
+    contrast_levels: float | None = None
+    """Grey levels between the dark and the light parts of the tank view."""
+    noise_levels: float | None = None
+    """Camera noise, standard deviation in grey levels."""
+    paper_levels: float | None = None
+    """Grey levels between the markers' black and white."""
+    blur_px: float | None = None
+    """Of the markers' edges, standard deviation in pixels of the tank view: the smaller the sharper."""
+    clarity: float | None = None
+    """Of the water, 0 (opaque) .. 1 (clear)."""
+    corners_seen: Count | None = None
+    rotation_deg: float | None = None
+    """Against the picture at set-up."""
+    smallest_bubble_px: float | None = None
+    """Diameter in the tank view from which bubbles are found."""
+    smallest_bubble_mm: float | None = None
 
 
 class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +185,11 @@ class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     clarity: float | None = None
     brightness: float | None = None
     """Mean grey level, 0..255."""
+    reconnects: Count = 0
+    """To the camera, since start."""
+    left_out: Count = 0
+    """Frames that showed nothing new, since start: their capture time did not rise, or they had come before."""
+    picture: PictureMetrics = PictureMetrics()
 
 
 class VerdictCounts(msgspec.Struct, frozen=True):
@@ -138,6 +213,37 @@ class OutcomeCounts(msgspec.Struct, frozen=True):
     machine_only: Count = 0
 
 
+class DecisionCounts(msgspec.Struct, frozen=True):
+    """Cases by the inspector's word, since start."""
+
+    ok: Count = 0
+    leak: Count = 0
+    none: Count = 0
+
+
+class DeciderCounts(msgspec.Struct, frozen=True):
+    """Cases by who decided, since start."""
+
+    human: Count = 0
+    machine: Count = 0
+    none: Count = 0
+
+
+class LatencyMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things take, in seconds, since start."""
+
+    step: Histogram = Histogram()
+    """All that is done with one frame."""
+    composite: Histogram = Histogram()
+    """A composite: built, looked at by the champion and accounted for."""
+    verdict: Histogram = Histogram()
+    """The champion's word on a case, once it is asked for."""
+    record: Histogram = Histogram()
+    """From a case's last frame to its record."""
+    put: Histogram = Histogram()
+    """The outbox takes a case, for good."""
+
+
 class OutputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """What the device says."""
 
@@ -150,6 +256,15 @@ class OutputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """From a case's last frame to its record: 95th percentile of the last cases."""
     challenger_cut: Count = 0
     """Cases in which the challenger was stopped so that the champion lost no frame."""
+    decisions: DecisionCounts = DecisionCounts()
+    deciders: DeciderCounts = DeciderCounts()
+    latency: LatencyMetrics = LatencyMetrics()
+    scores: Histogram = Histogram()
+    """Of the cases that have one."""
+    cycle_s: Histogram = Histogram()
+    """From the beginning of one case to that of the next; pauses of ten minutes and more left out."""
+    usable_s: Histogram = Histogram()
+    """Of watching, of each case."""
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +290,15 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     consequence: str
     action: str
     """What to do."""
+    state: AlarmState = "unacknowledged"
+    """`shelved`, `suppressed` (it follows from another alarm) and `out_of_service` are not on the operator's screen."""
+    holds: bool = True
+    """Whether its cause is there."""
+    acknowledged_by: str = ""
+    acknowledged_at: str | None = None
+    """UTC, ISO 8601; None = by nobody."""
+    shelved_until: str | None = None
+    """UTC, ISO 8601; None = it is not shelved."""
 
 
 class Disposition(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,6 +133,12 @@ class Outbox:
             cases, clips, oldest = outbox_table.backlog(rows)
         return Backlog(cases, clips, None if oldest is None else max(0.0, self._clock() - oldest))
 
+    def waiting_bytes(self) -> int:
+        """Of the cases and clips without a receipt. Looks at each clip's file: not for every second."""
+        with self._transaction() as rows:
+            cases, clips = outbox_table.waiting_bytes(rows)
+        return cases + sum(self.spool.clip_bytes(sha256) for sha256 in clips)
+
     def retain(self, now: float, free_bytes: int) -> int:
         """Receipted records older than 30 days go, receipted clips where less than `free_bytes` are free. How many.
 

@@ -122,6 +122,13 @@ def backlog(rows: sqlite3.Connection) -> tuple[int, int, float | None]:
     ).fetchone()
 
 
+def waiting_bytes(rows: sqlite3.Connection) -> tuple[int, list[str]]:
+    """Bytes of the cases without a receipt, and the clips that wait."""
+    (cases,) = rows.execute("SELECT coalesce(sum(length(payload)), 0) FROM cases WHERE receipted_at IS NULL").fetchone()
+    clips = rows.execute("SELECT sha256 FROM clips WHERE receipted_at IS NULL AND usable = 1").fetchall()
+    return cases, [sha256 for (sha256,) in clips]
+
+
 def expired(rows: sqlite3.Connection, before: float) -> list[tuple[str, str | None]]:
     """Case id and clip of what was receipted before `before`, the newest record and waiting clips left out."""
     return rows.execute(

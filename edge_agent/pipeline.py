@@ -122,6 +122,7 @@ class Inspector:
             return []
         if self._first_s is None:
             self._first_s = frame.monotonic_s
+        self._champion.set_watch()
         sight = self.sight = self._eyes.look(frame)
         done = self.missing(frame.monotonic_s)
         if not sight.fault:
@@ -252,6 +253,11 @@ class Inspector:
         if self._case is None or self.sight is None:
             return []
         return [self._close(self._case.decided_s or self._case.left_s or self.sight.frame.monotonic_s)]
+
+    @property
+    def took_s(self) -> tuple[float | None, float | None]:
+        """How long the champion took at the last frame for a composite and for a verdict; None where there was none."""
+        return self._champion.composite_s, self._champion.verdict_s
 
     @property
     def strongest(self) -> tuple[Composite, Evidence] | None:

@@ -1,19 +1,18 @@
-"""What `agent inspect` knows of itself -> DeviceState: counts, camera health, alarms. Read from another thread."""
+"""What `agent inspect` knows of itself -> DeviceState, and conditions for alarms. Read from another thread."""
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable
 from math import ceil
 
 from edge_agent import utc
+from edge_agent.alarms import Board, Condition
 from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
 from edge_agent.eyes import Sight
+from edge_agent.machine import OwnProcess
 from edge_agent.messages import (
-    Alarm,
-    AlarmPriority,
     CameraWord,
     Disposition,
     InputMetrics,
@@ -25,6 +24,8 @@ from edge_agent.messages import (
 from edge_agent.mode_keeper import Circumstances
 from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import PendingCases
+from edge_agent.output_figures import OutputFigures
+from edge_agent.picture_figures import PictureFigures
 from edge_agent.records import BundleRef, Case, DispositionWord, Mode
 from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
@@ -33,11 +34,10 @@ SILENT_S = 1.2
 """A live camera of one frame a second or more has stalled after this long; its capture thread waits longer."""
 SILENT = "the camera gives no pictures: check its cable and power"
 REMAINS = "something lies in the tank that was not there when it was set up: take it out, or run 'calibrate fit' again"
-ALARM_EVERY_S = 10.0
 LAST_CASES = 100
 """Whose time to the record is told."""
-CUT_CASES, CUT_LIMIT = 10, 2
-"""A challenger that was stopped in more than this many of the last ten cases is too slow for the device."""
+CUT_CASES = 10
+"""How often a challenger was stopped is counted in the last ten cases."""
 CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
 """A black or white picture is a fault of the picture, not of the camera."""
 
@@ -81,14 +81,16 @@ class SelfReport:
         self._was_cut = False
         self._cut_of_last: deque[bool] = deque(maxlen=CUT_CASES)
         self._camera, self._pending = camera, pending
+        self._process = OwnProcess()
+        self.pictures, self.figures = PictureFigures(), OutputFigures()
         self._sight: Sight | None = None
         self._frames = self._cases = 0
         self._step_s = 0.0
         self._clarity: float | None = None
         self._verdicts: dict[str, int] = {}
         self._outcomes: dict[str, int] = {}
-        self._active: dict[str, tuple[str, str, float]] = {}
-        """Alarm -> since when (UTC), its words, when they were taken."""
+        self.board = Board()
+        """The alarms, as the reporting thread has found them last."""
         self._remains = False
         self.water: WaterWatch | None = None
         """Follows the water by the champion's limit; without it each case's own word counts."""
@@ -102,6 +104,8 @@ class SelfReport:
         self._step_s += cpu_s
         if sight and sight.clarity is not None:
             self._clarity = sight.clarity
+        if sight:
+            self.pictures.see(sight)
 
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
@@ -120,8 +124,11 @@ class SelfReport:
     def said(self, case: Case) -> None:
         """One more case is on the disk."""
         self._cases += 1
+        self.figures.said(case)
         if case.case_id in self._ended_s:
-            self._verdict_ms.append((self._clock() - self._ended_s.pop(case.case_id)) * 1000)
+            waited_s = self._clock() - self._ended_s.pop(case.case_id)
+            self._verdict_ms.append(waited_s * 1000)
+            self.figures.recorded(waited_s)
         if case.clip:
             self._film_words = ""
         self._verdicts[case.verdict] = self._verdicts.get(case.verdict, 0) + 1
@@ -162,6 +169,30 @@ class SelfReport:
         """A case goes on without its clip; the next clip on the disk ends the alarm."""
         self._film_words = words
 
+    def conditions(self) -> tuple[Condition, ...]:
+        """What is wrong now, in words; the life cycle makes alarms of it."""
+        sight, outlook = self._sight, self._outlook
+        _, camera_words = self._camera_word(self._camera.health() if hasattr(self._camera, "health") else None)
+        framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
+        found = {
+            "mode": self._mode_trouble(),
+            "unit": self._unit_trouble(),
+            "camera": camera_words,
+            "picture": sight.fault if sight else "",
+            "framing": framing,
+            "lamps": sight.signal.words if sight else "",
+            "tank": REMAINS if self._remains else "",
+            "clips": self._film_words,
+            "bundle": self.bundle_words,
+        }
+        return (
+            *(Condition(id=id, words=words) for id, words in found.items() if words),
+            *([Condition(id="water", words=outlook.words, early=outlook.status != "murky")] if outlook.words else ()),
+            *([self._setup_condition()] if self.setup_words else ()),
+            *([self._disk_condition()] if self._pending.fault else ()),
+            self._cut_condition(),
+        )
+
     def state(self) -> DeviceState:
         """The newest state."""
         now = utc.text(time.time())
@@ -188,6 +219,9 @@ class SelfReport:
                 water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
+                reconnects=health.reconnects if health else 0,
+                left_out=health.time_jumps if health else 0,
+                picture=self.pictures.told,
             ),
             output=OutputMetrics(
                 cases=self._cases,
@@ -196,10 +230,18 @@ class SelfReport:
                 step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
                 verdict_ms=_percentile_95(list(self._verdict_ms)),
                 challenger_cut=self._cuts,
+                decisions=self.figures.decisions,
+                deciders=self.figures.deciders,
+                latency=self.figures.latency,
+                scores=self.figures.scores,
+                cycle_s=self.figures.cycle_s,
+                usable_s=self.figures.usable_s,
             ),
-            alarms=self._alarms(now, camera_trouble),
+            alarms=self.board.active,
+            alarms_aside=self.board.aside,
             disposition=self.disposition,
             shown=self._shown,
+            process=self._process.look(),
             station=self.screen.station,
             profile_sha256=self.screen.profile_sha256,
             watched=self.screen.watched(camera_trouble),
@@ -215,40 +257,6 @@ class SelfReport:
             return "stalled", SILENT
         return ("ok" if health or self._frames else "unknown"), ""
 
-    def _alarms(self, now: str, camera_words: str) -> tuple[Alarm, ...]:
-        sight = self._sight
-        framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
-        troubles: list[tuple[str, AlarmPriority, str, str]] = [
-            ("mode", "high", self._mode_trouble(), "the human decides"),
-            ("setup", "high", self.setup_words, self._setup_effect()),
-            ("unit", "high", self._unit_trouble(), "it stays where it is"),
-            ("camera", "high", camera_words, "units are not tested"),
-            ("picture", "high", sight.fault if sight else "", "units are not tested"),
-            ("framing", "high", framing, "units are not tested"),
-            ("lamps", "medium", sight.signal.words if sight else "", "the inspector's decisions are not seen"),
-            ("water", *self._water_trouble()),
-            ("tank", "medium", REMAINS if self._remains else "", "it may hide bubbles"),
-            ("disk", "high", str(self._pending.fault or ""), self._waiting_words()),
-            ("clips", "medium", self._film_words, "experts cannot see these cases"),
-            ("bundle", "high", self.bundle_words, "units are not tested, or late"),
-            ("challenger", "low", self.challenger_words or self._cut_words(), "it takes longer to compare the two"),
-        ]
-        active = [(id, priority, words, effect) for id, priority, words, effect in troubles if words]
-        self._active = {id: self._held(id, words, now) for id, _, words, _ in active}
-        active = [(id, priority, self._active[id][1], effect) for id, priority, _, effect in active]
-        return tuple(
-            Alarm(
-                id=id,
-                priority=priority,
-                text=words,
-                since=self._active[id][0],
-                cause=words.rsplit(": ", 1)[0],
-                consequence=effect,
-                action=words.rsplit(": ", 1)[-1],
-            )
-            for id, priority, words, effect in active
-        )
-
     def _mode_trouble(self) -> str:
         """Words where the mode stepped down by itself."""
         return self.standing.words if self.standing and self.standing.alarm else ""
@@ -259,31 +267,24 @@ class SelfReport:
         is_full = self.standing is not None and self.standing.mode == "full"
         return "the machine cannot decide on a unit: decide on it" if waits and is_full else ""
 
-    def _setup_effect(self) -> str:
-        return "the station is inspected by the profile from before" if self.screen.profile else "nothing is inspected"
-
-    def _water_trouble(self) -> tuple[AlarmPriority, str, str]:
-        if self._outlook.status == "murky":
-            return "medium", self._outlook.words, "small leaks are hidden"
-        return "low", self._outlook.words, "small leaks will be hidden, and units not tested"
-
-    def _cut_words(self) -> str:
+    def _cut_condition(self) -> Condition:
+        if self.challenger_words:
+            return Condition(id="challenger", words=self.challenger_words)
         cut = sum(self._cut_of_last)
-        if cut <= CUT_LIMIT:
-            return ""
-        fact = f"the challenger was stopped in {cut} of the last {len(self._cut_of_last)} cases (limit {CUT_LIMIT})"
-        return f"{fact}, it is too slow for this device: choose a smaller one"
+        fact = f"the challenger was stopped in {cut} of the last {len(self._cut_of_last)} cases"
+        return Condition(
+            id="challenger", words=f"{fact}, it is too slow for this device: choose a smaller one", value=cut
+        )
 
-    def _held(self, id: str, words: str, now: str) -> tuple[str, str, float]:
-        """Numbers that change from frame to frame make an alarm no new message, but now and then."""
-        now_s = self._clock()
-        since, said, said_s = self._active.get(id, (now, words, now_s))
-        same = re.sub(r"[\d.]+", "", said) == re.sub(r"[\d.]+", "", words)
-        return (since, said, said_s) if same and now_s - said_s < ALARM_EVERY_S else (since, words, now_s)
+    def _setup_condition(self) -> Condition:
+        before = "the station is inspected by the profile from before"
+        effect = before if self.screen.profile else "nothing is inspected"
+        return Condition(id="setup", words=self.setup_words, consequence=effect)
 
-    def _waiting_words(self) -> str:
+    def _disk_condition(self) -> Condition:
         lost = f"; {self._pending.lost} are lost already" if self._pending.lost else ""
-        return f"cases wait in memory and are lost at a power cut{lost}"
+        waiting = f"cases wait in memory and are lost at a power cut{lost}"
+        return Condition(id="disk", words=str(self._pending.fault), consequence=waiting)
 
 
 def _percentile_95(values: list[float]) -> float | None:

@@ -103,8 +103,9 @@ def zone_of(name: str | None) -> tzinfo:
 
 
 def _connect(database: Path) -> sqlite3.Connection:
-    """Reads alone: it takes no lock that a writer would meet."""
-    rows = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_S)
+    """Reads alone: it takes no lock that a writer would meet. Threads take turns at it."""
+    uri = f"{database.absolute().as_uri()}?mode=ro"
+    rows = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, check_same_thread=False)
     rows.execute("PRAGMA query_only=1")
     return rows
 

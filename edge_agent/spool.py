@@ -88,6 +88,13 @@ class Spool:
         """Every clip in the spool, in no order."""
         return _names(self.folder, CLIP_SUFFIX, SHA256)
 
+    def clip_bytes(self, sha256: str) -> int:
+        """0 where there is no such clip."""
+        try:
+            return self.clip_path(sha256).stat().st_size
+        except OSError:
+            return 0
+
     def remove_drafts(self) -> int:
         """Whatever was not finished when the device stopped."""
         drafts = list(self.folder.glob("*" + durable.TEMPORARY))

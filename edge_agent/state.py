@@ -81,6 +81,16 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong and the cure; empty while all is well."""
 
 
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of ours takes."""
+
+    started_at: str
+    """UTC, ISO 8601."""
+    cpu_s: float
+    """Since its start."""
+    resident_mb: float
+
+
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """The newest state; the file is replaced whole."""
 
@@ -100,7 +110,9 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     input: InputMetrics = InputMetrics()
     output: OutputMetrics = OutputMetrics()
     alarms: tuple[Alarm, ...] = ()
-    """Those that are active."""
+    """Those that are active, the gravest first."""
+    alarms_aside: tuple[Alarm, ...] = ()
+    """Shelved, suppressed, out of service, or gone before anybody acknowledged them."""
     disposition: Disposition | None = None
     """The last one given to the line."""
     shown: ShownWord | None = None
@@ -112,6 +124,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """None before the first frame."""
     last_case: LastCase | None = None
     aim: Aim | None = None
+    process: Process | None = None
+    """Of the inspection."""
 
 
 class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +145,10 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of cases and clips that wait for their receipt."""
     alarms: tuple[Alarm, ...] = ()
     """Those that are active."""
+    alarms_aside: tuple[Alarm, ...] = ()
+    """Shelved, suppressed, out of service, or gone before anybody acknowledged them."""
+    process: Process | None = None
+    """Of the uplink."""
 
 
 def write(path: Path, state: DeviceState | UplinkReport) -> None:

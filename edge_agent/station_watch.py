@@ -32,7 +32,7 @@ class StationWatch:
         self.words = ""
         self._path = path
         self._lock = threading.Lock()
-        self._stamp: object = "never looked"
+        self._stamp: object = "unknown"
         self._next: HeldProfile | None = None
         self._taken: str | None = None
         """Hash of the one that holds."""

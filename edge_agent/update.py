@@ -15,6 +15,7 @@ from tuf.api.metadata import TargetFile
 
 from edge_agent import config as device_config
 from edge_agent import durable, locks, state, station, trial
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import LARGEST_FILE
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, LinkError, ModelError, StoreError
@@ -86,7 +87,8 @@ class Update:
         self._repository = repository or Repository(device.updates, device.folder / "updates")
         self._files = StationFiles(device.signed_path, device.site, station_id)
         self._places = Places(device, self._files, stopped)
-        self._ledger = Ledger(device.update_path)
+        alarms = AlarmKeeper("update", device.alarms_path, device.alarm_settings_path, say=log.warning)
+        self._ledger = Ledger(device.update_path, alarms)
         self._due_s, self.failures = float("-inf"), 0
         self.fault: Exception | None = None
         """Why the last look has failed; None where it has not."""

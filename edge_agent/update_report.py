@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 from edge_agent import durable, utc
+from edge_agent.alarm_keeper import AlarmKeeper
+from edge_agent.alarms import Condition
 from edge_agent.errors import StoreError
 from edge_agent.messages import Alarm, UpdateReport, UpdateWord
 from edge_agent.records import BundleRef
@@ -37,7 +39,7 @@ class UpdateFile(msgspec.Struct, frozen=True, kw_only=True):
     champion: Told | None = None
     challenger: Told | None = None
     alarm: Alarm | None = None
-    """What stands between the device and the repository."""
+    """What stands between the device and the repository; its `state` may say that nobody is shown it."""
 
     def champion_report(self, seen: UpdateReport | None) -> UpdateReport | None:
         """For the status; `seen`: by the inspection, whose word on a bundle that has reached its place is fresher."""
@@ -59,9 +61,11 @@ def read(path: Path) -> UpdateFile:
 class Ledger:
     """The file, kept up."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, alarms: AlarmKeeper | None = None) -> None:
+        """`alarms`: keeps the alarm; None = it is forgotten at the end."""
+        self._path, self._alarms = path, alarms or AlarmKeeper("update")
         self._now = self._written = read(path)
+        self._trouble = self._now.alarm.text if self._now.alarm else ""
 
     def wanted(self, slot: Slot, ref: BundleRef, counter: int) -> int:
         """The bundle is desired for this place; since which `desired` message."""
@@ -105,25 +109,16 @@ class Ledger:
 
     def alarm(self, words: str) -> None:
         """The repository cannot be used, or not be trusted."""
-        before = self._now.alarm
-        self._now = msgspec.structs.replace(
-            self._now,
-            alarm=Alarm(
-                id=ALARM,
-                priority="medium",
-                text=words,
-                since=before.since if before else utc.text(time.time()),
-                cause=words.rsplit(": ", 1)[0],
-                consequence="no newer bundle and no order reaches this station; the bundle in use goes on",
-                action=words.rsplit(": ", 1)[-1],
-            ),
-        )
+        self._trouble = words
 
     def all_well(self) -> None:
-        self._now = msgspec.structs.replace(self._now, alarm=None)
+        self._trouble = ""
 
     def write(self) -> None:
         """The file says it too; what the disk refuses is logged, and said with the next step."""
+        conditions = [Condition(id=ALARM, words=self._trouble)] if self._trouble else []
+        holding = self._alarms.look(conditions).holding
+        self._now = msgspec.structs.replace(self._now, alarm=holding[0] if holding else None)
         if self._now == self._written:
             return
         try:

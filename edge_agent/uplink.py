@@ -8,19 +8,23 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from edge_agent import config as device_config
-from edge_agent import station, wire
+from edge_agent import state, station, wire
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import StoreError
 from edge_agent.link import Link
+from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
-from edge_agent.rhythm import asking
+from edge_agent.rhythm import Patient, asking
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
+TELL_S = 1.0
 RETAIN_S = 3600.0
 FIRST_RETAIN_S = 60.0
 log = logging.getLogger(__name__)
@@ -45,32 +49,59 @@ def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
     outbox = Outbox.attach(config.outbox_path, config.spool_path)
     try:
         device = _device(config, profile.station, outbox.spool.install_id())
-        uplink_state = UplinkState(device, outbox, _now())
+        alarms = AlarmKeeper("uplink", config.alarms_path, config.alarm_settings_path, say=log.warning)
+        uplink_state = UplinkState(device, outbox, _now(), alarms)
         link = Link(
             config.broker,
             config.broker.client_id or f"{config.site}-{profile.station}",
             subscriptions=uplink_state.subscriptions,
             will=lambda: uplink_state.will(_now()),
         )
-        _loop(uplink_state, link, outbox, config.keep_free_mb * 1_000_000, stopped)
+        tell = Patient(lambda: state.write(config.uplink_path, uplink_state.report(_now())), log.warning)
+        told = Notifier()
+        told.ready()
+        upkeep = Upkeep(tell, config.keep_free_mb * 1_000_000)
+        _loop(uplink_state, link, outbox, upkeep, _turning(told, stopped))
     finally:
         outbox.close()
 
 
-def _loop(state: UplinkState, link: Link, outbox: Outbox, keep_free_bytes: int, stopped: Callable[[], bool]) -> None:
-    retain_at_s = time.monotonic() + FIRST_RETAIN_S
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What is done now and then beside the conversation."""
+
+    tell: Callable[[], None]
+    """Says how the uplink is, in uplink.json."""
+    keep_free_bytes: int
+
+
+def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """`stopped`, and systemd hears that the loop has turned again."""
+
+    def ask() -> bool:
+        told.alive()
+        return stopped()
+
+    return ask
+
+
+def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:
+    tell_at_s, retain_at_s = time.monotonic(), time.monotonic() + FIRST_RETAIN_S
     while not stopped():
-        for action in state.step(link.receive(STEP_S), _now()):
+        for action in talk.step(link.receive(STEP_S), _now()):
             if isinstance(action, Reconnect):
                 link.drop(action.reason)
             else:
                 link.send(action)
         _say(outbox.notes)
-        _say(state.deliveries.notes)
+        _say(talk.deliveries.notes)
+        if time.monotonic() >= tell_at_s:
+            tell_at_s = time.monotonic() + TELL_S
+            upkeep.tell()
         if time.monotonic() >= retain_at_s:
             retain_at_s = time.monotonic() + RETAIN_S
-            _retain(outbox, keep_free_bytes)
-    link.close(state.farewell(_now()))
+            _retain(outbox, upkeep.keep_free_bytes)
+    link.close(talk.farewell(_now()))
 
 
 def _retain(outbox: Outbox, keep_free_bytes: int) -> None:

@@ -3,13 +3,15 @@
 Deliveries of cases and clips are `deliveries`' matter; here are status, alarms, metrics, orders and the wanted state.
 """
 
+import contextlib
 import logging
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_agent import delivery_alarms, durable, orders, state, update_report, utc, wire
+from edge_agent import durable, orders, state, update_report, utc, wire
+from edge_agent.alarm_keeper import AlarmKeeper
+from edge_agent.alarms import Board, Moment
 from edge_agent.deliveries import Deliveries, Publish
 from edge_agent.errors import StoreError, TankwatchError
 from edge_agent.messages import (
@@ -25,10 +27,12 @@ from edge_agent.messages import (
     Status,
 )
 from edge_agent.outbox import Outbox
-from edge_agent.state import DeviceState
+from edge_agent.state import DeviceState, UplinkReport
 from edge_agent.update_report import UpdateFile
+from edge_agent.uplink_health import Traffic, UplinkHealth
 
 METRICS_S = 10.0
+LOOK_S = 0.25
 BROKER_SILENT_S = 60.0
 """A broker that acknowledges nothing for so long is dropped and connected again."""
 log = logging.getLogger(__name__)
@@ -98,19 +102,31 @@ class Device:
 class UplinkState:
     """One device's side of the conversation. `step` may be called at any pace."""
 
-    def __init__(self, device: Device, outbox: Outbox, started: Now) -> None:
+    def __init__(self, device: Device, outbox: Outbox, started: Now, alarms: AlarmKeeper | None = None) -> None:
+        """`alarms`: keeps those that the uplink raises; None = they are forgotten at its end."""
         self.device, self._outbox = device, outbox
+        self._alarm_keeper = alarms or AlarmKeeper("uplink")
         self._topics = device.topics
         self.deliveries = Deliveries(outbox, device.topics)
-        self._started, self._since = started, started.utc
+        self._since = started.utc
         self._connected = False
+        self._linked_since = started.utc
+        """Since when there is a connection, or none."""
+        self._receipt_at: str | None = None
         self._unacknowledged, self._last_sign_s = 0, started.monotonic_s
         self._metrics_due_s = started.monotonic_s
         self._retained: dict[str, bytes] = {}
         """What this run has published with retain, by topic: only changes go out again."""
         self._answers: list[Publish] = []
         self._said_disposition: Disposition | None = None
-        self._own_alarms: tuple[Alarm, ...] = ()
+        self._health = UplinkHealth(
+            outbox,
+            version=device.version,
+            started_s=started.monotonic_s,
+            keep_free_bytes=device.keep_free_bytes,
+        )
+        self._board = Board()
+        self._looked_s = float("-inf")
         self._fault = ""
         """Why the outbox cannot be used at the moment."""
         self._sent = self._receipted = self._connects = 0
@@ -149,16 +165,33 @@ class UplinkState:
         self._sent += len(out)
         return list(out)
 
+    def report(self, now: Now) -> UplinkReport:
+        """What the processes beside this one may know; an outbox that cannot be used leaves what was known before."""
+        with contextlib.suppress(StoreError, OSError):
+            self._health.look(now.monotonic_s)
+        self._look(now)
+        return UplinkReport(
+            at=now.utc,
+            connected=self._connected,
+            since=self._linked_since,
+            receipt_at=self._receipt_at,
+            software=self._software(now, state.read(self.device.state_path)),
+            waiting_bytes=self._health.waiting_bytes,
+            alarms=(*self._board.active, *self._updates_alarm()),
+            alarms_aside=self._board.aside,
+            process=self._health.process,
+        )
+
     def _take(self, event: Event, now: Now) -> None:
         match event:
             case Connected():
-                self._connected, self._since = True, now.utc
+                self._connected, self._since, self._linked_since = True, now.utc, now.utc
                 self._last_sign_s = self._metrics_due_s = now.monotonic_s
                 self._connects += 1
                 self._retained.clear()
                 self.deliveries.reconnected(now.monotonic_s)
             case Disconnected():
-                self._connected = False
+                self._connected, self._linked_since = False, now.utc
             case Acknowledged():
                 self._unacknowledged = max(0, self._unacknowledged - 1)
                 self._last_sign_s = now.monotonic_s
@@ -174,6 +207,7 @@ class UplinkState:
         match kind.kind:
             case "receipt":
                 self._receipted += self.deliveries.receipt(wire.decode(payload, Receipt))
+                self._receipt_at = now.utc
             case "command":
                 self._obey(wire.decode(payload, Command), now)
             case "desired":
@@ -184,6 +218,7 @@ class UplinkState:
     def _news(self, now: Now) -> list[Publish]:
         """Status, alarms and disposition, as far as they are new."""
         device_state = state.read(self.device.state_path)
+        self._look(now)
         wanted = {self._topics.status: self._status("online", device_state, self._since).payload}
         wanted |= self._alarms(device_state)
         for topic in self._retained.keys() - wanted.keys():
@@ -231,37 +266,35 @@ class UplinkState:
         return update_report.read(path) if path else UpdateFile()
 
     def _alarms(self, device_state: DeviceState | None) -> dict[str, bytes]:
+        """All whose cause is there, also those that nobody is shown."""
+        told = Board(device_state.alarms, device_state.alarms_aside) if device_state else Board()
+        holding = [*told.holding, *self._board.holding, *self._updates_alarm()]
+        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in holding}
+
+    def _look(self, now: Now) -> None:
+        """People's orders are taken within a quarter of a second."""
+        if now.monotonic_s - self._looked_s >= LOOK_S:
+            self._looked_s = now.monotonic_s
+            self._board = self._alarm_keeper.look(self._health.conditions, Moment(now.monotonic_s, now.utc_s))
+
+    def _updates_alarm(self) -> tuple[Alarm, ...]:
         trouble = self._updates().alarm
-        active = [*(device_state.alarms if device_state else ()), *self._own_alarms, *([trouble] if trouble else ())]
-        return {self._topics.alarm(alarm.id): wire.encode(alarm) for alarm in active}
+        return (trouble,) if trouble else ()
 
     def _metrics(self, now: Now) -> Metrics:
-        backlog, free = self._outbox.backlog(), self._outbox.spool.free_bytes()
-        self._own_alarms = delivery_alarms.active(
-            backlog, free, keep_free_bytes=self.device.keep_free_bytes, utc=now.utc, before=self._own_alarms
-        )
+        self._health.look(now.monotonic_s)
         seen = state.read(self.device.state_path)
-        software = SoftwareMetrics(
-            version=self.device.version,
-            uptime_s=round(now.monotonic_s - self._started.monotonic_s, 1),
-            disk_free_mb=round(free / 1e6, 1),
-            waiting_cases=backlog.cases,
-            waiting_clips=backlog.clips,
-            oldest_waiting_s=backlog.oldest_s,
-            sent=self._sent,
-            receipted=self._receipted,
-            resent=self.deliveries.resent,
-            reconnects=self._connects - 1,
-            resident_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            inspect_starts=seen.inspect_starts if seen else 0,
-        )
         return Metrics(
             at=now.utc,
             boot_id=seen.boot_id if seen else self.device.boot_id,
-            software=software,
+            software=self._software(now, seen),
             input=seen.input if seen else InputMetrics(),
             output=seen.output if seen else OutputMetrics(),
         )
+
+    def _software(self, now: Now, seen: DeviceState | None) -> SoftwareMetrics:
+        traffic = Traffic(self._sent, self._receipted, self.deliveries.resent, self._connects - 1)
+        return self._health.software(now.monotonic_s, traffic, seen)
 
     def _obey(self, command: Command, now: Now) -> None:
         known = self._outbox.answer(command.id)

@@ -37,8 +37,11 @@ def bundle(argv: list[str]) -> int:
     return 0
 
 
-def certified(opened: Bundle, evaluation: Path | None, out: Path | None) -> Bundle:
-    """The same bundle, in `out`, with the certificate of an evaluation of it. Raises ConfigError."""
+def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, dated: str | None = None) -> Bundle:
+    """The same bundle, in `out`, with the certificate of an evaluation of it. Raises ConfigError.
+
+    `dated`: its date, where the bytes must not depend on when the evaluation ran; None = then.
+    """
     if evaluation is None or out is None:
         raise ConfigError("certify needs --evaluation DIR, as 'evaluate --out' writes it, and --out FILE")
     path = evaluation / "summary.json"
@@ -54,7 +57,10 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None) -> Bund
         )
     if found.certificate is None:
         raise ConfigError(f"{path} holds no certificate: evaluate leaks and good units")
-    together = (*opened.manifest.certificates, found.certificate)
+    certificate = found.certificate
+    if dated:
+        certificate = msgspec.structs.replace(certificate, measured_at=dated)
+    together = (*opened.manifest.certificates, certificate)
     manifest = msgspec.structs.replace(opened.manifest, certificates=together)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
 

@@ -106,6 +106,8 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     assert bundle_command.bundle(call) == 0
     again = open_bundle(out)
     assert again.manifest.certificates == (CERTIFICATE,)
+    dated = bundle_command.certified(shipped, tmp_path, tmp_path / "dated.bundle", dated="2026-01-02T00:00:00Z")
+    assert dated.manifest.certificates[0].measured_at == "2026-01-02T00:00:00Z", "bytes that no clock has a part in"
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)
     with pytest.raises(ConfigError, match="--evaluation DIR"):
         bundle_command.bundle(call[:4])

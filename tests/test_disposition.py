@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from test_automation import order
 from test_line import free_port
-from test_selfreport import HealthyCamera, Waiting
+from test_selfreport import HealthyCamera, Waiting, raised
 
 from edge_agent import agent, config, station
 from edge_agent.automation import Standing
@@ -151,11 +151,11 @@ def test_a_unit_that_waits_in_full_and_a_step_down_raise_alarms_for_the_operator
     report.spoke(("TANK1-1", "wait"), None, 30.0)
     report.spoke(("TANK1-1", "wait"), None, 30.0)
     now = report.state()
-    assert [alarm.id for alarm in now.alarms] == ["unit"]
+    assert [alarm.id for alarm in raised(report)] == ["unit"]
     assert (now.mode, now.disposition.disposition) == ("full", "wait")
     report.spoke(("TANK1-2", "ok"), None, 30.0)
     report.standing = Standing("shadow", "the camera has moved: turn it back, then acknowledge", alarm=True)
-    (alarm,) = report.state().alarms
+    (alarm,) = raised(report)
     assert (alarm.id, alarm.action) == ("mode", "turn it back, then acknowledge")
     assert report.state().mode_words == report.standing.words
 

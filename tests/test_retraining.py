@@ -82,6 +82,13 @@ def test_a_run_ends_in_a_candidate_whose_lineage_leads_back_to_its_examples(done
     assert not (run_folder.of_run(config, made.id) / "clips").exists()
 
 
+def test_a_candidate_that_answered_nothing_of_one_kind_goes_on_without_a_certificate_and_the_log_says_so(done) -> None:
+    config, made = done
+    folder = run_folder.of_run(config, made.id)
+    assert open_bundle(registry.path(config, made.bundle_sha256)).manifest.certificates == ()
+    assert any("without a certificate" in line for line in run_folder.log_of(folder, 1000))
+
+
 def test_recipes_compete_and_the_best_by_the_declared_criterion_goes_on(done) -> None:
     metrics = json.loads(done[1].metrics)
     losses = {one["name"]: one["held_out_loss"] for one in metrics["recipes"]}

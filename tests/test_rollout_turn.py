@@ -177,21 +177,36 @@ def test_a_station_above_shadow_is_switched_with_its_certificate_alone_and_its_o
     assert the_order(modes).bundle_sha256 == CHAMPION
     modes.proven("TANK1", bundle_sha256=CHALLENGER)
     turn(NOW + 2)
+    assert wanted(modes.engine, PLACE).bundle is None, "certificates are looked at every ten minutes"
+    turn(NOW + 602)
     given = the_order(modes)
     assert (given.bundle_sha256, given.mode, given.ordered_by) == (CHALLENGER, "partial", "tankwatch")
     assert wanted(modes.engine, PLACE).bundle == REF
     with modes.engine.begin() as connection:
-        rollouts.act(connection, 1, "back", who="quinn", reason="murky", now=NOW + 3)
-    turn(NOW + 4)
+        rollouts.act(connection, 1, "back", who="quinn", reason="murky", now=NOW + 603)
+    turn(NOW + 604)
     assert wanted(modes.engine, PLACE).bundle == BundleRef(3, CHAMPION)
+
+
+def test_a_certificate_that_was_lost_since_it_was_looked_at_keeps_the_device_from_being_asked(modes: ModeSite) -> None:
+    """What a look remembers never steps a station down."""
+    begin(modes)
+
+    def before(asked, now: float) -> set:
+        return set(asked)
+
+    for number in range(3):
+        rollouts.step(modes.engine, NOW + number, may_switch=lambda *_: "", before=before)
+    assert wanted(modes.engine, PLACE).bundle is None
 
 
 def test_what_is_asked_is_told_before_the_device_is_asked(modes: ModeSite) -> None:
     begin(modes)
     seen = []
 
-    def before(asked, now: float) -> None:
+    def before(asked, now: float) -> set:
         seen.append((dict(asked), wanted(modes.engine, PLACE).bundle))
+        return set()
 
     rollouts.step(modes.engine, NOW, may_switch=lambda *_: "", before=before)
     assert seen[0] == ({PLACE: REF}, None) and wanted(modes.engine, PLACE).bundle == REF

@@ -1,6 +1,7 @@
 """Counts of the shift, read beside the writer of a real outbox."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -118,3 +119,10 @@ def test_a_timezone_that_is_none_is_said() -> None:
     for wrong in ("Europe/Nowhere", "/etc/passwd", "../x"):
         with pytest.raises(ConfigError, match="timezone"):
             zone_of(wrong)
+
+
+def test_whichever_thread_asks_is_told(plant: Plant) -> None:
+    """A web server hands each request to another thread."""
+    plant.case(NOON, decision="ok")
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        assert first.submit(plant.count).result() == second.submit(plant.count).result() == (1, 1, 0, 0, 0)

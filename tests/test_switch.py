@@ -194,6 +194,14 @@ def test_a_hang_is_seen_from_outside_and_brings_the_one_before_at_the_next_start
         assert first_pair(device, print).champion.sha256 == shipped.sha256
 
 
+def test_a_champion_that_hangs_while_the_inspection_starts_gives_way_to_the_one_before(tmp_path, shipped, other):
+    with switching(tmp_path) as (device, _, _):
+        slots.use(device, other, accept)
+    with switching(tmp_path) as (device, switch, _):
+        assert "hangs while it is loaded (limit 20 s)" in switch.hangs_at_start()
+        assert first_pair(device, print).champion.sha256 == shipped.sha256
+
+
 def test_a_hang_ends_the_process_even_where_the_disk_is_full(tmp_path, other):
     with switching(tmp_path) as (device, switch, said):
         slots.use(device, other, accept)

@@ -17,7 +17,7 @@ from benchmarks.drill_kill import make_configs
 from benchmarks.made_cases import SITE, STATION, make_case, write_clip
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import config as device_config
-from edge_agent import uplink, wire
+from edge_agent import state, uplink, wire
 from edge_agent.errors import ConfigError
 from edge_agent.messages import ClipManifest, Receipt, Status
 from edge_agent.outbox import Outbox
@@ -205,3 +205,19 @@ def test_missing_files_and_secrets_are_named(tmp_path, monkeypatch):
     tls = msgspec.structs.replace(device.broker, ca=str(tmp_path / "no-ca.pem"))
     with pytest.raises(ConfigError, match=r"broker\.ca"):
         uplink.run(msgspec.structs.replace(device, broker=tls), lambda: True)
+
+
+def test_the_processes_beside_it_can_read_how_it_is_doing_and_a_full_disk_does_not_end_it(tmp_path, running, caplog):
+    with EmbeddedBroker(0, tmp_path / "broker") as broker:
+        device, _ = make_configs(tmp_path, broker.port)
+        device = msgspec.structs.replace(device, run_dir=str(tmp_path / "run"))
+        outbox = Outbox.open(device.outbox_path, device.spool_path)
+        put(outbox, 1)
+        (tmp_path / "run").write_text("no folder")
+        running(device)
+        until(lambda: "uplink.json" in caplog.text)
+        (tmp_path / "run").unlink()
+        until(lambda: (told := state.read_uplink(device.uplink_path)) is not None and told.connected)
+        told = state.read_uplink(device.uplink_path)
+        assert told.software.waiting_cases == 1 and told.process.resident_mb > 1 and told.receipt_at is None
+        outbox.close()

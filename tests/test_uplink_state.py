@@ -264,7 +264,8 @@ def test_missing_receipts_raise_an_alarm_that_ends_with_them(talk):
     out = talk.drain(Connected())
     talk.outbox._clock = lambda: 4000.0
     talk.drain(after_s=10)
-    assert "no-receipts" in [alarm.id for alarm in talk.uplink._own_alarms]
+    talk.drain(after_s=1)
+    assert "no-receipts" in [alarm.id for alarm in talk.uplink.report(talk.now()).alarms]
     talk.drain(talk.receipt(cases=receipts_for(out)), after_s=1)
     ended = talk.drain(after_s=10) + talk.drain(after_s=1)
     assert Publish(TOPICS.alarm("no-receipts"), b"", retain=True) in ended
@@ -343,3 +344,35 @@ def test_a_broken_outbox_stops_deliveries_but_not_the_conversation(talk, monkeyp
 
 def _broken(*_):
     raise StoreError("disk I/O error")
+
+
+def test_it_tells_whether_it_is_connected_since_when_and_what_waits(talk):
+    talk.put(1)
+    told = talk.uplink.report(talk.now())
+    assert (told.connected, told.since, told.receipt_at) == (False, talk.now().utc, None)
+    assert told.software.waiting_cases == 1 and told.waiting_bytes == len(talk.outbox.waiting_cases(1)[0].payload)
+    sent = talk.drain(Connected(), after_s=5)
+    linked = talk.uplink.report(talk.now())
+    assert (linked.connected, linked.since) == (True, talk.now().utc)
+    talk.drain(talk.receipt(cases=receipts_for(sent)), after_s=1)
+    talk.step(Disconnected(), after_s=1)
+    alone = talk.uplink.report(talk.now())
+    assert (alone.connected, alone.since) == (False, talk.now().utc) and alone.receipt_at < alone.since
+    assert (alone.software.waiting_cases, alone.waiting_bytes, alone.software.receipted) == (0, 0, 1)
+
+
+def test_an_alarm_of_the_delivery_is_told_while_there_is_no_connection(talk):
+    talk.put(1)
+    talk.outbox._clock = lambda: 1e12
+    assert [alarm.id for alarm in talk.uplink.report(talk.now()).alarms] == ["no-receipts"]
+
+
+def test_an_outbox_that_cannot_be_used_leaves_what_was_known_before(talk, monkeypatch):
+    talk.put(1)
+    assert talk.uplink.report(talk.now()).software.waiting_cases == 1
+
+    def gone():
+        raise StoreError("outbox cannot be used: free space")
+
+    monkeypatch.setattr(talk.outbox, "backlog", gone)
+    assert talk.uplink.report(talk.now()).software.waiting_cases == 1

@@ -1,0 +1,238 @@
+"""Database -> the fleet as people look at it: every station now, one station's day, and stations side by side.
+
+One query over the cases of the time asked for, and one each over statuses and alarms, whatever the number of stations.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync import concord
+from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
+from edge_agent import wire
+from edge_agent.errors import LinkError
+from edge_agent.messages import Alarm, AlarmPriority, Status
+from edge_agent.records import OutcomeWord, VerdictWord
+
+Place = tuple[str, str]
+"""Site and station."""
+COMPARED = ("agree", "machine_leak", "human_leak")
+PRIORITIES: tuple[AlarmPriority, ...] = ("high", "medium", "low")
+DAY_S, HOUR_S = 86_400.0, 3600.0
+QUIET_S = 3600.0
+"""A device sends metrics every ten seconds; one that has sent none for an hour is not online, whatever it said last."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the cases of one station in some time."""
+
+    cases: int = 0
+    compared: int = 0
+    """Both machine and inspector gave an answer."""
+    agreed: int = 0
+    uncertain: int = 0
+    not_tested: int = 0
+    machine_leaks: int = 0
+    human_leaks: int = 0
+    usable_s: float | None = None
+    """Mean of the cases."""
+    clarity: float | None = None
+    light_levels: float | None = None
+
+    @property
+    def agreement(self) -> tuple[float, float, float] | None:
+        """Share, and the limits of its 95 % interval; None without compared cases."""
+        if not self.compared:
+            return None
+        return (self.agreed / self.compared, *concord.proportion(self.agreed, self.compared))
+
+
+class StationNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One station as the list shows it."""
+
+    place: Place
+    status: Status | None
+    heard_at: float | None
+    """When its status or its metrics came last, seconds since 1970."""
+    alarms: tuple[Alarm, ...]
+    """Active, the most urgent first."""
+    day: Counts
+    """Of the last 24 hours."""
+    last_case_at: float | None
+    last_case_id: str | None
+    last_verdict: VerdictWord | None
+    cases: int
+    """All that are held."""
+    is_online: bool
+
+    @property
+    def wants_somebody(self) -> bool:
+        """Somebody should look: it is away, or an alarm is high."""
+        return not self.is_online or any(alarm.priority == "high" for alarm in self.alarms)
+
+
+class DayCase(msgspec.Struct, frozen=True):
+    """One cell of the strip."""
+
+    case_id: str
+    started_at: float
+    verdict: VerdictWord
+    outcome: OutcomeWord
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """One station's cases of one day, UTC."""
+
+    began_at: float
+    hours: tuple[tuple[DayCase, ...], ...]
+    """24 of them."""
+    counts: Counts
+
+
+def now(connection: sa.Connection, at: float) -> list[StationNow]:
+    """Every station that was ever heard of: those that want somebody first, then by name."""
+    said, heard, alarms = _said(connection), _metrics_at(connection), _alarms(connection)
+    days, held, last = counts(connection, at - DAY_S, at + DAY_S), _held(connection), _last(connection)
+    found = []
+    for place in sorted({*said, *held}):
+        status, seen_at = said.get(place, (None, None))
+        case = last.get(place)
+        found.append(
+            StationNow(
+                place=place,
+                status=status,
+                heard_at=max(filter(None, (seen_at, heard.get(place))), default=None),
+                alarms=alarms.get(place, ()),
+                day=days.get(place, Counts()),
+                last_case_at=case.started_at if case else None,
+                last_case_id=case.case_id if case else None,
+                last_verdict=case.verdict if case else None,
+                cases=held.get(place, 0),
+                is_online=_is_online(status, heard.get(place), at),
+            )
+        )
+    return sorted(found, key=lambda one: (not one.wants_somebody, one.place))
+
+
+def day(connection: sa.Connection, place: Place, began_at: float) -> Day:
+    """`began_at`: midnight UTC, seconds since 1970."""
+    columns = (cases.c.case_id, cases.c.started_at, cases.c.verdict, cases.c.outcome)
+    within = _within(began_at, began_at + DAY_S)
+    query = sa.select(*columns).where(*_here(place), *within).order_by(cases.c.started_at, cases.c.case_id)
+    hours: list[list[DayCase]] = [[] for _ in range(24)]
+    for row in connection.execute(query):
+        hours[int((row.started_at - began_at) // HOUR_S)].append(DayCase(*row))
+    counted = counts(connection, began_at, began_at + DAY_S, place).get(place, Counts())
+    return Day(began_at=began_at, hours=tuple(tuple(hour) for hour in hours), counts=counted)
+
+
+def counts(connection: sa.Connection, since: float, until: float, place: Place | None = None) -> dict[Place, Counts]:
+    """Of each station that had cases then. `until` is not included."""
+    c = cases.c
+    query = sa.select(
+        c.site,
+        c.station,
+        sa.func.count().label("cases"),
+        _sum(c.outcome.in_(COMPARED)).label("compared"),
+        _sum(c.outcome == "agree").label("agreed"),
+        _sum(c.verdict == "uncertain").label("uncertain"),
+        _sum(c.verdict == "not_tested").label("not_tested"),
+        _sum(c.verdict == "leak").label("machine_leaks"),
+        _sum(c.decision == "leak").label("human_leaks"),
+        sa.func.avg(c.usable_s).label("usable_s"),
+        sa.func.avg(c.clarity).label("clarity"),
+        sa.func.avg(c.light_levels).label("light_levels"),
+    ).where(*_within(since, until), *(_here(place) if place else ()))
+    rows = connection.execute(query.group_by(c.site, c.station)).mappings()
+    return {
+        (row["site"], row["station"]): Counts(**{name: row[name] for name in Counts.__struct_fields__}) for row in rows
+    }
+
+
+def known(connection: sa.Connection, place: Place) -> bool:
+    """Was the station ever heard of?"""
+    here = (stations.c.site == place[0]) & (stations.c.station == place[1])
+    if connection.scalar(sa.select(stations.c.site).where(here)) is not None:
+        return True
+    return connection.scalar(sa.select(cases.c.case_id).where(*_here(place)).limit(1)) is not None
+
+
+def midnight(at: float) -> float:
+    """Of the day that `at` is in, UTC."""
+    return datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _is_online(status: Status | None, metrics_at: float | None, at: float) -> bool:
+    is_silent = metrics_at is not None and at - metrics_at > QUIET_S
+    return status is not None and status.status == "online" and not is_silent
+
+
+def _metrics_at(connection: sa.Connection) -> dict[Place, float]:
+    health = device_health.c
+    return {
+        (row.site, row.station): row.at for row in connection.execute(sa.select(health.site, health.station, health.at))
+    }
+
+
+def _said(connection: sa.Connection) -> dict[Place, tuple[Status | None, float]]:
+    rows = connection.execute(sa.select(stations))
+    return {(row.site, row.station): (_status(row.status), row.seen_at) for row in rows}
+
+
+def _status(text: str | None) -> Status | None:
+    """None for none, and for one of a version that cannot be read."""
+    try:
+        return wire.decode(text.encode(), Status) if text else None
+    except LinkError:
+        return None
+
+
+def _alarms(connection: sa.Connection) -> dict[Place, tuple[Alarm, ...]]:
+    found: dict[Place, list[Alarm]] = defaultdict(list)
+    for row in connection.execute(sa.select(device_alarms).order_by(device_alarms.c.first_at)):
+        found[row.site, row.station] += _readable([bytes(row.alarm)])
+    return {place: tuple(sorted(some, key=_urgency)) for place, some in found.items()}
+
+
+def _readable(payloads: Iterable[bytes]) -> Iterator[Alarm]:
+    for payload in payloads:
+        try:
+            yield wire.decode(payload, Alarm)
+        except LinkError:
+            continue  # of a version that this cloud does not know; the device keeps it up
+
+
+def _urgency(alarm: Alarm) -> int:
+    return PRIORITIES.index(alarm.priority)
+
+
+def _held(connection: sa.Connection) -> dict[Place, int]:
+    group = case_groups.c
+    query = sa.select(group.site, group.station, sa.func.sum(group.cases)).group_by(group.site, group.station)
+    return {(site, station): int(count) for site, station, count in connection.execute(query)}
+
+
+def _last(connection: sa.Connection) -> dict[Place, DayCase]:
+    """Of each station, by its highest start; sequence numbers may begin anew with a new disk."""
+    group = case_groups.c
+    latest = sa.select(group.site, group.station, sa.func.max(group.last_at).label("at"))
+    newest = latest.group_by(group.site, group.station).subquery()
+    c = cases.c
+    same = (c.started_at == newest.c.at) & (c.site == newest.c.site) & (c.station == newest.c.station)
+    query = sa.select(c.site, c.station, c.case_id, c.started_at, c.verdict, c.outcome).join_from(newest, cases, same)
+    return {(row.site, row.station): DayCase(*row[2:]) for row in connection.execute(query)}
+
+
+def _here(place: Place) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return cases.c.site == place[0], cases.c.station == place[1]
+
+
+def _within(since: float, until: float) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return cases.c.started_at >= since, cases.c.started_at < until
+
+
+def _sum(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))

@@ -1,0 +1,172 @@
+"""The database -> the figures of the whole cloud at one moment, from counts that are kept and from small tables.
+
+Nothing here reads cases one by one, but for the latest hundred.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from cloud_sync import looks as looks_module
+from cloud_sync import mode_orders
+from cloud_sync.tables import (
+    case_groups,
+    cases,
+    clips,
+    dead_letters,
+    device_alarms,
+    device_health,
+    gaps,
+    looks,
+    parallel_runs,
+    rollouts,
+    runs,
+    stations,
+)
+from edge_agent.messages import Alarm, Metrics, ModeCertificate, Status
+
+Place = tuple[str, str]
+ASIDE = ("shelved", "suppressed", "out_of_service")
+LAG_CASES = 100
+"""Latest cases whose way into the database is looked at."""
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """One look. Keys are (site, station) unless they say otherwise."""
+
+    statuses: dict[Place, Status | None]
+    """Every station that has said anything."""
+    seen_at: dict[Place, float]
+    last_case_at: dict[Place, float]
+    cases: dict[tuple[str, ...], int]
+    """(site, station, verdict, decision, outcome) -> how many."""
+    gap_cases: dict[Place, int]
+    """Numbers that are missing."""
+    alarms: dict[tuple[str, str, str], int]
+    """(site, station, priority) -> how many are on its screen."""
+    health: dict[Place, Metrics]
+    health_at: dict[Place, float]
+    certificates: dict[Place, ModeCertificate]
+    """Of the order in force, where it holds one."""
+    looks: Mapping[str, int]
+    oldest_look_at: float | None
+    dead_letters: int
+    refused: int
+    """Messages, however often the same one came."""
+    lag_s: float | None
+    """Median of the latest cases, from their end to the database."""
+    runs: dict[str, int]
+    rollouts: dict[str, int]
+    parallel_runs: dict[str, int]
+
+
+class ClipFigures(msgspec.Struct, frozen=True):
+    """How many clips are in which state, and their bytes."""
+
+    count: dict[str, int]
+    bytes: dict[str, int]
+
+
+def figures(connection: sa.Connection) -> Figures:
+    """A look at everything but the clips."""
+    said, seen = _stations(connection)
+    health, health_at = _health(connection)
+    letters = connection.execute(sa.select(sa.func.count(), sa.func.sum(dead_letters.c.count))).one()
+    return Figures(
+        statuses=said,
+        seen_at=seen,
+        last_case_at=_last_case(connection),
+        cases=_cases(connection),
+        gap_cases=_gaps(connection),
+        alarms=_alarms(connection),
+        health=health,
+        health_at=health_at,
+        certificates=_certificates(connection),
+        looks=looks_module.counts(connection),
+        oldest_look_at=_oldest_look(connection),
+        dead_letters=letters[0],
+        refused=int(letters[1] or 0),
+        lag_s=_lag(connection),
+        runs=_by(connection, runs.c.state),
+        rollouts=_by(connection, rollouts.c.state),
+        parallel_runs=_by(connection, parallel_runs.c.state),
+    )
+
+
+def clip_figures(connection: sa.Connection) -> ClipFigures:
+    """Reads every row of `clips`: not for every look."""
+    query = sa.select(clips.c.state, sa.func.count(), sa.func.sum(clips.c.bytes)).group_by(clips.c.state)
+    rows = connection.execute(query).all()
+    return ClipFigures({row[0]: row[1] for row in rows}, {row[0]: int(row[2]) for row in rows})
+
+
+def _stations(connection: sa.Connection) -> tuple[dict[Place, Status | None], dict[Place, float]]:
+    rows = connection.execute(sa.select(stations)).all()
+    said = {
+        (row.site, row.station): msgspec.json.decode(row.status, type=Status) if row.status else None for row in rows
+    }
+    return said, {(row.site, row.station): row.seen_at for row in rows}
+
+
+def _health(connection: sa.Connection) -> tuple[dict[Place, Metrics], dict[Place, float]]:
+    rows = connection.execute(sa.select(device_health)).all()
+    told = {(row.site, row.station): msgspec.json.decode(row.metrics, type=Metrics) for row in rows}
+    return told, {(row.site, row.station): row.at for row in rows}
+
+
+def _last_case(connection: sa.Connection) -> dict[Place, float]:
+    place = (case_groups.c.site, case_groups.c.station)
+    rows = connection.execute(sa.select(*place, sa.func.max(case_groups.c.last_at)).group_by(*place))
+    return {(site, station): at for site, station, at in rows}
+
+
+def _cases(connection: sa.Connection) -> dict[tuple[str, ...], int]:
+    group = case_groups.c
+    key = (group.site, group.station, group.verdict, group.decision, group.outcome)
+    rows = connection.execute(sa.select(*key, sa.func.sum(group.cases)).group_by(*key))
+    return {tuple(row[:-1]): int(row[-1]) for row in rows}
+
+
+def _gaps(connection: sa.Connection) -> dict[Place, int]:
+    missing = sa.func.sum(gaps.c.last - gaps.c.first + 1)
+    query = sa.select(gaps.c.site, gaps.c.station, missing).where(gaps.c.closed_at.is_(None))
+    return {(site, station): int(many) for site, station, many in connection.execute(query.group_by(*_place(gaps)))}
+
+
+def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
+    """Without those that are put aside at the station."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in connection.execute(sa.select(device_alarms)):
+        if msgspec.json.decode(row.alarm, type=Alarm).state not in ASIDE:
+            found[row.site, row.station, row.priority] += 1
+    return found
+
+
+def _certificates(connection: sa.Connection) -> dict[Place, ModeCertificate]:
+    orders = {place: mode_orders.latest(connection, place) for place in mode_orders.ordered_places(connection)}
+    return {place: order.certificate for place, order in orders.items() if order and order.certificate}
+
+
+def _oldest_look(connection: sa.Connection) -> float | None:
+    """Looks are numbered as they come, so the first of them has waited longest."""
+    query = sa.select(looks.c.wanted_at).where(looks.c.state == "waiting").order_by(looks.c.id).limit(1)
+    return connection.scalar(query)
+
+
+def _lag(connection: sa.Connection) -> float | None:
+    query = sa.select(cases.c.received_at - cases.c.ended_at).order_by(cases.c.started_at.desc()).limit(LAG_CASES)
+    found = connection.scalars(query).all()
+    return median(found) if found else None
+
+
+def _by(connection: sa.Connection, state: sa.Column[Any]) -> dict[str, int]:
+    rows = connection.execute(sa.select(state, sa.func.count()).group_by(state))
+    return {str(word): int(many) for word, many in rows}
+
+
+def _place(table: sa.Table) -> tuple[sa.Column[Any], sa.Column[Any]]:
+    return table.c.site, table.c.station

@@ -1,0 +1,86 @@
+"""state.json and uplink.json at one moment -> what is fresh of them, and what is wrong with the device, in words."""
+
+import time
+from dataclasses import dataclass
+
+from edge_agent import state, utc
+from edge_agent.config import DeviceConfig
+from edge_agent.machine import OwnProcess
+from edge_agent.state import DeviceState, Process, UplinkReport
+
+INSPECT_SILENT_S = 5.0
+"""It speaks four times a second; loading another bundle on a busy device takes a second or two."""
+UPLINK_SILENT_S = 15.0
+"""It speaks each second; an attempt to connect takes five."""
+PROCESS_SILENT_S = {"inspect": INSPECT_SILENT_S, "uplink": UPLINK_SILENT_S}
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """One look at the files of a device."""
+
+    now_s: float
+    """UTC, seconds since 1970."""
+    state: DeviceState | None
+    """The newest, however old."""
+    uplink: UplinkReport | None
+    panel: Process | None = None
+    """What the process takes that looks."""
+
+    @property
+    def live(self) -> DeviceState | None:
+        """What the inspection says now; None where it has fallen silent."""
+        return self.state if self.is_up("inspect") else None
+
+    @property
+    def live_uplink(self) -> UplinkReport | None:
+        return self.uplink if self.is_up("uplink") else None
+
+    def is_up(self, process: str) -> bool:
+        """Has it spoken lately? A time to come counts as old: the clock was set back since."""
+        age_s = self.age_s(process)
+        return age_s is not None and abs(age_s) <= PROCESS_SILENT_S[process]
+
+    def age_s(self, process: str) -> float | None:
+        """None where it has never spoken."""
+        said = self.state if process == "inspect" else self.uplink
+        at_s = utc.seconds(said.at) if said else None
+        return None if at_s is None else self.now_s - at_s
+
+    def faults(self) -> list[str]:
+        """Why the station cannot be inspected at all; empty while it can."""
+        if self.live is None:
+            return [self._silence("inspect")]
+        camera = self.live.input.camera
+        if camera not in ("ok", "unknown"):
+            words = next((alarm.text for alarm in self.live.alarms if alarm.id == "camera"), "")
+            return [words or f"the camera is {camera}: check its cable and power"]
+        return []
+
+    def obstacles(self) -> list[str]:
+        """Why the device does not do all of its work: the faults, and what keeps it from testing units or sending."""
+        found = self.faults()
+        if self.live and self.live.profile_sha256 is None:
+            found.append("the station has not been set up: open /setup, or run 'calibrate fit'")
+        if self.live and self.live.input.framing in ("shifted", "lost"):
+            found.append(f"the framing is {self.live.input.framing}: see what the screen says of the camera")
+        if self.live_uplink is None:
+            found.append(self._silence("uplink"))
+        return found
+
+    def _silence(self, process: str) -> str:
+        age_s = self.age_s(process)
+        cure = f"look at 'systemctl status tankwatch-{process}'"
+        if age_s is None:
+            return f"{process} has not said anything yet: {cure}"
+        return f"{process} has said nothing for {abs(age_s):.0f} s (limit {PROCESS_SILENT_S[process]:g} s): {cure}"
+
+
+def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
+    """At the device's files, as they are now."""
+    return Signs(
+        now_s=time.time(),
+        state=state.read(device.state_path),
+        uplink=state.read_uplink(device.uplink_path),
+        panel=own.look() if own else None,
+    )

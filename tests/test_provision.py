@@ -1,0 +1,386 @@
+"""Certificates and Mosquitto's files as `provision` makes them, at the real broker: who gets in, and who may what."""
+
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tarfile
+import threading
+import time
+import tomllib
+import warnings
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import paho.mqtt.client as mqtt
+import pytest
+
+from cloud_sync import authority, broker_rules, issued, mqtt_client, provision
+from cloud_sync import config as cloud_config
+from cloud_sync.broker import mosquitto
+from cloud_sync.provision import Desk
+from edge_agent import config as device_config
+from edge_agent.errors import ConfigError
+from edge_agent.wire import Topics
+
+NOW = datetime.now(UTC)
+A, B = Topics("plant-1", "TANK1"), Topics("plant-1", "TANK2")
+ANSWER_S = 10.0
+CONNECT, CONNACK = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x", b"\x20\x02"
+
+pytestmark = pytest.mark.skipif(not mosquitto(), reason="mosquitto is absent")
+
+
+def make_desk(folder, *stations):
+    desk = Desk(folder, folder / "offline" / "ca.key")
+    provision.begin(desk, "plant-1", ("127.0.0.1",), NOW)
+    provision.renew_own(desk, NOW)
+    for station in stations:
+        provision.give(desk, station, NOW)
+    provision.write_broker_files(desk, NOW)
+    return desk
+
+
+class Broker:
+    """Mosquitto with the files of a desk, on ports of its own."""
+
+    def __init__(self, desk):
+        self.desk, self.ports = desk, (free_port(), free_port())
+        self.process = None
+
+    def start(self):
+        folder = self.desk.folder / "broker"
+        text = broker_rules.configuration(str(folder), cloud_bind="127.0.0.1", ports=self.ports)
+        conf = self.desk.folder / "here.conf"
+        conf.write_text(f"{text}user root\npersistence_location {self.desk.folder}/\n")
+        log = open(self.desk.folder / "broker.log", "wb")  # noqa: SIM115
+        self.process = subprocess.Popen([mosquitto(), "-c", str(conf)], stdout=log, stderr=log)
+        deadline = time.monotonic() + ANSWER_S
+        while not all(answers(port) for port in self.ports) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    made = Broker(make_desk(tmp_path_factory.mktemp("desk"), "TANK1", "TANK2", "GONE", "HELD"))
+    made.start()
+    yield made
+    made.stop()
+
+
+class Client:
+    """A client that connects with a certificate and keeps what comes."""
+
+    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=()):
+        stem = "cloud" if cloud else "device"
+        self.heard, self.refused, self._new = [], None, threading.Condition()
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+        self.client.tls_set(str(folder / "ca.crt"), str(folder / f"{stem}.crt"), str(folder / f"{stem}.key"))
+        self.client.on_message = self._message
+        up, subscribed = threading.Event(), threading.Event()
+        self.client.on_connect = lambda *_: up.set()
+        self.client.on_subscribe = lambda *_: subscribed.set()
+        self.client.connect("127.0.0.1", broker.ports[cloud])
+        self.client.loop_start()
+        if not up.wait(ANSWER_S / 5):
+            self.client.loop_stop()
+            raise ConnectionRefusedError("the broker says nothing")
+        if listen:
+            self.client.subscribe([(topic, 1) for topic in listen])
+            assert subscribed.wait(ANSWER_S)
+
+    def _message(self, _client, _data, message):
+        with self._new:
+            self.heard.append((message.topic, message.payload))
+            self._new.notify_all()
+
+    def say(self, topic, payload=b"x"):
+        self.client.publish(topic, payload, qos=1).wait_for_publish(ANSWER_S)
+
+    def hears(self, topic, payload=b"x"):
+        with self._new:
+            return self._new.wait_for(lambda: (topic, payload) in self.heard, ANSWER_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def folder_of(broker, station):
+    return broker.desk.folder / "stations" / f"plant-1-{station}"
+
+
+def test_station_and_cloud_hear_each_other(broker):
+    with (
+        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+        Client(broker, folder_of(broker, "TANK1"), listen=[A.receipt, A.desired, A.commands]) as station,
+    ):
+        for topic in (A.status, A.case, A.clip_part("0" * 64, 0), A.metrics, A.alarm("x"), A.disposition, A.reply("1")):
+            station.say(topic)
+            assert cloud.hears(topic)
+        for topic in (A.receipt, A.desired, A.command("1")):
+            cloud.say(topic)
+            assert station.hears(topic)
+        cloud.say(broker_rules.AUDIT_HEAD)
+        assert cloud.hears(broker_rules.AUDIT_HEAD)
+
+
+def test_station_cannot_speak_as_another_or_as_the_cloud(broker):
+    with (
+        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+        Client(broker, folder_of(broker, "TANK1")) as station,
+    ):
+        for topic in (B.case, B.status, B.receipt, A.receipt, A.desired, A.command("9"), broker_rules.AUDIT_HEAD):
+            station.say(topic, b"forged")
+        station.say(A.case, b"last")
+        assert cloud.hears(A.case, b"last")
+        assert [topic for topic, payload in cloud.heard if payload == b"forged"] == []
+
+
+def test_station_cannot_listen_to_another(broker):
+    with (
+        Client(broker, folder_of(broker, "TANK1"), listen=["#", B.receipt, B.desired, A.receipt]) as station,
+        Client(broker, folder_of(broker, "TANK2")) as other,
+        Client(broker, broker.desk.folder / "cloud", cloud=True) as cloud,
+    ):
+        other.say(B.case, b"private")
+        cloud.say(B.receipt, b"private")
+        cloud.say(B.desired, b"private")
+        cloud.say(A.receipt, b"last")
+        assert station.hears(A.receipt, b"last")
+        assert [one for one in station.heard if one[1] == b"private"] == []
+
+
+def test_tls_older_than_1_2_is_refused(broker):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(broker.desk.folder / "ca.crt")
+    context.load_cert_chain(folder_of(broker, "TANK1") / "device.crt", folder_of(broker, "TANK1") / "device.key")
+    assert gets_in(broker, context)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    assert not gets_in(broker, context)
+
+
+def test_station_that_takes_the_client_id_of_another_does_not_throw_it_off(broker):
+    with Client(broker, folder_of(broker, "TANK2"), client_id="plant-1-TANK2", listen=[B.receipt]) as owner:
+        with Client(broker, folder_of(broker, "TANK1"), client_id="plant-1-TANK2"):
+            assert owner.client.is_connected()
+        with Client(broker, broker.desk.folder / "cloud", cloud=True) as cloud:
+            cloud.say(B.receipt, b"still there")
+        assert owner.hears(B.receipt, b"still there")
+
+
+def test_processes_of_the_cloud_share_its_certificate_and_a_group(broker):
+    folder = broker.desk.folder / "cloud"
+    listen = ["$share/ingest/tankwatch/v1/+/+/case"]
+    with (
+        Client(broker, folder, cloud=True, client_id="tankwatch-ingest", listen=listen) as ingest,
+        Client(broker, folder, cloud=True, client_id="tankwatch-order") as order,
+        Client(broker, folder_of(broker, "TANK1")) as station,
+    ):
+        station.say(A.case, b"shared")
+        assert ingest.hears(A.case, b"shared") and order.client.is_connected()
+
+
+def test_client_without_a_certificate_is_refused(broker):
+    with socket.create_connection(("127.0.0.1", broker.ports[0]), 2) as raw, pytest.raises(ConnectionError):
+        raw.sendall(CONNECT)
+        raw.recv(4)
+    context = ssl.create_default_context(cafile=broker.desk.folder / "ca.crt")
+    assert not gets_in(broker, context)
+
+
+def test_certificate_of_another_authority_or_past_its_end_is_refused(broker, tmp_path):
+    other = make_desk(tmp_path / "other", "TANK1")
+    assert not lets_in(broker, other.folder / "stations" / "plant-1-TANK1")
+    expired = tmp_path / "expired"
+    shutil.copytree(folder_of(broker, "TANK1"), expired)
+    certificate, key, _ = broker.desk.open().issue("plant-1-TANK1", NOW - timedelta(days=3), days=1)
+    (expired / "device.crt").write_bytes(certificate)
+    (expired / "device.key").write_bytes(key)
+    assert not lets_in(broker, expired)
+    assert lets_in(broker, folder_of(broker, "TANK1"))
+
+
+def test_renewed_certificate_works_while_the_old_one_holds(broker, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(folder_of(broker, "HELD"), old)
+    provision.give(broker.desk, "HELD", NOW)
+    assert (old / "device.crt").read_bytes() != (folder_of(broker, "HELD") / "device.crt").read_bytes()
+    assert lets_in(broker, old) and lets_in(broker, folder_of(broker, "HELD"))
+
+
+def test_stolen_device_writes_nothing_after_a_reload_and_does_not_come_in_again(broker, tmp_path):
+    stolen, topics = tmp_path / "stolen", Topics("plant-1", "GONE")
+    shutil.copytree(folder_of(broker, "GONE"), stolen)
+    with (
+        Client(broker, stolen) as thief,
+        Client(broker, folder_of(broker, "TANK1")) as station,
+        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+    ):
+
+        def heard(word):
+            thief.say(topics.case, word)
+            station.say(A.case, word)
+            assert cloud.hears(A.case, word)
+            return (topics.case, word) in cloud.heard
+
+        assert heard(b"before")
+        provision.revoke(broker.desk, "GONE", None, NOW)
+        provision.write_broker_files(broker.desk, NOW)
+        broker.reload()
+        words = (b"%d" % number for number in range(1000))
+        assert any(not heard(word) for word in words)
+    assert not lets_in(broker, stolen)
+    provision.give(broker.desk, "GONE", NOW)
+    assert lets_in(broker, folder_of(broker, "GONE")) and not lets_in(broker, stolen)
+
+
+def test_lines_for_device_and_cloud_are_configurations_that_connect(broker, tmp_path):
+    folder = folder_of(broker, "TANK1")
+    lines = tomllib.loads((folder / "device-lines.toml").read_text())
+    broker_lines = lines["broker"] | {"port": broker.ports[0]}
+    for name in ("ca", "cert", "key"):
+        broker_lines[name] = str(folder / Path(broker_lines[name]).name)
+    device = msgspec.convert(
+        {"station": "s", "camera": "c", **lines, "broker": broker_lines}, device_config.DeviceConfig
+    )
+    assert (device.site, device.broker.host) == ("plant-1", "127.0.0.1")
+    (tmp_path / "cloud.toml").write_text(
+        f'data_dir = "{tmp_path}"\n' + (broker.desk.folder / "cloud" / "cloud-lines.toml").read_text()
+    )
+    wanted = cloud_config.load(tmp_path / "cloud.toml").broker
+    client, answers = mqtt_client.make(wanted, "tankwatch-ingest", keep_session=False), []
+    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code.is_failure)
+    client.connect(wanted.host, broker.ports[1])
+    deadline = time.monotonic() + ANSWER_S
+    while not answers and time.monotonic() < deadline:
+        client.loop(0.1)
+    client.disconnect()
+    assert answers == [False]
+
+
+def gets_in(broker, context):
+    """Whether the broker speaks MQTT to whoever comes with that TLS context."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", broker.ports[0]), 2) as raw,
+            context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+        ):
+            tls.sendall(CONNECT)
+            return tls.recv(4)[:2] == CONNACK
+    except OSError:
+        return False
+
+
+def lets_in(broker, folder):
+    context = ssl.create_default_context(cafile=broker.desk.folder / "ca.crt")
+    context.load_cert_chain(folder / "device.crt", folder / "device.key")
+    return gets_in(broker, context)
+
+
+def test_keys_are_the_owners_alone_and_the_authority_s_lies_apart(tmp_path):
+    desk = make_desk(tmp_path / "desk", "TANK1")
+    keys = sorted(desk.folder.rglob("*.key"))
+    assert [str(key.relative_to(desk.folder)) for key in keys] == [
+        "broker/server.key",
+        "cloud/cloud.key",
+        "offline/ca.key",
+        "stations/plant-1-TANK1/device.key",
+    ]
+    assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
+    archive = desk.folder / "stations" / "plant-1-TANK1.tar"
+    assert archive.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(archive) as opened:
+        names = sorted(name.rpartition("/")[2] for name in opened.getnames())
+    assert names == ["README.txt", "ca.crt", "device-lines.toml", "device.crt", "device.key"]
+
+
+def test_without_the_authority_s_key_nothing_is_issued_and_the_cure_is_said(tmp_path):
+    desk = make_desk(tmp_path / "desk", "TANK1")
+    desk.key.rename(tmp_path / "stick.key")
+    with pytest.raises(ConfigError, match="bring it from where it is kept"):
+        provision.give(desk, "TANK2", NOW)
+    provision.give(Desk(desk.folder, tmp_path / "stick.key"), "TANK2", NOW)
+    assert {one[2] for one in issued.read(desk.folder).stations(NOW.timestamp())} == {"TANK1", "TANK2"}
+
+
+def test_sealed_key_opens_with_its_passphrase_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv(authority.PASSPHRASE, "water")
+    desk = make_desk(tmp_path / "desk")
+    monkeypatch.setenv(authority.PASSPHRASE, "air")
+    with pytest.raises(ConfigError, match=authority.PASSPHRASE):
+        desk.open()
+
+
+def test_two_stations_never_share_a_name(tmp_path):
+    desk = make_desk(tmp_path / "desk", "A-B")
+    with pytest.raises(ConfigError, match="already"):
+        provision.give(desk, "B", NOW, site="plant-1-A")
+    with pytest.raises(ConfigError, match="cannot be a name"):
+        provision.give(desk, "tank+", NOW)
+
+
+def test_command_says_what_to_do_next_when_a_device_is_stolen(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "desk")]
+    assert provision.provision(["TANK1", "--site", "plant-1", "--broker", "broker.plant", *out]) == 0
+    assert "README.txt" in capsys.readouterr().err
+    assert provision.provision(["--revoke", "TANK1", *out]) == 0
+    said = capsys.readouterr().err
+    assert "restart mosquitto" in said and "token" in said
+    assert not (tmp_path / "desk" / "stations" / "plant-1-TANK1.tar").exists()
+    with pytest.raises(ConfigError, match="never had a certificate"):
+        provision.provision(["--revoke", "TANK9", *out])
+
+
+def test_a_call_that_was_cut_off_is_mended_by_the_next(tmp_path):
+    desk = make_desk(tmp_path / "desk", "TANK1")
+    for name in ("broker/server.crt", "broker/crl.pem", "broker/acl"):
+        (desk.folder / name).unlink()
+    provision.begin(desk, None, (), NOW)
+    provision.renew_own(desk, NOW)
+    provision.give(desk, "TANK1", NOW)
+    provision.write_broker_files(desk, NOW)
+    done = subprocess.run(
+        ["openssl", "verify", "-CAfile", desk.certificate, desk.folder / "stations/plant-1-TANK1/device.crt"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    desk.certificate.unlink()
+    with pytest.raises(ConfigError, match="backup"):
+        provision.begin(desk, None, (), NOW)
+
+
+def test_certificates_of_broker_and_cloud_are_renewed_before_they_end(tmp_path):
+    desk = make_desk(tmp_path / "desk")
+    before = (desk.folder / "broker/server.crt").read_bytes()
+    provision.renew_own(desk, NOW + timedelta(days=600))
+    assert (desk.folder / "broker/server.crt").read_bytes() == before
+    provision.renew_own(desk, NOW + timedelta(days=690))
+    assert (desk.folder / "broker/server.crt").read_bytes() != before
