@@ -91,7 +91,7 @@ def _measured_and_saved(person: Person) -> None:
     person.sees("All four markers are seen")
     person.looks("story-aim")
     person.goes_on("Go on: mark the lamps", "lamps")
-    page.locator("#picture:not([hidden])").wait_for()
+    person.sees_the_picture()
     person.drags(TRUE["ok"])
     page.locator("input[name=drawn][value=leak]").check()
     person.drags(TRUE["leak"])

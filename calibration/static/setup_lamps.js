@@ -1,6 +1,6 @@
 // Lamps as rectangles on the picture: drawn and moved with mouse, finger or keys; the form's numbers are what is sent.
 
-import { poll, showPicture } from "./setup_live.js";
+import { paint, poll, showPicture } from "./setup_live.js";
 
 const form = document.getElementById("lamps");
 const stage = document.getElementById("stage");
@@ -132,8 +132,8 @@ function tell(means, news) {
   const text = news ? (news.fault ?? WORDS[news.word]) : "not marked";
   if (word.textContent !== text) word.textContent = text;
   word.dataset.read = news ? (news.fault ? "fault" : news.word) : "";
-  crop.hidden = !news?.crop;
-  if (news?.crop) crop.src = news.crop;
+  if (news?.crop) paint(crop, news.crop);
+  else crop.hidden = true;
 }
 
 function address() {
@@ -146,8 +146,8 @@ function address() {
   return `${form.dataset.url}?${about}`;
 }
 
-poll(address, 300, (news) => {
-  showPicture(news);
+poll(address, 300, async (news) => {
+  await showPicture(news);
   trouble.hidden = !news.fault;
   if (news.fault) {
     if (trouble.textContent !== news.fault) trouble.textContent = news.fault;
