@@ -237,7 +237,6 @@ def _station_now(device):
         checked=profile_check.checked(device.folder / "profiles"),
         framing_words=said.aim.words if said.aim else "",
         camera=said.input.camera,
-        fps=said.input.fps,
     )
 
 
