@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from edge_agent import state, utc
+from edge_agent import alarm_report, state, utc
+from edge_agent.alarm_figures import Figures
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
 from edge_agent.state import DeviceState, Process, UplinkReport
@@ -26,6 +27,8 @@ class Signs:
     uplink: UplinkReport | None
     panel: Process | None = None
     """What the process takes that looks."""
+    alarms: Figures | None = None
+    """How the alarms of the last 24 h measure up; None where nobody measured."""
 
     @property
     def live(self) -> DeviceState | None:
@@ -78,9 +81,11 @@ class Signs:
 
 def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
     """At the device's files, as they are now."""
+    now_s = time.time()
     return Signs(
-        now_s=time.time(),
+        now_s=now_s,
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
+        alarms=alarm_report.report(device, now_s).figures if own else None,
     )
