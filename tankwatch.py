@@ -172,7 +172,7 @@ def bundle(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review")
+    daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review")
     names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
