@@ -22,6 +22,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
+from edge_agent.idle import IdleWatch
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, working_view
 from edge_agent.keeper import Keeper
@@ -84,6 +85,7 @@ class Run:
     switch: Switch
     telling: Telling
     in_place: InPlace
+    idle: IdleWatch
 
     @property
     def report(self) -> SelfReport:
@@ -227,7 +229,9 @@ def _settled(gear: Gear, lasting: Lasting, stack: ExitStack, former: Run | None)
         warn(f"the station's profile was changed: {held.sha256[:12]} holds from now on")
     telling = Telling(device, inspector, report=report, mode=lasting.mode, triggered=triggered)
     stack.callback(telling.close)
-    run = Run(gear, lasting, inspector, switch, telling, InPlace(held.profile, codes.MarkerReader(held.profile)))
+    run = Run(
+        gear, lasting, inspector, switch, telling, InPlace(held.profile, codes.MarkerReader(held.profile)), IdleWatch()
+    )
     stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), warn)))
     stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
     _obey(run)
@@ -256,6 +260,9 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> HeldProfile | None:
 
 def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     inspector, vigil = run.inspector, run.switch.vigil
+    if run.gear.camera.live and run.idle.may_pass(frame):
+        run.report.passed()
+        return []
     vigil.stepping(began_s)
     began = time.thread_time()
     cases = inspector.step(frame)
@@ -266,6 +273,9 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
     run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.report.screen.saw(inspector)
+    if inspector.sight is not None:
+        run.idle.saw(inspector.sight, now, between_cases=inspector.between_cases)
+        inspector.rest(calm=run.gear.camera.live and run.idle.is_calm)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.gear.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:

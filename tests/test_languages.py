@@ -65,7 +65,8 @@ SILENT = {
     "line link": "said to whoever looks after the network, in the log",
     "deliveries ending keeper": "said in the log",
     "orders wire asyncapi panel_metrics signs_of_life panel_guards panel_live": "said to programs",
-    "alarm_files alarm_history panel_alarms cases_since profile_history live codes": "said on the pages behind the screen",
+    "alarm_files alarm_history panel_alarms cases_since": "said on the pages behind the screen",
+    "profile_history live codes": "said on the pages behind the screen, too",
     "languages shift_counts": "said at the start, by the command",
 }
 """Modules whose words may come to the screen as part of a sentence, and stay English, with the reason."""
