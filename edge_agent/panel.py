@@ -73,6 +73,8 @@ def agent_panel(argv: list[str], mounted: Sequence[Blueprint] = ()) -> int:
     path = parser.parse_args(argv).config
     device = configuration.load(path)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    # Browsers come and go.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
     server = make_server(create_app(device, path, mounted), device)
     former = signal.signal(signal.SIGTERM, _end)
     port = getattr(server, "effective_port", device.panel.port)

@@ -174,7 +174,8 @@ def _of_unit(state: DeviceState, watched: Watched, now: float, language: Languag
     if watched.phase == "watching":
         key = "main.long_enough" if _is_long_enough(watched) else "main.watching_how"
         return _Main("watch", language.word("main.watching"), _sentence(watched.words, language) or language.word(key))
-    return _Main("watch", language.word(f"main.{watched.phase}"), _sentence(watched.words, language))
+    # On its way in or out a unit moves: nothing has to be said of that.
+    return _Main("watch", language.word(f"main.{watched.phase}"))
 
 
 def _told(last: LastCase, mode: Mode, language: Language) -> _Main:

@@ -181,7 +181,7 @@ def test_a_panel_that_has_died_shows_nothing_old_and_goes_on_once_it_is_there_ag
     station.stop()
     try:
         page.wait_for_selector("#lost:not([hidden])", timeout=9000)
-        assert "lost its connection" in page.inner_text("#lost")
+        assert "lost its connection" in page.inner_text("#lost") and page.is_hidden(".clock")
         shown = page.evaluate(
             "() => document.elementFromPoint(innerWidth * 0.7, innerHeight * 0.5).closest('section').id"
         )

@@ -66,7 +66,7 @@ def test_a_unit_that_was_not_tested_is_told_in_every_mode_with_the_reason() -> N
     for mode in ("human_only", "shadow", "assist", "partial", "full"):
         found = shown(a_state(NOW, mode=mode, last_case=a_last(NOW, verdict="not_tested", reason=reason)))
         assert (found.headline, found.symbol) == ("Not tested", "question")
-        assert found.detail == "Unit was held 2.1 s, 5.0 s are needed: hold it longer"
+        assert found.detail == "Unit was watched for 2.1 s, 5.0 s are needed: hold it longer"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ const SILENT_MS = 4000;
 const FROZEN_MS = 2500;
 const AGAIN_MS = 1000;
 const SHORT = 9;
+const LONG = 100;
 const HEAD_BYTES = 1000;
 const live = document.getElementById("live");
 const outline = document.getElementById("outline");
@@ -25,6 +26,7 @@ function show(now) {
   document.querySelector(".word").dataset.tone = now.tone;
   document.getElementById("symbol").setAttribute("href", `#s-${now.symbol}`);
   document.querySelector(".headline").dataset.short = now.headline.length <= SHORT;
+  document.querySelector(".detail").dataset.long = now.detail.length > LONG;
   document.querySelector(".ring").hidden = !now.ring;
   if (now.ring) document.getElementById("share").setAttribute("stroke-dasharray", `${now.ring.share * 100} 100`);
   document.querySelector(".link").dataset.linked = now.is_linked;
@@ -115,6 +117,7 @@ function watch() {
     cure.textContent = lost.dataset.cure;
     lost.replaceChildren(title, cure);
     lost.hidden = false;
+    document.querySelector(".clock").hidden = true;
   }
   look();
 }
