@@ -92,6 +92,7 @@ def agent(argv: list[str]) -> int:
         "panel": "tankwatch:agent_panel",
         "pin": "edge_agent.pin_command:pin",
         "acknowledge": "edge_agent.acknowledging:acknowledge",
+        "alarms": "edge_agent.alarms_command:agent_alarms",
     }
     return _sub("agent", argv, table)
 
@@ -184,7 +185,8 @@ def release(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "twin", "verdict", "ingest", "review", "panel")
-    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
+    seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
+    names = (*daily, *seldom)
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
@@ -235,7 +237,6 @@ def _station_now(device):
         checked=profile_check.checked(device.folder / "profiles"),
         framing_words=said.aim.words if said.aim else "",
         camera=said.input.camera,
-        fps=said.input.fps,
     )
 
 

@@ -63,7 +63,8 @@ class _Sightings:
     foreign: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     early: list[np.ndarray] = field(default_factory=list)
-    taken_s: list[float] = field(default_factory=list)
+    taken: list[tuple[float, int]] = field(default_factory=list)
+    """Time and number of each picture."""
     size_px: tuple[int, int] = (0, 0)
 
 
@@ -98,7 +99,7 @@ def fit(
         markers=tuple(MarkerReference(corner, _points(placed[corner])) for corner in CORNERS),
         marker_size_mm=marker_mm,
         lamps=tuple(lamps),
-        camera=CameraSettings(fps=_fps(seen.taken_s), brightness=round(float(empty.mean()), 1)),
+        camera=CameraSettings(fps=_fps(seen.taken), brightness=round(float(empty.mean()), 1)),
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
     unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, placed, thumbs)]
@@ -144,7 +145,7 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
         now_s = frame.monotonic_s
         if now_s > LONGEST_S:
             break
-        seen.taken_s.append(now_s)
+        seen.taken.append((now_s, frame.sequence))
         if now_s < due_s:
             continue
         due_s = now_s + (EARLY_EVERY_S if now_s < EARLY_S else LATER_EVERY_S)
@@ -265,12 +266,10 @@ def _thumb(view: np.ndarray) -> np.ndarray:
     return cv2.resize(view.astype(np.float32), (32, 24), interpolation=cv2.INTER_AREA)
 
 
-def _fps(taken_s: list[float]) -> float | None:
-    return (
-        round((len(taken_s) - 1) / (taken_s[-1] - taken_s[0]), 2)
-        if len(taken_s) > 2 and taken_s[-1] > taken_s[0]
-        else None
-    )
+def _fps(taken: list[tuple[float, int]]) -> float | None:
+    """By the camera's own count: some of its pictures may not have come."""
+    (first_s, first), (last_s, last) = taken[0], taken[-1]
+    return round((last - first) / (last_s - first_s), 2) if len(taken) > 2 and last_s > first_s else None
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

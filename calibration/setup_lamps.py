@@ -31,7 +31,7 @@ def now() -> Response | tuple[Response, int]:
     except TankwatchError as error:
         return told(str(error), 503)
     size = (frame.image.shape[1], frame.image.shape[0])
-    picture = setup_pictures.address(setup_pictures.jpeg(frame.image))
+    picture = setup_pictures.text(setup_pictures.jpeg(frame.image))
     return as_json({"frame_size_px": size, "picture": picture, "lamps": found})
 
 
@@ -61,7 +61,7 @@ def _read(frame: Frame, means: str) -> dict[str, object]:
     bundle = desk().bundle()
     limits = bundle.manifest.thresholds
     reading = LampReader(bundle.nets["lamps"], (lamp,), limits).read(frame)[means]
-    crop = setup_pictures.address(setup_pictures.lamp(frame.image, rect))
+    crop = setup_pictures.text(setup_pictures.lamp(frame.image, rect))
     return {"word": reading.word(limits.lamp_lit_above), "lit": round(reading.lit, 3), "crop": crop}
 
 

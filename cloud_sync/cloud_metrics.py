@@ -102,7 +102,7 @@ FLEET: tuple[Metric[Look], ...] = (
     Metric("tankwatch_cloud_station_receipts_total", "counter", "Cases and clips of which its uplink has a receipt.",
            _health(lambda one: one.software.receipted), STATION),
     Metric("tankwatch_cloud_station_disk_free_bytes", "gauge", "Free on its disk.",
-           _health(lambda one: one.software.disk_free_mb * MB), STATION),
+           _health(lambda one: one.software.disk_free_mb * MB if one.software.disk_mb else None), STATION),
     Metric("tankwatch_cloud_station_temperature_celsius", "gauge", "Of its hottest zone.",
            _health(lambda one: one.software.temperature_c), STATION),
     Metric("tankwatch_certificate_miss_rate_upper_ratio", "gauge",

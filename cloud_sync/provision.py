@@ -17,7 +17,6 @@ import msgspec
 from cloud_sync import authority, broker_rules, issued, station_folder
 from cloud_sync.authority import Authority
 from cloud_sync.issued import Certificate, Issued
-from edge_agent import durable
 from edge_agent.errors import ConfigError
 
 RENEWED_BEFORE = timedelta(days=60)
@@ -66,7 +65,7 @@ def begin(
     desk: Desk, site: str | None, hosts: tuple[str, ...], now: datetime, *, cloud_bind: str | None = None
 ) -> Issued:
     """The book, begun where there is none; other hosts of the broker than before are taken over."""
-    desk.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    _open_folder(desk.folder)
     book = issued.read(desk.folder)
     if book is None:
         if site is None:
@@ -115,14 +114,14 @@ def renew_own(desk: Desk, now: datetime) -> None:
         (broker_rules.CLOUD, CLOUD, "cloud", ()),
     ):
         folder = desk.folder / place
-        folder.mkdir(exist_ok=True, mode=0o755)
+        _open_folder(folder)
         if _book(desk).holding(name, soon) and (folder / f"{stem}.crt").exists():
             continue
         certificate, key, _ = _issue(desk, name, now, hosts=hosts)
         authority.write_private(folder / f"{stem}.key", key)
-        durable.write(folder / f"{stem}.crt", certificate)
-        durable.write(folder / "ca.crt", desk.certificate.read_bytes())
-    durable.write(desk.folder / CLOUD / "cloud-lines.toml", _cloud_lines(desk.folder / CLOUD, book).encode())
+        authority.write_public(folder / f"{stem}.crt", certificate)
+        authority.write_public(folder / "ca.crt", desk.certificate.read_bytes())
+    authority.write_public(desk.folder / CLOUD / "cloud-lines.toml", _cloud_lines(desk.folder / CLOUD, book).encode())
 
 
 def revoke(desk: Desk, station: str, site: str | None, now: datetime) -> str:
@@ -142,10 +141,10 @@ def write_broker_files(desk: Desk, now: datetime) -> None:
     """List of revoked ones, access list and configuration, as the book says."""
     book, folder = _book(desk), desk.folder / BROKER
     gone = [one for one in book.certificates if one.revoked_at is not None]
-    durable.write(folder / "crl.pem", desk.open().revoked(gone, now))
+    authority.write_public(folder / "crl.pem", desk.open().revoked(gone, now))
     authority.write_private(folder / "acl", broker_rules.access_list(book.stations(now.timestamp())).encode())
     configuration = broker_rules.configuration(str(folder), cloud_bind=book.cloud_bind)
-    durable.write(folder / "tankwatch.conf", configuration.encode())
+    authority.write_public(folder / "tankwatch.conf", configuration.encode())
     _give("mosquitto", folder / "server.key", folder / "acl")
     _give("tankwatch-cloud", desk.folder / CLOUD / "cloud.key")
 
@@ -160,6 +159,12 @@ def _issue(
     entry = Certificate(name, f"{made.serial_number:x}", ends.timestamp(), site, station)
     issued.write(desk.folder, _book(desk).add(entry))
     return certificate, key, f"{ends:%Y-%m-%d}"
+
+
+def _open_folder(folder: Path) -> None:
+    """Broker and cloud, which are users of their own, find their files in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
 
 
 def _book(desk: Desk) -> Issued:

@@ -19,6 +19,7 @@ from edge_agent import config as configuration
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
 from edge_agent.config import DeviceConfig
+from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
 from edge_agent.immersion import TriggeredImmersions
@@ -52,6 +53,8 @@ LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
+CATCH_UP_CASES = 500
+"""Read at once from the outbox at start."""
 NO_FRAME_S = 10.0
 """A camera that gives nothing for so long at start is reported, and waited for: the service itself is ready."""
 
@@ -133,6 +136,7 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
     report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
     mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
     alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
+    report.drift = _drift(device, pair, outbox)
 
     def look() -> None:
         watch.look()
@@ -153,6 +157,15 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
         stack.callback(keeper.close)
         lasting = Lasting(device, camera, outbox, keeper, report, mode, alarms, watch, told)
         _inspect_all(lasting, pair, _shown(_frames(camera, stopped), publisher, told), stopped)
+
+
+def _drift(device: DeviceConfig, pair: Pair, outbox: Outbox) -> DriftKeeper:
+    """As far as the outbox has come."""
+    drift = DriftKeeper(device.drift_path, warn=warn)
+    drift.know(pair.champion.sha256, pair.champion.manifest.training_range)
+    while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
+        drift.catch_up(later)
+    return drift
 
 
 def _inspect_all(lasting: Lasting, pair: Pair, frames: Iterator[Frame | float], stopped: Callable[[], bool]) -> None:
@@ -286,6 +299,8 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     pair, required = switch.pair, gear.held.profile.required_sensitivity_std_cm3_s
     report.bundle, report.challenger = pair.champion.ref, pair.challenger.ref if pair.challenger else None
     manifest = pair.champion.manifest
+    if report.drift:
+        report.drift.know(pair.champion.sha256, manifest.training_range)
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
     report.pictures.measured_for(manifest.sensitivity, working_view(gear.held.profile, manifest.preprocessing)[1])

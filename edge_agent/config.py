@@ -214,6 +214,11 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return Path(self.alarms)
 
     @property
+    def drift_path(self) -> Path:
+        """The drift tests' state."""
+        return self.folder / "drift.json"
+
+    @property
     def acknowledged_path(self) -> Path:
         """Lies there while an acknowledgement waits to be taken."""
         return self.folder / "acknowledged"

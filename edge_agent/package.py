@@ -50,7 +50,7 @@ def build(tree: Path, part: Part, out: Path, wheels: Path | None = None) -> Path
         root = Path(scratch) / "root"
         _fill(root, tree, part, wheels)
         _settle(root)
-        _dpkg_deb(root, out / name)
+        _dpkg_deb(root, out / name, "none" if wheels else "xz")
     return out / name
 
 
@@ -146,10 +146,19 @@ def _settle(root: Path) -> None:
         os.utime(path, (at, at))
 
 
-def _dpkg_deb(root: Path, target: Path) -> None:
+def _dpkg_deb(root: Path, target: Path, compression: str) -> None:
+    """Wheels are compressed already: minutes of xz win nothing."""
     env = os.environ | {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(FIXED_S))}
-    # One thread: with more the compressed bytes depend on how many there are.
-    command = ["dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "-z6", "--build", str(root), str(target)]
+    # One thread: with more, the compressed bytes depend on how many there are.
+    command = [
+        "dpkg-deb",
+        "--root-owner-group",
+        "--threads-max=1",
+        f"-Z{compression}",
+        "--build",
+        str(root),
+        str(target),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         raise StoreError(f"dpkg-deb cannot build {target}: {done.stderr.strip()}: make room, or name another --out")

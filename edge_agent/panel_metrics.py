@@ -9,6 +9,7 @@ from typing import get_args
 
 import msgspec
 
+from edge_agent.automation import MODES
 from edge_agent.exposition import Metric, Reading
 from edge_agent.messages import (
     Alarm,
@@ -18,12 +19,11 @@ from edge_agent.messages import (
     PictureMetrics,
     SoftwareMetrics,
 )
-from edge_agent.records import FramingStatus, Mode, WaterStatus
+from edge_agent.records import FramingStatus, WaterStatus
 from edge_agent.signs_of_life import PROCESS_SILENT_S, Signs
 from edge_agent.state import Process
 from edge_agent.utc import seconds
 
-LEVELS: tuple[Mode, ...] = get_args(Mode)
 MB, MM = 1e6, 1e-3
 
 
@@ -125,7 +125,7 @@ ABOUT: tuple[Metric[Signs], ...] = (
            ("role", "version")),
     Metric("tankwatch_automation_level", "gauge",
            "Degree of automation in force: 0 human_only, 1 shadow, 2 assist, 3 partial, 4 full.",
-           lambda signs: float(LEVELS.index(signs.live.mode)) if signs.live else None),
+           lambda signs: float(MODES.index(signs.live.mode)) if signs.live else None),
     Metric("tankwatch_station_set_up", "gauge", "1 where the station has a profile, otherwise 0.",
            lambda signs: float(signs.live.profile_sha256 is not None) if signs.live else None),
     Metric("tankwatch_alarms_active", "gauge", "Alarms on the screen.", lambda signs: _by_priority(_alarms(signs)),
@@ -133,6 +133,9 @@ ABOUT: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_alarms_unacknowledged", "gauge", "Of them, those that nobody has acknowledged.", _unacknowledged,
            ("priority",)),
     Metric("tankwatch_alarms_shelved", "gauge", "Alarms that somebody has put aside for a while.", _shelved),
+    Metric("tankwatch_alarms_recent", "gauge",
+           "Alarms that asked people to look within the last ten minutes; one is the aim, more than ten are a flood.",
+           lambda signs: float(signs.alarms_told)),
 )  # fmt: skip
 SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_process_up", "gauge", "1 while the process says how it is, 0 once it has fallen silent.",
@@ -159,7 +162,7 @@ SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_disk_size_bytes", "gauge", "Of the disk that holds the outbox.",
            _machine(lambda one: _scaled(one.disk_mb, MB))),
     Metric("tankwatch_disk_free_bytes", "gauge", "Free on the disk that holds the outbox.",
-           _machine(lambda one: one.disk_free_mb * MB)),
+           _machine(lambda one: one.disk_free_mb * MB if one.disk_mb else None)),
     Metric("tankwatch_outbox_cases", "gauge", "Cases that wait for the cloud's receipt.",
            _machine(lambda one: one.waiting_cases)),
     Metric("tankwatch_outbox_clips", "gauge", "Clips that wait for the cloud's receipt.",

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from edge_agent import state, utc
+from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
 from edge_agent.state import DeviceState, Process, UplinkReport
@@ -12,6 +13,8 @@ INSPECT_SILENT_S = 5.0
 """It speaks four times a second; loading another bundle on a busy device takes a second or two."""
 UPLINK_SILENT_S = 15.0
 """It speaks each second; an attempt to connect takes five."""
+TOLD_WITHIN_S = 600.0
+"""ISA-18.2 counts alarms in ten minutes."""
 PROCESS_SILENT_S = {"inspect": INSPECT_SILENT_S, "uplink": UPLINK_SILENT_S}
 
 
@@ -26,6 +29,8 @@ class Signs:
     uplink: UplinkReport | None
     panel: Process | None = None
     """What the process takes that looks."""
+    alarms_told: int = 0
+    """Alarms that asked people to look within the last ten minutes."""
 
     @property
     def live(self) -> DeviceState | None:
@@ -78,9 +83,12 @@ class Signs:
 
 def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
     """At the device's files, as they are now."""
+    now_s = time.time()
+    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S)
     return Signs(
-        now_s=time.time(),
+        now_s=now_s,
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
+        alarms_told=sum(event.told for event in recent),
     )

@@ -69,7 +69,7 @@ def _prepare(host: Host, installed: Installed, old: str, new: str, options: argp
     except CommandFailed as error:
         raise StoreError(f"{new} cannot run here, {old} runs on: {error}") from error
     watched = _services(host, installed) if host.runs_systemd and not host.dry_run else []
-    ill = [name for name in watched if _state(host, name)[0] != "active"]
+    ill = [name for name in watched if state(host, name)[0] != "active"]
     return Trial(new, old, database.get("database"), tuple(ill))
 
 
@@ -124,16 +124,23 @@ def watch(host: Host, installed: Installed, watch_s: float) -> str:
         return ""
     ill = installed.trial.ill if installed.trial else ()
     services = [name for name in _services(host, installed) if name not in ill]
-    first = {name: _state(host, name) for name in services}
+    first = {name: state(host, name) for name in services}
     until = time.monotonic() + watch_s
     while time.monotonic() < until:
         time.sleep(min(LOOK_S, watch_s))
         for name in services:
-            state, restarts = _state(host, name)
-            if state == "failed" or restarts > first[name][1]:
-                return f"{name} does not stay up ({state}, started again {restarts - first[name][1]} times)"
-    idle = [name for name in services if _state(host, name)[0] != "active"]
+            now, restarts = state(host, name)
+            if now == "failed" or restarts > first[name][1]:
+                return f"{name} does not stay up ({now}, started again {restarts - first[name][1]} times)"
+    idle = [name for name in services if state(host, name)[0] != "active"]
     return f"{', '.join(idle)} did not come up in {watch_s:.0f} s" if idle else _not_alive(host, installed)
+
+
+def state(host: Host, unit: str) -> tuple[str, int]:
+    """(ActiveState, NRestarts)."""
+    said = host.systemctl("show", "--property=ActiveState,NRestarts", unit)
+    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    return found.get("ActiveState", ""), int(found.get("NRestarts") or 0)
 
 
 def _not_alive(host: Host, installed: Installed) -> str:
@@ -163,10 +170,3 @@ def _services(host: Host, installed: Installed) -> list[str]:
     trains, release = installed.packages == WITH_TRAINING, releases.current(host) or ""
     found = [name for part in installed.here for name in steps.enabled(host, part, release, trains=trains)]
     return [name for name in found if name.endswith(".service")]
-
-
-def _state(host: Host, unit: str) -> tuple[str, int]:
-    """(ActiveState, NRestarts)."""
-    said = host.systemctl("show", "--property=ActiveState,NRestarts", unit)
-    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    return found.get("ActiveState", ""), int(found.get("NRestarts") or 0)

@@ -6,6 +6,7 @@ It shares nothing with the inspection but the outbox, the spool and state.json, 
 import argparse
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from edge_agent import config as device_config
 from edge_agent import state, station, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
-from edge_agent.errors import StoreError
+from edge_agent.ending import with_its_threads
+from edge_agent.errors import StationError, StoreError
 from edge_agent.link import Link
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
@@ -25,6 +27,8 @@ from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
 TELL_S = 1.0
+WAIT_S = 0.5
+"""Between two looks for a profile, while the station has none: its name is in it."""
 RETAIN_S = 3600.0
 FIRST_RETAIN_S = 60.0
 log = logging.getLogger(__name__)
@@ -38,30 +42,57 @@ def uplink(argv: list[str]) -> int:
     config = device_config.load(options.config)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asked: list[int] = []
-    with asking(asked):
+    with asking(asked), with_its_threads():
         run(config, lambda: bool(asked))
     return 0
 
 
 def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
-    """Sends until `stopped` says so. Raises ConfigError, StationError or StoreError where it cannot begin."""
-    profile, _ = station.load(Path(config.station))
+    """Sends until `stopped` says so, or the station has another name. Raises ConfigError or StoreError."""
+    told = Notifier()
+    name = _awaited_name(config, told, stopped)
+    if name is not None:
+        _send(config, name, told, stopped)
+    told.stopping()
+
+
+def _awaited_name(config: DeviceConfig, told: Notifier, stopped: Callable[[], bool]) -> str | None:
+    """The station's, once it has a profile; None where it was stopped before."""
+    pause, said = threading.Event(), ""
+    while True:
+        try:
+            return station.load(Path(config.station))[0].station
+        except StationError as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning("nothing is sent yet: %s", said)
+        if stopped():
+            return None
+        told.ready(said)
+        told.alive()
+        pause.wait(WAIT_S)
+
+
+def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[], bool]) -> None:
     outbox = Outbox.attach(config.outbox_path, config.spool_path)
     try:
-        device = _device(config, profile.station, outbox.spool.install_id())
+        device = _device(config, name, outbox.spool.install_id())
         alarms = AlarmKeeper("uplink", config.alarms_path, config.alarm_settings_path, say=log.warning)
         uplink_state = UplinkState(device, outbox, _now(), alarms)
         link = Link(
             config.broker,
-            config.broker.client_id or f"{config.site}-{profile.station}",
+            config.broker.client_id or f"{config.site}-{name}",
             subscriptions=uplink_state.subscriptions,
             will=lambda: uplink_state.will(_now()),
         )
-        tell = Patient(lambda: state.write(config.uplink_path, uplink_state.report(_now())), log.warning)
-        told = Notifier()
-        told.ready()
-        upkeep = Upkeep(tell, config.keep_free_mb * 1_000_000)
-        _loop(uplink_state, link, outbox, upkeep, _turning(told, stopped))
+
+        def tell() -> None:
+            report = uplink_state.report(_now())
+            told.status("connected" if report.connected else f"no broker since {report.since}")
+            state.write(config.uplink_path, report)
+
+        upkeep = Upkeep(Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, Renaming(config, name))
+        _loop(uplink_state, link, outbox, upkeep, stopped)
     finally:
         outbox.close()
 
@@ -73,21 +104,34 @@ class Upkeep:
     tell: Callable[[], None]
     """Says how the uplink is, in uplink.json."""
     keep_free_bytes: int
+    told: Notifier
+    renaming: "Renaming"
 
 
-def _turning(told: Notifier, stopped: Callable[[], bool]) -> Callable[[], bool]:
-    """`stopped`, and systemd hears that the loop has turned again."""
+class Renaming:
+    """Whether the profile has come to be another station's: its topics are others, and the uplink begins anew."""
 
-    def ask() -> bool:
-        told.alive()
-        return stopped()
+    def __init__(self, config: DeviceConfig, name: str) -> None:
+        self._path, self._name = Path(config.station), name
+        self._seen: object = None
 
-    return ask
+    def has_come(self) -> bool:
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen == self._seen:
+                return False
+            self._seen = seen
+            return station.load(self._path)[0].station != self._name
+        except (OSError, StationError):
+            return False
 
 
 def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:
     tell_at_s, retain_at_s = time.monotonic(), time.monotonic() + FIRST_RETAIN_S
+    upkeep.told.ready()
     while not stopped():
+        upkeep.told.alive()
         for action in talk.step(link.receive(STEP_S), _now()):
             if isinstance(action, Reconnect):
                 link.drop(action.reason)
@@ -98,6 +142,9 @@ def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped
         if time.monotonic() >= tell_at_s:
             tell_at_s = time.monotonic() + TELL_S
             upkeep.tell()
+            if upkeep.renaming.has_come():
+                log.warning("the profile is another station's: the uplink ends, and is started anew for it")
+                break
         if time.monotonic() >= retain_at_s:
             retain_at_s = time.monotonic() + RETAIN_S
             _retain(outbox, upkeep.keep_free_bytes)

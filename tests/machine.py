@@ -92,7 +92,8 @@ class Machine:
     def run(self, *command: str, give_in: str = "") -> subprocess.CompletedProcess[str]:
         """A command in there, as root. Mounts end with it."""
         mounts = f"""set -e
-            mount --bind /usr {self.root}/usr; mount -o remount,ro,bind {self.root}/usr; mount --bind {self.root}/local {self.root}/usr/local
+            mount --bind /usr {self.root}/usr; mount -o remount,ro,bind {self.root}/usr
+            mount --bind {self.root}/local {self.root}/usr/local
             mount -t proc proc {self.root}/proc; mount --rbind /dev {self.root}/dev
             exec chroot {self.root} "$@" """
         env = {"PATH": "/fake:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}

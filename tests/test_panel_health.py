@@ -1,11 +1,15 @@
 """What Prometheus and a watchdog are told of a device: from its files, whoever else is down."""
 
+import time
+
 import msgspec
 import pytest
 from device_files import ALARM, a_report, a_state, write
 from panel_site import a_device, a_panel
 from scraping import names, needs_promtool, promtool, samples, scrape, value
 
+from edge_agent.alarm_history import AlarmHistory
+from edge_agent.alarms import Event
 from edge_agent.errors import ConfigError
 from edge_agent.exposition import UNITS
 from edge_agent.messages import InputMetrics
@@ -105,6 +109,14 @@ def test_a_silent_inspection_leaves_its_counters_and_takes_its_moment_with_it(tm
     assert not {"tankwatch_picture_brightness_levels", "tankwatch_automation_level"} & names(found)
 
 
+def test_a_machine_that_does_not_tell_has_no_disk_rather_than_a_full_one(tmp_path, device):
+    software = msgspec.structs.replace(a_report().software, disk_mb=None, disk_free_mb=0.0, temperature_c=None)
+    found = found_of(tmp_path, device, a_state(), a_report(software=software))
+    assert not {"tankwatch_disk_free_bytes", "tankwatch_disk_size_bytes", "tankwatch_temperature_celsius"} & names(
+        found
+    )
+
+
 def test_a_device_that_has_said_nothing_yet_still_answers(tmp_path, device):
     found = found_of(tmp_path, device)
     assert value(found, "tankwatch_process_up", process="inspect") == 0
@@ -119,6 +131,18 @@ def test_alarms_are_told_by_priority_and_by_what_people_have_done_about_them(tmp
     assert value(found, "tankwatch_alarms_active", priority="high") == 0
     assert value(found, "tankwatch_alarms_unacknowledged", priority="medium") == 1
     assert value(found, "tankwatch_alarms_shelved") == 1
+
+
+def test_alarms_of_the_last_ten_minutes_are_counted_from_their_history(tmp_path, device):
+    now_s = time.time()
+    at_s = [now_s - 700, now_s - 500, now_s - 400, now_s - 300]
+    events = [
+        Event(at_s=when, id="camera", event=word, priority="high", told=word == "raised")
+        for when, word in zip(at_s, ("raised", "raised", "returned", "raised"), strict=True)
+    ]
+    AlarmHistory(device.alarms_path / "history.db").append(events)
+    found = found_of(tmp_path, device, a_state(), a_report())
+    assert value(found, "tankwatch_alarms_recent") == 2
 
 
 def test_metrics_ask_for_a_token_where_the_device_file_names_one_and_watchdogs_never_do(tmp_path, monkeypatch):

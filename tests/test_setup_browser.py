@@ -41,9 +41,10 @@ def site(tmp_path: Path) -> Station:
 
 
 class Person:
-    """Somebody with a browser who knows the PIN."""
+    """Somebody with a browser who knows the PIN; `hurried`: looks less closely, which takes half as long."""
 
-    def __init__(self, chromium, address: str, size: str = "wide", **about) -> None:
+    def __init__(self, chromium, address: str, size: str = "wide", *, hurried: bool = False, **about) -> None:
+        self.hurried = hurried
         width, height = SIZES[size]
         self.size = size
         self.page = chromium.new_context(viewport={"width": width, "height": height}, **about).new_page()
@@ -60,11 +61,22 @@ class Person:
     def sees(self, words: str) -> None:
         self.page.get_by_text(words).first.wait_for()
 
+    def sees_the_picture(self) -> None:
+        """It is painted: not hidden, and not all of one tone."""
+        self.page.wait_for_function(
+            """() => {
+                const picture = document.getElementById('picture');
+                if (picture.hidden || picture.width < 100) return false;
+                const { data } = picture.getContext('2d').getImageData(0, 0, picture.width, picture.height);
+                return new Set(data.filter((_, index) => index % 404 === 0)).size > 20;
+            }"""
+        )
+
     def looks(self, name: str) -> None:
         """Nobody is kept out, nothing sticks out, what is touched is large enough; and a picture is kept."""
         if folder := os.environ.get("TANKWATCH_SHOTS"):
             self.page.screenshot(path=f"{folder}/setup-{name}-{self.size}.png", full_page=True)
-        found = axe.Axe().run(self.page).response["violations"]
+        found = [] if self.hurried else axe.Axe().run(self.page).response["violations"]
         assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         small = self.page.evaluate(
@@ -92,7 +104,7 @@ class Person:
 @pytest.mark.parametrize("size", ["wide", pytest.param("tablet", marks=pytest.mark.full)])
 def test_from_nothing_to_a_report(chromium, site: Station, size: str) -> None:
     with site.served() as address:
-        person = Person(chromium, address, size)
+        person = Person(chromium, address, size, hurried=size == "wide")
         person.looks("overview")
         person.page.get_by_role("link", name="Begin", exact=True).click()
         person.page.fill("#who", "Erna Ünal-Featherstonehaugh of the third shift")
@@ -101,9 +113,10 @@ def test_from_nothing_to_a_report(chromium, site: Station, size: str) -> None:
         person.looks("station")
         person.goes_on("Go on: aim the camera", "aim")
         person.sees("All four markers are seen, sharp and well lit")
+        person.sees_the_picture()
         person.looks("aim")
         person.goes_on("Go on: mark the lamps", "lamps")
-        person.page.locator("#picture:not([hidden])").wait_for()
+        person.sees_the_picture()
         person.drags(TRUE["ok"])
         person.page.locator("input[name=drawn][value=leak]").check()
         person.drags(TRUE["leak"])
@@ -145,7 +158,11 @@ def test_lamps_are_moved_and_sized_by_keyboard_alone(chromium, site: Station) ->
     with site.served() as address:
         person = Person(chromium, address)
         person.page.goto(f"{address}/setup/lamps")
-        person.page.locator("#picture:not([hidden])").wait_for()
+        person.sees_the_picture()
+        person.page.get_by_role("button", name="Place a mark of the lamp good").focus()
+        person.page.keyboard.press("Enter")
+        person.page.keyboard.press("ArrowRight")
+        assert [person.page.input_value(f"[name=ok_{side}]") for side in "xywh"] == ["302", "221", "38", "38"]
         person.page.fill("[name=ok_x]", "100")
         for side, value in (("y", "90"), ("w", "30"), ("h", "20")):
             person.page.fill(f"[name=ok_{side}]", value)
@@ -164,7 +181,7 @@ def test_lamps_are_drawn_with_a_finger(chromium, site: Station) -> None:
     with site.served() as address:
         person = Person(chromium, address, "tablet", has_touch=True)
         person.page.goto(f"{address}/setup/lamps")
-        person.page.locator("#picture:not([hidden])").wait_for()
+        person.sees_the_picture()
         (x, y), (to_x, to_y) = person.on_picture(300, 200), person.on_picture(340, 230)
         touch = person.page.context.new_cdp_session(person.page)
         for kind, at in (("touchStart", (x, y)), ("touchMove", (to_x, to_y)), ("touchEnd", None)):

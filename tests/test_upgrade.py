@@ -85,7 +85,7 @@ CUTS = {
     "before it is tried": ("upgrade.py", "said = ask("),
     "before the switch": ("install_release.py", "if current(host) != release:"),
     "before the restart": ("install_steps.py", 'host.systemctl("restart", "--no-block", *names)'),
-    "while it is watched": ("upgrade.py", "first = {name: _state"),
+    "while it is watched": ("upgrade.py", "first = {name: state"),
 }
 """Module, and the line before which the power goes."""
 

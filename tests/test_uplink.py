@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 import paho.mqtt.client as mqtt
 import pytest
+from test_notify import Supervisor
 
 from benchmarks.drill_kill import make_configs
 from benchmarks.made_cases import SITE, STATION, make_case, write_clip
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import config as device_config
-from edge_agent import state, uplink, wire
+from edge_agent import state, station, uplink, wire
 from edge_agent.errors import ConfigError
 from edge_agent.messages import ClipManifest, Receipt, Status
 from edge_agent.outbox import Outbox
@@ -221,3 +222,30 @@ def test_the_processes_beside_it_can_read_how_it_is_doing_and_a_full_disk_does_n
         told = state.read_uplink(device.uplink_path)
         assert told.software.waiting_cases == 1 and told.process.resident_mb > 1 and told.receipt_at is None
         outbox.close()
+
+
+def test_without_a_profile_nothing_is_sent_until_one_names_the_station_and_another_name_ends_the_uplink(
+    tmp_path, monkeypatch
+):
+    systemd = Supervisor(str(tmp_path / "notify"))
+    with EmbeddedBroker(0, tmp_path / "broker") as broker:
+        # From here on: a broker tells systemd of itself too.
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+        device, _ = make_configs(tmp_path, broker.port)
+        path = Path(device.station)
+        there = path.read_bytes()
+        path.unlink()
+        thread = threading.Thread(target=uplink.run, args=(device, lambda: False))
+        thread.start()
+        heard: list[str] = []
+        until(lambda: heard.extend(systemd.heard()) or "WATCHDOG=1" in heard)
+        assert heard[0].startswith("READY=1\nSTATUS=station profile") and not device.uplink_path.exists()
+        path.write_bytes(there)
+        until(lambda: (told := state.read_uplink(device.uplink_path)) is not None and told.connected)
+        until(lambda: heard.extend(systemd.heard()) or "STATUS=connected" in heard)
+        path.write_bytes(station.dump(msgspec.structs.replace(station.parse(there), station="TANK9")))
+        thread.join(20)
+    assert not thread.is_alive()
+    assert systemd.heard()[-1] == "STOPPING=1"
+    systemd.socket.close()

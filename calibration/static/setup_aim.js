@@ -83,8 +83,8 @@ function list(words) {
 poll(
   () => page.dataset.url,
   250,
-  (news) => {
-    showPicture(news);
+  async (news) => {
+    await showPicture(news);
     if (news.fault) {
       tell(news.fault, "bad");
       forget();
