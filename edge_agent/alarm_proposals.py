@@ -94,7 +94,7 @@ def _off_delay(id: str, rule: Rule, past: Sequence[Lasted], most_s: float) -> Pr
         old=rule.off_delay_s,
         new=new_s,
         why=f"it came again within {new_s:g} s after it had gone, {sum(gap < new_s for gap in gaps)} times",
-        changes=f"{after} alarms instead of {before}",
+        changes=f"{after} instead of {before} alarms",
         missed=f"no alarm; each would have stood for {new_s - rule.off_delay_s:g} s longer after its cause had gone",
     )
 
@@ -121,7 +121,7 @@ def _dead_band(id: str, rule: Rule, past: Sequence[Lasted]) -> Proposal | None:
         old=rule.dead_band,
         new=new,
         why=f"it came again {len(again)} times within {EASED_S / 60:.0f} min, after less than {new:g} {rule.unit}",
-        changes=f"{len(past) - spared} alarms instead of {len(past)}",
+        changes=f"{len(past) - spared} instead of {len(past)} alarms",
         missed=f"no alarm; it would have stood until the quantity was {new:g} behind its limit of {rule.limit:g}",
     )
 
@@ -142,7 +142,7 @@ def _on_delay(id: str, rule: Rule, past: Sequence[Lasted], most_s: float) -> Pro
         old=rule.on_delay_s,
         new=new_s,
         why=f"it was over within {new_s:g} s, {len(missed)} times",
-        changes=f"{after} alarms instead of {before}",
+        changes=f"{after} instead of {before} alarms",
         missed=f"{before - after} troubles that lasted {max(missed):.1f} s at most; all others come {new_s:g} s later",
     )
 

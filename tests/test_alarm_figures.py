@@ -95,7 +95,7 @@ def test_an_alarm_that_comes_and_goes_gets_a_proposal_for_a_longer_off_delay_wit
     events = lived(FLICKER)
     (one,) = proposals(events, shipped())
     assert (one.id, one.setting, one.old, one.new) == ("lamps", "off_delay_s", 5.0, 20.0)
-    assert one.changes == "1 alarms instead of 25" and "24 times" in one.why and "15 s longer" in one.missed
+    assert one.changes == "1 instead of 25 alarms" and "24 times" in one.why and "15 s longer" in one.missed
     assert [event.event for event in lived(FLICKER, off_delay_s=20.0)] == ["raised", "returned"]
 
 
@@ -106,7 +106,7 @@ def test_nineteen_times_are_no_pattern():
 def test_an_alarm_that_is_over_at_once_is_proposed_to_come_later_but_a_grave_one_never():
     fleeting = [(start, start + 3) for start in range(0, 22 * 610, 610)] + [(14_000, 14_100)]
     (one,) = proposals(lived(fleeting), shipped())
-    assert (one.setting, one.new, one.changes) == ("on_delay_s", 5.0, "1 alarms instead of 23")
+    assert (one.setting, one.new, one.changes) == ("on_delay_s", 5.0, "1 instead of 23 alarms")
     assert "22 troubles that lasted 3.0 s at most" in one.missed
     assert proposals(lived(fleeting, "camera"), shipped()) == ()
 
@@ -124,7 +124,7 @@ def test_a_quantity_at_its_limit_is_proposed_a_wider_dead_band():
         events += news
     (one,) = proposals(events, catalogue)
     assert (one.setting, one.old, one.new) == ("dead_band", 0.0, 0.04)
-    assert one.changes == "1 alarms instead of 25"
+    assert one.changes == "1 instead of 25 alarms"
 
 
 @settings(max_examples=25, deadline=None)
