@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,10 @@ import pytest
 from fakes_camera import moved, profile, reference_corners, seen
 from said_by_the_device import SOURCE, modules_of, sentences
 
-from edge_agent import alarm_catalogue, automation, languages
+from edge_agent import alarm_catalogue, automation, drift_station, languages
 from edge_agent.automation import Seen, Standing
 from edge_agent.decision import _words
+from edge_agent.drift import Quantity
 from edge_agent.emission import words
 from edge_agent.errors import ConfigError
 from edge_agent.framing import check
@@ -33,6 +34,9 @@ SPEAKING = (
     "challenger",
     "decision",
     "delivery_alarms",
+    "drift_keeper",
+    "drift_quantities",
+    "drift_station",
     "durable",
     "eyes",
     "filming",
@@ -74,6 +78,13 @@ PIECES = {
     "| alarm | priority | cause | consequence | what to do | limit | delays on/off | why |\n|": "for the documents",
     "X1 1.5 X1, dead band 1.5": "for the documents",
     " (X1 while it only comes)": "for the documents",
+    "drift is not kept: X1": "said in the log",
+    "X1 cannot be read (X1): drift is learnt anew": "said in the log",
+    "drift, X1: X1": "driven below",
+    "X1: X1 since about X1 X1, X1 X1": "driven below",
+    "in its good weeks": "driven below",
+    "grey levels": "a unit",
+    "; and X1 more": "driven below",
     "a hand in the file": "said in the trail",
     "not told": "said in the trail",
     "turn the camera ": "driven below",
@@ -161,6 +172,7 @@ def _driven() -> list[str]:
     said += ["cases wait in memory and are lost at a power cut; 3 are lost already"]
     said += [WaterOutlook("clear", 0.9, Due(hours, 0.2, 3.4)).words for hours in (0.5, 3.1)]
     said += ["7 cases wait for the cloud's receipt, the oldest for 1.5 h"]
+    said += [*_of_drift()]
     for rule in alarm_catalogue.shipped().alarm.values():
         said += [rule.cause, rule.consequence, rule.early_consequence, rule.action]
     return [one for one in said if one]
@@ -175,6 +187,16 @@ def _of_framing() -> Iterator[str]:
     strayed = reference_corners()
     strayed["BL"] = strayed["BL"] + np.array([3.0, -2.0])
     yield check(seen(strayed), profile()).words
+
+
+def _of_drift() -> Iterator[str]:
+    for month, quantity in zip(range(1, 13), cycle(drift_station.QUANTITIES), strict=False):
+        yield drift_station.words([_moved_since(f"2026-{month:02}-12", quantity)])
+    yield drift_station.words([_moved_since("2026-11-12", quantity) for quantity in drift_station.QUANTITIES])
+
+
+def _moved_since(day: str, quantity: Quantity) -> drift_station.Move:
+    return drift_station.Move(quantity=quantity, side="up", since=day, usual=0.1, now=0.2, strength=1.0)
 
 
 def _of_verdicts() -> Iterator[str]:

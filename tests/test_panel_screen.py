@@ -44,6 +44,14 @@ def test_page_and_events_say_the_same(served) -> None:
     assert said["headline"] == "No word from the inspection" and said["is_fresh"] is False
 
 
+def test_events_speak_the_language_of_their_page_and_choose_none_for_others(served) -> None:
+    events = opened(served, "/state?lang=de")
+    assert events.headers["Set-Cookie"] is None
+    lines = [events.readline() for _ in range(3)]
+    assert msgspec.json.decode(lines[2].removeprefix(b"data: "))["headline"] == "Die Prüfung meldet sich nicht"
+    assert "tankwatch-language=de" in opened(served, "/?lang=de").headers["Set-Cookie"]
+
+
 def test_each_picture_comes_once_and_only_if_it_is_of_now(served) -> None:
     folder = a_device(served[2]).live_path
     publish(folder, b"old", live.STALE_S + 1)

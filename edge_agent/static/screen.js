@@ -46,7 +46,7 @@ function look() {
 }
 
 function listen() {
-  const source = new EventSource("/state");
+  const source = new EventSource(`/state?lang=${document.documentElement.lang}`);
   source.onmessage = (event) => { hear(); show(JSON.parse(event.data)); };
   source.addEventListener("beat", hear);
   source.onerror = () => {
