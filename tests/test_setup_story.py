@@ -38,6 +38,7 @@ def floor(tmp_path: Path) -> Iterator[DeviceConfig]:
         a_device(tmp_path, port=_free_port()), camera=f"twin:seed=1,profile=demo,live=1,empty={EMPTY}"
     )
     (tmp_path / "device.toml").write_bytes(config.dump(device))
+    device.folder.mkdir()
     Pin(device.folder).set(PIN)
     command = [sys.executable, str(ROOT / "tankwatch.py"), "agent"]
     with (
