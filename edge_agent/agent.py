@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from edge_agent import codes, locks, state, station, trial_run
+from edge_agent import codes, locks, profile_history, state, station, trial_run
 from edge_agent import config as configuration
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
@@ -34,6 +34,7 @@ from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector
 from edge_agent.profile_check import InPlace
+from edge_agent.profile_history import ProfilePlace
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
@@ -52,6 +53,8 @@ WAIT_S = 0.25
 """Longest wait for a frame of a live camera before the clock is looked at."""
 LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
+NOTICE_EVERY_S = 10.0
+"""A profile that was changed by hand is in the history not long after."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
 CATCH_UP_CASES = 500
@@ -137,6 +140,7 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
     mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
+    place = ProfilePlace(Path(device.station), device.folder / "profiles")
     alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
     report.drift = _drift(device, pair, outbox)
 
@@ -153,6 +157,7 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
         stack.callback(keep_check)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(LOOK_EVERY_S, keep_check))
+        stack.enter_context(every(NOTICE_EVERY_S, Patient(lambda: profile_history.notice(place, time.time()), warn)))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
         stack.enter_context(every(TURN_S, Patient(publisher.turn, warn), nice=NICE))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn, took=report.figures.put)
