@@ -21,6 +21,10 @@ from models.charts import Axis, Chart, ticks_up_to
 blueprint = Blueprint("drift", __name__)
 MOST_TESTED = 12
 """Stations whose tests are run again for the list; each one's own page always does."""
+LEARNT = drift.REFERENCE_BLOCKS
+"""Days of which a control chart's limits are."""
+LEAST_SPAN = 0.02
+"""Of an axis, as a share of its end: what hardly moves is drawn as hardly moving."""
 MOST_LEAKS = 60
 """Newest leaks that the g chart shows."""
 
@@ -118,7 +122,7 @@ def _share_chart(name: str, days: Sequence[Day]) -> Picture | None:
     if len(rows) < 2:
         return None
     events = [round(mean * count) for _, (mean, count) in rows]
-    chart = spc.p_chart([day for day, _ in rows], events, [count for _, (_, count) in rows], laney=True)
+    chart = spc.p_chart([day for day, _ in rows], events, [count for _, (_, count) in rows], laney=True, learnt=LEARNT)
     words = (
         f"mean {100 * chart.centre:.1f} %, {_outside(chart)}; days differ {chart.spread:.1f} times as much as chance"
     )
@@ -148,7 +152,7 @@ def _smooth_chart(name: str, days: Sequence[Day]) -> Picture | None:
     rows = [(day.day, figure[0]) for day in days if (figure := day.mean(name))]
     if len(rows) < 2:
         return None
-    chart = spc.ewma_chart([day for day, _ in rows], [mean for _, mean in rows])
+    chart = spc.ewma_chart([day for day, _ in rows], [mean for _, mean in rows], learnt=LEARNT)
     words = f"mean {shown(BY_NAME[name], chart.centre)}, {_outside(chart)}"
     title = f"{_heading(BY_NAME[name].words)} (EWMA)"
     unit = BY_NAME[name].unit or "0 to 1"
@@ -173,7 +177,7 @@ def _between(low: float, high: float) -> tuple[float, ...]:
     """Round ticks around both."""
     if low <= 0 or low < 0.3 * high:
         return ticks_up_to(max(high, 1e-3))
-    step = ticks_up_to(max(high - low, 1e-3))[1]
+    step = ticks_up_to(max(high - low, LEAST_SPAN * high))[1]
     begin, end = int(low // step), int(high // step) + 1
     return tuple(round(step * number, 9) for number in range(begin, end + 1))
 

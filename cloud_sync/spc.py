@@ -49,14 +49,22 @@ class ControlChart(msgspec.Struct, frozen=True):
         return sum(point.is_out for point in self.points)
 
 
-def p_chart(days: Sequence[float], events: Sequence[int], units: Sequence[int], *, laney: bool = False) -> ControlChart:
-    """Share of events a day. `laney`: limits widened by what days differ beyond chance. Raises ValueError for none."""
+def p_chart(
+    days: Sequence[float],
+    events: Sequence[int],
+    units: Sequence[int],
+    *,
+    laney: bool = False,
+    learnt: int | None = None,
+) -> ControlChart:
+    """Share of events a day. `laney`: limits widened by what days differ beyond chance. `learnt`: the limits are of so
+    many first days; None: of all. Raises ValueError for none."""
     count, size = np.asarray(events, float), np.asarray(units, float)
     if not len(size) or size.min() <= 0:
         raise ValueError("a p chart needs days with units")
-    centre = float(count.sum() / size.sum())
+    centre = float(count[:learnt].sum() / size[:learnt].sum())
     sigma = np.sqrt(centre * (1 - centre) / size)
-    spread = _laney(count / size, centre, sigma) if laney else 1.0
+    spread = _laney((count / size)[:learnt], centre, sigma[:learnt]) if laney else 1.0
     low, high = centre - SIGMAS * sigma * spread, centre + SIGMAS * sigma * spread
     return ControlChart(centre, _points(days, count / size, np.maximum(0, low), np.minimum(1, high)), spread)
 
@@ -76,13 +84,14 @@ def g_chart(gaps: Sequence[int]) -> ControlChart:
     return ControlChart(mean, _points(at, between, np.full(len(between), low), np.full(len(between), high)))
 
 
-def ewma_chart(days: Sequence[float], means: Sequence[float]) -> ControlChart:
-    """Exponentially weighted means; sigma from the moving range, so that a slow change does not widen the limits."""
+def ewma_chart(days: Sequence[float], means: Sequence[float], *, learnt: int | None = None) -> ControlChart:
+    """Exponentially weighted means; sigma from the moving range, so that a slow change does not widen the limits.
+    `learnt`: centre and sigma are of so many first days; None: of all."""
     values = np.asarray(means, float)
     if len(values) < 2:
         raise ValueError("an EWMA chart needs two days")
-    centre = float(values.mean())
-    sigma = float(np.abs(np.diff(values)).mean()) / RANGE_TO_SIGMA
+    centre = float(values[:learnt].mean())
+    sigma = float(np.abs(np.diff(values[:learnt])).mean()) / RANGE_TO_SIGMA
     smooth, found = centre, []
     for value in values:
         smooth += EWMA_WEIGHT * (value - smooth)

@@ -3,14 +3,16 @@
 import msgspec
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from benchmarks import drift as bench
 from benchmarks.drift_stations import SHIFTS, WORLDS
 from edge_agent import drift, drift_station
-from edge_agent.bundle import TrainingRange
+from edge_agent.bundle import TrainingRange, open_bundle, write_bundle
 from edge_agent.drift import GROUPS, PLACE_BETS, REFERENCE_BLOCKS, Quantity, Track, Watch
 from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.drift_quantities import BY_NAME, QUANTITIES, figures
+from edge_agent.inspection import shipped_bundle
 from edge_agent.outbox import Outbox
 from edge_agent.records import BundleRef, Sampled, Visibility
 from tests.cloud_fakes import a_case
@@ -215,3 +217,23 @@ def test_only_what_speaks_of_the_machine_brings_the_mode_down(tmp_path):
     alarmed = Watch(alarmed=True, since="2026-02-03", moved=0.06, blocks=3, run=9.0)
     kept._moves = drift_station.moves({"leaks": msgspec.structs.replace(track, watches={"up": alarmed})})
     assert "inspector finds leaking: 2.0 %" in kept.words and kept.lapse == ""
+
+
+def test_a_bundle_says_what_its_training_pictures_are_like_and_older_ones_say_nothing(tmp_path):
+    package = pytest.importorskip("models.package", reason="training is not installed")
+    random = np.random.default_rng(1)
+    seen = [
+        Visibility(noise_levels=1 + one / 500, light_levels=60 + one / 10, clarity=one / 500)
+        for one in random.permutation(501)
+    ]
+    found = package.training_range([*seen, None])
+    assert found.cases == 501 and found.light_levels == (60.5, 109.5)
+    assert (found.noise_most, found.clarity_least) == (1.98, 0.02)
+    assert package.training_range(seen[:50]) is UNSET
+    opened = open_bundle(shipped_bundle())
+    assert opened.manifest.training_range is UNSET
+    manifest = msgspec.structs.replace(opened.manifest, training_range=found)
+    written = write_bundle(tmp_path / "x.bundle", manifest, opened.nets, opened.features, golden=opened.golden)
+    assert written.manifest.training_range == found
+    same = write_bundle(tmp_path / "y.bundle", opened.manifest, opened.nets, opened.features, golden=opened.golden)
+    assert same.sha256 == opened.sha256

@@ -191,3 +191,13 @@ def test_the_next_bundle_takes_over_under_its_own_order(tmp_path):
     station.look()
     station.send(order(counter=2, bundle_sha256=B))
     assert (station.look(), station.look(bundle=B), station.look(bundle="f" * 64)) == ("partial", "partial", "shadow")
+
+
+def test_drift_brings_the_mode_down_until_a_newer_order_and_says_why(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert station.look() == "partial"
+    drifted = Circumstances(A, "ok", True, "clear", drift_words="drift, light: 72 grey levels: clean the lamp")
+    assert station.keeper.look(drifted).mode == "shadow" and "light: 72" in station.keeper.standing.words
+    assert station.keeper.standing.alarm
+    assert station.look() == "shadow"
