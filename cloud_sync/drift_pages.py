@@ -1,7 +1,7 @@
 """Pages: which stations have drifted (`/drift`), and one station's evidence, control charts and worse slices."""
 
 from collections.abc import Sequence
-from math import log10
+from math import ceil, floor, log10
 
 import msgspec
 from flask import Blueprint, abort, current_app, render_template
@@ -56,7 +56,8 @@ def page() -> str:
         found = {place: drift_course.course(drift_course.days(connection, place, now)) for place in places if tested}
     rows = [_row(place, said.get(place), found.get(place)) for place in places]
     rows.sort(key=lambda row: not (row.alarm or row.moves))
-    return render_template("drift.html", rows=rows, needed=drift.REFERENCE_BLOCKS, tested=tested)
+    every = drift.MEAN_DAYS_BETWEEN_FALSE_ALARMS
+    return render_template("drift.html", rows=rows, needed=drift.REFERENCE_BLOCKS, tested=tested, every=every)
 
 
 @blueprint.get("/drift/<site>/<station>")
@@ -175,10 +176,10 @@ def _drawn(title: str, chart: ControlChart, unit: str, factor: float, along: str
 
 def _between(low: float, high: float) -> tuple[float, ...]:
     """Round ticks around both."""
-    if low <= 0 or low < 0.3 * high:
+    if low < 0.3 * high:
         return ticks_up_to(max(high, 1e-3))
     step = ticks_up_to(max(high - low, LEAST_SPAN * high))[1]
-    begin, end = int(low // step), int(high // step) + 1
+    begin, end = floor(low / step) - (low == high), ceil(high / step)
     return tuple(round(step * number, 9) for number in range(begin, end + 1))
 
 

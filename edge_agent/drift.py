@@ -31,7 +31,7 @@ one of another week, and evidence is not to add up from that."""
 SHARE_BETS = (0.1, 0.3, 0.7)
 """Parts of the stake on a share that is larger than tolerated."""
 CALM_BLOCKS = 3
-"""So many blocks running that speak against it end an alarm."""
+"""So many blocks running that are as in the good weeks, or within what is tolerated, end an alarm."""
 Side = Literal["up", "down"]
 
 
@@ -181,7 +181,9 @@ def _stepped(
     evidence = tuple((1 + had) * factor for had, factor in zip(before, factors, strict=True))
     mean = sum(factors) / len(factors)
     is_new = watch.run <= 1.0
-    calm = watch.calm + 1 if mean < 1 else 0
+    # Evidence wanes while a move lasts, for what is moved becomes known: only the inner half of the places is calm.
+    is_calm = mean < 1 if group is None else group == len(GROUPS) - 1
+    calm = watch.calm + 1 if is_calm else 0
     strength = sum(evidence) / len(evidence)
     rings = strength >= most
     return Watch(

@@ -119,6 +119,13 @@ def test_the_alarm_ends_by_itself_once_the_days_are_as_before(learnt):
     assert not drift_station.moves(fed(moved, cases(range(37, 43))).tracks)
 
 
+def test_the_alarm_stands_as_long_as_the_move_does_though_its_evidence_wanes(learnt):
+    kept = fed(learnt, cases(range(30, 36), light=75.0))
+    for number in range(36, 56):
+        kept = fed(kept, cases(range(number, number + 1), light=75.0))
+        assert drift_station.moves(kept.tracks), number
+
+
 def test_twice_as_many_uncertain_units_are_found(learnt):
     moved = drift_station.moves(fed(learnt, cases(range(30, 50), unsure=9)).tracks)
     assert "unsure" in [move.quantity.name for move in moved]
