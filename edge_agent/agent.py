@@ -225,7 +225,10 @@ def _loader(gear: Gear, camera: Camera, report: SelfReport) -> Callable[[Bundle,
 def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
     for frame in frames:
         began_s = time.monotonic()
-        cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
+        if isinstance(frame, float):
+            cases = run.inspector.missing(frame, _trouble(run.camera))
+        else:
+            cases = _step(run, frame, began_s)
         run.report.ended(cases, began_s)
         run.telling.turn()
         _keep(cases, run.inspector, run.keeper)
@@ -234,6 +237,11 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> None:
             _obey(run)
         if run.inspector.between_cases:
             _change_judges(run)
+
+
+def _trouble(camera: Camera) -> str:
+    """Why a live camera gives nothing, where it knows."""
+    return camera.health().words if hasattr(camera, "health") else ""
 
 
 def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:

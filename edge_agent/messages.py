@@ -115,6 +115,9 @@ class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     clarity: float | None = None
     brightness: float | None = None
     """Mean grey level, 0..255."""
+    camera_fault: str = ""
+    """What is wrong with the camera, more finely: unplugged, silent, frozen, stale, time_jump, reordered, duplicated,
+    half_rate, resolution, black, white, noise or exposure; others may come. Empty while nothing is."""
 
 
 class VerdictCounts(msgspec.Struct, frozen=True):

@@ -39,8 +39,10 @@ class Circumstances(msgspec.Struct, frozen=True):
     bundle_sha256: str | None
     framing: FramingStatus | None
     pictures: bool
-    """Whether the camera gives any at present."""
+    """Whether the camera gives any at present that are to be believed."""
     water: WaterWord
+    camera_words: str = ""
+    """What is wrong with the camera."""
 
 
 class ModeKeeper:
@@ -92,6 +94,7 @@ class ModeKeeper:
             bundle_sha256=now.bundle_sha256,
             profile_sha256=self._profile_sha256,
             camera=self._camera(now),
+            camera_words=now.camera_words,
             water=now.water,
             drifted=self._has_drifted(now.bundle_sha256),
             clock=self._clock(),

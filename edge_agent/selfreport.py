@@ -24,7 +24,7 @@ from edge_agent.messages import (
 )
 from edge_agent.mode_keeper import Circumstances
 from edge_agent.outbox import PendingCases
-from edge_agent.records import BundleRef, Case, DispositionWord, Mode
+from edge_agent.records import BundleRef, CameraFault, Case, DispositionWord, FaultKind, Mode
 from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
 
@@ -37,7 +37,11 @@ LAST_CASES = 100
 """Whose time to the record is told."""
 CUT_CASES, CUT_LIMIT = 10, 2
 """A challenger that was stopped in more than this many of the last ten cases is too slow for the device."""
-CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
+UNSEEN_KINDS: dict[FaultKind, CameraWord] = {
+    "unplugged": "lost", "silent": "stalled", "frozen": "stalled", "stale": "stalled", "time_jump": "stalled",
+}  # fmt: skip
+"""With these the camera gives no pictures that are to be believed."""
+PICTURE_KINDS: tuple[FaultKind, ...] = ("black", "white", "noise", "exposure")
 """A black or white picture is a fault of the picture, not of the camera."""
 
 
@@ -143,11 +147,13 @@ class SelfReport:
     def circumstances(self) -> Circumstances:
         """What the mode depends on."""
         sight, outlook = self._sight, self._outlook
-        word, _ = self._camera_word(self._camera.health() if hasattr(self._camera, "health") else None)
+        health = self._health()
+        fault = self._camera_fault(health)
         return Circumstances(
             bundle_sha256=self.bundle.sha256 if self.bundle else None,
             framing=sight.framing.status if sight else None,
-            pictures=word == "ok",
+            pictures=self._camera_word(health, fault) == "ok" and not (fault and fault.kind == "resolution"),
+            camera_words=fault.words if fault else "",
             water="unknown" if self._clarity is None else "murky" if outlook.status == "murky" else "clear",
         )
 
@@ -158,9 +164,8 @@ class SelfReport:
     def state(self) -> DeviceState:
         """The newest state."""
         now = utc.text(time.time())
-        health = self._camera.health() if hasattr(self._camera, "health") else None
-        sight = self._sight
-        camera_word, camera_trouble = self._camera_word(health)
+        health, sight = self._health(), self._sight
+        fault = self._camera_fault(health)
         return DeviceState(
             at=now,
             boot_id=self.boot_id,
@@ -171,7 +176,8 @@ class SelfReport:
             update=self.update,
             inspect_starts=self.inspect_starts,
             input=InputMetrics(
-                camera=camera_word,
+                camera=self._camera_word(health, fault),
+                camera_fault=fault.kind if fault else "",
                 fps=health.fps if health else None,
                 frames=self._frames,
                 dropped=health.dropped if health else 0,
@@ -189,27 +195,41 @@ class SelfReport:
                 verdict_ms=_percentile_95(list(self._verdict_ms)),
                 challenger_cut=self._cuts,
             ),
-            alarms=self._alarms(now, camera_trouble),
+            alarms=self._alarms(now, fault),
             disposition=self.disposition,
             shown=self._shown,
         )
 
-    def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
-        """The word and, where it is not well, what is wrong and the cure."""
-        if health and health.status in CAMERA_WORDS:
-            return CAMERA_WORDS[health.status], health.words
-        if self._camera.live and self._clock() - self._stepped_s > SILENT_S:
-            return "stalled", SILENT
-        return ("ok" if health or self._frames else "unknown"), ""
+    def _health(self) -> CaptureHealth | None:
+        return self._camera.health() if hasattr(self._camera, "health") else None
 
-    def _alarms(self, now: str, camera_words: str) -> tuple[Alarm, ...]:
+    def _camera_fault(self, health: CaptureHealth | None) -> CameraFault | None:
+        """What is wrong: as the capture says, as the frame loop saw it, or that nothing has come there for too long."""
+        if health and health.fault:
+            return health.fault
+        if health and health.status != "ok":
+            return CameraFault("unplugged" if health.status == "waiting" else "silent", health.words)
+        if self._camera.live and self._clock() - self._stepped_s > SILENT_S:
+            return CameraFault("silent", SILENT)
         sight = self._sight
+        return CameraFault(sight.fault_kind, sight.fault) if sight and sight.fault and sight.fault_kind else None
+
+    def _camera_word(self, health: CaptureHealth | None, fault: CameraFault | None) -> CameraWord:
+        if fault and fault.kind in UNSEEN_KINDS:
+            return UNSEEN_KINDS[fault.kind]
+        return "ok" if health or self._frames else "unknown"
+
+    def _alarms(self, now: str, fault: CameraFault | None) -> tuple[Alarm, ...]:
+        sight = self._sight
+        of_picture = fault is not None and fault.kind in PICTURE_KINDS
+        camera_words = fault.words if fault and not of_picture else ""
+        picture_words = fault.words if fault and of_picture else sight.fault if sight and not fault else ""
         framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
         troubles: list[tuple[str, AlarmPriority, str, str]] = [
             ("mode", "high", self._mode_trouble(), "the human decides"),
             ("unit", "high", self._unit_trouble(), "it stays where it is"),
             ("camera", "high", camera_words, "units are not tested"),
-            ("picture", "high", sight.fault if sight else "", "units are not tested"),
+            ("picture", "high", picture_words, "units are not tested"),
             ("framing", "high", framing, "units are not tested"),
             ("lamps", "medium", sight.signal.words if sight else "", "the inspector's decisions are not seen"),
             ("water", *self._water_trouble()),
