@@ -13,11 +13,12 @@ from calibration import fitting, marker_faults
 from calibration.fitting import BLURRED_MODULES, LEAST_CONTRAST, MOVED_PX
 from calibration.markers import LEAST_MODULE_PX
 from edge_agent import codes, framing
+from edge_agent.camera_watch import BLACK_LEVEL, WHITE_LEVEL
 from edge_agent.codes import MARKER_MODULES, Code
 from edge_agent.corners import module_px
 from edge_agent.records import CORNERS, Corner, Frame, Marker
 from edge_agent.station import Point
-from edge_agent.visibility import BLACK_LEVEL, WHITE_LEVEL, noise_levels
+from edge_agent.visibility import noise_levels
 
 DARK_LEVEL = 40.0
 """The darkest of the simulated stations that the nets were trained on has 60; below this bubbles drown in the noise."""

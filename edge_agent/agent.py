@@ -247,7 +247,10 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> HeldProfile | None:
     """Until the frames end, or until a changed profile that fits is to be taken over, between two units."""
     for frame in frames:
         began_s = time.monotonic()
-        cases = run.inspector.missing(frame) if isinstance(frame, float) else _step(run, frame, began_s)
+        if isinstance(frame, float):
+            cases = run.inspector.missing(frame, _trouble(run.lasting.camera))
+        else:
+            cases = _step(run, frame, began_s)
         run.report.ended(cases, began_s)
         run.telling.turn()
         _keep(cases, run)
@@ -261,6 +264,11 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> HeldProfile | None:
                 return held
         run.lasting.told.ready()
     return None
+
+
+def _trouble(camera: Camera) -> str:
+    """Why a live camera gives nothing, where it knows."""
+    return camera.health().words if hasattr(camera, "health") else ""
 
 
 def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:

@@ -24,9 +24,11 @@ UNCHECKED = (
     "clear all markers, and see that the camera stands as it was set up"
 )
 CameraWord = Literal["ok", "waiting", "moved", "unknown"]
-"""`waiting`: nothing seen since the start. `moved`: out of place longer than a hand needs. `unknown`: no pictures."""
+"""`waiting`: nothing seen since the start. `moved`: out of place longer than a hand needs. `unknown`: no pictures, or
+none that are to be believed."""
 WaterWord = Literal["clear", "murky", "unknown"]
 ClockWord = Literal["ok", "jumped", "unknown"]
+NO_PICTURES = "the camera gives no pictures: check its cable and power"
 OrderWord = Literal["none", "read", "unreadable"]
 WishWord = Literal["none", "read", "unreadable"]
 
@@ -50,6 +52,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     profile_is_checked: bool
     """All markers were seen where this profile says."""
     camera: CameraWord
+    camera_words: str = ""
+    """What is wrong with the camera, where that is known."""
     water: WaterWord
     drifted: bool
     """The machine stays silent far more often than its certificate says."""
@@ -170,7 +174,7 @@ def _unknown(seen: Seen) -> list[Limit]:
         (seen.bundle_sha256 is None, "which bundle speaks is not known: start the inspection again", "over"),
         (seen.camera == "waiting", "waiting for the first picture", "over"),
         (not seen.profile_is_checked, UNCHECKED, "over"),
-        (seen.camera == "unknown", "the camera gives no pictures: check its cable and power", "acknowledged"),
+        (seen.camera == "unknown", seen.camera_words or NO_PICTURES, "acknowledged"),
         (seen.clock == "unknown", "the device does not know the time: set its clock", "acknowledged"),
     )
     return [Limit("human_only", words, until) for holds, words, until in found if holds]  # type: ignore[arg-type]

@@ -14,26 +14,26 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
-import numpy as np
 
+from edge_agent.camera_watch import CameraWatch
 from edge_agent.errors import StationError
-from edge_agent.records import Frame
+from edge_agent.records import CameraFault, Frame
 from edge_agent.stream import StreamClock, why_closed
 
 KEPT_FRAMES = 4
 """Waiting for the consumer; older ones are dropped and counted."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between attempts to connect; doubled each time."""
-STALL_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 2.0
+"""Between attempts to connect; doubled each time. A camera that is back is seen within 5 s."""
+STALL_S = 4.0
 """A read that takes longer is stuck."""
-FROZEN_S = 2.0
-BLACK_LEVEL, WHITE_LEVEL = 10.0, 247.0
+LEFT_BEHIND, LONGEST_STALL_S = 8, 30.0
+"""So many stuck threads may be left behind before each next one is given twice the time: they hold memory."""
 CONNECT_MS = 5000
-GLANCE_STEP_PX = 16
 CLOSE_S = 2.0
 """A read that goes on while the process ends would abort it: closing waits so long for the thread."""
 
-HealthStatus = Literal["ok", "waiting", "stalled", "frozen", "black", "white"]
+HealthStatus = Literal["ok", "waiting", "stalled", "faulty"]
+"""`waiting`: not connected. `stalled`: it gives no pictures. `faulty`: they are not as they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ class CaptureHealth:
     dropped: int
     """Frames that the consumer was too slow for."""
     reconnects: int
-    time_jumps: int
-    """Frames whose capture time did not rise; they are left out."""
+    left_out: int
+    """Frames that showed nothing new: they came before, late, or at a wrong time."""
+    fault: CameraFault | None = None
+    """What is wrong with the pictures, or that none come."""
 
 
 class LiveCapture:
@@ -88,7 +90,9 @@ class LiveCapture:
         self._reading_since_s: float | None = None
         self._stuck_after_s = stall_s
         self._trouble = ""
-        self._pictures = _Pictures()
+        self._watch = CameraWatch(name)
+        self._came_s: float | None = None
+        self._left_behind = 0
         self._captured = self._dropped = self._reconnects = self._next_sequence = 0
 
     def frames(self) -> Iterator[Frame]:
@@ -140,42 +144,30 @@ class LiveCapture:
     def health(self) -> CaptureHealth:
         """May be asked from any thread, at any time."""
         with self._changed:
-            status, words = self._judged(self._now())
-            age_s = None if self._pictures.came_s is None else self._now() - self._pictures.came_s
+            now_s = self._now()
+            fault = CameraFault("unplugged", self._trouble) if self._trouble else self._watch.fault(now_s)
+            status, words = self._judged(fault)
             return CaptureHealth(
                 status=status,
                 words=words,
-                frame_age_s=age_s,
-                fps=self._pictures.fps,
+                frame_age_s=None if self._came_s is None else now_s - self._came_s,
+                fps=self._watch.fps,
                 captured=self._captured,
                 dropped=self._dropped,
                 reconnects=self._reconnects,
-                time_jumps=self._pictures.time_jumps,
+                left_out=self._watch.left_out.total(),
+                fault=fault,
             )
 
-    def _judged(self, now_s: float) -> tuple[HealthStatus, str]:
-        seen = self._pictures
-        if self._is_stuck() or (seen.came_s is not None and now_s - seen.came_s > self._stall_s and not self._trouble):
-            return "stalled", f"{self._name} has given no picture for over {self._stall_s:g} s: check cable and power"
-        if seen.came_s is None or self._trouble:
-            return "waiting", self._trouble or f"{self._name} has not given a picture yet"
-        if seen.level < BLACK_LEVEL:
-            return (
-                "black",
-                f"the picture is black (level {seen.level:.0f}, limit {BLACK_LEVEL:.0f}): check light and lens",
-            )
-        if seen.level > WHITE_LEVEL:
-            return (
-                "white",
-                f"the picture is white (level {seen.level:.0f}, limit {WHITE_LEVEL:.0f}): lower the exposure",
-            )
-        if seen.came_s - seen.changed_s > FROZEN_S:
-            still_s = seen.came_s - seen.changed_s
-            return (
-                "frozen",
-                f"the picture has not changed for {still_s:.1f} s (limit {FROZEN_S:g} s): restart the camera",
-            )
-        return "ok", ""
+    def _judged(self, fault: CameraFault | None) -> tuple[HealthStatus, str]:
+        if self._trouble:
+            return "waiting", self._trouble
+        if self._is_stuck() or (fault and fault.kind == "silent"):
+            stuck = f"{self._name} has given no picture for over {self._stuck_after_s:g} s: check its cable and power"
+            return "stalled", fault.words if fault else stuck
+        if self._came_s is None:
+            return "waiting", f"{self._name} has not given a picture yet: check its cable and power"
+        return ("faulty", fault.words) if fault else ("ok", "")
 
     def _is_stuck(self) -> bool:
         since_s = self._reading_since_s
@@ -191,8 +183,9 @@ class LiveCapture:
 
     def _replace_thread(self) -> None:
         self._tell(f"{self._name} has been stuck for over {self._stuck_after_s:g} s", ": a new connection is made")
-        # Each thread left behind holds memory: the next one is given twice the time.
-        self._stuck_after_s = min(2 * self._stuck_after_s, max(LONGEST_PAUSE_S, self._stall_s))
+        self._left_behind += 1
+        if self._left_behind >= LEFT_BEHIND:
+            self._stuck_after_s = min(2 * self._stuck_after_s, max(LONGEST_STALL_S, self._stall_s))
         self._reconnects += 1
         self._start()
 
@@ -235,12 +228,13 @@ class LiveCapture:
                 return False
             now_s = self._now()
             self._reading_since_s, self._trouble, self._stuck_after_s = now_s, "", self._stall_s
-            self._said = ""
-            self._next_sequence = frame.sequence + 1
-            if self._pictures.see(frame, now_s):
+            self._said, self._left_behind, self._came_s = "", 0, now_s
+            self._next_sequence = max(self._next_sequence, frame.sequence + 1)
+            judged = self._watch.see(frame, now_s)
+            if judged is not None:
                 self._captured += 1
                 self._dropped += len(self._waiting) == KEPT_FRAMES
-                self._waiting.append(frame)
+                self._waiting.append(judged)
                 self._changed.notify_all()
         return True
 
@@ -254,41 +248,6 @@ class LiveCapture:
         if self._say and trouble != self._said:
             self._say(f"{trouble}{then}")
         self._said = trouble
-
-
-class _Pictures:
-    """What the newest pictures were like."""
-
-    def __init__(self) -> None:
-        self.came_s: float | None = None
-        self.changed_s = 0.0
-        self.level = 0.0
-        self.time_jumps = 0
-        self._taken_s = float("-inf")
-        self._glance: np.ndarray | None = None
-        self._taken: deque[float] = deque(maxlen=30)
-
-    @property
-    def fps(self) -> float | None:
-        if len(self._taken) < 2 or self._taken[-1] <= self._taken[0]:
-            return None
-        return (len(self._taken) - 1) / (self._taken[-1] - self._taken[0])
-
-    def see(self, frame: Frame, now_s: float) -> bool:
-        """False where the frame was not taken after the one before it."""
-        if frame.monotonic_s <= self._taken_s:
-            self.time_jumps += 1
-            self._taken_s = frame.monotonic_s
-            self._taken.clear()
-            return False
-        self._taken_s = frame.monotonic_s
-        self._taken.append(frame.monotonic_s)
-        glance = frame.image[::GLANCE_STEP_PX, ::GLANCE_STEP_PX].copy()
-        # A sensor's noise changes every picture: only the very same one is frozen.
-        if self._glance is None or not np.array_equal(glance, self._glance):
-            self.changed_s = now_s
-        self._glance, self.came_s, self.level = glance, now_s, float(glance.mean())
-        return True
 
 
 def is_live(source: str) -> bool:

@@ -116,6 +116,8 @@ class OpenCase:
         self._visible: list[Visibility] = []
         self._blind = ""
         self._last: Sight | None = None
+        self._until_s: float | None = None
+        """Up to when the time at rest is accounted for."""
 
     def unseen(self, words: str) -> None:
         """For too long nothing was seen: whatever comes after, the unit was not tested."""
@@ -127,7 +129,7 @@ class OpenCase:
         self.frames += 1
         self.left_s = immersion.left_s
         self._settled |= immersion.settled_s is not None
-        self._hidden |= bool(sight.fault)
+        self._hidden |= sight.is_blind
         if (
             sight.signal.decision != "none"
             and self.decision == "none"
@@ -136,13 +138,24 @@ class OpenCase:
             self.decision, self.decided_s = sight.signal.decision, sight.signal.since_s
         if last is not None:
             self._dropped += max(0, sight.frame.sequence - last.frame.sequence - 1)
-        at_rest = immersion.settled_s is not None and immersion.left_s is None and not immersion.moving
-        if not at_rest or self.decided_s is not None or self.is_long(now_s):
+        passed_s, self._until_s = now_s - self._until_s if self._until_s is not None else 0.0, now_s
+        if not self._is_at_rest(immersion, now_s):
             return False
-        passed_s = now_s - last.frame.monotonic_s if last else 0.0
         if last and 0 < passed_s <= LONGEST_GAP_S:
             self._account(sight, passed_s, still=np.array_equal(sight.thumb, last.thumb))
         return sight.usable
+
+    def nothing_new(self, sight: Sight, immersion: Immersion, now_s: float) -> None:
+        """Up to now the camera gave nothing new since `sight`, whose fault says why."""
+        passed_s, self._until_s = now_s - self._until_s if self._until_s is not None else 0.0, now_s
+        self._hidden |= sight.is_blind
+        if passed_s > 0 and self._is_at_rest(immersion, now_s):
+            self._account(sight, passed_s, still=False)
+
+    def _is_at_rest(self, immersion: Immersion, now_s: float) -> bool:
+        """Whether this time counts: the unit rests in the water, and nobody has decided on it."""
+        at_rest = immersion.settled_s is not None and immersion.left_s is None and not immersion.moving
+        return at_rest and self.decided_s is None and not self.is_long(now_s)
 
     @property
     def was_passing(self) -> bool:
@@ -163,6 +176,7 @@ class OpenCase:
             framing=self._framing(),
             water=water,
             fault=self._blind or (self._fault_words[worst] if fault_s > self._rest_s / 2 else ""),
+            trouble=self._fault_words.get(worst, ""),
             visibility=median_of(self._visible, water.clarity),
         )
 
@@ -242,7 +256,7 @@ class OpenCase:
             self._shifts.append(framing.shift_px)
         self._still_s = self._still_s if still else 0.0
         if sight.fault:
-            kind = sight.fault.split(" (")[0]
+            kind = sight.fault_kind or sight.fault.split(" (")[0]
             # A picture is called frozen after a while: it was so from the first of the equal ones.
             self._faults_s[kind] = self._faults_s.get(kind, 0.0) + passed_s + self._still_s
             self._fault_words[kind] = sight.fault

@@ -6,18 +6,21 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from edge_agent.camera_watch import CameraWatch, PictureWatch, resized
 from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
 from edge_agent.errors import ModelError
 from edge_agent.framing import FramingWatch, homography, markers_in_view, rectify
 from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import UNSEEN, LampReader
-from edge_agent.records import Frame, Framing, TankView, Visibility
+from edge_agent.records import CameraFault, FaultKind, Frame, Framing, TankView, Visibility
 from edge_agent.stabilise import Stabiliser
 from edge_agent.station import StationProfile, scale_of
-from edge_agent.visibility import PictureWatch, VisibilityGauge
+from edge_agent.visibility import VisibilityGauge
 from edge_agent.water import WaterGauge
 
+SEEING: frozenset[FaultKind | None] = frozenset({"reordered", "duplicated", "half_rate", "noise", "exposure"})
+"""Faults in which unit and lamps are seen; what they hide is bubbles."""
 WATER_EVERY_S = 1.0
 """Water changes over hours; a case needs a few readings."""
 
@@ -48,6 +51,13 @@ class Sight:
     """Of the water, 0..1; measured now and then, None between."""
     visibility: Visibility | None = None
     """What could be seen; measured now and then, None between."""
+    fault_kind: FaultKind | None = None
+    """Of `fault`."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Nothing can be told of unit and lamps; some faults hide bubbles alone."""
+        return bool(self.fault) and self.fault_kind not in SEEING
 
     @property
     def usable(self) -> bool:
@@ -77,7 +87,9 @@ class Eyes:
         self._gauged_s = self._measured_s = float("-inf")
         self._before: np.ndarray | None = None
         """The view before this one; None where the two cannot be compared."""
-        self._pictures = PictureWatch()
+        self._camera, self._pictures = CameraWatch(of_station=profile is not None), PictureWatch()
+        self._frame_size_px = profile.frame_size_px if profile else None
+        self._seen: Framing | None = None
         self._stabiliser: Stabiliser | None = None
         self._anchored = False
         self._usual, self._shift, self._followed = np.zeros(2), np.zeros(2), 0
@@ -93,6 +105,7 @@ class Eyes:
         These, unless the others see another size of view; then the others, which know what the lamps have said so far.
         """
         self._decisions.lit_above = other._decisions.lit_above
+        other._camera, other._pictures = self._camera, self._pictures
         if other._size != self._size:
             other.go_on_from(self)
             return other
@@ -112,27 +125,68 @@ class Eyes:
         if self._water:
             self._water.clarity(black[..., 0])
 
+    def judged(self, frame: Frame) -> Frame | None:
+        """The frame with its camera's faults; None where it shows nothing new: it came before, late, or at a wrong
+        time. Whoever captured it live has judged it already."""
+        return frame if frame.faults is not None else self._camera.see(frame, frame.monotonic_s)
+
     def look(self, frame: Frame) -> Sight:
-        """Frames must come in order of capture and keep their size."""
+        """What the frame shows. Frames must come in order of capture; where nobody has judged one it is believed."""
         self.net_fault = ""
+        fault = self._wrong_size(frame) or next(iter(frame.faults or ()), None)
+        if fault and fault.kind == "resolution":
+            return self._unseen(frame, fault)
+        return self._looked(frame, fault)
+
+    @property
+    def camera_fault(self) -> CameraFault | None:
+        """What is wrong with the camera, by the frames of which nobody had said it before."""
+        return self._camera.fault(float("-inf"))
+
+    def _looked(self, frame: Frame, fault: CameraFault | None) -> Sight:
         grey = without_colour(frame.image)
-        framing = self._framing.step(frame)
+        framing = self._seen = self._framing.step(frame)
         to_view = framing.homography @ _translation(*self._shake(grey, framing))
         view = rectify(grey, to_view, self._size)
         if self._mask is not None:
             # The lamps tell the human's word; no net may see it.
             view[self._mask] = 128
         thumb = thumbnail(view)
-        fault = self._pictures.step(thumb, frame.monotonic_s)
+        fault = self._pictures.step(thumb, frame.monotonic_s) or fault
+        return self._sight(frame, framing, TankView(view, frame.sequence, frame.monotonic_s, to_view), thumb, fault)
+
+    def _wrong_size(self, frame: Frame) -> CameraFault | None:
+        """Pixels of a picture of another size than the profile's, or the first one's, would mean other places."""
+        size_px = frame.image.shape[1::-1]
+        self._frame_size_px = self._frame_size_px or size_px
+        return None if size_px == self._frame_size_px else resized(size_px, self._frame_size_px)
+
+    def _unseen(self, frame: Frame, fault: CameraFault) -> Sight:
+        """Of a picture that no step can take: a black one of the right size stands in for it."""
+        assert self._frame_size_px is not None
+        width, height = self._frame_size_px
+        black = replace(frame, image=np.zeros((height, width, *frame.image.shape[2:]), np.uint8))
+        view = np.zeros(self._size[::-1], np.uint8)
+        framing = self._seen or Framing("unchecked", np.eye(3))
+        self._anchored, self._followed = False, 0
+        tank = TankView(view, frame.sequence, frame.monotonic_s, framing.homography)
+        return self._sight(black, framing, tank, thumbnail(view), fault)
+
+    def _sight(
+        self, frame: Frame, framing: Framing, view: TankView, thumb: np.ndarray, fault: CameraFault | None
+    ) -> Sight:
+        is_blind = fault is not None and fault.kind not in SEEING
+        is_clear = fault is None and framing.status == "ok"
         return Sight(
             frame=frame,
             framing=framing,
-            view=TankView(view, frame.sequence, frame.monotonic_s, to_view),
+            view=view,
             thumb=thumb,
-            fault=fault,
-            signal=self._lamps_say(frame, fault),
-            clarity=self._clarity(view, frame.monotonic_s),
-            visibility=self._visible(view, thumb, frame.monotonic_s, usable=not fault and framing.status == "ok"),
+            fault=fault.words if fault else "",
+            fault_kind=fault.kind if fault else None,
+            signal=self._lamps_say(frame, is_blind=is_blind),
+            clarity=None if is_blind else self._clarity(view.grey, frame.monotonic_s),
+            visibility=self._visible(view.grey, thumb, frame.monotonic_s, usable=is_clear),
         )
 
     def rest(self, *, calm: bool) -> None:
@@ -167,14 +221,14 @@ class Eyes:
         beside = shift - self._usual
         return float(beside[0]), float(beside[1])
 
-    def _lamps_say(self, frame: Frame, fault: str) -> Signal:
+    def _lamps_say(self, frame: Frame, *, is_blind: bool) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""
         try:
             readings = self._lamps.read(frame) if self._lamps else {}
         except ModelError as error:
             self.net_fault = str(error)
             readings = {lamp.means: UNSEEN for lamp in self._profile.lamps} if self._profile else {}
-        if fault and not any(reading.word(self._decisions.lit_above) == "lit" for reading in readings.values()):
+        if is_blind and not any(reading.word(self._decisions.lit_above) == "lit" for reading in readings.values()):
             self._signal = replace(self._signal, fresh=False)
         else:
             self._signal = self._decisions.step(readings, frame.monotonic_s)

@@ -126,6 +126,8 @@ def inspect_recording(
     first = next(frames, None)
     if first is None:
         raise StationError("the recording has no readable frame, at least 3 are needed: record it again")
+    if profile:
+        framing.same_size(first, profile)
     identity = Identity(
         site="local",
         station=profile.station if profile else "LOCAL",

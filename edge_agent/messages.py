@@ -190,6 +190,9 @@ class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     left_out: Count = 0
     """Frames that showed nothing new, since start: their capture time did not rise, or they had come before."""
     picture: PictureMetrics = PictureMetrics()
+    camera_fault: str = ""
+    """What is wrong with the camera, more finely: unplugged, silent, frozen, stale, time_jump, reordered, duplicated,
+    half_rate, resolution, black, white, noise or exposure; others may come. Empty while nothing is."""
 
 
 class VerdictCounts(msgspec.Struct, frozen=True):

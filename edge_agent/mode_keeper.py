@@ -39,10 +39,12 @@ class Circumstances(msgspec.Struct, frozen=True):
     bundle_sha256: str | None
     framing: FramingStatus | None
     pictures: bool
-    """Whether the camera gives any at present."""
+    """Whether the camera gives any at present that are to be believed."""
     water: WaterWord
     drift_words: str = ""
     """What has moved, where that says something of the machine."""
+    camera_words: str = ""
+    """What is wrong with the camera."""
 
 
 class ModeKeeper:
@@ -126,6 +128,7 @@ class ModeKeeper:
             profile_sha256=self._profile_sha256,
             profile_is_checked=self.profile_is_checked,
             camera=self._camera(now),
+            camera_words=now.camera_words,
             water=now.water,
             drifted=self._has_drifted(now.bundle_sha256),
             drift_words=now.drift_words,

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 
 from edge_agent.bundle import Sensitivity
+from edge_agent.camera_watch import FROZEN_S
 from edge_agent.eyes import Sight
 from edge_agent.messages import FrameCounts, MissingCounts, PictureMetrics
 from edge_agent.records import Visibility
-from edge_agent.visibility import FROZEN_S, smallest_bubble_px
+from edge_agent.visibility import smallest_bubble_px
 
 LOOK_EVERY_S = 2.0
 """Twice as long as between two measurements of the eyes: between two looks there is one, or there is none to be had."""
-CORNERS = 4
 CORNERS = 4
 DARK_PERCENT, LIGHT_PERCENT = 5, 95
 """Cells beyond are reflections and shadows."""

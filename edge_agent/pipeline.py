@@ -123,9 +123,12 @@ class Inspector:
         if self._first_s is None:
             self._first_s = frame.monotonic_s
         self._champion.set_watch()
-        sight = self.sight = self._eyes.look(frame)
+        judged = self._eyes.judged(frame)
+        if judged is None:
+            return self._nothing_new(frame.monotonic_s)
+        sight = self.sight = self._eyes.look(judged)
         done = self.missing(frame.monotonic_s)
-        if not sight.fault:
+        if not sight.is_blind:
             self._seen_s = frame.monotonic_s
         before, self.immersion = self.immersion, self._follow(sight)
         if self.immersion.entered_s is None and self.immersion.left_s is None:
@@ -142,17 +145,17 @@ class Inspector:
         self._feed(sight)
         return done + self._completed(frame.monotonic_s)
 
-    def missing(self, now_s: float) -> list[Case]:
+    def missing(self, now_s: float, words: str = "") -> list[Case]:
         """No picture shows anything any more up to `now_s`: after a while the open case is closed, as not tested.
 
-        Only at a station: a recording of unknown make is taken as it is.
+        Only at a station: a recording of unknown make is taken as it is. `words`: what is wrong, where that is known.
         """
         if self._case is None or self._profile is None or self._seen_s is None:
             return []
         gap_s = now_s - self._seen_s
         if gap_s > BLIND_S:
             nothing = f"the camera showed nothing for {gap_s:.1f} s (limit {BLIND_S:g} s): check the camera"
-            self._case.unseen((self.sight.fault if self.sight else "") or nothing)
+            self._case.unseen(words or (self.sight.fault if self.sight else "") or nothing)
         return [self._close(self._seen_s)] if gap_s > LOST_S else []
 
     def ordered(
@@ -280,10 +283,19 @@ class Inspector:
     def _follow(self, sight: Sight) -> Immersion:
         if self._immersions is None:
             return Immersion("watching", entered_s=self._first_s, settled_s=self._first_s)
-        if sight.fault and not self._immersions.told:
+        if sight.is_blind and not self._immersions.told:
             return self.immersion
         decided = self._case is None or self._case.decision != "none"
         return self._immersions.step(sight.thumb, sight.frame.monotonic_s, decided=decided)
+
+    def _nothing_new(self, now_s: float) -> list[Case]:
+        """A frame that shows nothing new: once that is a fault, its time is none in which the unit was watched."""
+        fault = self._eyes.camera_fault
+        if fault and self.sight:
+            self.sight = replace(self.sight, fault=fault.words, fault_kind=fault.kind)
+            if self._case:
+                self._case.nothing_new(self.sight, self.immersion, now_s)
+        return self.missing(now_s)
 
     def _another_unit(self, before: Immersion) -> bool:
         return self.immersion.entered_s not in (None, before.entered_s)

@@ -21,9 +21,22 @@ Mode = Literal["human_only", "shadow", "assist", "partial", "full"]
 DispositionWord = Literal["ok", "leak", "wait"]
 WordShown = Literal["before", "after", "no"]
 """Whether the inspector saw the machine's word, and whether before his decision."""
+FaultKind = Literal[
+    "unplugged", "silent", "frozen", "stale", "time_jump", "reordered", "duplicated", "half_rate",
+    "resolution", "black", "white", "noise", "exposure",
+]  # fmt: skip
+"""What may be wrong with a camera (docs/camera-faults.md)."""
 Phase = Literal["empty", "entering", "watching", "decided", "leaving"]
 Corner = Literal["TL", "TR", "BR", "BL"]
 CORNERS: tuple[Corner, ...] = ("TL", "TR", "BR", "BL")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFault:
+    """Something that is wrong with the camera. `words`: fact, limit and cure."""
+
+    kind: FaultKind
+    words: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +50,8 @@ class Frame:
     """Capture time on a clock that never jumps, in seconds; recordings start at 0."""
     taken_at: float
     """Capture time, UTC, seconds since 1970."""
+    faults: tuple[CameraFault, ...] | None = None
+    """What was wrong with the camera when it came; None = nobody has looked yet (`camera_watch`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import PendingCases
 from edge_agent.output_figures import OutputFigures
 from edge_agent.picture_figures import PictureFigures
-from edge_agent.records import BundleRef, Case, DispositionWord, Mode
+from edge_agent.records import BundleRef, CameraFault, Case, DispositionWord, FaultKind, Mode
 from edge_agent.state import DeviceState, ShownWord
 from edge_agent.water_trend import WaterOutlook, WaterWatch
 
@@ -39,7 +39,11 @@ LAST_CASES = 100
 """Whose time to the record is told."""
 CUT_CASES = 10
 """How often a challenger was stopped is counted in the last ten cases."""
-CAMERA_WORDS: dict[str, CameraWord] = {"waiting": "lost", "stalled": "stalled", "frozen": "stalled"}
+UNSEEN_KINDS: dict[FaultKind, CameraWord] = {
+    "unplugged": "lost", "silent": "stalled", "frozen": "stalled", "stale": "stalled", "time_jump": "stalled",
+}  # fmt: skip
+"""With these the camera gives no pictures that are to be believed."""
+PICTURE_KINDS: tuple[FaultKind, ...] = ("black", "white", "noise", "exposure")
 """A black or white picture is a fault of the picture, not of the camera."""
 
 
@@ -166,11 +170,13 @@ class SelfReport:
     def circumstances(self) -> Circumstances:
         """What the mode depends on."""
         sight, outlook = self._sight, self._outlook
-        word, _ = self._camera_word(self._camera.health() if hasattr(self._camera, "health") else None)
+        health = self._health()
+        fault = self._camera_fault(health)
         return Circumstances(
             bundle_sha256=self.bundle.sha256 if self.bundle else None,
             framing=sight.framing.status if sight else None,
-            pictures=word == "ok",
+            pictures=self._camera_word(health, fault) == "ok" and not (fault and fault.kind == "resolution"),
+            camera_words=fault.words if fault else "",
             water="unknown" if self._clarity is None else "murky" if outlook.status == "murky" else "clear",
             drift_words=self.drift.lapse if self.drift else "",
         )
@@ -182,13 +188,14 @@ class SelfReport:
     def conditions(self) -> tuple[Condition, ...]:
         """What is wrong now, in words; the life cycle makes alarms of it."""
         sight, outlook = self._sight, self._outlook
-        _, camera_words = self._camera_word(self._camera.health() if hasattr(self._camera, "health") else None)
+        fault = self._camera_fault(self._health())
+        of_picture = fault is not None and fault.kind in PICTURE_KINDS
         framing = sight.framing.words if sight and sight.framing.status in ("shifted", "lost") else ""
         found = {
             "mode": self._mode_trouble(),
             "unit": self._unit_trouble(),
-            "camera": camera_words,
-            "picture": sight.fault if sight else "",
+            "camera": fault.words if fault and not of_picture else "",
+            "picture": fault.words if fault and of_picture else sight.fault if sight and not fault else "",
             "framing": framing,
             "lamps": sight.signal.words if sight else "",
             "tank": REMAINS if self._remains else "",
@@ -207,9 +214,8 @@ class SelfReport:
     def state(self) -> DeviceState:
         """The newest state."""
         now = utc.text(time.time())
-        health = self._camera.health() if hasattr(self._camera, "health") else None
-        sight = self._sight
-        camera_word, camera_trouble = self._camera_word(health)
+        health, sight = self._health(), self._sight
+        fault = self._camera_fault(health)
         mode = self.standing.mode if self.standing else self.mode
         return DeviceState(
             at=now,
@@ -221,7 +227,8 @@ class SelfReport:
             update=self.update,
             inspect_starts=self.inspect_starts,
             input=InputMetrics(
-                camera=camera_word,
+                camera=self._camera_word(health, fault),
+                camera_fault=fault.kind if fault else "",
                 fps=health.fps if health else None,
                 frames=self._frames,
                 dropped=health.dropped if health else 0,
@@ -231,7 +238,7 @@ class SelfReport:
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
                 reconnects=health.reconnects if health else 0,
-                left_out=health.time_jumps if health else 0,
+                left_out=health.left_out if health else 0,
                 picture=self.pictures.told,
             ),
             output=OutputMetrics(
@@ -255,18 +262,29 @@ class SelfReport:
             process=self._process.look(),
             station=self.screen.station,
             profile_sha256=self.screen.profile_sha256,
-            watched=self.screen.watched(camera_trouble),
+            watched=self.screen.watched(fault.words if fault else ""),
             last_case=self.screen.last_case(mode),
             aim=self.screen.aim(),
         )
 
-    def _camera_word(self, health: CaptureHealth | None) -> tuple[CameraWord, str]:
-        """The word and, where it is not well, what is wrong and the cure."""
-        if health and health.status in CAMERA_WORDS:
-            return CAMERA_WORDS[health.status], health.words
+    def _health(self) -> CaptureHealth | None:
+        return self._camera.health() if hasattr(self._camera, "health") else None
+
+    def _camera_fault(self, health: CaptureHealth | None) -> CameraFault | None:
+        """What is wrong: as the capture says, as the frame loop saw it, or that nothing has come there for too long."""
+        if health and health.fault:
+            return health.fault
+        if health and health.status != "ok":
+            return CameraFault("unplugged" if health.status == "waiting" else "silent", health.words)
         if self._camera.live and self._clock() - self._stepped_s > SILENT_S:
-            return "stalled", SILENT
-        return ("ok" if health or self._frames else "unknown"), ""
+            return CameraFault("silent", SILENT)
+        sight = self._sight
+        return CameraFault(sight.fault_kind, sight.fault) if sight and sight.fault and sight.fault_kind else None
+
+    def _camera_word(self, health: CaptureHealth | None, fault: CameraFault | None) -> CameraWord:
+        if fault and fault.kind in UNSEEN_KINDS:
+            return UNSEEN_KINDS[fault.kind]
+        return "ok" if health or self._frames else "unknown"
 
     def _mode_trouble(self) -> str:
         """Words where the mode stepped down by itself."""

@@ -18,7 +18,8 @@ LEAST_LATE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How a unit was watched. `fault`: words on what blinded the camera for most of the time, or empty."""
+    """How a unit was watched. `fault`: words on what blinded the camera for most of the time, or empty; `trouble`: on
+    what cost most of the time that is missing."""
 
     usable_s: float
     composites: int
@@ -26,6 +27,7 @@ class Watched:
     water: WaterSummary
     fault: str = ""
     visibility: Visibility | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def _obstacle(watched: Watched, profile: StationProfile | None, gaps: str) -> st
             watched.framing.status, ""
         )
         seen = f"the unit could be watched for {watched.usable_s:.1f} s, {profile.required_hold_s:.1f} s are needed"
-        return f"{seen}{cause}: {_cure(watched)}"
+        return f"{seen}{cause}: {watched.trouble or _cure(watched)}"
     return gaps
 
 

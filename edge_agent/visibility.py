@@ -7,13 +7,9 @@ from statistics import median
 import cv2
 import numpy as np
 
-from edge_agent import quick_median
 from edge_agent.bundle import RecallCurve, Sensitivity
 from edge_agent.records import Visibility
 
-BLACK_LEVEL = 10.0
-WHITE_LEVEL = 247.0
-FROZEN_S = 1.0
 MEAN_BUBBLES_NEEDED = {1: 3.00, 2: 4.74, 3: 6.30}
 """Poisson means at which that many bubbles are seen with 95 % probability (Clopper & Pearson's m95)."""
 
@@ -63,31 +59,6 @@ def noise_levels(grey: np.ndarray, before: np.ndarray) -> float:
     low, wide = (level - 0.5, 1.0) if level else (0.0, 0.5)
     median = low + wide * (half - below) / counts[level]
     return max(LEAST_NOISE_LEVELS, float(median * 1.4826 / 2))
-
-
-class PictureWatch:
-    """Follows thumbnails of the tank view and says what blinds the camera; empty words while nothing does."""
-
-    def __init__(self) -> None:
-        self._previous: np.ndarray | None = None
-        self._changed_s = 0.0
-
-    def step(self, thumb: np.ndarray, now_s: float) -> str:
-        """`thumb`: (24, 32) float32 cell means of the tank view taken at `now_s`."""
-        if self._previous is None or now_s < self._changed_s or not np.array_equal(thumb, self._previous):
-            self._changed_s = now_s
-        self._previous = thumb
-        level = float(quick_median.median(thumb.ravel()))
-        if level < BLACK_LEVEL:
-            return f"the picture is black (level {level:.0f}, limit {BLACK_LEVEL:.0f}): check the light and the lens"
-        if level > WHITE_LEVEL:
-            return f"the picture is white (level {level:.0f}, limit {WHITE_LEVEL:.0f}): lower the exposure"
-        if now_s - self._changed_s >= FROZEN_S:
-            frozen_s = now_s - self._changed_s
-            return (
-                f"the picture is frozen ({frozen_s:.1f} s without change, limit {FROZEN_S:.0f} s): restart the camera"
-            )
-        return ""
 
 
 def median_of(seen: Sequence[Visibility], clarity: float | None) -> Visibility | None:

@@ -98,8 +98,9 @@ class FakeSource:
         if ending == "refused":
             raise StationError("camera fake cannot be opened: plug it in")
         for number in range(frames):
-            rng = np.random.default_rng(number)
-            yield frame(rng.integers(40, 200, (48, 64, 3), np.uint8), number, self._clock())
+            rng = np.random.default_rng([self.connections, number])
+            scene = np.random.default_rng(0).integers(40, 200, (48, 64, 3), np.uint8)
+            yield frame(scene + rng.integers(0, 3, scene.shape, np.uint8), number, self._clock())
         if ending == "blocks":
             self.release.wait(10)
             self.ended.set()

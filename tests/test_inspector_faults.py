@@ -77,8 +77,7 @@ def test_a_clock_that_is_set_back_is_an_error_and_not_a_dead_station(bundle, imm
 
 def test_a_unit_seen_in_frames_too_far_apart_is_not_tested(bundle, immersion):
     frames, _ = immersion
-    rng = random.Random(5)
-    cases = inspect(bundle, [frame for frame in frames if rng.random() < 0.4])
+    cases = inspect(bundle, frames[::3])
     assert [case.verdict for case in cases] == ["not_tested"]
     assert "composites could be made" in cases[0].reason
 

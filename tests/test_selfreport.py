@@ -13,7 +13,7 @@ from edge_agent.decision import Signal
 from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
 from edge_agent.messages import Alarm
-from edge_agent.records import BundleRef, ClipRef, Frame, Framing, TankView, WaterSummary
+from edge_agent.records import BundleRef, CameraFault, ClipRef, Frame, Framing, TankView, WaterSummary
 from edge_agent.selfreport import SILENT_S, SelfReport
 from edge_agent.water_trend import WaterWatch
 from tests.fakes_camera import Clock
@@ -27,9 +27,10 @@ class HealthyCamera:
     frame_count = None
     status: str = "ok"
     words: str = ""
+    fault: CameraFault | None = None
 
     def health(self) -> CaptureHealth:
-        return CaptureHealth(self.status, self.words, 0.0, 20.0, 100, 2, 0, 0)
+        return CaptureHealth(self.status, self.words, 0.0, 20.0, 100, 2, 0, 0, self.fault)
 
 
 @dataclass
