@@ -69,7 +69,7 @@ SILENT = {
     "line link": "said to whoever looks after the network, in the log",
     "deliveries ending keeper": "said in the log",
     "orders wire": "said to programs",
-    "alarm_files alarm_history live codes": "said on the pages behind the screen",
+    "alarm_files alarm_history profile_history live codes": "said on the pages behind the screen",
 }
 """Modules whose words may come to the screen as part of a sentence, and stay English, with the reason."""
 PIECES = {
