@@ -184,7 +184,7 @@ def release(argv: list[str]) -> int:
 
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    daily = ("pipeline", "start", "twin", "verdict", "ingest", "review", "panel")
+    daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review", "panel")
     seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
     names = (*daily, *seldom)
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.drift_stations import SHIFTS, WORLDS, Course, Shift, World
+from benchmarks.promotions import STYLE
 from edge_agent import drift
 from edge_agent.drift import REFERENCE_BLOCKS, Quantity, Track
 from edge_agent.drift_quantities import BY_NAME, QUANTITIES
@@ -139,7 +140,12 @@ def plot(seed: int) -> str:
         course = [float(np.log10(max(1.0, strength))) for _, strength in _days(light, series)]
         chart.line(enumerate(course), "line" if shift else "other")
     chart.line([(0, np.log10(LIMIT)), (WATCHED_DAYS, np.log10(LIMIT))], "guide")
-    return chart.svg()
+    # A picture that stands alone brings its own style.
+    return (
+        chart.svg()
+        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        .replace("<clipPath", f"<style>{STYLE}.other{{stroke:#8a979e}}</style><clipPath", 1)
+    )
 
 
 def _days(quantity: Quantity, series: np.ndarray) -> list[tuple[bool, float]]:

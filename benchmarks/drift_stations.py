@@ -4,7 +4,7 @@ Units come in batches, and a batch's units are alike; light and water have their
 Figures are those of `edge_agent.drift_quantities`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Shift:
     steps: dict[str, float]
     rates: dict[str, float]
     """The share from then on."""
+    before: dict[str, float] = field(default_factory=dict)
+    """The share until then, where it is not the usual one."""
 
 
 SHIFTS = (
@@ -57,7 +59,7 @@ SHIFTS = (
     Shift("agreement 97 to 93 %", {}, {}, {"agreement": 0.93}),
     Shift("unsure 3 to 6 %", {}, {}, {"unsure": 0.06}),
     Shift("leaks 1 to 2 %", {}, {}, {"leaks": 0.02}),
-    Shift("leaks 3 to 6 %", {}, {}, {"leaks": 0.06}),
+    Shift("leaks 3 to 6 %", {}, {}, {"leaks": 0.06}, {"leaks": 0.03}),
     Shift("unlike the training data 1 to 8 %", {}, {}, {"novel": 0.08}),
 )
 LEVELS = {
@@ -103,11 +105,9 @@ class Course:
                 found[name][:, since:] *= factor
             for name, step in shift.steps.items():
                 found[name][:, since:] += step
-        rates = shift.rates if shift else {}
+        rates, before = (shift.rates, shift.before) if shift else ({}, {})
         for name, (share, spread) in RATES.items():
-            if shift and name == "leaks" and shift.name == "leaks 3 to 6 %":
-                share = 0.03
-            found[name] = self._share(share, spread, rates.get(name), since)
+            found[name] = self._share(before.get(name, share), spread, rates.get(name), since)
         return found
 
     def _level(self, usual: float, spread: float) -> np.ndarray:

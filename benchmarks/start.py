@@ -1,7 +1,8 @@
 """`bench start`: from the command to the verdict on a 1 s recording, beyond the recording's own inference; and memory.
 
 The baseline, taken in the same run, is a bare Python that imports cv2, numpy and onnxruntime, loads the detector and
-runs it as often as the recording asks for.
+runs it as often as the recording asks for. Also: from the start of a device's services, all at once, to its first frame
+inspected.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import cv2
 
+from benchmarks import start_services
 from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin
 from edge_agent.bundle import open_bundle
@@ -25,6 +27,8 @@ from edge_agent.inspection import shipped_bundle
 ROOT = Path(__file__).parent.parent
 LIMIT_S = 1.5
 LIMIT_MB = 180.0
+LIMITS = {"beyond_inference_s": "limit_s", "resident_mb": "limit_mb", "first_frame_s": "limit_first_frame_s"}
+"""Which figure is held to which."""
 BARE = """
 import sys, cv2, numpy, onnxruntime
 options = onnxruntime.SessionOptions()
@@ -44,7 +48,7 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options.runs)
-    kept = figures["beyond_inference_s"] <= LIMIT_S and figures["resident_mb"] <= LIMIT_MB
+    kept = all(figures[name] <= figures[limit] for name, limit in LIMITS.items())
     print(json.dumps(figures) if options.json else _words(figures), file=sys.stdout if options.json else sys.stderr)
     return 0 if kept else 1
 
@@ -70,6 +74,8 @@ def measure(folder: Path, runs: int) -> dict:
         "bare_start_s": round(statistics.median(bare), 3),
         "ratio": round(statistics.median(a / b for a, b in zip(ours, bare, strict=True)), 2),
         "resident_mb": round(statistics.median(resident), 1),
+        "first_frame_s": start_services.first_frame_s(folder, video, runs),
+        "limit_first_frame_s": start_services.LIMIT_S,
         "limit_s": LIMIT_S,
         "limit_mb": LIMIT_MB,
         "runs": runs,
@@ -107,5 +113,7 @@ def _words(figures: dict) -> str:
     return (
         f"from the command to the verdict on 1 s of video {figures['beyond_inference_s']:.2f} s beyond its inference "
         f"(limit {figures['limit_s']} s; {figures['ratio']} times a bare start of {figures['bare_start_s']:.2f} s); "
-        f"resident {figures['resident_mb']:.0f} MB (limit {figures['limit_mb']:.0f} MB)"
+        f"resident {figures['resident_mb']:.0f} MB (limit {figures['limit_mb']:.0f} MB); from the start of the "
+        f"device's services to its first frame inspected {figures['first_frame_s']:.1f} s "
+        f"(limit {figures['limit_first_frame_s']:.0f} s)"
     )

@@ -103,13 +103,7 @@ def fit(
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
     unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, placed, thumbs)]
-    if not lamps:
-        unfit.append("no lamp is marked, so no decision can be read: give --lamp ok:x,y,w,h and --lamp leak:x,y,w,h")
-    if marker_mm is None:
-        unfit.append("the scale is unknown, so no leak rate can be told: give --marker-mm with the codes' printed side")
-    if rtsp:
-        unfit.append("a network camera's codec hides small bubbles: set its highest quality, or use a USB camera")
-    return profile, Report(_found(profile, seen), tuple(unfit))
+    return profile, Report(_found(profile, seen), (*unfit, *_lacking(profile, rtsp=rtsp)))
 
 
 def lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
@@ -183,6 +177,18 @@ def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     facts = ", ".join(f"{station_id}:{corner} ({counts[corner]} of {pictures} pictures)" for corner in missing)
     cure = "bring it into the picture, uncover it, and see to size, focus and light"
     raise StationError(f"not seen: {facts}, all four are needed{hint}: {cure}")
+
+
+def _lacking(profile: StationProfile, *, rtsp: bool) -> list[str]:
+    """What a profile could say and does not, and what a camera cannot show."""
+    unfit = []
+    if not profile.lamps:
+        unfit.append("no lamp is marked, so no decision can be read: mark both (--lamp ok:x,y,w,h --lamp leak:x,y,w,h)")
+    if profile.marker_size_mm is None:
+        unfit.append("the scale is unknown, so no leak rate can be told: give --marker-mm with the codes' printed side")
+    if rtsp:
+        unfit.append("a network camera's codec hides small bubbles: set its highest quality, or use a USB camera")
+    return unfit
 
 
 def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[str]:

@@ -25,6 +25,8 @@ BROKER, CLOUD, STATIONS, OFFLINE = "broker", "cloud", "stations", "offline"
 SERVER = "tankwatch-broker"
 """Name in the broker's certificate; what clients check are its hosts."""
 DEFAULT_OUT = Path("/etc/tankwatch/provision")
+DEFAULT_ROOT = Path("/var/lib/tankwatch-cloud/updates/metadata/1.root.json")
+"""As `cloud updates init` leaves it on an installed cloud."""
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ def provision(argv: list[str]) -> int:
     begin(desk, options.site, tuple(options.broker), now, cloud_bind=options.cloud_bind)
     renew_own(desk, now)
     if options.station:
-        archive = give(desk, options.station, now, site=options.site, root=options.updates_root)
+        archive = give(desk, options.station, now, site=options.site, root=options.updates_root or _root_here())
         _say(f"{archive} is for the device; its README.txt says what to do with it")
     write_broker_files(desk, now)
     _say(f"broker: {desk.folder / BROKER / 'tankwatch.conf'}; cloud: {desk.folder / CLOUD / 'cloud-lines.toml'}")
@@ -212,6 +214,10 @@ key = "{folder}/cloud.key"
 """
 
 
+def _root_here() -> Path | None:
+    return DEFAULT_ROOT if DEFAULT_ROOT.exists() else None
+
+
 def _read_root(path: Path | None) -> bytes | None:
     try:
         return None if path is None else path.read_bytes()
@@ -233,5 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker", action="append", default=[], metavar="HOST", help=words)
     parser.add_argument("--ca-key", type=Path, metavar="FILE", help="the authority's key, default DIR/offline/ca.key")
     parser.add_argument("--cloud-bind", metavar="ADDRESS", help="the cloud's listener, default 127.0.0.1")
-    parser.add_argument("--updates-root", type=Path, metavar="FILE", help="root.json of the signed repository")
+    parser.add_argument(
+        "--updates-root", type=Path, metavar="FILE", help="root.json of the signed repository; default: this cloud's"
+    )
     return parser

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from edge_agent import codes, locks, state, station, trial_run
+from edge_agent import codes, locks, profile_history, state, station, trial_run
 from edge_agent import config as configuration
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
@@ -22,6 +22,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
+from edge_agent.idle import IdleWatch
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, working_view
 from edge_agent.keeper import Keeper
@@ -33,6 +34,7 @@ from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector
 from edge_agent.profile_check import InPlace
+from edge_agent.profile_history import ProfilePlace
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
@@ -51,6 +53,8 @@ WAIT_S = 0.25
 """Longest wait for a frame of a live camera before the clock is looked at."""
 LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
+NOTICE_EVERY_S = 10.0
+"""A profile that was changed by hand is in the history not long after."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
 CATCH_UP_CASES = 500
@@ -84,6 +88,7 @@ class Run:
     switch: Switch
     telling: Telling
     in_place: InPlace
+    idle: IdleWatch
 
     @property
     def report(self) -> SelfReport:
@@ -135,6 +140,7 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
     mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
+    place = ProfilePlace(Path(device.station), device.folder / "profiles")
     alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
     report.drift = _drift(device, pair, outbox)
 
@@ -151,6 +157,7 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
         stack.callback(keep_check)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(LOOK_EVERY_S, keep_check))
+        stack.enter_context(every(NOTICE_EVERY_S, Patient(lambda: profile_history.notice(place, time.time()), warn)))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
         stack.enter_context(every(TURN_S, Patient(publisher.turn, warn), nice=NICE))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn, took=report.figures.put)
@@ -227,7 +234,9 @@ def _settled(gear: Gear, lasting: Lasting, stack: ExitStack, former: Run | None)
         warn(f"the station's profile was changed: {held.sha256[:12]} holds from now on")
     telling = Telling(device, inspector, report=report, mode=lasting.mode, triggered=triggered)
     stack.callback(telling.close)
-    run = Run(gear, lasting, inspector, switch, telling, InPlace(held.profile, codes.MarkerReader(held.profile)))
+    run = Run(
+        gear, lasting, inspector, switch, telling, InPlace(held.profile, codes.MarkerReader(held.profile)), IdleWatch()
+    )
     stack.enter_context(every(LOOK_EVERY_S, Patient(lambda: _look(run), warn)))
     stack.enter_context(every(LOOK_EVERY_S, lambda: _watch(run)))
     _obey(run)
@@ -256,6 +265,9 @@ def _inspect(run: Run, frames: Iterator[Frame | float]) -> HeldProfile | None:
 
 def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     inspector, vigil = run.inspector, run.switch.vigil
+    if run.gear.camera.live and run.idle.may_pass(frame):
+        run.report.passed()
+        return []
     vigil.stepping(began_s)
     began = time.thread_time()
     cases = inspector.step(frame)
@@ -266,6 +278,9 @@ def _step(run: Run, frame: Frame, began_s: float) -> list[Case]:
     run.report.stepped(inspector.sight, cpu_s, remains=now.remains)
     run.report.figures.stepped(time.monotonic() - began_s, *inspector.took_s)
     run.report.screen.saw(inspector)
+    if inspector.sight is not None:
+        run.idle.saw(inspector.sight, now, between_cases=inspector.between_cases)
+        inspector.rest(calm=run.gear.camera.live and run.idle.is_calm)
     run.switch.tell(inspector.fault, case_ended=bool(cases))
     waiting = getattr(run.gear.camera, "waiting", 0)
     if waiting >= BEHIND_FRAMES:

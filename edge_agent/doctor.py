@@ -37,8 +37,6 @@ PATIENCE_S = 10.0
 RENEWAL = "'tankwatch provision STATION' makes a new one while the old one holds"
 EXPIRY_WARNING_DAYS = 30
 FREE_WARNING_MB = 1024
-INSTALLED = Path("/etc/tankwatch/device.toml")
-"""Where none is named."""
 TIMESYNC = Path("/run/systemd/timesync")
 
 Look = Callable[[], Finding]
@@ -73,8 +71,8 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
     yield zbar()
     yield clock(datetime.now(UTC), clocks.software_from())
     device = None
-    if config_path is None and INSTALLED.exists():
-        config_path = INSTALLED
+    machine = Host(Path("/"), lambda _words: None)
+    config_path = config_path or doctor_installed.device_toml(machine)
     if config_path is not None:
         try:
             device = config.load(config_path)
@@ -94,7 +92,7 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
         yield doctor_installed.panel(device)
         yield doctor_installed.pin(device)
         yield doctor_installed.time_zone(device)
-    yield from doctor_installed.findings(Host(Path("/"), lambda _words: None))
+    yield from doctor_installed.findings(machine)
 
 
 def python() -> Finding:

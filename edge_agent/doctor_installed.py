@@ -18,7 +18,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
 from edge_agent.finding import Finding
 from edge_agent.install_host import Host
-from edge_agent.install_parts import CONFIG, RELEASES, UNITS, WITH_TRAINING, Part
+from edge_agent.install_parts import CONFIG, EDGE, RELEASES, UNITS, WITH_TRAINING, Part
 from edge_agent.install_record import Installed
 from edge_agent.install_steps import enabled, units
 
@@ -47,6 +47,14 @@ def findings(host: Host) -> Iterator[Finding]:
         yield cloud(host, installed)
     if host.path(PROVISION).is_dir():
         yield from provisioned(host.path(PROVISION), datetime.now(UTC))
+
+
+def device_toml(host: Host) -> Path | None:
+    """The installed device's configuration; None where no device is installed."""
+    try:
+        return host.path(EDGE.config_path) if "edge" in record.read(host).parts else None
+    except TankwatchError:
+        return None
 
 
 def release(host: Host, installed: Installed) -> Finding:
@@ -83,7 +91,7 @@ def rights(host: Host, part: Part) -> Finding:
         path = host.path(f"{CONFIG}/{name}")
         if path.exists() and path.stat().st_mode & stat.S_IRWXO:
             return Finding("rights", "warning", f"{path} can be read by everybody", f"chmod o= {path}")
-    return Finding("rights", "ok", f"of {CONFIG} and {part.folders[-1].path}")
+    return Finding("rights", "ok", f"of {', '.join(folder.path for folder in part.folders)}")
 
 
 def service(host: Host, part: Part, *, trains: bool) -> Finding:

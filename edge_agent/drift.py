@@ -31,7 +31,7 @@ one of another week, and evidence is not to add up from that."""
 SHARE_BETS = (0.1, 0.3, 0.7)
 """Parts of the stake on a share that is larger than tolerated."""
 CALM_BLOCKS = 3
-"""So many blocks running that speak against it end an alarm."""
+"""So many blocks running that are as in the good weeks, or within what is tolerated, end an alarm."""
 Side = Literal["up", "down"]
 
 
@@ -74,11 +74,8 @@ class Watch(msgspec.Struct, frozen=True):
     """How many these are."""
     calm: int = 0
     alarmed: bool = False
-
-    @property
-    def strength(self) -> float:
-        """What is held against the limit."""
-        return sum(self.evidence) / len(self.evidence) if self.evidence else 0.0
+    strength: float = 0.0
+    """What was held against the limit at the last block. Evidence that has alarmed is used up after it."""
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -184,8 +181,11 @@ def _stepped(
     evidence = tuple((1 + had) * factor for had, factor in zip(before, factors, strict=True))
     mean = sum(factors) / len(factors)
     is_new = watch.run <= 1.0
-    calm = watch.calm + 1 if mean < 1 else 0
-    rings = sum(evidence) / len(evidence) >= most
+    # Evidence wanes while a move lasts, for what is moved becomes known: only the inner half of the places is calm.
+    is_calm = mean < 1 if group is None else group == len(GROUPS) - 1
+    calm = watch.calm + 1 if is_calm else 0
+    strength = sum(evidence) / len(evidence)
+    rings = strength >= most
     return Watch(
         seen=watch.seen if group is None else (*watch.seen[:group], watch.seen[group] + 1, *watch.seen[group + 1 :]),
         # A bet that has won is paid out: without it the next alarm would cost nothing.
@@ -195,6 +195,7 @@ def _stepped(
         moved=value if is_new and not watch.alarmed else watch.moved + value,
         blocks=1 if is_new and not watch.alarmed else watch.blocks + 1,
         calm=calm,
+        strength=strength,
         alarmed=rings or (watch.alarmed and calm < CALM_BLOCKS),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
 from edge_agent.errors import ModelError
-from edge_agent.framing import homography, markers_in_view, rectify
+from edge_agent.framing import FramingWatch, homography, markers_in_view, rectify
 from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import UNSEEN, LampReader
 from edge_agent.records import Frame, Framing, TankView, Visibility
@@ -134,6 +134,11 @@ class Eyes:
             clarity=self._clarity(view, frame.monotonic_s),
             visibility=self._visible(view, thumb, frame.monotonic_s, usable=not fault and framing.status == "ok"),
         )
+
+    def rest(self, *, calm: bool) -> None:
+        """Whether the tank is empty and nothing moves in it: then the markers are looked at less often."""
+        if isinstance(self._framing, FramingWatch):
+            self._framing.calm = calm
 
     def anchor_anew(self) -> None:
         """The next frame becomes the one that shake is measured against: light and pose change over the hours."""

@@ -18,6 +18,8 @@ from edge_agent.station import STATION_ID, StationProfile
 
 PERIOD_S = 0.4
 """Time between checks while all is well."""
+CALM_PERIOD_S = 1.0
+"""The same over an empty tank in which nothing moves: a camera that has moved is somebody's work, and no unit waits."""
 WATCH_S = 0.35
 """A bad check is believed only when the median of all checks over this time agrees: shake and noise are shorter."""
 LEAST_CHECKS = 3
@@ -108,6 +110,8 @@ class FramingWatch:
     ) -> None:
         self._profile, self._read = profile, read
         self.view_size_px = view_size_px or profile.view_size_px
+        self.calm = False
+        """Nothing moves in the tank."""
         self._framing: Framing | None = None
         self._due_s = float("-inf")
         self._recent: deque[tuple[float, list[Marker]]] = deque()
@@ -115,7 +119,8 @@ class FramingWatch:
     def step(self, frame: Frame) -> Framing:
         """Frames must come in order of capture; one of another size than the profile's is a StationError."""
         now_s = frame.monotonic_s
-        if self._framing is not None and self._due_s - PERIOD_S <= now_s < self._due_s:
+        later_s = CALM_PERIOD_S - PERIOD_S if self.calm and not self._recent else 0.0
+        if self._framing is not None and self._due_s - PERIOD_S <= now_s < self._due_s + later_s:
             return self._framing
         same_size(frame, self._profile)
         markers = self._read(frame.image)

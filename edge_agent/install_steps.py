@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from edge_agent import durable
 from edge_agent import install_record as record
+from edge_agent.errors import StoreError
 from edge_agent.install_host import Host
 from edge_agent.install_parts import COMMAND, CONFIG, CURRENT, HOME, JOURNAL, JOURNAL_SOURCE, RELEASES, UNITS, Part
 
@@ -18,11 +19,16 @@ class Step(NamedTuple):
 
 
 def carry_out(host: Host, steps: Iterable[Step]) -> None:
-    """Says and does each; with `dry_run` only says it."""
+    """Says and does each; with `dry_run` only says it. Raises StoreError: disk full, read-only, a command failed."""
     for step in steps:
         host.say(step.words)
-        if not host.dry_run:
+        if host.dry_run:
+            continue
+        try:
             step.do()
+        except OSError as error:
+            cure = "make room or mend the rights there, then run the same command again"
+            raise StoreError(f"'{step.words}' is not done ({error}): {cure}") from error
 
 
 def setting_up(host: Host, part: Part, release: str) -> list[Step]:

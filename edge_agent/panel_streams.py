@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-
 Ending = threading.Event
 """Of one stream; set once it is to end."""
 

@@ -202,6 +202,10 @@ class Inspector:
         self.told = former.told
         self._eyes.go_on_from(former._eyes)
 
+    def rest(self, *, calm: bool) -> None:
+        """Whether nothing moves in the tank, so that less has to be looked at."""
+        self._eyes.rest(calm=calm)
+
     def cut_challenger(self, words: str) -> None:
         """The challenger is out for the rest of the open case, because the champion needs the time."""
         if self._challenger and self._case:

@@ -16,7 +16,7 @@ from edge_agent.errors import StoreError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.sound import verify
 
-PROCESSES = ("edge_agent.agent", "edge_agent.uplink", "edge_agent.update")
+PROCESSES = ("edge_agent.agent", "edge_agent.uplink", "edge_agent.update", "edge_agent.panel")
 STALE_S = 10.0
 """The inspection says how it is four times a second."""
 

@@ -109,6 +109,11 @@ class SelfReport:
         if sight:
             self.pictures.see(sight)
 
+    def passed(self) -> None:
+        """One more frame came, of an empty tank in which nothing moves, and was not looked at."""
+        self._stepped_s = self._clock()
+        self._frames += 1
+
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""
         self._ended_s |= {case.case_id: began_s for case in cases}

@@ -66,7 +66,7 @@ def _prepare(host: Host, installed: Installed, old: str, new: str, options: argp
         ready.append(Step(f"it is tried: {part.name}", lambda p=part: database.update(check(host, p, new))))  # type: ignore[misc]
     try:
         steps.carry_out(host, ready)
-    except CommandFailed as error:
+    except StoreError as error:
         raise StoreError(f"{new} cannot run here, {old} runs on: {error}") from error
     watched = _services(host, installed) if host.runs_systemd and not host.dry_run else []
     ill = [name for name in watched if state(host, name)[0] != "active"]
@@ -107,7 +107,7 @@ def _switch_and_watch(host: Host, installed: Installed, watch_s: float) -> int:
     try:
         steps.carry_out(host, _switching(host, installed, trial.release))
         fault = watch(host, installed, watch_s)
-    except CommandFailed as error:
+    except StoreError as error:
         fault = str(error)
     if fault:
         return _return(host, installed, fault)

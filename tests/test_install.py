@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 import tomllib
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="users and owners are 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    (tmp_path / "root/opt").mkdir(parents=True)
     return make_root(tmp_path / "root")
 
 
@@ -176,6 +178,16 @@ def test_dry_run_says_the_steps_and_does_none(root, tree, capsys):
     put(root, "edge", "--dry-run")
     assert all_of(root) == before
     assert "/etc/tankwatch/device.toml" in capsys.readouterr().err
+
+
+def test_disk_that_takes_nothing_is_a_clear_line(root, tree):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", root / "opt"], check=True)
+    try:
+        with pytest.raises(StoreError, match="No space left.*same command again"):
+            put(root)
+    finally:
+        subprocess.run(["umount", root / "opt"], check=True)
+    assert put(root) == 0
 
 
 def test_only_one_installs_at_a_time(root, tree):

@@ -353,6 +353,15 @@ def test_keys_are_the_owners_alone_and_the_authority_s_lies_apart(tmp_path):
     assert names == ["README.txt", "ca.crt", "device-lines.toml", "device.crt", "device.key"]
 
 
+def test_device_gets_the_root_of_the_signed_repository_where_there_is_one(tmp_path):
+    desk = make_desk(tmp_path / "desk")
+    (tmp_path / "root.json").write_text("{}")
+    folder = provision.give(desk, "TANK1", NOW, root=tmp_path / "root.json").with_suffix("")
+    assert (folder / "root.json").read_text() == "{}"
+    assert tomllib.loads((folder / "device-lines.toml").read_text())["updates"] == {"root": "/etc/tankwatch/root.json"}
+    assert "root.json" in (folder / "README.txt").read_text()
+
+
 def test_without_the_authority_s_key_nothing_is_issued_and_the_cure_is_said(tmp_path):
     desk = make_desk(tmp_path / "desk", "TANK1")
     desk.key.rename(tmp_path / "stick.key")

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.full, pytest.mark.skipif(CHROMIUM is None, reason="chr
 EMPTY = 7
 """Immersions without a unit, 14 s each: as long as nobody would lower one yet."""
 PATIENCE_MS = 240_000
+NOTICED_LOOKS = 150
+"""Of 0.2 s each: the inspection looks every ten seconds."""
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def floor(tmp_path: Path) -> Iterator[DeviceConfig]:
         a_device(tmp_path, port=_free_port()), camera=f"twin:seed=1,profile=demo,live=1,empty={EMPTY}"
     )
     (tmp_path / "device.toml").write_bytes(config.dump(device))
+    device.folder.mkdir()
     Pin(device.folder).set(PIN)
     command = [sys.executable, str(ROOT / "tankwatch.py"), "agent"]
     with (
@@ -79,6 +82,19 @@ def test_from_nothing_to_the_first_verdict(chromium, floor: DeviceConfig) -> Non
     assert [entry.new for entry in profile_history.trail(place).entries] == [sha256]
     said = state.read(floor.state_path)
     assert said is not None and said.profile_sha256 == sha256
+    _changes_by_hand(person, place)
+
+
+def _changes_by_hand(person: Person, place: ProfilePlace) -> None:
+    """In an editor; the running inspection has it in the history by itself."""
+    profile, _ = station.load(place.station)
+    place.station.write_bytes(station.dump(msgspec.structs.replace(profile, required_hold_s=3.0)))
+    for _ in range(NOTICED_LOOKS):
+        if profile_history.trail(place).entries[-1].through == "by hand":
+            break
+        person.page.wait_for_timeout(200)
+    entry = profile_history.trail(place).entries[-1]
+    assert (entry.through, entry.reason) == ("by hand", "the file was changed by hand")
 
 
 def _measured_and_saved(person: Person) -> None:
