@@ -68,10 +68,8 @@ SILENT = {
     "clip_bytes clips pictures recording replay": "said of a recording, by the command",
     "line link": "said to whoever looks after the network, in the log",
     "deliveries ending keeper": "said in the log",
-    "orders wire asyncapi panel_metrics signs_of_life panel_guards panel_live": "said to programs",
-    "alarm_files alarm_history panel_alarms cases_since": "said on the pages behind the screen",
-    "profile_history live codes": "said on the pages behind the screen, too",
-    "languages shift_counts": "said at the start, by the command",
+    "orders wire": "said to programs",
+    "alarm_files alarm_history profile_history live codes": "said on the pages behind the screen",
 }
 """Modules whose words may come to the screen as part of a sentence, and stay English, with the reason."""
 PIECES = {

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 __all__ = ["chromium"]
 SIZES = ((1280, 800), (1920, 1080))
 SITUATIONS = sorted(panel_states.situations(0.0))
-HARDEST = ("leak", "long", "not-set-up", "stale", "watching-covered")
+HARDEST = ("leak", "long", "stale")
 OVERFLOWS = """() => [...document.querySelectorAll('main > *:not(.sr), .top')].filter((one) =>
     !one.hidden && (one.scrollHeight > one.clientHeight + 2 || one.scrollWidth > one.clientWidth + 2))
     .map((one) => one.className)"""

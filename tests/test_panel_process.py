@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from panel_site import a_device, free_port
+from panel_site import PIN, a_device, free_port
 
 from edge_agent import config
+from edge_agent.pin import Pin
 
 ROOT = Path(__file__).parent.parent
 START_S = 60.0
@@ -32,23 +33,39 @@ def opened(device: config.DeviceConfig, path: str) -> http.client.HTTPResponse:
     return connection.getresponse()
 
 
-def test_a_panel_that_was_killed_is_there_again_and_one_that_is_told_to_goes_though_a_screen_is_open(tmp_path) -> None:
+@pytest.fixture
+def station(tmp_path: Path) -> tuple[config.DeviceConfig, Path]:
     device = a_device(tmp_path, port=free_port())
     path = tmp_path / "device.toml"
     path.write_bytes(config.dump(device))
-    first = started(device, path)
+    return device, path
+
+
+def test_a_panel_that_is_told_to_end_goes_though_a_screen_is_open(station) -> None:
+    panel = started(*station)
+    screen = opened(station[0], "/state")
+    assert screen.readline().startswith(b"retry")
+    began_s = time.monotonic()
+    os.kill(panel.pid, signal.SIGTERM)
+    assert panel.wait(START_S) == 0
+    assert time.monotonic() - began_s < 5
+
+
+@pytest.mark.full
+def test_a_panel_that_was_killed_is_there_again_at_once_and_knows_the_pin(station) -> None:
+    device, _ = station
+    device.folder.mkdir()
+    Pin(device.folder).set(PIN)
+    first = started(*station)
     screen = opened(device, "/state")
     assert screen.readline().startswith(b"retry")
     first.kill()
     first.wait(START_S)
-    second = started(device, path)
+    second = started(*station)
     assert opened(device, "/").status == 200
-    screen = opened(device, "/state")
-    assert screen.readline().startswith(b"retry")
-    began_s = time.monotonic()
-    os.kill(second.pid, signal.SIGTERM)
-    assert second.wait(START_S) == 0
-    assert time.monotonic() - began_s < 5
+    assert opened(device, "/setup/").headers["Location"].startswith("/pin")
+    second.terminate()
+    second.wait(START_S)
 
 
 @pytest.mark.parametrize("line", ['language = "xx"', 'timezone = "Mars/Olympus"', 'shifts = ["25:00"]', "wrong = 1"])
