@@ -11,6 +11,7 @@ import pytest
 
 from calibration.twin import open_twin
 from edge_agent import agent, clips, config, locks, state
+from edge_agent.drift_station import Kept
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Desired, SamplingWish
@@ -78,6 +79,8 @@ def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_pat
     assert not drafts_of(tmp_path)
     last = state_of(tmp_path)
     assert (last.output.cases, last.bundle, last.alarms) == (1, case.bundle, ())
+    drift = msgspec.json.decode((tmp_path / "data" / "drift.json").read_bytes(), type=Kept)
+    assert drift.sequence == 1 and {"light", "noise", "novel", "agreement"} <= set(drift.tracks)
 
 
 def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):
