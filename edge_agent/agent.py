@@ -23,7 +23,7 @@ from edge_agent.challenger import Beside, Challenger, InTurn
 from edge_agent.config import DeviceConfig
 from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.due import PATIENCE_S
-from edge_agent.errors import StationError, StoreError
+from edge_agent.errors import LinkError, StationError, StoreError
 from edge_agent.filming import Film, film_in
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, make_inspector, seat, working_view
@@ -171,8 +171,12 @@ def _drift(gear: Gear, outbox: Outbox) -> DriftKeeper:
     drift = DriftKeeper(gear.device.drift_path, warn=_warn)
     champion = gear.pair.champion
     drift.know(champion.sha256, champion.manifest.training_range)
-    while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
-        drift.catch_up(later)
+    try:
+        while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
+            drift.catch_up(later)
+    except (LinkError, StoreError) as error:
+        # Drift waits for the next case; it is never a reason to inspect nothing.
+        _warn(f"drift has not read the last cases again: {error}")
     return drift
 
 
