@@ -21,7 +21,7 @@ from edge_agent.camera import Camera, open_camera
 from edge_agent.config import DeviceConfig
 from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
-from edge_agent.errors import StationError, StoreError
+from edge_agent.errors import LinkError, StationError, StoreError
 from edge_agent.idle import IdleWatch
 from edge_agent.immersion import TriggeredImmersions
 from edge_agent.inspection import Opener, working_view
@@ -170,8 +170,12 @@ def _drift(device: DeviceConfig, pair: Pair, outbox: Outbox) -> DriftKeeper:
     """As far as the outbox has come."""
     drift = DriftKeeper(device.drift_path, warn=warn)
     drift.know(pair.champion.sha256, pair.champion.manifest.training_range)
-    while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
-        drift.catch_up(later)
+    try:
+        while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
+            drift.catch_up(later)
+    except (LinkError, StoreError) as error:
+        # Drift waits for the next case; it is never a reason to inspect nothing.
+        warn(f"drift has not read the last cases again: {error}")
     return drift
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from calibration.twin import open_twin
 from edge_agent import agent, clips, config, locks, signs_of_life, state
+from edge_agent.drift_station import Kept
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Desired, SamplingWish
@@ -83,6 +84,8 @@ def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_pat
     assert took.step.total == last.input.frames == sum(msgspec.structs.astuple(picture.frames))
     assert took.composite.total >= case.composites and took.verdict.total >= 1
     assert picture.looks > 2 and picture.blur_px > 0 and picture.smallest_bubble_mm > 0
+    drift = msgspec.json.decode((tmp_path / "data" / "drift.json").read_bytes(), type=Kept)
+    assert drift.sequence == 1 and {"light", "noise", "novel", "agreement"} <= set(drift.tracks)
 
 
 def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):

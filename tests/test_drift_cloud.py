@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import BEGIN
+from cloud_kinds import postgres
 from mode_site import PASSWORD, SITE, ModeSite
 
 from cloud_sync import drift_course, retrain_signs, retrain_triggers, spc, worse_slices
@@ -15,6 +16,7 @@ from cloud_sync.web import create_app
 from cloud_sync.worse_slices import UnitWords
 from edge_agent.messages import Alarm
 
+__all__ = ["postgres"]
 DAYS, MOVED_ON, A_DAY = 40, 30, 120
 DAY_S = 86_400.0
 NOW = (BEGIN // DAY_S + DAYS) * DAY_S
@@ -161,3 +163,17 @@ def test_a_station_without_cases_is_still_learning_and_an_unknown_one_is_not_fou
     page = reader.get("/drift/plant/TANK-NEW").text
     assert "Still learning" in page and "Too few days" in page and "<b>The device:</b> drift, light" in page
     assert reader.get("/drift/plant/TANK99").status_code == 404
+
+
+def test_postgresql_counts_the_same_days(site, postgres, tmp_path):
+    other = ModeSite(tmp_path, database=postgres.new_database())
+    other.station("TANK-DARKER-LONG")
+    fill(other, "TANK-DARKER-LONG", darker=True)
+    with site.engine.connect() as ours, other.engine.connect() as theirs:
+        here, there = drift_course.days(ours, DARKER, NOW), drift_course.days(theirs, DARKER, NOW)
+        assert [day.units for day in here] == [day.units for day in there]
+        assert [day.light for day in there] == pytest.approx([day.light for day in here])
+        assert [day.score for day in there] == pytest.approx([day.score for day in here])
+        assert drift_course.degraded(theirs, DARKER, NOW) == drift_course.degraded(ours, DARKER, NOW)
+        assert drift_course.standing(theirs, NOW)[0].startswith("TANK-DARKER-LONG by its cases")
+    other.engine.dispose()
