@@ -18,6 +18,11 @@ COMMANDS = {
         "tankwatch:bundle",
         "show | verify | certify: what a bundle holds; publish: to devices; use | back: which one speaks",
     ),
+    "install": ("edge_agent.install:install", "edge | cloud: puts it on this machine as a service"),
+    "upgrade": ("edge_agent.upgrade:upgrade", "changes what is installed to this release, and back if it fails"),
+    "uninstall": ("edge_agent.install:uninstall", "edge | cloud: takes it off; configuration and data stay"),
+    "package": ("edge_agent.package:package", "edge | cloud: a Debian package of this checkout"),
+    "release": ("tankwatch:release", "edge | cloud: what an upgrade asks of a release"),
     "provision": ("cloud_sync.provision:provision", "certificates and the broker's files for a station; --revoke"),
     "doctor": ("edge_agent.doctor:doctor", "what is installed and reachable, and how to mend it"),
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
@@ -87,6 +92,7 @@ def agent(argv: list[str]) -> int:
         "panel": "tankwatch:agent_panel",
         "pin": "edge_agent.pin_command:pin",
         "acknowledge": "edge_agent.acknowledging:acknowledge",
+        "alarms": "edge_agent.alarms_command:agent_alarms",
     }
     return _sub("agent", argv, table)
 
@@ -170,10 +176,17 @@ def bundle(argv: list[str]) -> int:
     return bundle_command.bundle(argv)
 
 
+def release(argv: list[str]) -> int:
+    """What an upgrade asks of a release."""
+    table = {"edge": "edge_agent.release_check:release", "cloud": "cloud_sync.release_check:release"}
+    return _sub("release", argv, table)
+
+
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
-    daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review")
-    names = (*daily, "sight", "water", "inputs", "novelty", "promotions", "certificates", "rollout", "train", "real")
+    daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review", "panel")
+    seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
+    names = (*daily, *seldom)
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
@@ -224,7 +237,6 @@ def _station_now(device):
         checked=profile_check.checked(device.folder / "profiles"),
         framing_words=said.aim.words if said.aim else "",
         camera=said.input.camera,
-        fps=said.input.fps,
     )
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import reference
+from benchmarks import metrics_page, reference
 from edge_agent.errors import ConfigError
 
 CONFIG = Path(__file__).with_name("mkdocs.yml")
@@ -20,6 +20,7 @@ def docs(argv: list[str]) -> int:
     parser.add_argument("--serve", action="store_true", help="shows it at http://127.0.0.1:8000, as it is written")
     options = parser.parse_args(argv)
     reference.write()
+    metrics_page.write()
     build = ["serve"] if options.serve else ["build", "--strict", "--site-dir", str(options.out.absolute())]
     # The theme advertises its successor otherwise.
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}

@@ -63,7 +63,8 @@ class _Sightings:
     foreign: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     early: list[np.ndarray] = field(default_factory=list)
-    taken_s: list[float] = field(default_factory=list)
+    taken: list[tuple[float, int]] = field(default_factory=list)
+    """Time and number of each picture."""
     size_px: tuple[int, int] = (0, 0)
 
 
@@ -98,17 +99,11 @@ def fit(
         markers=tuple(MarkerReference(corner, _points(placed[corner])) for corner in CORNERS),
         marker_size_mm=marker_mm,
         lamps=tuple(lamps),
-        camera=CameraSettings(fps=_fps(seen.taken_s), brightness=round(float(empty.mean()), 1)),
+        camera=CameraSettings(fps=_fps(seen.taken), brightness=round(float(empty.mean()), 1)),
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
     unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, placed, thumbs)]
-    if not lamps:
-        unfit.append("no lamp is marked, so no decision can be read: give --lamp ok:x,y,w,h and --lamp leak:x,y,w,h")
-    if marker_mm is None:
-        unfit.append("the scale is unknown, so no leak rate can be told: give --marker-mm with the codes' printed side")
-    if rtsp:
-        unfit.append("a network camera's codec hides small bubbles: set its highest quality, or use a USB camera")
-    return profile, Report(_found(profile, seen), tuple(unfit))
+    return profile, Report(_found(profile, seen), (*unfit, *_lacking(profile, rtsp=rtsp)))
 
 
 def lamps_fit(lamps: Sequence[Lamp], size_px: tuple[int, int]) -> None:
@@ -144,7 +139,7 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
         now_s = frame.monotonic_s
         if now_s > LONGEST_S:
             break
-        seen.taken_s.append(now_s)
+        seen.taken.append((now_s, frame.sequence))
         if now_s < due_s:
             continue
         due_s = now_s + (EARLY_EVERY_S if now_s < EARLY_S else LATER_EVERY_S)
@@ -182,6 +177,18 @@ def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     facts = ", ".join(f"{station_id}:{corner} ({counts[corner]} of {pictures} pictures)" for corner in missing)
     cure = "bring it into the picture, uncover it, and see to size, focus and light"
     raise StationError(f"not seen: {facts}, all four are needed{hint}: {cure}")
+
+
+def _lacking(profile: StationProfile, *, rtsp: bool) -> list[str]:
+    """What a profile could say and does not, and what a camera cannot show."""
+    unfit = []
+    if not profile.lamps:
+        unfit.append("no lamp is marked, so no decision can be read: mark both (--lamp ok:x,y,w,h --lamp leak:x,y,w,h)")
+    if profile.marker_size_mm is None:
+        unfit.append("the scale is unknown, so no leak rate can be told: give --marker-mm with the codes' printed side")
+    if rtsp:
+        unfit.append("a network camera's codec hides small bubbles: set its highest quality, or use a USB camera")
+    return unfit
 
 
 def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[str]:
@@ -265,12 +272,10 @@ def _thumb(view: np.ndarray) -> np.ndarray:
     return cv2.resize(view.astype(np.float32), (32, 24), interpolation=cv2.INTER_AREA)
 
 
-def _fps(taken_s: list[float]) -> float | None:
-    return (
-        round((len(taken_s) - 1) / (taken_s[-1] - taken_s[0]), 2)
-        if len(taken_s) > 2 and taken_s[-1] > taken_s[0]
-        else None
-    )
+def _fps(taken: list[tuple[float, int]]) -> float | None:
+    """By the camera's own count: some of its pictures may not have come."""
+    (first_s, first), (last_s, last) = taken[0], taken[-1]
+    return round((last - first) / (last_s - first_s), 2) if len(taken) > 2 and last_s > first_s else None
 
 
 def _points(corners: np.ndarray) -> tuple[Point, Point, Point, Point]:

@@ -28,7 +28,7 @@ def now() -> Response | tuple[Response, int]:
     except StationError as error:
         return told(str(error), 503)
     about = msgspec.to_builtins(seen) | {"ready": seen.ready, "noted": _noted(seen.frame_size_px)}
-    return as_json(about | {"picture": setup_pictures.address(setup_pictures.jpeg(frame.image))})
+    return as_json(about | {"picture": setup_pictures.text(setup_pictures.jpeg(frame.image))})
 
 
 def done() -> Answer | tuple[str | Answer, int]:

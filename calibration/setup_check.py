@@ -85,6 +85,8 @@ def _standing() -> dict[str, object]:
     now_, saved = desk().device.now(), progress().saved
     if now_ is None or not speaks(now_, desk().clock()):
         return {"well": False, "words": "the inspection does not run: start it (systemctl start tankwatch-inspect)"}
+    if now_.camera in ("stalled", "lost"):
+        return {"well": False, "words": "the camera gives no pictures: check its cable and power"}
     if now_.profile_sha256 != saved:
         return {"well": False, "words": "the inspection takes the profile over as soon as the tank stands empty"}
     if now_.checked != saved:

@@ -51,13 +51,12 @@ def judged(case: Case, required_hold_s: float, *, has_lamps: bool) -> CycleSeen:
 
 
 def _words(case: Case, required_hold_s: float, *, has_lamps: bool) -> str:
-    if case.usable_s < required_hold_s:
-        return (
-            f"the unit was watched for {case.usable_s:.1f} s, {required_hold_s:g} s are needed: hold it still in the "
-            f"water for longer ({case.reason})"
-        )
+    # The reason of any other verdict would tell what the machine thinks.
     if case.verdict == "not_tested":
         return f"not tested: {case.reason}"
+    if case.usable_s < required_hold_s:
+        fact = f"the unit was watched for {case.usable_s:.1f} s, {required_hold_s:g} s are needed"
+        return f"{fact}: hold it still in the water for longer"
     if not has_lamps:
         return "no lamp is marked, so no decision was read: mark the lamps"
     if case.decision == "none":

@@ -1,8 +1,6 @@
 """What all commissioning pages share: the device, whose turn it is, how far one is, and how a page is shown."""
 
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -14,9 +12,11 @@ from calibration.setup_fit import Fit
 from calibration.setup_progress import STEPS, Progress
 from calibration.setup_turn import Holder, Turn
 from edge_agent import profile_history
+from edge_agent.bundle import Bundle
 from edge_agent.errors import TankwatchError
 
-log = logging.getLogger(__name__)
+OPENED_S = 60.0
+"""Another champion may have taken its place since."""
 Route = tuple[str, str, str, Callable]
 """Path below /setup, name, method, view."""
 
@@ -27,6 +27,14 @@ class Desk:
     def __init__(self, device: SetupDevice, clock: Callable[[], float]) -> None:
         self.device, self.clock = device, clock
         self.turn, self.fit = Turn(), Fit()
+        self._bundle: tuple[float, Bundle] | None = None
+
+    def bundle(self) -> Bundle:
+        """The champion, opened now and then: a page asks several times a second. Raises ModelError, ConfigError."""
+        now = self.clock()
+        if self._bundle is None or not 0 <= now - self._bundle[0] < OPENED_S:
+            self._bundle = now, self.device.bundle()
+        return self._bundle[1]
 
     def notice(self) -> str:
         """A profile that was changed by hand goes into the history; words where that cannot be kept."""
@@ -81,9 +89,3 @@ def number(text: str | None) -> float | None:
     """A number as people write it, with a comma too; None where the field is empty. Raises ValueError."""
     cleaned = (text or "").strip().replace(",", ".")
     return float(cleaned) if cleaned else None
-
-
-def quietly(act: Callable[[], object]) -> None:
-    """What may fail without harm: the page says the rest."""
-    with suppress(TankwatchError):
-        act()

@@ -37,7 +37,6 @@ class StationNow(msgspec.Struct, frozen=True, kw_only=True):
     framing_words: str = ""
     """What is wrong with the framing, and the cure."""
     camera: Literal["ok", "stalled", "lost", "unknown"] = "unknown"
-    fps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

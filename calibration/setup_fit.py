@@ -10,7 +10,7 @@ from calibration.setup_device import SetupDevice, for_seconds
 from calibration.setup_progress import Progress
 from edge_agent import station
 from edge_agent.errors import StationError, TankwatchError
-from edge_agent.station import CameraSettings, StationProfile
+from edge_agent.station import StationProfile
 
 KEPT = ("tolerance_shift_px", "tolerance_rotation_deg", "required_hold_s", "required_sensitivity_std_cm3_s")
 LOOKED_S = 8.0
@@ -66,14 +66,11 @@ def measure(device: SetupDevice, progress: Progress, told: Callable[[float], Non
         marker_mm=progress.marker_mm,
         rtsp=device.network,
     )
-    now = device.now()
     profile = as_before(profile, device)
     profile = msgspec.structs.replace(
         profile,
         required_hold_s=progress.required_hold_s,
         required_sensitivity_std_cm3_s=progress.required_sensitivity_std_cm3_s,
-        # What the page sees comes more slowly than what the inspection gets.
-        camera=_camera(profile.camera, now.fps if now else None),
     )
     setup_progress.keep_draft(device, profile)
     # Read anew: a page may have kept something meanwhile.
@@ -93,7 +90,3 @@ def as_before(profile: StationProfile, device: SetupDevice) -> StationProfile:
     if before.station != profile.station:
         return profile
     return msgspec.structs.replace(profile, **{field: getattr(before, field) for field in KEPT})
-
-
-def _camera(settings: CameraSettings, fps: float | None) -> CameraSettings:
-    return settings if fps is None else msgspec.structs.replace(settings, fps=round(fps, 2))

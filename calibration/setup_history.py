@@ -29,6 +29,7 @@ def undo() -> Answer | tuple[str, int]:
     change = Change(who=progress().who or "unknown", through="browser", reason=_reason())
     place, now, wanted = desk().device.place, desk().clock(), request.form.get("sha256", "")
     try:
+        _fits_the_camera(wanted)
         if wanted:
             profile_history.restore(place, wanted, change, expected=expected, now=now)
         else:
@@ -70,6 +71,24 @@ def picture() -> Response | tuple[str, int]:
     if after is None:
         return "no profile", 404
     return Response(setup_pictures.jpeg(setup_pictures.outlined(_ground(after), after, before)), mimetype="image/jpeg")
+
+
+def _fits_the_camera(wanted: str) -> None:
+    """Raises StationError where the profile that is wanted back is for pictures of another size."""
+    entries = _trail().entries
+    sha256 = wanted or (entries[-1].old if entries else None)
+    profile = _kept(sha256 or "")
+    if profile is None:
+        return
+    try:
+        size = newest(desk().device)[-1].image.shape[1::-1]
+    except StationError:
+        return
+    if size != profile.frame_size_px:
+        was, is_now = ("{}x{}".format(*one) for one in (profile.frame_size_px, size))
+        raise StationError(
+            f"that profile is for pictures of {was}, the camera gives {is_now}: measure the station and save it anew"
+        )
 
 
 def _ground(profile: StationProfile):

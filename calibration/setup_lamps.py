@@ -1,14 +1,11 @@
 """Third step: lamps are marked on the picture, and each shows at once what the lamp model reads of it."""
 
-from functools import cache
-
 from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from calibration import fitting, setup_pictures
 from calibration.setup_desk import Route, as_json, changed, desk, progress, shown, told
-from calibration.setup_device import SetupDevice, newest
-from edge_agent.bundle import Bundle
+from calibration.setup_device import newest
 from edge_agent.errors import ConfigError, TankwatchError
 from edge_agent.lamps import LampReader
 from edge_agent.records import Frame
@@ -30,11 +27,11 @@ def now() -> Response | tuple[Response, int]:
     """The newest picture, and of each lamp in the query (`ok=x,y,w,h`) its crop and what is read of it."""
     try:
         frame = newest(desk().device)[-1]
-        found = {means: _read(desk().device, frame, means) for means, _, _ in MEANINGS if request.args.get(means)}
+        found = {means: _read(frame, means) for means, _, _ in MEANINGS if request.args.get(means)}
     except TankwatchError as error:
         return told(str(error), 503)
     size = (frame.image.shape[1], frame.image.shape[0])
-    picture = setup_pictures.address(setup_pictures.jpeg(frame.image))
+    picture = setup_pictures.text(setup_pictures.jpeg(frame.image))
     return as_json({"frame_size_px": size, "picture": picture, "lamps": found})
 
 
@@ -53,7 +50,7 @@ def done() -> Answer | tuple[str | Answer, int]:
     return redirect(url_for("setup.measure"))
 
 
-def _read(device: SetupDevice, frame: Frame, means: str) -> dict[str, object]:
+def _read(frame: Frame, means: str) -> dict[str, object]:
     """Crop and word of one lamp, or what is wrong with its place."""
     try:
         rect = _numbers(request.args[means].split(","))
@@ -61,17 +58,11 @@ def _read(device: SetupDevice, frame: Frame, means: str) -> dict[str, object]:
         fitting.lamps_fit((lamp,), (frame.image.shape[1], frame.image.shape[0]))
     except ConfigError as error:
         return {"fault": str(error)}
-    bundle = _bundle(device)
+    bundle = desk().bundle()
     limits = bundle.manifest.thresholds
     reading = LampReader(bundle.nets["lamps"], (lamp,), limits).read(frame)[means]
-    crop = setup_pictures.address(setup_pictures.lamp(frame.image, rect))
+    crop = setup_pictures.text(setup_pictures.lamp(frame.image, rect))
     return {"word": reading.word(limits.lamp_lit_above), "lit": round(reading.lit, 3), "crop": crop}
-
-
-@cache
-def _bundle(device: SetupDevice) -> Bundle:
-    """Opened once: a page asks several times a second."""
-    return device.bundle()
 
 
 def _entered(means: str) -> Lamp | None:

@@ -22,9 +22,14 @@ def jpeg(image: np.ndarray) -> bytes:
     return pictures.encoded(small, ".jpg", QUALITY)
 
 
+def text(data: bytes) -> str:
+    """A picture inside an answer, for a script that paints it: pages of the panel may load no `data:` address."""
+    return base64.b64encode(data).decode()
+
+
 def address(data: bytes) -> str:
-    """A picture inside a page, as a `data:` address."""
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    """A picture inside a file of its own, as a `data:` address."""
+    return "data:image/jpeg;base64," + text(data)
 
 
 def lamp(image: np.ndarray, rect_px: tuple[int, int, int, int]) -> bytes:

@@ -30,6 +30,8 @@ from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, Sta
 REQUIRED_LEAKS = 8.0
 """Of bubbles as small as these, a bubble a second is found at the best of the simulated stations only; twice as large,
 at nearly all of them (docs/visibility.md)."""
+EMPTY = "empty"
+"""The profile of immersions in which nothing is lowered."""
 _EPOCH = 1_790_000_000.0
 """Recordings carry a fixed date, so that the same arguments give the same bytes."""
 
@@ -189,13 +191,22 @@ def scene_seed(seed: int, number: int) -> int:
 
 
 def draw_scenes(
-    seed: int, look: StationLook, profile: str, count: int | None, *, first: int = 0, leak_share: float | None = None
+    seed: int,
+    look: StationLook,
+    profile: str,
+    count: int | None,
+    *,
+    first: int = 0,
+    empty: int = 0,
+    leak_share: float | None = None,
 ) -> Iterator[Scene]:
-    """Immersions `first`, `first + 1`, ... of the run `seed`, `count` of them or without end."""
+    """Immersions `first`, `first + 1`, ... of the run `seed`, `count` of them or without end; in the run's first
+    `empty` ones nothing is lowered."""
     for number in itertools.count(first) if count is None else range(first, first + count):
         one = scene_seed(seed, number)
         leaky = None if leak_share is None else bool(np.random.default_rng([one, 24]).random() < leak_share)
-        yield draw_scene(one, look, profile, leaky=leaky, inspector_error_rate=error_rate(seed, profile, number))
+        drawn = EMPTY if number < empty else profile
+        yield draw_scene(one, look, drawn, leaky=leaky, inspector_error_rate=error_rate(seed, profile, number))
 
 
 def error_rate(seed: int, profile: str, number: int) -> float:
@@ -297,7 +308,10 @@ def _twin(
     fps = options.fps or (look.fps if options.own else USUAL_FPS)
     return Twin(
         look,
-        draw_scenes(options.seed, look, options.profile, count, first=first, leak_share=options.leaky_share),
+        draw_scenes(
+            options.seed, look, options.profile, count,
+            first=first, empty=options.empty, leak_share=options.leaky_share,
+        ),
         fps=fps, seed=options.seed, single=options.single, colour=options.colour, impairments=options.faults,
         started_at=time.time() if options.live else _EPOCH, first_sequence=sequence, first_case=first_case,
     )  # fmt: skip

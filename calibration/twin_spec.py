@@ -18,6 +18,8 @@ class TwinSpec:
     """The run's immersion to begin with."""
     own: bool = False
     """Each case has the station that its recording of `twin record` would have."""
+    empty: int = 0
+    """The run's first immersions, in which nothing is lowered: a station that is being set up."""
     leaky_share: float | None = None
     profile: str = "reference"
     fps: float | None = None
@@ -33,8 +35,8 @@ class TwinSpec:
 
 USUAL_FPS = 20.0
 KEYS = (
-    "seed", "cases", "first", "own", "leaky_share", "profile", "fps", "size", "station", "live", "poses", "single",
-    "colour", "fault",
+    "seed", "cases", "first", "own", "empty", "leaky_share", "profile", "fps", "size", "station", "live", "poses",
+    "single", "colour", "fault",
 )  # fmt: skip
 
 
@@ -109,13 +111,13 @@ def _faults(text: str) -> tuple[Impairment, ...]:
 
 
 _READERS = {
-    "seed": _whole, "cases": _whole, "first": _whole, "own": _switch, "leaky_share": _share,
+    "seed": _whole, "cases": _whole, "first": _whole, "own": _switch, "empty": _whole, "leaky_share": _share,
     "profile": _profile, "fps": _rate, "size": _size, "station": _station,
     "live": _switch, "poses": _whole, "single": _switch, "colour": _switch, "fault": _faults,
 }  # fmt: skip
 _WHOLE = "write a whole number from 0"
 _SHAPES = {
-    "seed": _WHOLE, "cases": _WHOLE, "first": _WHOLE, "poses": _WHOLE, "own": "write 0 or 1",
+    "seed": _WHOLE, "cases": _WHOLE, "first": _WHOLE, "poses": _WHOLE, "empty": _WHOLE, "own": "write 0 or 1",
     "leaky_share": "write a number from 0 to 1", "fps": "write a number from 1 to 240",
     "size": "write WIDTHxHEIGHT from 320x240 to 3840x2160", "station": "write 1 to 16 of A-Z 0-9 -",
     "live": "write 0 or 1", "single": "write 0 or 1", "colour": "write 0 or 1",

@@ -93,7 +93,7 @@ def begin(key_path: Path, certificate_path: Path, name: str, now: datetime) -> A
     )
     key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(key_path, _key_pem(key, _passphrase()))
-    durable.write(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_public(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(key, certificate)
 
 
@@ -122,6 +122,12 @@ def write_private(path: Path, data: bytes) -> None:
         durable.write(path, data)
     finally:
         os.umask(before)
+
+
+def write_public(path: Path, data: bytes) -> None:
+    """A file that everybody may read, whatever the caller's umask. Raises StoreError."""
+    durable.write(path, data)
+    path.chmod(0o644)
 
 
 def _builder(name: str, issuer: x509.Name, key: Key, validity: tuple[datetime, datetime]) -> x509.CertificateBuilder:

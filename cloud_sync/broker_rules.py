@@ -34,7 +34,6 @@ tls_version tlsv1.2
 require_certificate true
 use_identity_as_username true"""
     return f"""# Mosquitto for Tankwatch, made by `tankwatch provision`; changes here are lost with the next call.
-per_listener_settings false
 allow_anonymous false
 acl_file {folder}/acl
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cloud_sync.fleet_figures import ClipFigures, Figures
+from edge_agent import utc
 from edge_agent.automation import MODES
 from edge_agent.exposition import Metric, Reading
 from edge_agent.messages import Metrics, ModeCertificate
@@ -31,7 +32,7 @@ def _cloud(read: Callable[[Figures], Reading]) -> Callable[[Look], Reading]:
     return lambda look: read(look.figures)
 
 
-def _certified(read: Callable[[ModeCertificate], float]) -> Callable[[Look], Reading]:
+def _certified(read: Callable[[ModeCertificate], float | None]) -> Callable[[Look], Reading]:
     return lambda look: {place: read(one) for place, one in look.figures.certificates.items()}
 
 
@@ -85,7 +86,7 @@ FLEET: tuple[Metric[Look], ...] = (
            _cloud(_levels), STATION),
     Metric("tankwatch_cloud_station_model_info", "gauge", "Always 1; the bundles that run there.", _cloud(_models),
            (*STATION, "role", "version")),
-    Metric("tankwatch_cloud_station_alarms_active", "gauge", "Its active alarms.", _cloud(lambda all: all.alarms),
+    Metric("tankwatch_cloud_station_alarms_active", "gauge", "Alarms on its screen.", _cloud(lambda all: all.alarms),
            (*STATION, "priority")),
     Metric("tankwatch_cloud_station_missing_cases", "gauge", "Case numbers that never came.",
            lambda look: dict.fromkeys(look.figures.statuses, 0) | look.figures.gap_cases, STATION),
@@ -101,7 +102,7 @@ FLEET: tuple[Metric[Look], ...] = (
     Metric("tankwatch_cloud_station_receipts_total", "counter", "Cases and clips of which its uplink has a receipt.",
            _health(lambda one: one.software.receipted), STATION),
     Metric("tankwatch_cloud_station_disk_free_bytes", "gauge", "Free on its disk.",
-           _health(lambda one: one.software.disk_free_mb * MB), STATION),
+           _health(lambda one: one.software.disk_free_mb * MB if one.software.disk_mb else None), STATION),
     Metric("tankwatch_cloud_station_temperature_celsius", "gauge", "Of its hottest zone.",
            _health(lambda one: one.software.temperature_c), STATION),
     Metric("tankwatch_certificate_miss_rate_upper_ratio", "gauge",
@@ -112,6 +113,8 @@ FLEET: tuple[Metric[Look], ...] = (
            _certified(lambda one: one.false_alarm_rate_upper), STATION),
     Metric("tankwatch_certificate_coverage_ratio", "gauge", "Share of the tested units that were answered ok or leak.",
            _certified(lambda one: one.coverage), STATION),
+    Metric("tankwatch_certificate_expiry_timestamp_seconds", "gauge", "When it lapses, and the mode with it (UTC).",
+           _certified(lambda one: utc.seconds(one.expires_at)), STATION),
 )  # fmt: skip
 DESK: tuple[Metric[Look], ...] = (
     Metric("tankwatch_cloud_cases_total", "counter", "Cases in the database.", _cloud(lambda all: all.cases),

@@ -53,6 +53,18 @@ def open_url(url: str, revision: str = "head") -> Engine:
     return engine
 
 
+def revision(url: str) -> str | None:
+    """Of the tables that are there, which are left as they are; None where none are. Raises StoreError."""
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    try:
+        engine = sa.create_engine(url)
+        with engine.connect() as connection:
+            return _present(connection)
+    except sa.exc.DatabaseError as error:
+        raise _unopened(url, error) from error
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
     """The tables as they were at `revision`, with what fits of the rows; with one commit. Raises StoreError.
 

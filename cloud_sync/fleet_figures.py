@@ -3,6 +3,7 @@
 Nothing here reads cases one by one, but for the latest hundred.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from statistics import median
 from typing import Any
@@ -26,9 +27,10 @@ from cloud_sync.tables import (
     runs,
     stations,
 )
-from edge_agent.messages import Metrics, ModeCertificate, Status
+from edge_agent.messages import Alarm, Metrics, ModeCertificate, Status
 
 Place = tuple[str, str]
+ASIDE = ("shelved", "suppressed", "out_of_service")
 LAG_CASES = 100
 """Latest cases whose way into the database is looked at."""
 
@@ -45,7 +47,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     gap_cases: dict[Place, int]
     """Numbers that are missing."""
     alarms: dict[tuple[str, str, str], int]
-    """(site, station, priority) -> how many are active."""
+    """(site, station, priority) -> how many are on its screen."""
     health: dict[Place, Metrics]
     health_at: dict[Place, float]
     certificates: dict[Place, ModeCertificate]
@@ -136,9 +138,12 @@ def _gaps(connection: sa.Connection) -> dict[Place, int]:
 
 
 def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
-    key = (*_place(device_alarms), device_alarms.c.priority)
-    rows = connection.execute(sa.select(*key, sa.func.count()).group_by(*key))
-    return {(site, station, priority): many for site, station, priority, many in rows}
+    """Without those that are put aside at the station."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in connection.execute(sa.select(device_alarms)):
+        if msgspec.json.decode(row.alarm, type=Alarm).state not in ASIDE:
+            found[row.site, row.station, row.priority] += 1
+    return found
 
 
 def _certificates(connection: sa.Connection) -> dict[Place, ModeCertificate]:

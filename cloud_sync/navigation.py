@@ -38,6 +38,7 @@ SELDOM = (
     Place("Value", "value.page", "viewer"),
     Place("Challenge parts", "challenge.page", "viewer"),
     Place("Automation", "automation.page", "viewer"),
+    Place("Drift", "drift.page", "viewer"),
     Place("Gold cases", "gold.page", "quality"),
     Place("Audit log", "audit.log", "quality"),
     Place("Vocabulary", "vocabulary.page", "admin"),

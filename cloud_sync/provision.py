@@ -17,7 +17,6 @@ import msgspec
 from cloud_sync import authority, broker_rules, issued, station_folder
 from cloud_sync.authority import Authority
 from cloud_sync.issued import Certificate, Issued
-from edge_agent import durable
 from edge_agent.errors import ConfigError
 
 RENEWED_BEFORE = timedelta(days=60)
@@ -26,6 +25,8 @@ BROKER, CLOUD, STATIONS, OFFLINE = "broker", "cloud", "stations", "offline"
 SERVER = "tankwatch-broker"
 """Name in the broker's certificate; what clients check are its hosts."""
 DEFAULT_OUT = Path("/etc/tankwatch/provision")
+DEFAULT_ROOT = Path("/var/lib/tankwatch-cloud/updates/metadata/1.root.json")
+"""As `cloud updates init` leaves it on an installed cloud."""
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ def provision(argv: list[str]) -> int:
     begin(desk, options.site, tuple(options.broker), now, cloud_bind=options.cloud_bind)
     renew_own(desk, now)
     if options.station:
-        archive = give(desk, options.station, now, site=options.site, root=options.updates_root)
+        archive = give(desk, options.station, now, site=options.site, root=options.updates_root or _root_here())
         _say(f"{archive} is for the device; its README.txt says what to do with it")
     write_broker_files(desk, now)
     _say(f"broker: {desk.folder / BROKER / 'tankwatch.conf'}; cloud: {desk.folder / CLOUD / 'cloud-lines.toml'}")
@@ -66,7 +67,7 @@ def begin(
     desk: Desk, site: str | None, hosts: tuple[str, ...], now: datetime, *, cloud_bind: str | None = None
 ) -> Issued:
     """The book, begun where there is none; other hosts of the broker than before are taken over."""
-    desk.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    _open_folder(desk.folder)
     book = issued.read(desk.folder)
     if book is None:
         if site is None:
@@ -115,14 +116,14 @@ def renew_own(desk: Desk, now: datetime) -> None:
         (broker_rules.CLOUD, CLOUD, "cloud", ()),
     ):
         folder = desk.folder / place
-        folder.mkdir(exist_ok=True, mode=0o755)
+        _open_folder(folder)
         if _book(desk).holding(name, soon) and (folder / f"{stem}.crt").exists():
             continue
         certificate, key, _ = _issue(desk, name, now, hosts=hosts)
         authority.write_private(folder / f"{stem}.key", key)
-        durable.write(folder / f"{stem}.crt", certificate)
-        durable.write(folder / "ca.crt", desk.certificate.read_bytes())
-    durable.write(desk.folder / CLOUD / "cloud-lines.toml", _cloud_lines(desk.folder / CLOUD, book).encode())
+        authority.write_public(folder / f"{stem}.crt", certificate)
+        authority.write_public(folder / "ca.crt", desk.certificate.read_bytes())
+    authority.write_public(desk.folder / CLOUD / "cloud-lines.toml", _cloud_lines(desk.folder / CLOUD, book).encode())
 
 
 def revoke(desk: Desk, station: str, site: str | None, now: datetime) -> str:
@@ -142,10 +143,10 @@ def write_broker_files(desk: Desk, now: datetime) -> None:
     """List of revoked ones, access list and configuration, as the book says."""
     book, folder = _book(desk), desk.folder / BROKER
     gone = [one for one in book.certificates if one.revoked_at is not None]
-    durable.write(folder / "crl.pem", desk.open().revoked(gone, now))
+    authority.write_public(folder / "crl.pem", desk.open().revoked(gone, now))
     authority.write_private(folder / "acl", broker_rules.access_list(book.stations(now.timestamp())).encode())
     configuration = broker_rules.configuration(str(folder), cloud_bind=book.cloud_bind)
-    durable.write(folder / "tankwatch.conf", configuration.encode())
+    authority.write_public(folder / "tankwatch.conf", configuration.encode())
     _give("mosquitto", folder / "server.key", folder / "acl")
     _give("tankwatch-cloud", desk.folder / CLOUD / "cloud.key")
 
@@ -160,6 +161,12 @@ def _issue(
     entry = Certificate(name, f"{made.serial_number:x}", ends.timestamp(), site, station)
     issued.write(desk.folder, _book(desk).add(entry))
     return certificate, key, f"{ends:%Y-%m-%d}"
+
+
+def _open_folder(folder: Path) -> None:
+    """Broker and cloud, which are users of their own, find their files in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
 
 
 def _book(desk: Desk) -> Issued:
@@ -207,6 +214,10 @@ key = "{folder}/cloud.key"
 """
 
 
+def _root_here() -> Path | None:
+    return DEFAULT_ROOT if DEFAULT_ROOT.exists() else None
+
+
 def _read_root(path: Path | None) -> bytes | None:
     try:
         return None if path is None else path.read_bytes()
@@ -228,5 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker", action="append", default=[], metavar="HOST", help=words)
     parser.add_argument("--ca-key", type=Path, metavar="FILE", help="the authority's key, default DIR/offline/ca.key")
     parser.add_argument("--cloud-bind", metavar="ADDRESS", help="the cloud's listener, default 127.0.0.1")
-    parser.add_argument("--updates-root", type=Path, metavar="FILE", help="root.json of the signed repository")
+    parser.add_argument(
+        "--updates-root", type=Path, metavar="FILE", help="root.json of the signed repository; default: this cloud's"
+    )
     return parser

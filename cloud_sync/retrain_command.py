@@ -21,6 +21,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync import (
     dataset,
     db,
+    drift_course,
     first_champion,
     manifest,
     policy_file,
@@ -112,7 +113,8 @@ def _by_hand(plant: Plant, options: argparse.Namespace) -> Order:
 
 def _due(connection: sa.Connection, plant: Plant, now: float) -> list[Order]:
     """What the triggers ask for, the general scope first."""
-    signs = retrain_signs.of_general(connection, plant.rules.policy, now, code=code_version.of_training())
+    code, moved = code_version.of_training(), drift_course.standing(connection, now)
+    signs = retrain_signs.of_general(connection, plant.rules.policy, now, code=code, drift=moved)
     why = retrain_triggers.reasons(signs)
     log.info("general: %s", "; ".join(why) or "nothing asks for retraining")
     found = [("general", "; ".join(why))] if why else []

@@ -57,7 +57,12 @@ class Slice(msgspec.Struct, frozen=True, order=True):
 
 def light_limits(cases: Sequence[Judged]) -> tuple[float, ...]:
     """Two grey levels that cut the cases into thirds by light; none where too few were measured or all are alike."""
-    known = [one.light_levels for one in cases if one.light_levels is not None]
+    return light_limits_of([one.light_levels for one in cases])
+
+
+def light_limits_of(levels: Sequence[float | None]) -> tuple[float, ...]:
+    """The same of grey levels, None where one was not measured."""
+    known = [one for one in levels if one is not None]
     if len(known) < LEAST_FOR_TERCILES:
         return ()
     low, high = (round(float(value), 1) for value in np.quantile(known, (1 / 3, 2 / 3)))

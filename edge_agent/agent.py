@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from edge_agent import codes, locks, state, station, trial_run
+from edge_agent import codes, locks, profile_history, state, station, trial_run
 from edge_agent import config as configuration
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
 from edge_agent.config import DeviceConfig
+from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
 from edge_agent.errors import StationError, StoreError
 from edge_agent.idle import IdleWatch
@@ -33,6 +34,7 @@ from edge_agent.on_screen import OnScreen
 from edge_agent.outbox import Outbox, PendingCases
 from edge_agent.pipeline import Inspector
 from edge_agent.profile_check import InPlace
+from edge_agent.profile_history import ProfilePlace
 from edge_agent.records import Case, Frame
 from edge_agent.rhythm import Patient, asking, every
 from edge_agent.selfreport import SelfReport
@@ -51,8 +53,12 @@ WAIT_S = 0.25
 """Longest wait for a frame of a live camera before the clock is looked at."""
 LOOK_EVERY_S = 0.5
 """For other bundles, and at the champion's costs."""
+NOTICE_EVERY_S = 10.0
+"""A profile that was changed by hand is in the history not long after."""
 BEHIND_FRAMES = 3
 """Of the four that a live camera keeps: with one more a frame is lost, and before that the challenger goes."""
+CATCH_UP_CASES = 500
+"""Read at once from the outbox at start."""
 NO_FRAME_S = 10.0
 """A camera that gives nothing for so long at start is reported, and waited for: the service itself is ready."""
 
@@ -134,7 +140,9 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
     report = SelfReport(f"{outbox.spool.install_id()}-{secrets.token_hex(4)}", device.mode, camera, pending)
     report.screen, report.bundle = OnScreen(shows_before=device.assist_shows == "before"), pair.champion.ref
     mode, watch, told = ModeKeeper(device, "", None), StationWatch(Path(device.station)), Notifier()
+    place = ProfilePlace(Path(device.station), device.folder / "profiles")
     alarms = AlarmKeeper("inspect", device.alarms_path, device.alarm_settings_path, say=warn)
+    report.drift = _drift(device, pair, outbox)
 
     def look() -> None:
         watch.look()
@@ -149,12 +157,22 @@ def _run(device: DeviceConfig, pair: Pair, camera: Camera, outbox: Outbox, stopp
         stack.callback(keep_check)
         stack.enter_context(every(REPORT_EVERY_S, write))
         stack.enter_context(every(LOOK_EVERY_S, keep_check))
+        stack.enter_context(every(NOTICE_EVERY_S, Patient(lambda: profile_history.notice(place, time.time()), warn)))
         stack.enter_context(every(WAIT_S, lambda: _close_if(stopped(), camera)))
         stack.enter_context(every(TURN_S, Patient(publisher.turn, warn), nice=NICE))
         keeper = Keeper(pending, said=lambda case: _say(case, report, outbox, mode), warn=warn, took=report.figures.put)
         stack.callback(keeper.close)
         lasting = Lasting(device, camera, outbox, keeper, report, mode, alarms, watch, told)
         _inspect_all(lasting, pair, _shown(_frames(camera, stopped), publisher, told), stopped)
+
+
+def _drift(device: DeviceConfig, pair: Pair, outbox: Outbox) -> DriftKeeper:
+    """As far as the outbox has come."""
+    drift = DriftKeeper(device.drift_path, warn=warn)
+    drift.know(pair.champion.sha256, pair.champion.manifest.training_range)
+    while later := outbox.cases_after(drift.sequence, CATCH_UP_CASES):
+        drift.catch_up(later)
+    return drift
 
 
 def _inspect_all(lasting: Lasting, pair: Pair, frames: Iterator[Frame | float], stopped: Callable[[], bool]) -> None:
@@ -296,6 +314,8 @@ def _introduce(report: SelfReport, gear: Gear, switch: Switch) -> None:
     pair, required = switch.pair, gear.held.profile.required_sensitivity_std_cm3_s
     report.bundle, report.challenger = pair.champion.ref, pair.challenger.ref if pair.challenger else None
     manifest = pair.champion.manifest
+    if report.drift:
+        report.drift.know(pair.champion.sha256, manifest.training_range)
     need = Need(required, manifest.sensitivity) if required else None
     report.water = WaterWatch(manifest.thresholds.murky_below, need)
     report.pictures.measured_for(manifest.sensitivity, working_view(gear.held.profile, manifest.preprocessing)[1])

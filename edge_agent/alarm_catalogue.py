@@ -121,6 +121,22 @@ def with_settings(catalogue: Catalogue, settings: Settings) -> Catalogue:
     return msgspec.structs.replace(catalogue, alarm=alarms, figures=figures)
 
 
+def value(setting: Setting, text: str) -> Value | None:
+    """What somebody typed -> a setting; None = as it comes. Raises ConfigError."""
+    if text == "default":
+        return None
+    if setting == "priority":
+        return text  # type: ignore[return-value]  # checked with the rest of the file
+    if setting == "out_of_service":
+        if text not in ("yes", "no"):
+            raise ConfigError(f"out_of_service is 'yes' or 'no', not {text!r}")
+        return text == "yes"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{setting} is a number, not {text!r}") from error
+
+
 def setting_of(rule: Rule, setting: Setting) -> Value | None:
     """As it is in force."""
     return rule.limit if setting == "limit" else getattr(rule, setting)

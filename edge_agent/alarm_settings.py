@@ -75,7 +75,7 @@ class SettingsFile:
             settings = self._read()
             self._note(settings, at_s)
             new = _with(settings, wish)
-            alarm_catalogue.with_settings(alarm_catalogue.shipped(), new)
+            alarm_catalogue.with_settings(alarm_catalogue.shipped(), alarm_catalogue.parse(alarm_catalogue.dump(new)))
             old = getattr(settings.alarm.get(wish.id, Change()), wish.setting)
             changed = Changed(
                 at_s=at_s, by=wish.by, id=wish.id, setting=wish.setting, old=old, new=wish.value, reason=wish.reason

@@ -53,6 +53,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     water: WaterWord
     drifted: bool
     """The machine stays silent far more often than its certificate says."""
+    drift_words: str = ""
+    """What else has moved since the station's good weeks, or away from the training data; empty while nothing has."""
     clock: ClockWord
     now: float
     """UTC, seconds since 1970."""
@@ -181,6 +183,7 @@ def _lapses(seen: Seen) -> list[Limit]:
         (seen.water == "murky", "the water is murky: change it, then acknowledge", "acknowledged"),
         (seen.clock == "jumped", "the clock was set: see that it is right, then acknowledge", "acknowledged"),
         (seen.drifted, drift, "order"),
+        (bool(seen.drift_words), seen.drift_words, "order"),
     )
     return [Limit("shadow", words, until) for holds, words, until in found if holds]  # type: ignore[arg-type]
 

@@ -97,6 +97,16 @@ class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Unset = not measured: the smallest bubble is the same whatever the picture shows."""
 
 
+class TrainingRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Between which values the middle 98 % of the training cases lie: what lies beyond was hardly seen in training."""
+
+    cases: int
+    """In which it was measured."""
+    light_levels: tuple[float, float]
+    noise_most: float
+    clarity_least: float
+
+
 class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a bundle comes from."""
 
@@ -184,6 +194,8 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What it was shown to keep, and on which data; a certificate is of these nets under these thresholds."""
     golden: Annotated[tuple[GoldenCase, ...], msgspec.Meta(max_length=MOST_GOLDEN)] = ()
     """What it has to say again wherever it is to run."""
+    training_range: TrainingRange | UnsetType = UNSET
+    """Unset = not measured: bundles from before there was one."""
 
 
 MANIFEST = "manifest.json"

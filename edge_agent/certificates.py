@@ -4,24 +4,44 @@ The standard library reads a certificate's dates only from a live connection, so
 are walked here (RFC 5280, 4.1; DER: tag, length, value).
 """
 
-import ssl
+import base64
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from edge_agent.errors import ConfigError
+from edge_agent.finding import Finding
 
 _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x17, 0x18, 0xA0
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_PEM = re.compile(r"-----BEGIN (CERTIFICATE|X509 CRL)-----(.+?)-----END \1-----", re.DOTALL)
+WARNING_DAYS = 30
 
 
 def expires_at(pem: str, name: str) -> datetime:
-    """When the first certificate in `pem` ends, UTC. Raises ConfigError naming `name`."""
-    begin, end = pem.find(_BEGIN), pem.find(_END)
-    if begin < 0 or end < begin:
-        raise ConfigError(f"{name} holds no certificate in PEM form: name a file that begins with {_BEGIN}")
+    """When the first certificate or list of revoked ones in `pem` ends, UTC. Raises ConfigError naming `name`."""
+    found = _PEM.search(pem)
+    if found is None:
+        raise ConfigError(f"{name} holds no certificate in PEM form: name a file that begins with -----BEGIN")
     try:
-        return _not_after(ssl.PEM_cert_to_DER_cert(pem[begin : end + len(_END)]))
+        der = base64.b64decode("".join(found[2].split()), validate=True)
+        return _not_after(der) if found[1] == "CERTIFICATE" else _next_update(der)
     except (ValueError, IndexError) as error:
         raise ConfigError(f"the certificate in {name} is damaged ({error}): put a whole one there") from error
+
+
+def finding(what: str, path: Path, now: datetime, cure: str) -> Finding:
+    """How long a certificate or a list of revoked ones is still good."""
+    try:
+        ends = expires_at(path.read_text(errors="replace"), str(path))
+    except ConfigError as error:
+        return Finding(what, "fault", str(error))
+    except OSError as error:
+        return Finding(what, "fault", f"{path} cannot be read ({error.strerror})", "look at its rights")
+    left = (ends - now).days
+    if ends <= now:
+        return Finding(what, "fault", f"{path} ended on {ends:%Y-%m-%d}", cure)
+    words = f"{path} ends on {ends:%Y-%m-%d}, in {left} days"
+    return Finding(what, "warning", words, cure) if left < WARNING_DAYS else Finding(what, "ok", words)
 
 
 def _not_after(der: bytes) -> datetime:
@@ -29,6 +49,11 @@ def _not_after(der: bytes) -> datetime:
     tbs = _fields(_fields(_fields(der)[0][1])[0][1])
     unversioned = tbs[1:] if tbs[0][0] == _VERSION else tbs
     return _time(*_fields(unversioned[3][1])[1])
+
+
+def _next_update(der: bytes) -> datetime:
+    """CertificateList = (tbs = (version, algorithm, issuer, this update, next update, ...), ...); 5.1 of the RFC."""
+    return _time(*_fields(_fields(_fields(der)[0][1])[0][1])[4])
 
 
 def _fields(der: bytes) -> list[tuple[int, bytes]]:

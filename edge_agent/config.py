@@ -103,6 +103,8 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of that clock, such as Europe/Berlin; None = the system's."""
     names: tuple[str, ...] = ()
     """Host names under which browsers ask for it, beside its addresses, localhost and its own host name."""
+    metrics_token_env: str | None = None
+    """Name of the environment variable with the bearer token that /metrics asks for; None = it asks for none."""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -210,6 +212,11 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     @property
     def alarm_settings_path(self) -> Path:
         return Path(self.alarms)
+
+    @property
+    def drift_path(self) -> Path:
+        """The drift tests' state."""
+        return self.folder / "drift.json"
 
     @property
     def acknowledged_path(self) -> Path:

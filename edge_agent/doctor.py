@@ -12,42 +12,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import paho.mqtt.client as mqtt
 
-from edge_agent import certificates, codes, config, station
+from edge_agent import certificates, codes, config, doctor_installed, doctor_tls, station
 from edge_agent import clock as clocks
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import open_camera
 from edge_agent.capture import without_password
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
+from edge_agent.finding import Finding
+from edge_agent.install_host import Host
 from edge_agent.repository import Repository
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "zxing-cpp", "pyzbar", "paho-mqtt", "msgspec")
 ONNXRUNTIME_FROM = (1, 24, 1)
 """Older ones hand out files outside the model's folder to a crafted model."""
 PATIENCE_S = 10.0
+RENEWAL = "'tankwatch provision STATION' makes a new one while the old one holds"
 EXPIRY_WARNING_DAYS = 30
 FREE_WARNING_MB = 1024
 TIMESYNC = Path("/run/systemd/timesync")
 
-Look = Callable[[], "Finding"]
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What was looked at, how it stands, and the cure where it is not well."""
-
-    what: str
-    status: Literal["ok", "warning", "fault"]
-    words: str
-    cure: str = ""
+Look = Callable[[], Finding]
 
 
 def doctor(argv: list[str]) -> int:
@@ -79,6 +71,8 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
     yield zbar()
     yield clock(datetime.now(UTC), clocks.software_from())
     device = None
+    machine = Host(Path("/"), lambda _words: None)
+    config_path = config_path or doctor_installed.device_toml(machine)
     if config_path is not None:
         try:
             device = config.load(config_path)
@@ -95,6 +89,10 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
         yield from keys(device)
         yield _asked("broker", lambda: broker(device))
         yield from updates(device)
+        yield doctor_installed.panel(device)
+        yield doctor_installed.pin(device)
+        yield doctor_installed.time_zone(device)
+    yield from doctor_installed.findings(machine)
 
 
 def python() -> Finding:
@@ -183,31 +181,21 @@ def keys(device: DeviceConfig) -> Iterator[Finding]:
     """Certificates and their expiry, the private key's rights."""
     for what, path in (("ca", device.broker.ca), ("certificate", device.broker.cert)):
         if path:
-            yield _asked(what, partial(certificate, what, Path(path), datetime.now(UTC)))
+            yield certificates.finding(what, Path(path), datetime.now(UTC), RENEWAL)
     if device.broker.key:
         yield _asked("key", lambda: _key(Path(device.broker.key or "")))
-
-
-def certificate(what: str, path: Path, now: datetime) -> Finding:
-    """How long a certificate is still good."""
-    ends = certificates.expires_at(path.read_text(errors="replace"), str(path))
-    left = (ends - now).days
-    words = f"{path} ends on {ends:%Y-%m-%d}, in {left} days"
-    if ends <= now:
-        return Finding(what, "fault", f"{path} ended on {ends:%Y-%m-%d}", "put a new one there")
-    if left < EXPIRY_WARNING_DAYS:
-        return Finding(what, "warning", words, "renew it in time")
-    return Finding(what, "ok", words)
 
 
 def broker(device: DeviceConfig) -> Finding:
     """Connects as the uplink does, under another client id so that it is not thrown off."""
     wanted = device.broker
+    if wanted.cert:
+        return doctor_tls.handshake(wanted, PATIENCE_S / 2)
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"tankwatch-doctor-{os.getpid()}")
     if wanted.username:
         client.username_pw_set(wanted.username, config.secret(wanted.password_env))
     if wanted.ca:
-        client.tls_set(wanted.ca, wanted.cert, wanted.key)
+        client.tls_set(wanted.ca)
     answers: list[mqtt.ReasonCode] = []
     client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
     client.connect_timeout = PATIENCE_S / 2
@@ -254,9 +242,10 @@ def repository(device: DeviceConfig, now: datetime) -> Finding:
 
 def _key(path: Path) -> Finding:
     path.read_bytes()
-    if path.stat().st_mode & 0o077:
-        return Finding("key", "warning", f"{path} can be read by others", f"chmod 600 {path}")
-    return Finding("key", "ok", f"{path} is readable by this user alone")
+    # root owns it and the service's group reads it.
+    if path.stat().st_mode & 0o027:
+        return Finding("key", "warning", f"{path} can be read by others", f"chmod 640 {path}")
+    return Finding("key", "ok", f"{path} is readable by its owner and its group alone")
 
 
 def _asked(what: str, look: Look) -> Finding:

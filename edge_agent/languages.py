@@ -23,6 +23,8 @@ DEEPEST = 6
 LONGEST = 1000
 """Of a sentence that is looked up at all; the device says none that is half as long."""
 PLACE = re.compile(r"\{(\w*)\}")
+WHOLE = ("why", "reason", "facts")
+"""Places with these names may hold whole sentences; others end where the device joins."""
 NUMBER = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?![\w.])")
 
 
@@ -164,5 +166,11 @@ def _with(text: str, places: Mapping[str, str]) -> str:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{\w*\})", pattern)
-    return re.compile("".join(f"(?P<{part[1:-1]}>.+?)" if part.startswith("{") else re.escape(part) for part in parts))
+    return re.compile("".join(_part(part) for part in re.split(r"(\{\w*\})", pattern)))
+
+
+def _part(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    name = part[1:-1]
+    return f"(?P<{name}>.+?)" if name in WHOLE else f"(?P<{name}>(?:(?!: |; ).)+?)"

@@ -187,8 +187,8 @@ class InputMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Mean grey level, 0..255."""
     reconnects: Count = 0
     """To the camera, since start."""
-    time_jumps: Count = 0
-    """Frames whose capture time did not rise, since start."""
+    left_out: Count = 0
+    """Frames that showed nothing new, since start: their capture time did not rise, or they had come before."""
     picture: PictureMetrics = PictureMetrics()
 
 

@@ -41,6 +41,8 @@ class Circumstances(msgspec.Struct, frozen=True):
     pictures: bool
     """Whether the camera gives any at present."""
     water: WaterWord
+    drift_words: str = ""
+    """What has moved, where that says something of the machine."""
 
 
 class ModeKeeper:
@@ -126,6 +128,7 @@ class ModeKeeper:
             camera=self._camera(now),
             water=now.water,
             drifted=self._has_drifted(now.bundle_sha256),
+            drift_words=now.drift_words,
             clock=self._clock(),
             now=self._utc(),
         )

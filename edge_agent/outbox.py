@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_agent import durable, locks, outbox_table
+from edge_agent import durable, locks, outbox_table, wire
 from edge_agent.errors import StoreError
 from edge_agent.records import Case
 from edge_agent.spool import Spool, Stored
@@ -99,6 +99,12 @@ class Outbox:
         with self._transaction() as rows:
             found = outbox_table.waiting_cases(rows, limit + len(skip))
         return [WaitingCase(*row) for row in found if row[0] not in skip][:limit]
+
+    def cases_after(self, sequence: int, limit: int) -> list[Case]:
+        """Cases with a later sequence, in its order, as long as they are kept: receipted or not."""
+        with self._transaction() as rows:
+            found = outbox_table.after(rows, sequence, limit)
+        return [wire.decode(payload, Case) for (payload,) in found]
 
     def waiting_clips(self, limit: int, skip: frozenset[str] = frozenset()) -> list[WaitingClip]:
         """Clips without a receipt whose case has one: disagreements first, then the oldest."""

@@ -76,6 +76,13 @@ def waiting_cases(rows: sqlite3.Connection, limit: int) -> list[tuple[str, int, 
     ).fetchall()
 
 
+def after(rows: sqlite3.Connection, sequence: int, limit: int) -> list[tuple[bytes]]:
+    """Payloads of later cases, whether they wait or not."""
+    return rows.execute(
+        "SELECT payload FROM cases WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit)
+    ).fetchall()
+
+
 def waiting_clips(rows: sqlite3.Connection, limit: int) -> list[tuple[str, str, int]]:
     return rows.execute(
         "SELECT clips.sha256, clips.case_id, next_part FROM clips JOIN cases USING (case_id) "

@@ -23,7 +23,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from edge_agent import config as configuration
-from edge_agent import panel_guards, panel_health, panel_languages, panel_pin, panel_screen
+from edge_agent import panel_alarms, panel_guards, panel_health, panel_languages, panel_pin, panel_screen
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import LinkError, StoreError
 from edge_agent.languages import Languages
@@ -32,7 +32,7 @@ from edge_agent.panel_streams import Places
 from edge_agent.pin import Pin, write_private
 from edge_agent.shift_counts import ShiftCounts, zone_of
 
-PAGES = (panel_pin, panel_screen, panel_health)
+PAGES = (panel_pin, panel_screen, panel_alarms, panel_health)
 """Modules with a `blueprint`; a page that takes a PIN asks for it itself (`panel_pin.needs_pin`)."""
 STATE_STREAMS, LIVE_STREAMS = 4, 3
 """Screens and live pictures at once: a kiosk, an engineer's tablet, and some that were left open."""
@@ -73,6 +73,8 @@ def agent_panel(argv: list[str], mounted: Sequence[Blueprint] = ()) -> int:
     path = parser.parse_args(argv).config
     device = configuration.load(path)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    # Browsers come and go.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
     server = make_server(create_app(device, path, mounted), device)
     former = signal.signal(signal.SIGTERM, _end)
     port = getattr(server, "effective_port", device.panel.port)

@@ -16,8 +16,9 @@ def spoken() -> Language:
 
 
 def keep(response: Response) -> Response:
-    """A choice that was made with this request holds for the next ones."""
-    if request.args.get("lang", "") in current_app.extensions["tankwatch"].languages.by_code:
+    """A choice that was made with a page holds for the next ones; what a page asks for by itself chooses nothing."""
+    is_page = response.mimetype == "text/html"
+    if is_page and request.args.get("lang", "") in current_app.extensions["tankwatch"].languages.by_code:
         response.set_cookie(COOKIE, request.args["lang"], max_age=KEPT_S, samesite="Lax", httponly=True)
     return response
 

@@ -9,19 +9,21 @@ from typing import get_args
 
 import msgspec
 
+from edge_agent.automation import MODES
 from edge_agent.exposition import Metric, Reading
 from edge_agent.messages import (
+    Alarm,
     AlarmPriority,
     InputMetrics,
     OutputMetrics,
     PictureMetrics,
     SoftwareMetrics,
 )
-from edge_agent.records import FramingStatus, Mode, WaterStatus
-from edge_agent.signs_of_life import PROCESS_SILENT_S, Signs, seconds
+from edge_agent.records import FramingStatus, WaterStatus
+from edge_agent.signs_of_life import PROCESS_SILENT_S, Signs
 from edge_agent.state import Process
+from edge_agent.utc import seconds
 
-LEVELS: tuple[Mode, ...] = get_args(Mode)
 MB, MM = 1e6, 1e-3
 
 
@@ -76,7 +78,7 @@ def _which(word: str, words: tuple[str, ...]) -> Reading:
 
 
 def _frames(seen: InputMetrics) -> Reading:
-    return msgspec.structs.asdict(seen.picture.frames) | {"dropped": seen.dropped, "late": seen.time_jumps}
+    return msgspec.structs.asdict(seen.picture.frames) | {"dropped": seen.dropped, "left_out": seen.left_out}
 
 
 def _models(signs: Signs) -> Reading:
@@ -86,15 +88,27 @@ def _models(signs: Signs) -> Reading:
     return {(role, str(bundle.version)): 1.0 for role, bundle in speaking.items() if bundle}
 
 
-def _alarms(signs: Signs) -> Reading:
-    active = [*(signs.live.alarms if signs.live else ()), *(signs.live_uplink.alarms if signs.live_uplink else ())]
-    return {word: float(sum(alarm.priority == word for alarm in active)) for word in get_args(AlarmPriority)}
+def _alarms(signs: Signs) -> list[Alarm]:
+    """On the screen."""
+    return [*(signs.live.alarms if signs.live else ()), *(signs.live_uplink.alarms if signs.live_uplink else ())]
+
+
+def _by_priority(alarms: list[Alarm]) -> Reading:
+    return {word: float(sum(alarm.priority == word for alarm in alarms)) for word in get_args(AlarmPriority)}
+
+
+def _unacknowledged(signs: Signs) -> Reading:
+    return _by_priority([alarm for alarm in _alarms(signs) if alarm.state == "unacknowledged"])
+
+
+def _shelved(signs: Signs) -> Reading:
+    aside = [said.alarms_aside for said in (signs.live, signs.live_uplink) if said]
+    return float(sum(alarm.state == "shelved" for alarms in aside for alarm in alarms))
 
 
 def _about(signs: Signs) -> Reading:
-    station = signs.state.station if signs.state else ""
-    version = signs.uplink.software.version if signs.uplink else ""
-    return {(signs.site, station, version): 1.0}
+    """Site and station are the scraper's to say: they would clash with what it calls the device."""
+    return {signs.uplink.software.version: 1.0} if signs.uplink else {}
 
 
 def _said_at(signs: Signs) -> Reading:
@@ -106,16 +120,28 @@ def _uplink_at(signs: Signs) -> float | None:
 
 
 ABOUT: tuple[Metric[Signs], ...] = (
-    Metric("tankwatch_device_info", "gauge", "Always 1; which station this is and what runs there.", _about,
-           ("site", "station", "software")),
+    Metric("tankwatch_device_info", "gauge", "Always 1; the version of the program.", _about, ("software",)),
     Metric("tankwatch_model_info", "gauge", "Always 1; the bundles that speak and that are heard beside them.", _models,
            ("role", "version")),
     Metric("tankwatch_automation_level", "gauge",
            "Degree of automation in force: 0 human_only, 1 shadow, 2 assist, 3 partial, 4 full.",
-           lambda signs: float(LEVELS.index(signs.live.mode)) if signs.live else None),
+           lambda signs: float(MODES.index(signs.live.mode)) if signs.live else None),
     Metric("tankwatch_station_set_up", "gauge", "1 where the station has a profile, otherwise 0.",
            lambda signs: float(signs.live.profile_sha256 is not None) if signs.live else None),
-    Metric("tankwatch_alarms_active", "gauge", "Active alarms.", _alarms, ("priority",)),
+    Metric("tankwatch_alarms_active", "gauge", "Alarms on the screen.", lambda signs: _by_priority(_alarms(signs)),
+           ("priority",)),
+    Metric("tankwatch_alarms_unacknowledged", "gauge", "Of them, those that nobody has acknowledged.", _unacknowledged,
+           ("priority",)),
+    Metric("tankwatch_alarms_shelved", "gauge", "Alarms that somebody has put aside for a while.", _shelved),
+    Metric("tankwatch_alarms_recent", "gauge",
+           "Alarms that asked people to look within the last ten minutes; one is the aim, more than ten are a flood.",
+           lambda signs: float(signs.alarms_told)),
+    Metric("tankwatch_alarms_told_last_day", "gauge", "Alarms that asked somebody to look, in the last 24 h.",
+           lambda signs: float(signs.alarms.told) if signs.alarms else None),
+    Metric("tankwatch_alarms_told_mean", "gauge", "Of them, per ten minutes and operator; the aim is 1 at most.",
+           lambda signs: signs.alarms.per_10_min if signs.alarms else None),
+    Metric("tankwatch_alarms_told_most", "gauge", "Of them, the most within any ten minutes; over 10: a flood.",
+           lambda signs: float(signs.alarms.worst_10_min) if signs.alarms else None),
 )  # fmt: skip
 SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_process_up", "gauge", "1 while the process says how it is, 0 once it has fallen silent.",
@@ -142,7 +168,7 @@ SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_disk_size_bytes", "gauge", "Of the disk that holds the outbox.",
            _machine(lambda one: _scaled(one.disk_mb, MB))),
     Metric("tankwatch_disk_free_bytes", "gauge", "Free on the disk that holds the outbox.",
-           _machine(lambda one: one.disk_free_mb * MB)),
+           _machine(lambda one: one.disk_free_mb * MB if one.disk_mb else None)),
     Metric("tankwatch_outbox_cases", "gauge", "Cases that wait for the cloud's receipt.",
            _machine(lambda one: one.waiting_cases)),
     Metric("tankwatch_outbox_clips", "gauge", "Clips that wait for the cloud's receipt.",
@@ -174,8 +200,8 @@ INPUT: tuple[Metric[Signs], ...] = (
            _seen(lambda one: one.reconnects)),
     Metric("tankwatch_frames_total", "counter",
            "Frames by what became of them: usable; misframed (markers not in place); blind (black, white); duplicated "
-           "(the very picture before); frozen (the same for a second and more); dropped (nobody had time); late "
-           "(capture time did not rise).", _seen(_frames), ("outcome",)),
+           "(the very picture before); frozen (the same for a second and more); dropped (nobody had "
+           "time); left_out (its capture time did not rise, or it had come before).", _seen(_frames), ("outcome",)),
     Metric("tankwatch_framing_status", "gauge", "1 for the status that holds, 0 for the others.",
            _input(lambda one: _which(one.framing, get_args(FramingStatus))), ("status",)),
     Metric("tankwatch_framing_corners", "gauge", "Markers in sight, of four.", _picture(lambda one: one.corners_seen)),

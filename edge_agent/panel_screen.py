@@ -46,7 +46,7 @@ def shown_now(panel, language: Language) -> Screen:
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         counts=panel.counts.now(now),
-        has_picture=panel_live.is_fresh(device, now),
+        has_picture=panel_live.is_fresh(device),
     )
     return screen(seen, language)
 

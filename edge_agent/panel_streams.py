@@ -8,9 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-
-class Ending(threading.Event):
-    """Set once this stream is to end."""
+Ending = threading.Event
+"""Of one stream; set once it is to end."""
 
 
 class Places:

@@ -57,7 +57,9 @@ class Pin:
         refused = fault(pin)
         if refused:
             raise ConfigError(refused)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.parent.is_dir():
+            # Made by root it would be root's, and the station could not write there.
+            raise ConfigError(f"{self._path.parent} is not there: install the device or start its inspection first")
         write_private(self._path, HASHER.hash(pin).encode())
         durable.remove(self._tries_path)
         self._unkept = Tries()

@@ -11,7 +11,7 @@ import msgspec
 
 from edge_agent.languages import Language
 from edge_agent.messages import Alarm
-from edge_agent.records import VerdictWord
+from edge_agent.records import Mode, VerdictWord
 from edge_agent.shifts import Counts, clock
 from edge_agent.state import Aim, DeviceState, LastCase, UplinkReport, Watched
 
@@ -19,6 +19,8 @@ FRESH_S = 3.0
 """The inspection says four times a second what it knows, the uplink once."""
 LAST_BIG_S = 20.0
 """So long the word on a unit stays big after it has left: the next one is not in the water yet."""
+TOLD: tuple[Mode, ...] = ("assist", "partial", "full")
+"""Modes in which the machine's word is shown."""
 PRIORITIES = ("high", "medium", "low")
 Tone = Literal["calm", "watch", "good", "leak", "doubt", "trouble"]
 TONES: dict[VerdictWord, Tone] = {"ok": "good", "leak": "leak", "uncertain": "doubt", "not_tested": "doubt"}
@@ -115,7 +117,7 @@ def screen(seen: Seen, language: Language) -> Screen:
     uplink = seen.uplink if seen.uplink and is_fresh(seen.uplink.at, seen.now) else None
     main = _main(state, seen, language)
     return Screen(
-        station=seen.state.station if seen.state else "",
+        station=(seen.state.station if seen.state else "") or "Tankwatch",
         time=clock(seen.now, seen.zone),
         is_fresh=state is not None,
         tone=main.tone,
@@ -123,7 +125,7 @@ def screen(seen: Seen, language: Language) -> Screen:
         headline=main.headline,
         detail=main.detail,
         ring=_ring(state.watched, language) if state and state.watched else None,
-        last=_last(state.last_case, seen, language) if state and _is_other(state.last_case, main) else "",
+        last=_before(state, main, seen, language) if state else "",
         trouble=_trouble(state, uplink, seen, language),
         mode=language.word(f"mode.{state.mode}") if state else language.word("unknown"),
         mode_words=_sentence(state.mode_words, language) if state else "",
@@ -160,27 +162,33 @@ def _main(state: DeviceState | None, seen: Seen, language: Language) -> _Main:
 
 
 def _of_unit(state: DeviceState, watched: Watched, now: float, language: Language) -> _Main:
-    if state.shown and state.shown.case_id == watched.case_id:
+    if state.shown and state.shown.case_id == watched.case_id and state.mode in TOLD:
         return _verdict(state.shown.word.verdict, "", watched.case_id, language)
     last = state.last_case
     is_last = last is not None and last.case_id == watched.case_id
     rests = watched.phase == "empty" and last is not None and _age_s(last.ended_at, now) <= LAST_BIG_S
     if last and (is_last or rests):
-        return _told(last, language)
+        return _told(last, state.mode, language)
     if watched.phase == "empty":
         return _Main("calm", language.word("main.empty"), language.word("main.empty_how"))
     if watched.phase == "watching":
         key = "main.long_enough" if _is_long_enough(watched) else "main.watching_how"
         return _Main("watch", language.word("main.watching"), _sentence(watched.words, language) or language.word(key))
-    return _Main("watch", language.word(f"main.{watched.phase}"), _sentence(watched.words, language))
+    # On its way in or out a unit moves: nothing has to be said of that.
+    return _Main("watch", language.word(f"main.{watched.phase}"))
 
 
-def _told(last: LastCase, language: Language) -> _Main:
+def _told(last: LastCase, mode: Mode, language: Language) -> _Main:
     """The unit that was watched last, as far as the screen may tell."""
-    if last.verdict:
+    if last.verdict and _may_tell(last, mode):
         reason = last.reason if last.verdict in ("not_tested", "uncertain") else ""
         return _verdict(last.verdict, reason, last.case_id, language)
     return _Main("calm", language.word("main.seen"), _lamp(last, language), last.case_id)
+
+
+def _may_tell(last: LastCase, mode: Mode) -> bool:
+    """The inspection tells no more than the mode allows; this holds also where it once should."""
+    return last.verdict == "not_tested" or mode in TOLD
 
 
 def _verdict(word: VerdictWord, reason: str, case_id: str | None, language: Language) -> _Main:
@@ -192,15 +200,16 @@ def _lamp(last: LastCase, language: Language) -> str:
     return language.word(f"lamp.{last.decision}")
 
 
-def _last(last: LastCase | None, seen: Seen, language: Language) -> str:
-    if last is None:
-        return ""
-    said = language.word(f"verdict.{last.verdict}") if last.verdict else language.word("main.seen")
+def _before(state: DeviceState, main: _Main, seen: Seen, language: Language) -> str:
+    """The unit before, unless it is what the big words are about."""
+    last = state.last_case
+    return "" if last is None or last.case_id == main.case_id else _last(last, state.mode, seen, language)
+
+
+def _last(last: LastCase, mode: Mode, seen: Seen, language: Language) -> str:
+    is_told = last.verdict is not None and _may_tell(last, mode)
+    said = language.word(f"verdict.{last.verdict}" if is_told else "main.seen")
     return language.word("last", time=_when(last.ended_at, seen), verdict=said, lamp=_lamp(last, language))
-
-
-def _is_other(last: LastCase | None, main: _Main) -> bool:
-    return last is not None and last.case_id != main.case_id
 
 
 def _ring(watched: Watched, language: Language) -> Ring | None:

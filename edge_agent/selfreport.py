@@ -10,6 +10,7 @@ from edge_agent.alarms import Board, Condition
 from edge_agent.automation import Standing
 from edge_agent.camera import Camera
 from edge_agent.capture import CaptureHealth
+from edge_agent.drift_keeper import DriftKeeper
 from edge_agent.eyes import Sight
 from edge_agent.machine import OwnProcess
 from edge_agent.messages import (
@@ -92,6 +93,7 @@ class SelfReport:
         self.board = Board()
         """The alarms, as the reporting thread has found them last."""
         self._remains = False
+        self.drift: DriftKeeper | None = None
         self.water: WaterWatch | None = None
         """Follows the water by the champion's limit; without it each case's own word counts."""
         self._outlook = WaterOutlook()
@@ -130,6 +132,8 @@ class SelfReport:
         """One more case is on the disk."""
         self._cases += 1
         self.figures.said(case)
+        if self.drift:
+            self.drift.said(case)
         if case.case_id in self._ended_s:
             waited_s = self._clock() - self._ended_s.pop(case.case_id)
             self._verdict_ms.append(waited_s * 1000)
@@ -168,6 +172,7 @@ class SelfReport:
             framing=sight.framing.status if sight else None,
             pictures=word == "ok",
             water="unknown" if self._clarity is None else "murky" if outlook.status == "murky" else "clear",
+            drift_words=self.drift.lapse if self.drift else "",
         )
 
     def not_filmed(self, words: str) -> None:
@@ -189,6 +194,7 @@ class SelfReport:
             "tank": REMAINS if self._remains else "",
             "clips": self._film_words,
             "bundle": self.bundle_words,
+            "drift": self.drift.words if self.drift else "",
         }
         return (
             *(Condition(id=id, words=words) for id, words in found.items() if words),
@@ -225,7 +231,7 @@ class SelfReport:
                 clarity=self._clarity,
                 brightness=round(float(sight.thumb.mean()), 1) if sight else None,
                 reconnects=health.reconnects if health else 0,
-                time_jumps=health.time_jumps if health else 0,
+                left_out=health.time_jumps if health else 0,
                 picture=self.pictures.told,
             ),
             output=OutputMetrics(

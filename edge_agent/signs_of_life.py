@@ -2,9 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 
-from edge_agent import state
+from edge_agent import alarm_report, state, utc
+from edge_agent.alarm_figures import Figures
+from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
 from edge_agent.state import DeviceState, Process, UplinkReport
@@ -13,6 +14,8 @@ INSPECT_SILENT_S = 5.0
 """It speaks four times a second; loading another bundle on a busy device takes a second or two."""
 UPLINK_SILENT_S = 15.0
 """It speaks each second; an attempt to connect takes five."""
+TOLD_WITHIN_S = 600.0
+"""ISA-18.2 counts alarms in ten minutes."""
 PROCESS_SILENT_S = {"inspect": INSPECT_SILENT_S, "uplink": UPLINK_SILENT_S}
 
 
@@ -20,7 +23,6 @@ PROCESS_SILENT_S = {"inspect": INSPECT_SILENT_S, "uplink": UPLINK_SILENT_S}
 class Signs:
     """One look at the files of a device."""
 
-    site: str
     now_s: float
     """UTC, seconds since 1970."""
     state: DeviceState | None
@@ -28,6 +30,10 @@ class Signs:
     uplink: UplinkReport | None
     panel: Process | None = None
     """What the process takes that looks."""
+    alarms_told: int = 0
+    """Alarms that asked people to look within the last ten minutes."""
+    alarms: Figures | None = None
+    """How the alarms of the last 24 h measure up; None where nobody measured."""
 
     @property
     def live(self) -> DeviceState | None:
@@ -46,7 +52,7 @@ class Signs:
     def age_s(self, process: str) -> float | None:
         """None where it has never spoken."""
         said = self.state if process == "inspect" else self.uplink
-        at_s = seconds(said.at) if said else None
+        at_s = utc.seconds(said.at) if said else None
         return None if at_s is None else self.now_s - at_s
 
     def faults(self) -> list[str]:
@@ -80,18 +86,13 @@ class Signs:
 
 def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
     """At the device's files, as they are now."""
+    now_s = time.time()
+    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S)
     return Signs(
-        site=device.site,
-        now_s=time.time(),
+        now_s=now_s,
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
+        alarms_told=sum(event.told for event in recent),
+        alarms=alarm_report.report(device, now_s).figures if own else None,
     )
-
-
-def seconds(moment: str | None) -> float | None:
-    """UTC, ISO 8601 -> seconds since 1970; None where it is none."""
-    try:
-        return datetime.fromisoformat(moment).timestamp() if moment else None
-    except ValueError:
-        return None

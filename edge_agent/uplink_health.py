@@ -17,6 +17,8 @@ from edge_agent.state import DeviceState, Process
 
 BYTES_EVERY_S = 10.0
 """Looks at the file of each clip that waits: after days without a network there are thousands."""
+WEIGHED_AT_ONCE = 200
+"""So few are weighed whenever their number has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,10 @@ class UplinkHealth:
 
     def look(self, now_s: float) -> None:
         """At the outbox, and what follows from it. Raises StoreError where it cannot be used."""
-        self._backlog = self._outbox.backlog()
-        if now_s - self._weighed_s >= BYTES_EVERY_S:
+        before, self._backlog = self._backlog, self._outbox.backlog()
+        many = self._backlog.cases + self._backlog.clips
+        changed = (before.cases, before.clips) != (self._backlog.cases, self._backlog.clips)
+        if now_s - self._weighed_s >= BYTES_EVERY_S or (changed and many <= WEIGHED_AT_ONCE):
             self._waiting_bytes, self._weighed_s = self._outbox.waiting_bytes(), now_s
         free_bytes = self._outbox.spool.free_bytes()
         self.conditions = delivery_alarms.conditions(self._backlog, free_bytes, keep_free_bytes=self._keep_free_bytes)

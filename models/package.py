@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from edge_agent.account import FEATURES
-from edge_agent.bundle import Bundle, BundleManifest, Lineage, NetName, Sensitivity, Thresholds, write_bundle
+from edge_agent.bundle import (
+    Bundle,
+    BundleManifest,
+    Lineage,
+    NetName,
+    Sensitivity,
+    Thresholds,
+    TrainingRange,
+    write_bundle,
+)
 from edge_agent.errors import ModelError
 from edge_agent.infer import Aggregator
 from edge_agent.kymograph import ROWS, STEPS
+from edge_agent.records import Visibility
 from models import golden
 from models.cases import COLUMNS, Features
 from models.data import PREPROCESSING
@@ -26,6 +36,10 @@ from models.net import BubbleNet, CaseNet, LampNet, OriginNet, WaterNet
 from models.select import Limits, Promise
 
 NAME = "tankwatch"
+MARGIN = 0.01
+"""Share of the training cases that lies beyond each end of their range; where there is one end alone, twice that."""
+LEAST_MEASURED = 100
+"""With fewer a quantile so far out is that of one case."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +68,7 @@ class Content:
     examples: np.ndarray
     golden: tuple[GoldenClip, ...] = ()
     """Clips that the bundle carries, with what its own nets say of them."""
+    training_range: TrainingRange | UnsetType = UNSET
 
 
 def pack(path: Path, nets: Nets, content: Content) -> Bundle:
@@ -68,9 +83,27 @@ def pack(path: Path, nets: Nets, content: Content) -> Bundle:
         sensitivity=content.sensitivity,
         lineage=content.lineage,
         card=content.card,
+        training_range=content.training_range,
     )
     carried = Bundle(manifest, "", exported(nets, content))
     return with_golden(path, carried, content.golden, features_bytes(content.fitted))
+
+
+def training_range(seen: Iterable[Visibility | None]) -> TrainingRange | UnsetType:
+    """What the pictures of the training cases are like, for the device's drift tests; UNSET where too few were
+    measured to know their margins."""
+    known = [one for one in seen if one is not None and one.clarity is not None]
+    if len(known) < LEAST_MEASURED:
+        return UNSET
+    low, high = np.quantile([one.light_levels for one in known], (MARGIN, 1 - MARGIN)).round(2).tolist()
+    noise = np.quantile([one.noise_levels for one in known], 1 - 2 * MARGIN)
+    clarity = np.quantile([one.clarity for one in known if one.clarity is not None], 2 * MARGIN)
+    return TrainingRange(
+        cases=len(known),
+        light_levels=(low, high),
+        noise_most=round(float(noise), 3),
+        clarity_least=round(float(clarity), 3),
+    )
 
 
 def with_golden(path: Path, bundle: Bundle, found: Sequence[GoldenClip], features: bytes | None) -> Bundle:

@@ -241,6 +241,8 @@ def _content(
         fitted=fitted,
         examples=np.empty((0, 3, 128, 128), np.uint8),
         golden=tuple(golden.of_bundle(base)),
+        # The judged clips are a handful beside the parent's cases, and add little to what those have shown.
+        training_range=parent.training_range,
     )
 
 

@@ -18,10 +18,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
+from msgspec import UnsetType
 from scipy.special import expit
 
 from edge_agent import durable
-from edge_agent.bundle import Bundle, Thresholds
+from edge_agent.bundle import Bundle, Thresholds, TrainingRange
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import (
@@ -154,6 +155,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         fitted=judgement.fitted,
         examples=examples,
         golden=tuple(clips),
+        training_range=judgement.training_range,
     )
     bundle = package.pack(out, Nets(detector, origins, judgement.aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
@@ -172,6 +174,7 @@ class _Judgement:
     limits: select.Limits
     novel_above: float | None
     card: list[str]
+    training_range: TrainingRange | UnsetType
 
 
 def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeNets, log: Log) -> _Judgement:
@@ -211,7 +214,8 @@ def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeN
         "",
         *package.limits_told(limits, promise, novel_above),
     ]
-    return _Judgement(aggregator, fitted, limits, novel_above, card)
+    seen = package.training_range(one.seen for one, truth in known + held_out if not truth.make_believe)
+    return _Judgement(aggregator, fitted, limits, novel_above, card, seen)
 
 
 def _counts(found: stages.Found) -> str:

@@ -37,6 +37,7 @@ TOGETHER = (
     "player_browser",
     "retraining",
     "review_browser",
+    "setup_browser",
     "subscriber",
     "train",
     "twin_audit",

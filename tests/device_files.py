@@ -65,7 +65,7 @@ def a_state(age_s: float = 0.0, **changes: object) -> DeviceState:
             clarity=0.9,
             brightness=118.0,
             reconnects=1,
-            time_jumps=4,
+            left_out=4,
             picture=PICTURE,
         ),
         output=OutputMetrics(

@@ -30,6 +30,25 @@ def sentences(module: str) -> Iterator[str]:
             yield said
 
 
+def modules_of(*processes: str) -> set[str]:
+    """Those that these processes are made of: whatever they import, and so on."""
+    found, waiting = set(), [*processes]
+    while waiting:
+        module = waiting.pop()
+        if module not in found and (SOURCE / f"{module}.py").exists():
+            found.add(module)
+            waiting += _imported(ast.parse((SOURCE / f"{module}.py").read_text()))
+    return found
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "edge_agent":
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edge_agent."):
+            yield str(node.module).split(".")[1]
+
+
 def _unsaid(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         yield node.value

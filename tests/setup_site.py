@@ -1,14 +1,16 @@
 """Commissioning over a folder of its own, for tests: a panel with `/setup`, and a recorded station to look at."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
 
 from cloud_fakes import a_case
 from flask.testing import FlaskClient
-from panel_site import a_panel, give_pin, token
+from panel_site import a_device, a_panel, give_pin, token
 
 from calibration.setup import make_blueprint
 from calibration.setup_device import SetupDevice, StationNow
@@ -16,6 +18,7 @@ from calibration.twin import open_twin
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import Camera
 from edge_agent.inspection import shipped_bundle
+from edge_agent.panel import make_server
 from edge_agent.profile_history import ProfilePlace
 from edge_agent.records import Case, Frame
 
@@ -51,7 +54,7 @@ def _recorded(source: str) -> tuple[Frame, ...]:
 class Station:
     """One that stands there; what its inspection says and which cases it made is as a test puts it."""
 
-    def __init__(self, folder: Path, source: str = TWIN) -> None:
+    def __init__(self, folder: Path, source: str = TWIN, port: int = 8480) -> None:
         self.now_s = NOW
         self.says: StationNow | None = None
         self.cases: list[Case] = []
@@ -65,7 +68,18 @@ class Station:
             cases=lambda since: [case for case in self.cases if case.ended_at > since],
             bundle=cache(lambda: open_bundle(shipped_bundle())),
         )
-        self.app = a_panel(folder, [make_blueprint(self.device, lambda: self.now_s)])
+        self.panel = a_device(folder, port=port)
+        self.app = a_panel(folder, [make_blueprint(self.device, lambda: self.now_s)], device=self.panel)
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Its address, for a browser."""
+        server = make_server(self.app, self.panel)
+        threading.Thread(target=server.run, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{self.panel.panel.port}"
+        finally:
+            server.close()
 
     def somebody(self, *, signed_in: bool = True) -> FlaskClient:
         client = self.app.test_client()

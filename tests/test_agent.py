@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from calibration.twin import open_twin
-from edge_agent import agent, clips, config, locks, state
+from edge_agent import agent, clips, config, locks, signs_of_life, state
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Desired, SamplingWish
@@ -78,6 +78,11 @@ def test_a_twin_station_becomes_cases_in_the_outbox_and_lines_in_the_log(tmp_pat
     assert not drafts_of(tmp_path)
     last = state_of(tmp_path)
     assert (last.output.cases, last.bundle, last.alarms) == (1, case.bundle, ())
+    took, picture = last.output.latency, last.input.picture
+    assert (took.record.total, took.put.total, last.output.scores.total) == (1, 1, 1)
+    assert took.step.total == last.input.frames == sum(msgspec.structs.astuple(picture.frames))
+    assert took.composite.total >= case.composites and took.verdict.total >= 1
+    assert picture.looks > 2 and picture.blur_px > 0 and picture.smallest_bubble_mm > 0
 
 
 def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, capsys):
@@ -125,6 +130,7 @@ def test_a_case_that_the_camera_leaves_is_not_tested_and_the_state_says_so_withi
         found = wait_for(lambda: (seen := state_of(tmp_path)) and seen.input.camera == "stalled" and seen)
         assert time.monotonic() - silent_since < 2.0
         assert [alarm.id for alarm in found.alarms] == ["camera"]
+        assert signs_of_life.look(config.load(device)).faults() == [found.alarms[0].text]
         clock.now_s += 9.0
         assert cases_of(tmp_path) == []
         clock.now_s += 2.0

@@ -120,9 +120,9 @@ def test_expiry_is_what_openssl_says(issued):
 
 def test_certificate_near_its_end_is_a_warning_and_past_it_a_fault(issued):
     now = datetime.now(UTC)
-    assert doctor.certificate("certificate", issued, now).status == "warning"
-    assert doctor.certificate("certificate", issued, now - timedelta(days=60)).status == "ok"
-    assert doctor.certificate("certificate", issued, now + timedelta(days=11)).status == "fault"
+    assert certificates.finding("certificate", issued, now, "").status == "warning"
+    assert certificates.finding("certificate", issued, now - timedelta(days=60), "").status == "ok"
+    assert certificates.finding("certificate", issued, now + timedelta(days=11), "").status == "fault"
 
 
 def test_damaged_certificate_is_a_clear_line(issued):

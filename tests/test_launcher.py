@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
 FRONT_DOOR = """
 import sys
-COMMANDS = {"demo": ("", ""), "inspect": ("", "")}
+COMMANDS = {"demo": ("", ""), "inspect": ("", ""), "install": ("", "")}
 def main(argv):
     print("commands: demo inspect")
     return 2
@@ -45,7 +45,7 @@ def checkout(tmp_path):
     (tmp_path / "tankwatch").chmod(0o755)
     (tmp_path / "tankwatch.py").write_text(FRONT_DOOR)
     (tmp_path / "locks").mkdir()
-    for name in ("edge", "demo", "train", "test", "torch"):
+    for name in ("edge", "demo", "docs", "train", "test", "torch"):
         (tmp_path / "locks" / f"{name}.txt").write_text(f"# nothing for {name}\n")
     return tmp_path
 
@@ -125,6 +125,30 @@ def test_help_and_unknown_commands_install_nothing(checkout):
         answer = call(checkout, *argv)
         assert (answer.returncode, answer.stdout) == (2, "commands: demo inspect\n")
     assert not (checkout / ".venv").exists()
+
+
+def test_installing_is_done_by_the_machine_s_own_python(checkout):
+    answer = call(checkout, "install", "edge")
+    assert answer.stdout.startswith("ran ['install', 'edge'] ") and answer.stderr == ""
+    assert not (checkout / ".venv").exists()
+
+
+def test_prepare_makes_the_environment_and_runs_nothing(checkout):
+    done = call(checkout, "prepare", "edge")
+    assert (done.returncode, done.stdout) == (0, "") and "edge set is installed" in done.stderr
+    assert call(checkout, "inspect").stderr == ""
+    assert call(checkout, "prepare", "nonsense").returncode == 2
+
+
+def test_pip_comes_from_the_folder_of_wheels_that_was_brought(tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    wheel_of_installed_pip(tmp_path)
+    monkeypatch.setattr(launcher, "SYSTEM_WHEELS", tmp_path / "none")
+    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    launcher.make(tmp_path / "env")
+    assert (tmp_path / "env/bin/pip").exists()
 
 
 def test_folder_that_cannot_be_written_is_a_clear_line(checkout):

@@ -1,13 +1,19 @@
 """What Prometheus is told of the cloud, and who may ask for it."""
 
+import msgspec
 import pytest
+from cloud_fakes import TOPICS
 from desk_site import ONE_OF_EACH_ROLE, Site
+from device_files import ALARM
 from metrics_site import work
 from scraping import names, needs_promtool, promtool, samples, scrape, value
 
+from cloud_sync import db
 from cloud_sync.cloud_metrics import CATALOGUE
+from cloud_sync.dead_letters import Message
 from cloud_sync.metrics_pages import Recent
 from cloud_sync.roles import ROLES
+from edge_agent import wire
 
 HERE = {"site": "plant", "station": "TANK1"}
 pytestmark = pytest.mark.usefixtures("quick_passwords")
@@ -74,6 +80,15 @@ def test_no_label_is_an_id_a_serial_or_a_person(text):
     allowed = {"site", "station", "status", "state", "verdict", "decision", "outcome", "priority", "role", "version"}
     assert {name for _, labels in samples(text) for name, _ in labels} <= allowed
     assert "b" * 64 not in text and "quinn" not in text and "a1b2c3" not in text
+
+
+def test_an_alarm_that_is_shelved_at_the_station_is_not_counted(tmp_path):
+    site = Site(tmp_path)
+    alarms = [ALARM, msgspec.structs.replace(ALARM, id="tank", state="shelved")]
+    site.intake.handle([Message(TOPICS.alarm(one.id), wire.encode(one)) for one in alarms], db.now())
+    found = samples(scrape(site.app, site.token("viewer")))
+    assert value(found, "tankwatch_cloud_station_alarms_active", **HERE, priority="medium") == 1
+    site.engine.dispose()
 
 
 def test_a_cloud_that_has_heard_nothing_answers(tmp_path):

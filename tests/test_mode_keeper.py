@@ -251,3 +251,13 @@ def test_a_station_without_a_profile_says_so_before_anything_else_and_raises_no_
         "the station has no profile",
     )
     assert not station.keeper.standing.alarm
+
+
+def test_drift_brings_the_mode_down_until_a_newer_order_and_says_why(tmp_path):
+    station = Station(tmp_path)
+    station.send(order())
+    assert station.look() == "partial"
+    drifted = Circumstances(A, "ok", True, "clear", drift_words="drift, light: 72 grey levels: clean the lamp")
+    assert station.keeper.look(drifted).mode == "shadow" and "light: 72" in station.keeper.standing.words
+    assert station.keeper.standing.alarm
+    assert station.look() == "shadow"

@@ -235,6 +235,8 @@ def _addresses(desk: Desk) -> list[str]:
         "/rollouts/1",
         "/automation",
         "/automation/plant/TANK1",
+        "/drift",
+        "/drift/plant/TANK1",
         "/audit",
         "/users",
         "/tokens",

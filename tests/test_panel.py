@@ -1,11 +1,15 @@
 """The panel as one application: what every answer carries, whom it answers, and that no writing route is left open."""
 
+import re
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from panel_site import a_device, a_panel, free_port, give_pin
+from panel_site import a_device, a_panel, free_port, give_pin, token
 
+import tankwatch
+from calibration.setup import make_blueprint
+from edge_agent import config
 from edge_agent.errors import ConfigError, LinkError
 from edge_agent.panel import create_app, make_server
 
@@ -38,19 +42,33 @@ def test_a_name_that_is_not_ours_is_not_answered(tmp_path: Path, host: str, stat
     assert app.test_client().get("/pin", headers={"Host": host}).status_code == status
 
 
-def test_every_writing_route_refuses_what_has_no_form_token(tmp_path: Path) -> None:
-    app = a_panel(tmp_path)
-    client = app.test_client()
+@pytest.fixture
+def whole(tmp_path: Path) -> Flask:
+    """With everything that the front door mounts."""
+    path = tmp_path / "device.toml"
+    path.write_bytes(config.dump(a_device(tmp_path)))
+    return a_panel(tmp_path, [make_blueprint(tankwatch._setup_device(path))])
+
+
+def test_every_writing_route_refuses_what_has_no_form_token(whole: Flask) -> None:
+    client = whole.test_client()
     give_pin(client)
-    writing = [path for path in _paths(app) if client.post(path).status_code != 400]
-    assert writing == [] and _paths(app)
+    answers = {path: client.post(path).status_code for path in _paths(whole)}
+    assert set(answers.values()) == {400}
+    assert {path.split("/")[1] for path in answers} == {"pin", "alarms", "setup"}
+
+
+def test_every_writing_route_but_the_pins_own_refuses_who_has_not_given_it(whole: Flask) -> None:
+    client = whole.test_client()
+    form = {"csrf_token": token(client)}
+    assert {client.post(path, data=form).status_code for path in _paths(whole) if not path.startswith("/pin")} == {401}
 
 
 def _paths(app: Flask) -> list[str]:
     """Of all rules that take anything but a look."""
     rules = [rule for rule in app.url_map.iter_rules() if rule.methods - {"GET", "HEAD", "OPTIONS"}]
     assert all(rule.methods & {"POST"} for rule in rules)
-    return [rule.rule.replace("<", "").replace(">", "") for rule in rules]
+    return [re.sub(r"<(int:)?\w+>", "1", rule.rule) for rule in rules]
 
 
 def test_a_disk_that_takes_nothing_does_not_keep_the_panel_from_starting(tmp_path: Path) -> None:

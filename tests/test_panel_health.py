@@ -1,11 +1,16 @@
 """What Prometheus and a watchdog are told of a device: from its files, whoever else is down."""
 
+import time
+
 import msgspec
 import pytest
-from device_files import a_report, a_state, write
+from device_files import ALARM, a_report, a_state, write
 from panel_site import a_device, a_panel
 from scraping import names, needs_promtool, promtool, samples, scrape, value
 
+from edge_agent.alarm_history import AlarmHistory
+from edge_agent.alarms import Event
+from edge_agent.errors import ConfigError
 from edge_agent.exposition import UNITS
 from edge_agent.messages import InputMetrics
 from edge_agent.panel_metrics import CATALOGUE
@@ -59,10 +64,10 @@ def test_frames_are_told_by_what_became_of_them(text):
     found = samples(text)
     by = {
         word: value(found, "tankwatch_frames_total", outcome=word)
-        for word in ("usable", "misframed", "blind", "duplicated", "frozen", "dropped", "late")
+        for word in ("usable", "misframed", "blind", "duplicated", "frozen", "dropped", "left_out")
     }
     assert by == {
-        "usable": 900, "misframed": 40, "blind": 5, "duplicated": 3, "frozen": 2, "dropped": 7, "late": 4,
+        "usable": 900, "misframed": 40, "blind": 5, "duplicated": 3, "frozen": 2, "dropped": 7, "left_out": 4,
     }  # fmt: skip
 
 
@@ -104,10 +109,54 @@ def test_a_silent_inspection_leaves_its_counters_and_takes_its_moment_with_it(tm
     assert not {"tankwatch_picture_brightness_levels", "tankwatch_automation_level"} & names(found)
 
 
+def test_a_machine_that_does_not_tell_has_no_disk_rather_than_a_full_one(tmp_path, device):
+    software = msgspec.structs.replace(a_report().software, disk_mb=None, disk_free_mb=0.0, temperature_c=None)
+    found = found_of(tmp_path, device, a_state(), a_report(software=software))
+    assert not {"tankwatch_disk_free_bytes", "tankwatch_disk_size_bytes", "tankwatch_temperature_celsius"} & names(
+        found
+    )
+
+
 def test_a_device_that_has_said_nothing_yet_still_answers(tmp_path, device):
     found = found_of(tmp_path, device)
     assert value(found, "tankwatch_process_up", process="inspect") == 0
-    assert value(found, "tankwatch_device_info", site="plant", station="", software="") == 1
+    assert value(found, "tankwatch_alarms_active", priority="high") == 0
+
+
+def test_alarms_are_told_by_priority_and_by_what_people_have_done_about_them(tmp_path, device):
+    known = msgspec.structs.replace(ALARM, state="acknowledged")
+    aside = msgspec.structs.replace(ALARM, id="tank", state="shelved")
+    found = found_of(tmp_path, device, a_state(alarms=(ALARM, known), alarms_aside=(aside,)), a_report())
+    assert value(found, "tankwatch_alarms_active", priority="medium") == 2
+    assert value(found, "tankwatch_alarms_active", priority="high") == 0
+    assert value(found, "tankwatch_alarms_unacknowledged", priority="medium") == 1
+    assert value(found, "tankwatch_alarms_shelved") == 1
+
+
+def test_alarms_of_the_last_ten_minutes_are_counted_from_their_history(tmp_path, device):
+    now_s = time.time()
+    at_s = [now_s - 700, now_s - 500, now_s - 400, now_s - 300]
+    events = [
+        Event(at_s=when, id="camera", event=word, priority="high", told=word == "raised")
+        for when, word in zip(at_s, ("raised", "raised", "returned", "raised"), strict=True)
+    ]
+    AlarmHistory(device.alarms_path / "history.db").append(events)
+    found = found_of(tmp_path, device, a_state(), a_report())
+    assert value(found, "tankwatch_alarms_recent") == 2
+
+
+def test_metrics_ask_for_a_token_where_the_device_file_names_one_and_watchdogs_never_do(tmp_path, monkeypatch):
+    device = a_device(tmp_path, metrics_token_env="TEST_METRICS_TOKEN")
+    with pytest.raises(ConfigError, match="TEST_METRICS_TOKEN"):
+        a_panel(tmp_path, device=device, pin=None)
+    monkeypatch.setenv("TEST_METRICS_TOKEN", "a long one")
+    client = a_panel(tmp_path, device=device, pin=None).test_client()
+    answers = [
+        client.get("/metrics", headers={"Authorization": given} if given else {}).status_code
+        for given in ("", "Bearer another", "Bearer \xe4", "a long one", "Bearer a long one")
+    ]
+    assert answers == [401, 401, 401, 401, 200]
+    assert client.get("/healthz").status_code == 503 and "token" not in client.get("/healthz").text
 
 
 def test_a_well_device_is_healthy_and_ready(tmp_path, device):

@@ -204,6 +204,10 @@ def test_the_hash_is_argon2id_and_for_the_owner_alone(tmp_path: Path, monkeypatc
     device = tmp_path / "device.toml"
     device.write_bytes(config.dump(a_device(tmp_path)))
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PIN}\n"))
+    with pytest.raises(ConfigError, match="install the device"):
+        pin_command.pin(["--config", str(device), "--stdin"])
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PIN}\n"))
     assert pin_command.pin(["--config", str(device), "--stdin"]) == 0
     path = tmp_path / "data" / "panel-pin"
     assert path.read_text().startswith("$argon2id$")

@@ -1,15 +1,18 @@
 """The page, its events and the live picture over real HTTP: what comes, and that no browser keeps another one out."""
 
 import http.client
+import os
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from panel_site import a_device, a_panel, free_port
+from panel_site import a_device, a_panel, free_port, publish
 
-from edge_agent import panel_live, panel_screen
+from edge_agent import live, panel, panel_screen
 from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
 
 
@@ -41,22 +44,27 @@ def test_page_and_events_say_the_same(served) -> None:
     assert said["headline"] == "No word from the inspection" and said["is_fresh"] is False
 
 
-def test_a_picture_comes_once_and_only_if_it_is_new(served) -> None:
-    device = a_device(served[2])
-    panel_live.picture_path(device).parent.mkdir()
-    panel_live.picture_path(device).write_bytes(b"old")
+def test_events_speak_the_language_of_their_page_and_choose_none_for_others(served) -> None:
+    events = opened(served, "/state?lang=de")
+    assert events.headers["Set-Cookie"] is None
+    lines = [events.readline() for _ in range(3)]
+    assert msgspec.json.decode(lines[2].removeprefix(b"data: "))["headline"] == "Die Prüfung meldet sich nicht"
+    assert "tankwatch-language=de" in opened(served, "/?lang=de").headers["Set-Cookie"]
+
+
+def test_each_picture_comes_once_and_only_if_it_is_of_now(served) -> None:
+    folder = a_device(served[2]).live_path
+    publish(folder, b"old", live.STALE_S + 1)
     stream = opened(served, "/live.mjpg")
     assert stream.readline() == b"--picture\r\n"
-    for picture in (b"first", b"second"):
-        temporary = panel_live.picture_path(device).with_suffix(".tmp")
-        temporary.write_bytes(picture)
-        temporary.replace(panel_live.picture_path(device))
+    for number in (1, 2):
+        sent = publish(folder, b"%d" % number)
         assert stream.readline() == b"Content-Type: image/jpeg\r\n"
-        assert stream.readline() == f"Content-Length: {len(picture)}\r\n".encode()
+        assert stream.readline() == f"Content-Length: {len(sent)}\r\n".encode()
         stream.readline()
-        assert stream.readline() == picture + b"\r\n"
+        assert stream.read(len(sent) + 2) == sent + b"\r\n"
         assert stream.readline() == b"--picture\r\n"
-    assert panel_live.wish_path(device).exists()
+    assert (folder / "screen.wish").exists()
 
 
 @pytest.mark.parametrize(("path", "most"), [("/state", STATE_STREAMS), ("/live.mjpg", LIVE_STREAMS)])
@@ -67,6 +75,29 @@ def test_streams_that_nobody_reads_keep_no_page_and_no_newer_stream_out(served, 
     while kept[0].readline():
         pass  # the oldest ends, after what it was told before
     assert opened(served, "/pin").status == 200
+
+
+def test_a_browser_that_takes_nothing_any_more_is_gone_after_a_while(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(panel, "OPTIONS", ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500),))
+    monkeypatch.setattr(live, "newest", lambda *_: os.urandom(1 << 16))
+    device = a_device(tmp_path, port=free_port())
+    app = a_panel(tmp_path, device=device)
+    server = make_server(app, device)
+    threading.Thread(target=server.run, daemon=True).start()
+    places, until_s = app.extensions["tankwatch"].pictures, time.monotonic() + 30
+    with socket.socket() as browser:
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        browser.connect(("127.0.0.1", device.panel.port))
+        browser.sendall(b"GET /live.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        _wait(lambda: places._open, until_s)
+        _wait(lambda: not places._open, until_s)
+    server.close()
+
+
+def _wait(holds: Callable[[], object], until_s: float) -> None:
+    while not holds():
+        assert time.monotonic() < until_s
+        threading.Event().wait(0.02)
 
 
 def test_a_look_at_the_head_of_a_stream_takes_no_place(tmp_path: Path) -> None:

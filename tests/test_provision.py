@@ -1,5 +1,6 @@
 """Certificates and Mosquitto's files as `provision` makes them, at the real broker: who gets in, and who may what."""
 
+import os
 import shutil
 import signal
 import socket
@@ -22,12 +23,21 @@ from cloud_sync import config as cloud_config
 from cloud_sync.broker import mosquitto
 from cloud_sync.provision import Desk
 from edge_agent import config as device_config
+from edge_agent import doctor_tls
 from edge_agent.errors import ConfigError
 from edge_agent.wire import Topics
 
 NOW = datetime.now(UTC)
 A, B = Topics("plant-1", "TANK1"), Topics("plant-1", "TANK2")
 ANSWER_S = 10.0
+DEBIANS = """user root
+pid_file {folder}/mosquitto.pid
+persistence true
+persistence_location {folder}/
+log_dest stderr
+include_dir {folder}/conf.d
+"""
+"""As Debian's mosquitto.conf goes."""
 CONNECT, CONNACK = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x", b"\x20\x02"
 
 pytestmark = pytest.mark.skipif(not mosquitto(), reason="mosquitto is absent")
@@ -53,8 +63,10 @@ class Broker:
     def start(self):
         folder = self.desk.folder / "broker"
         text = broker_rules.configuration(str(folder), cloud_bind="127.0.0.1", ports=self.ports)
-        conf = self.desk.folder / "here.conf"
-        conf.write_text(f"{text}user root\npersistence_location {self.desk.folder}/\n")
+        conf = self.desk.folder / "mosquitto.conf"
+        (self.desk.folder / "conf.d").mkdir(exist_ok=True)
+        (self.desk.folder / "conf.d/tankwatch.conf").write_text(text)
+        conf.write_text(DEBIANS.format(folder=self.desk.folder))
         log = open(self.desk.folder / "broker.log", "wb")  # noqa: SIM115
         self.process = subprocess.Popen([mosquitto(), "-c", str(conf)], stdout=log, stderr=log)
         deadline = time.monotonic() + ANSWER_S
@@ -285,6 +297,21 @@ def test_lines_for_device_and_cloud_are_configurations_that_connect(broker, tmp_
     assert answers == [False]
 
 
+def test_doctor_tells_a_certificate_that_is_taken_from_one_that_is_not(broker, tmp_path):
+    def look(folder, ca=broker.desk.certificate):
+        names = {"cert": str(folder / "device.crt"), "key": str(folder / "device.key"), "ca": str(ca)}
+        return doctor_tls.handshake(device_config.BrokerConfig(port=broker.ports[0], **names), ANSWER_S)
+
+    with Client(broker, folder_of(broker, "TANK1")) as uplink:
+        assert look(folder_of(broker, "TANK1")).status == "ok"
+        assert uplink.client.is_connected()
+    other = make_desk(tmp_path / "other", "TANK1")
+    foreign = look(other.folder / "stations" / "plant-1-TANK1")
+    assert foreign.status == "fault" and "provision" in foreign.cure
+    wrong = look(folder_of(broker, "TANK1"), other.certificate)
+    assert wrong.status == "fault" and "ca.crt" in wrong.cure
+
+
 def gets_in(broker, context):
     """Whether the broker speaks MQTT to whoever comes with that TLS context."""
     try:
@@ -305,7 +332,9 @@ def lets_in(broker, folder):
 
 
 def test_keys_are_the_owners_alone_and_the_authority_s_lies_apart(tmp_path):
+    before = os.umask(0o077)
     desk = make_desk(tmp_path / "desk", "TANK1")
+    os.umask(before)
     keys = sorted(desk.folder.rglob("*.key"))
     assert [str(key.relative_to(desk.folder)) for key in keys] == [
         "broker/server.key",
@@ -314,11 +343,23 @@ def test_keys_are_the_owners_alone_and_the_authority_s_lies_apart(tmp_path):
         "stations/plant-1-TANK1/device.key",
     ]
     assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
+    for name in ("ca.crt", "broker/crl.pem", "broker/server.crt", "cloud/cloud.crt"):
+        assert (desk.folder / name).stat().st_mode & 0o777 == 0o644
+    assert (desk.folder / "broker").stat().st_mode & 0o777 == 0o755
     archive = desk.folder / "stations" / "plant-1-TANK1.tar"
     assert archive.stat().st_mode & 0o777 == 0o600
     with tarfile.open(archive) as opened:
         names = sorted(name.rpartition("/")[2] for name in opened.getnames())
     assert names == ["README.txt", "ca.crt", "device-lines.toml", "device.crt", "device.key"]
+
+
+def test_device_gets_the_root_of_the_signed_repository_where_there_is_one(tmp_path):
+    desk = make_desk(tmp_path / "desk")
+    (tmp_path / "root.json").write_text("{}")
+    folder = provision.give(desk, "TANK1", NOW, root=tmp_path / "root.json").with_suffix("")
+    assert (folder / "root.json").read_text() == "{}"
+    assert tomllib.loads((folder / "device-lines.toml").read_text())["updates"] == {"root": "/etc/tankwatch/root.json"}
+    assert "root.json" in (folder / "README.txt").read_text()
 
 
 def test_without_the_authority_s_key_nothing_is_issued_and_the_cure_is_said(tmp_path):

@@ -1,6 +1,7 @@
 """Commissioning page by page, on a recorded station: each step says what is wrong, and nothing is overwritten."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ OK_LAMP = open_twin("twin:seed=1,profile=demo,cases=1").profile.lamps
 MARKED = LAMPS | {
     f"{lamp.means}_{side}": value for lamp in OK_LAMP for side, value in zip("xywh", lamp.rect_px, strict=True)
 }
+
+
+WIDE = "twin:seed=1,profile=demo,cases=1,size=800x600"
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def test_the_sheet_is_the_one_of_the_form(site: Station) -> None:
 
 def test_aiming_shows_the_picture_and_every_corner(site: Station) -> None:
     seen = named(site).get("/setup/aim.json").json
-    assert seen["ready"] and seen["picture"].startswith("data:image/jpeg;base64,")
+    assert seen["ready"] and b64decode(seen["picture"])[:2] == b"\xff\xd8"
     assert [corner["corner"] for corner in seen["corners"] if corner["seen"]] == ["TL", "TR", "BR", "BL"]
 
 
@@ -108,7 +112,7 @@ def test_one_cannot_go_on_with_the_markers_of_another_station(site: Station) -> 
 
 
 def test_a_profile_for_another_size_of_picture_is_noted_while_aiming(site: Station) -> None:
-    wide = Station(site.device.place.station.parent, "twin:seed=1,profile=demo,cases=1,size=800x600")
+    wide = Station(site.device.place.station.parent, WIDE)
     site.device.place.station.write_bytes(station.dump(other_profile()))
     noted = named(wide).get("/setup/aim.json").json["noted"]
     assert (
@@ -119,7 +123,7 @@ def test_a_profile_for_another_size_of_picture_is_noted_while_aiming(site: Stati
 def test_each_lamp_shows_what_the_lamp_model_reads(site: Station) -> None:
     x, y, w, h = OK_LAMP[0].rect_px
     seen = named(site).get(f"/setup/lamps.json?ok={x},{y},{w},{h}&leak=600,470,60,60").json
-    assert seen["lamps"]["ok"]["word"] == "dark" and seen["lamps"]["ok"]["crop"].startswith("data:image/jpeg")
+    assert seen["lamps"]["ok"]["word"] == "dark" and b64decode(seen["lamps"]["ok"]["crop"])[:2] == b"\xff\xd8"
     assert "does not lie in the picture of 640x480" in seen["lamps"]["leak"]["fault"]
 
 
@@ -190,6 +194,15 @@ def test_a_full_disk_is_told_and_what_was_entered_stays_in_the_form(site: Statio
     assert 'value="TANK8"' in answer.get_data(as_text=True)
 
 
+def test_a_disk_that_takes_nothing_stops_no_page(site: Station) -> None:
+    client = site.somebody()
+    site.device.place.folder.write_text("a file where the folder should be")
+    answer = send(client, "/setup/station", who="Erna", station="TANK1", marker_mm="60")
+    assert answer.status_code == 400 and "check who owns" in words(answer)
+    for path in ("/setup/", "/setup/history", "/setup/compare", "/setup/report"):
+        assert client.get(path).status_code == 200, path
+
+
 def test_three_empty_and_three_real_cycles_end_in_a_report(site: Station) -> None:
     client = saved(site)
     _, sha256 = station.load(site.device.place.station)
@@ -245,6 +258,17 @@ def test_the_history_takes_back_and_restores_and_notices_what_was_changed_by_han
     assert stale.status_code == 409 and "another profile was saved meanwhile" in words(stale)
     send(client, "/setup/history", holds=first, sha256=second)
     assert profile_history.present(site.device.place) == second
+
+
+def test_a_profile_for_another_size_of_picture_is_not_restored(site: Station, tmp_path: Path) -> None:
+    saved(site)
+    site.device.place.station.write_bytes(station.dump(other_profile()))
+    wide = Station(tmp_path, WIDE)
+    client = wide.somebody()
+    client.get("/setup/history")
+    answer = send(client, "/setup/history", holds=profile_history.present(site.device.place))
+    assert answer.status_code == 409
+    assert "that profile is for pictures of 640x480, the camera gives 800x600" in words(answer)
 
 
 def test_two_profiles_are_compared_in_words_and_on_the_picture(site: Station) -> None:

@@ -241,6 +241,15 @@ def test_alarms_are_retained_while_they_hold_and_emptied_when_they_end(talk):
     assert talk.drain() == []
 
 
+def test_a_shelved_alarm_is_on_the_wire_with_its_state_and_one_that_has_gone_is_not(talk):
+    shelved = msgspec.structs.replace(ALARM, state="shelved", shelved_until="y")
+    gone = msgspec.structs.replace(ALARM, id="disk", state="returned", holds=False)
+    state.write(talk.device.state_path, device_state(alarms_aside=(shelved, gone)))
+    said = {message.topic: message.payload for message in talk.drain(Connected())}
+    assert wire.decode(said[TOPICS.alarm("camera")], Alarm) == shelved
+    assert TOPICS.alarm("disk") not in said
+
+
 def test_an_alarm_that_a_former_run_left_at_the_broker_is_ended(talk):
     talk.drain(Connected())
     left_over = Received(TOPICS.alarm("camera"), wire.encode(ALARM))
@@ -354,7 +363,7 @@ def test_it_tells_whether_it_is_connected_since_when_and_what_waits(talk):
     sent = talk.drain(Connected(), after_s=5)
     linked = talk.uplink.report(talk.now())
     assert (linked.connected, linked.since) == (True, talk.now().utc)
-    talk.drain(talk.receipt(cases=receipts_for(sent)), after_s=20)
+    talk.drain(talk.receipt(cases=receipts_for(sent)), after_s=1)
     talk.step(Disconnected(), after_s=1)
     alone = talk.uplink.report(talk.now())
     assert (alone.connected, alone.since) == (False, talk.now().utc) and alone.receipt_at < alone.since

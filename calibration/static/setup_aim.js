@@ -12,10 +12,32 @@ const FIGURES = {
   contrast: { digits: 0, isBad: (value) => value < Number(page.dataset.contrast) },
 };
 
+const HELD_MS = 1500;
+let saidAt = 0;
+
+// Figures that change from picture to picture are said now and then: whoever listens hears them all otherwise.
 function tell(words, tone) {
   const text = words.charAt(0).toUpperCase() + words.slice(1);
-  if (say.textContent !== text) say.textContent = text;
+  const bare = (one) => one.replace(/[\d.]+/g, "");
   say.dataset.tone = tone;
+  if (say.textContent === text) return;
+  if (bare(say.textContent) === bare(text) && performance.now() - saidAt < HELD_MS) return;
+  say.textContent = text;
+  saidAt = performance.now();
+}
+
+// What was seen before is not what is there now.
+function forget() {
+  document.getElementById("overlay").replaceChildren();
+  for (const row of document.querySelectorAll("[data-corner]")) {
+    row.dataset.state = "unknown";
+    row.querySelectorAll("[data-figure]").forEach((cell) => {
+      cell.textContent = "–";
+      cell.classList.remove("over");
+    });
+  }
+  ["light", "clipped", "noise", "shake", "size"].forEach((id) => put(id, "–"));
+  list(["Nothing can be seen just now."]);
 }
 
 function showCorner(corner) {
@@ -61,10 +83,11 @@ function list(words) {
 poll(
   () => page.dataset.url,
   250,
-  (news) => {
-    showPicture(news);
+  async (news) => {
+    await showPicture(news);
     if (news.fault) {
       tell(news.fault, "bad");
+      forget();
       return;
     }
     news.corners.forEach(showCorner);

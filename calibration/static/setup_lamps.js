@@ -1,6 +1,6 @@
 // Lamps as rectangles on the picture: drawn and moved with mouse, finger or keys; the form's numbers are what is sent.
 
-import { poll, showPicture } from "./setup_live.js";
+import { paint, poll, showPicture } from "./setup_live.js";
 
 const form = document.getElementById("lamps");
 const stage = document.getElementById("stage");
@@ -10,6 +10,7 @@ const MEANINGS = ["ok", "leak"];
 const SIDES = ["x", "y", "w", "h"];
 const LEAST_PX = 4;
 const HANDLE_SHARE = 0.022;
+const PLACED_SHARE = 0.06;
 const WORDS = { dark: "reads: dark", lit: "reads: lit", unreadable: "cannot be read: draw it closer round the light" };
 let size = [0, 0];
 let drag = null;
@@ -45,12 +46,16 @@ function draw() {
     const now = rect(means);
     const shown = group(means);
     shown.toggleAttribute("hidden", !now);
+    form.querySelector(`[data-place="${means}"]`).hidden = Boolean(now);
+    form.querySelector(`[data-clear="${means}"]`).hidden = !now;
     if (!now) continue;
     const [x, y, w, h] = now;
     place(shown.querySelector(".area"), [x, y, w, h]);
     place(shown.querySelector(".handle"), [x + w - side / 4, y + h - side / 4, side, side]);
     const name = shown.querySelector("text");
-    name.setAttribute("x", x);
+    const isFarRight = x > 0.85 * size[0];
+    name.setAttribute("x", isFarRight ? x + w : x);
+    name.setAttribute("text-anchor", isFarRight ? "end" : "start");
     name.setAttribute("y", y > 30 ? y - 8 : y + h + 20);
   }
 }
@@ -107,7 +112,18 @@ overlay.addEventListener("keydown", (event) => {
 
 form.addEventListener("input", draw);
 for (const button of form.querySelectorAll("[data-clear]")) {
-  button.addEventListener("click", () => clear(button.dataset.clear));
+  button.addEventListener("click", () => {
+    clear(button.dataset.clear);
+    form.querySelector(`[data-place="${button.dataset.clear}"]`).focus();
+  });
+}
+for (const button of form.querySelectorAll("[data-place]")) {
+  button.addEventListener("click", () => {
+    if (!size[0]) return;
+    const side = PLACED_SHARE * size[0];
+    mark(button.dataset.place, [(size[0] - side) / 2, (size[1] - side) / 2, side, side]);
+    group(button.dataset.place).focus({ preventScroll: true });
+  });
 }
 
 function tell(means, news) {
@@ -116,8 +132,8 @@ function tell(means, news) {
   const text = news ? (news.fault ?? WORDS[news.word]) : "not marked";
   if (word.textContent !== text) word.textContent = text;
   word.dataset.read = news ? (news.fault ? "fault" : news.word) : "";
-  crop.hidden = !news?.crop;
-  if (news?.crop) crop.src = news.crop;
+  if (news?.crop) paint(crop, news.crop);
+  else crop.hidden = true;
 }
 
 function address() {
@@ -130,8 +146,8 @@ function address() {
   return `${form.dataset.url}?${about}`;
 }
 
-poll(address, 300, (news) => {
-  showPicture(news);
+poll(address, 300, async (news) => {
+  await showPicture(news);
   trouble.hidden = !news.fault;
   if (news.fault) {
     if (trouble.textContent !== news.fault) trouble.textContent = news.fault;

@@ -15,7 +15,7 @@ export async function ask(url) {
 
 export function poll(address, pauseMs, show) {
   const turn = async () => {
-    if (!document.hidden) show(await ask(address()));
+    if (!document.hidden) await show(await ask(address()));
     setTimeout(turn, pauseMs);
   };
   turn();
@@ -26,14 +26,24 @@ export function put(id, text) {
   if (place && place.textContent !== text) place.textContent = text;
 }
 
+// A JPEG as base64 -> painted; the page may load no picture from anywhere but the panel's own addresses.
+export async function paint(canvas, text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+  canvas.hidden = false;
+}
+
 // The picture of an answer, in place of the one before; an answer without one leaves that, pale.
-export function showPicture(news) {
+export async function showPicture(news) {
   const picture = document.getElementById("picture");
   const overlay = document.getElementById("overlay");
   picture.closest(".stage").toggleAttribute("data-stale", !news.picture);
   if (!news.picture) return;
-  picture.src = news.picture;
-  picture.hidden = false;
+  await paint(picture, news.picture);
   overlay.removeAttribute("hidden");
   document.getElementById("none").hidden = true;
   overlay.setAttribute("viewBox", `0 0 ${news.frame_size_px[0]} ${news.frame_size_px[1]}`);

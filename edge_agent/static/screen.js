@@ -4,6 +4,8 @@ const SILENT_MS = 4000;
 const FROZEN_MS = 2500;
 const AGAIN_MS = 1000;
 const SHORT = 9;
+const LONG = 100;
+const HEAD_BYTES = 1000;
 const live = document.getElementById("live");
 const outline = document.getElementById("outline");
 const lost = document.getElementById("lost");
@@ -24,6 +26,7 @@ function show(now) {
   document.querySelector(".word").dataset.tone = now.tone;
   document.getElementById("symbol").setAttribute("href", `#s-${now.symbol}`);
   document.querySelector(".headline").dataset.short = now.headline.length <= SHORT;
+  document.querySelector(".detail").dataset.long = now.detail.length > LONG;
   document.querySelector(".ring").hidden = !now.ring;
   if (now.ring) document.getElementById("share").setAttribute("stroke-dasharray", `${now.ring.share * 100} 100`);
   document.querySelector(".link").dataset.linked = now.is_linked;
@@ -43,7 +46,7 @@ function look() {
 }
 
 function listen() {
-  const source = new EventSource("/state");
+  const source = new EventSource(`/state?lang=${document.documentElement.lang}`);
   source.onmessage = (event) => { hear(); show(JSON.parse(event.data)); };
   source.addEventListener("beat", hear);
   source.onerror = () => {
@@ -88,7 +91,7 @@ async function* pictures(reader) {
 }
 
 function firstPart(bytes) {
-  const head = new TextDecoder("latin1").decode(bytes.subarray(0, 400));
+  const head = new TextDecoder("latin1").decode(bytes.subarray(0, HEAD_BYTES));
   const ends = head.indexOf("\r\n\r\n");
   const length = /Content-Length: (\d+)/.exec(head.slice(0, Math.max(0, ends)));
   if (!length) return null;
@@ -114,6 +117,7 @@ function watch() {
     cure.textContent = lost.dataset.cure;
     lost.replaceChildren(title, cure);
     lost.hidden = false;
+    document.querySelector(".clock").hidden = true;
   }
   look();
 }

@@ -1,0 +1,63 @@
+"""`agent panel` as a process: killed at any time, it is there again at once, and goes when it is told to."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from panel_site import a_device, free_port
+
+from edge_agent import config
+
+ROOT = Path(__file__).parent.parent
+START_S = 60.0
+
+
+def started(device: config.DeviceConfig, path: Path) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "tankwatch.py"), "agent", "panel", "--config", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said == f"screen: http://127.0.0.1:{device.panel.port}/\n", said + process.stderr.read()
+    return process
+
+
+def opened(device: config.DeviceConfig, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", device.panel.port, timeout=START_S)
+    connection.request("GET", path)
+    return connection.getresponse()
+
+
+def test_a_panel_that_was_killed_is_there_again_and_one_that_is_told_to_goes_though_a_screen_is_open(tmp_path) -> None:
+    device = a_device(tmp_path, port=free_port())
+    path = tmp_path / "device.toml"
+    path.write_bytes(config.dump(device))
+    first = started(device, path)
+    screen = opened(device, "/state")
+    assert screen.readline().startswith(b"retry")
+    first.kill()
+    first.wait(START_S)
+    second = started(device, path)
+    assert opened(device, "/").status == 200
+    screen = opened(device, "/state")
+    assert screen.readline().startswith(b"retry")
+    began_s = time.monotonic()
+    os.kill(second.pid, signal.SIGTERM)
+    assert second.wait(START_S) == 0
+    assert time.monotonic() - began_s < 5
+
+
+@pytest.mark.parametrize("line", ['language = "xx"', 'timezone = "Mars/Olympus"', 'shifts = ["25:00"]', "wrong = 1"])
+def test_a_device_file_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, line: str, capsys) -> None:
+    import tankwatch
+
+    text = config.dump(a_device(tmp_path)).decode().replace("[panel]\n", f"[panel]\n{line}\n")
+    kept = [one for one in text.splitlines() if one == line or one.split(" =")[0] != line.split(" =")[0]]
+    (tmp_path / "device.toml").write_text("\n".join(kept))
+    assert tankwatch.main(["agent", "panel", "--config", str(tmp_path / "device.toml")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Traceback" not in said
