@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from calibration.markers import LEAST_MODULE_PX
-from edge_agent import codes, framing, station
+from edge_agent import codes, framing, sheets_seen, station
 from edge_agent.codes import MARKER_MODULES
 from edge_agent.corners import module_px
 from edge_agent.errors import ConfigError, StationError
@@ -45,6 +45,7 @@ class _Sightings:
     times_s: list[float] = field(default_factory=list)
     markers: list[list[Marker]] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
+    sheets: Counter[sheets_seen.Sheets] = field(default_factory=Counter)
     early: list[np.ndarray] = field(default_factory=list)
     taken_s: list[float] = field(default_factory=list)
     size_px: tuple[int, int] = (0, 0)
@@ -85,6 +86,7 @@ def fit(
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
     unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, placed, thumbs)]
+    unfit += [sheets.words for sheets, _ in seen.sheets.most_common(1) if sheets.kind == "twice"]
     if not lamps:
         unfit.append("no lamp is marked, so no decision can be read: give --lamp ok:x,y,w,h and --lamp leak:x,y,w,h")
     if marker_mm is None:
@@ -111,6 +113,7 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
         seen.size_px = (grey.shape[1], grey.shape[0])
         seen.times_s.append(now_s)
         seen.markers.append(codes.markers_of(found, station_id))
+        seen.sheets[sheets_seen.seen(found, station_id)] += 1
         seen.foreign.update({code.payload for code in found if code.payload not in expected})
         if now_s <= EMPTY_S:
             seen.early.append(grey)
@@ -121,6 +124,9 @@ def _look(frames: Iterable[Frame], station_id: str) -> _Sightings:
 
 def _all_four(seen: _Sightings, station_id: str) -> list[Marker]:
     pictures = len(seen.markers)
+    usual = seen.sheets.most_common(1)[0][0]
+    if usual.kind in ("mirrored", "swapped"):
+        raise StationError(usual.words)
     counts = Counter(marker.corner for markers in seen.markers for marker in markers)
     missing = [corner for corner in CORNERS if counts[corner] <= LEAST_SEEN_SHARE * pictures]
     if not missing:
