@@ -1,4 +1,5 @@
-"""Camera faults that the twin shows from a given time on: frozen, black, noisy, moved, dim pictures, lost frames."""
+"""Camera faults that the twin shows from a given time on: frozen, black, noisy, moved, dim, old or resized pictures,
+lost frames, wrong times."""
 
 from dataclasses import dataclass
 
@@ -8,16 +9,21 @@ from edge_agent.errors import StationError
 
 _AMOUNTS = {
     "freeze": 0.0, "black": 0.0, "white": 0.0, "stall": 1e9, "half": 0.0, "noise": 40.0, "covered": 0.0,
-    "shift": 3.0, "rotate": 0.5, "dim": 0.7,
+    "shift": 3.0, "rotate": 0.5, "dim": 0.7, "duplicate": 0.0, "stale": 40.0, "resolution": 2.0, "exposure": 1.6,
+    "jump": 3600.0, "lag": 0.9,
 }  # fmt: skip
 FAULTS = tuple(_AMOUNTS)
+_DRIFTS_IN_S = 40.0
+"""An automatic exposure that runs away."""
 _AGES_IN_S = 60.0
 """An LED takes years to lose a third of its light; here a minute, so that a recording shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
-    """`amount`: seconds for `stall`, grey levels for `noise`, px for `shift`, degrees for `rotate`.
+    """`amount`: seconds for `stall`, grey levels for `noise`, px for `shift`, degrees for `rotate`,
+    pictures for `stale`, the divisor for `resolution`, the gain at last for `exposure`, seconds ahead for `jump`,
+    seconds a second for `lag`.
 
     For `covered` it is the corner's number: 0 TL, 1 TR, 2 BR, 3 BL; for `dim` the share of the light left at last.
     """
@@ -61,6 +67,22 @@ def camera_motion(faults: tuple[Impairment, ...]) -> tuple[float, float]:
     return shift, sum(fault.amount for fault in faults if fault.name == "rotate")
 
 
+def told_s(faults: tuple[Impairment, ...], now_s: float) -> float:
+    """The capture time that the camera tells for a picture taken at `now_s`."""
+    ahead = sum(fault.amount for fault in faults if fault.name == "jump")
+    return now_s + ahead - sum(fault.amount * (now_s - fault.from_s) for fault in faults if fault.name == "lag")
+
+
+def shown_again(faults: tuple[Impairment, ...], sequence: int) -> int:
+    """How many pictures ago the one was taken that the camera gives as this; 0 for this one itself."""
+    for fault in faults:
+        if fault.name == "stale":
+            return max(1, int(fault.amount))
+        if fault.name == "duplicate" and sequence % 2:
+            return 1
+    return 0
+
+
 def impaired(
     image: np.ndarray,
     last: np.ndarray | None,
@@ -83,6 +105,12 @@ def impaired(
         elif fault.name == "dim":
             aged = min((now_s - fault.from_s) / _AGES_IN_S, 1.0)
             image = np.round(image * (1 - (1 - fault.amount) * aged)).astype(np.uint8)
+        elif fault.name == "exposure":
+            gain = 1 + (fault.amount - 1) * min((now_s - fault.from_s) / _DRIFTS_IN_S, 1.0)
+            image = np.clip(image * np.float32(gain), 0, 255).astype(np.uint8)
+        elif fault.name == "resolution":
+            step = max(1, int(fault.amount))
+            image = np.ascontiguousarray(image[::step, ::step])
         elif fault.name == "covered":
             image = _covered(image, tank_px, int(fault.amount) % 4)
     return image

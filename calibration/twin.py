@@ -7,6 +7,7 @@ calibration/view.py; here it becomes a stream in time, with lamps, faults and tr
 import base64
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import cv2
@@ -32,6 +33,8 @@ REQUIRED_LEAKS = 8.0
 at nearly all of them (docs/visibility.md)."""
 EMPTY = "empty"
 """The profile of immersions in which nothing is lowered."""
+_REMEMBERED = 100
+"""Pictures that a faulty camera may give again."""
 _EPOCH = 1_790_000_000.0
 """Recordings carry a fixed date, so that the same arguments give the same bytes."""
 
@@ -71,6 +74,7 @@ class Twin:
         self._rng = np.random.default_rng([seed, look.seed, 61])
         self._codec = CodecOf(look)
         self._last: np.ndarray | None = None
+        self._shown: deque[np.ndarray] = deque(maxlen=_REMEMBERED)
         self._ended = False
 
     @property
@@ -111,8 +115,12 @@ class Twin:
         shot = self._viewer.shoot(now_s, now_s - rest_s, faults.camera_motion(active))
         image = self._finished(shot, scene, now_s, now_s - rest_s)
         image = faults.impaired(image, self._last, active, shot.tank_px, self._rng, now_s)
+        again = faults.shown_again(active, self._sequence)
+        image = self._shown[max(-again, -len(self._shown))] if again and self._shown else image
         self._last = image
-        frame = Frame(image, self._sequence, now_s, self._started_at + now_s)
+        if self._impairments:
+            self._shown.append(image)
+        frame = Frame(image, self._sequence, faults.told_s(active, now_s), self._started_at + now_s)
         phase = phase_at(case, scene, now_s, rest_s)
         return frame, FrameTruth(case.index if case and phase != "empty" else None, phase, shot.bubbles, shot.tank_px)
 

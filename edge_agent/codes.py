@@ -88,6 +88,8 @@ class MarkerReader:
         self._boxes = [_box_around(points) for points in self._references]
         self._read_last = [False] * len(self._corners)
         self._turn = 0
+        self.codes: list[Code] = []
+        """All codes of the last picture, other stations' too, where not every marker was at or near its place."""
 
     def __call__(self, image: np.ndarray) -> list[Marker]:
         """The markers in `image`, (H, W) or (H, W, 3) uint8 BGR, with refined corners; each corner at most once."""
@@ -125,8 +127,9 @@ class MarkerReader:
 
     def _anywhere(self, grey: np.ndarray, missing: list[Corner]) -> list[Marker]:
         if not missing:
+            self.codes = []
             return []
-        codes = read(grey, [f"{self._station}:{corner}" for corner in missing])
+        codes = self.codes = read(grey, [f"{self._station}:{corner}" for corner in missing])
         return [marker for marker in markers_of(codes, self._station) if marker.corner in missing]
 
 

@@ -6,7 +6,7 @@ Also the tank view's geometry: homography, size, the picture itself. Reading the
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -107,8 +107,10 @@ class FramingWatch:
         profile: StationProfile,
         read: Callable[[np.ndarray], list[Marker]],
         view_size_px: tuple[int, int] | None = None,
+        explain: Callable[[], str] = str,
     ) -> None:
-        self._profile, self._read = profile, read
+        """`explain`: why the sheets last read are not where they should be, where more is known than that."""
+        self._profile, self._read, self._explain = profile, read, explain
         self.view_size_px = view_size_px or profile.view_size_px
         self.calm = False
         """Nothing moves in the tank."""
@@ -130,8 +132,12 @@ class FramingWatch:
             self._recent.clear()
             self._framing, self._due_s = raw, now_s + PERIOD_S
             return raw
-        self._framing = self._believed(markers, now_s) or self._framing or raw
+        self._framing = self._explained(self._believed(markers, now_s) or self._framing or raw)
         return self._framing
+
+    def _explained(self, framing: Framing) -> Framing:
+        words = self._explain() if framing.status in ("shifted", "lost") else ""
+        return replace(framing, words=words) if words else framing
 
     def _believed(self, markers: list[Marker], now_s: float) -> Framing | None:
         """What the checks of the last WATCH_S say together; None while they are too few."""

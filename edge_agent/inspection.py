@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from edge_agent import codes, framing, station
+from edge_agent import codes, framing, sheets_seen, station
 from edge_agent.bundle import Bundle, Preprocessing, open_bundle
 from edge_agent.camera import Camera, open_camera
 from edge_agent.case import Identity
@@ -218,12 +218,17 @@ def working_view(profile: StationProfile, preprocessing: Preprocessing) -> tuple
     return size, station.scale_of(profile, size)
 
 
+def _sheets(reader: codes.MarkerReader, profile: StationProfile) -> str:
+    return sheets_seen.seen(reader.codes, profile.station).words
+
+
 def _framing_source(
     first: Frame | None, profile: StationProfile | None, preprocessing: Preprocessing
 ) -> tuple[FramingSource, tuple[int, int], float | None]:
     if profile is not None:
         size, scale = working_view(profile, preprocessing)
-        return framing.FramingWatch(profile, codes.MarkerReader(profile), size), size, scale
+        reader = codes.MarkerReader(profile)
+        return framing.FramingWatch(profile, reader, size, lambda: _sheets(reader, profile)), size, scale
     assert first is not None
     height, width = first.image.shape[:2]
     marked = framing.without_station(codes.read(first.image))

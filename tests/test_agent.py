@@ -140,7 +140,7 @@ def test_a_case_that_the_camera_leaves_is_not_tested_and_the_state_says_so_withi
         (case,) = wait_for(lambda: cases_of(tmp_path))
         gone.set()
     assert (case.verdict, case.score, case.decision) == ("not_tested", None, "none")
-    assert "showed nothing" in case.reason
+    assert "has given no picture" in case.reason
 
 
 def test_an_order_of_the_line_begins_an_immersion_and_the_lamp_ends_it(tmp_path):
