@@ -57,6 +57,8 @@ def _upgrade(host: Host, options: argparse.Namespace) -> int:
 def _prepare(host: Host, installed: Installed, old: str, new: str, options: argparse.Namespace) -> Trial:
     """All that can fail without harm, beside the release that runs."""
     database: dict[str, str | None] = {}
+    watched = _services(host, installed) if host.runs_systemd and not host.dry_run else []
+    first = {name: state(host, name) for name in watched}
     ready = [Step(f"release {new} beside {old}", lambda: releases.put(host, TREE))]
     if not options.without_packages:
         packages = installed.packages
@@ -68,8 +70,8 @@ def _prepare(host: Host, installed: Installed, old: str, new: str, options: argp
         steps.carry_out(host, ready)
     except StoreError as error:
         raise StoreError(f"{new} cannot run here, {old} runs on: {error}") from error
-    watched = _services(host, installed) if host.runs_systemd and not host.dry_run else []
-    ill = [name for name in watched if state(host, name)[0] != "active"]
+    # One that is started again and again is active at times; making the packages takes longer than its pauses.
+    ill = [name for name in watched if first[name] != state(host, name) or first[name][0] != "active"]
     return Trial(new, old, database.get("database"), tuple(ill))
 
 

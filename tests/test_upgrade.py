@@ -98,7 +98,7 @@ CUTS = {
     "before it is tried": ("upgrade.py", "said = ask("),
     "before the switch": ("install_release.py", "if current(host) != release:"),
     "before the restart": ("install_steps.py", 'host.systemctl("restart", "--no-block", *names)'),
-    "while it is watched": ("upgrade.py", "first = {name: state"),
+    "while it is watched": ("upgrade.py", "until = time.monotonic() + watch_s"),
 }
 """Module, and the line before which the power goes."""
 
