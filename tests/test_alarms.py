@@ -303,8 +303,8 @@ def live_through(turns):
             if event.event == "acknowledged":
                 assert occurrence not in acknowledged
                 acknowledged.add(occurrence)
-            elif event.told or event.event == "raised":
-                # What was to come and has come is to be seen anew, also on the shelf.
+            elif event.event in ("raised", "unshelved", "shelf_ended"):
+                # It is to be seen anew, also where another alarm or a shelf hides it for now.
                 acknowledged.discard(occurrence)
     station.orders.clear()
     for jump_s in (-1e6, 0.0):
