@@ -4,7 +4,6 @@ import random
 from dataclasses import replace
 
 import msgspec
-import numpy as np
 import pytest
 
 from calibration.faults import Impairment
@@ -13,11 +12,10 @@ from calibration.twin import Twin, profile_of
 from edge_agent import clips
 from edge_agent.bundle import RecallCurve, Sensitivity, open_bundle
 from edge_agent.case import Identity
-from edge_agent.errors import StationError
 from edge_agent.filming import film_in
 from edge_agent.inspection import make_inspector, shipped_bundle, working_view
 from edge_agent.pipeline import Sampling
-from edge_agent.records import Frame, Visibility
+from edge_agent.records import Visibility
 from edge_agent.replay import judge_again
 from edge_agent.station import StationProfile
 from edge_agent.visibility import smallest_leak_std_cm3_s
@@ -135,14 +133,6 @@ def test_a_stored_clip_replays_to_the_same_verdict(bundle, tmp_path):
         assert again.verdict == case.verdict
         if case.score is not None:
             assert abs(again.score - case.score) <= 0.02
-
-
-def test_a_camera_of_another_size_than_the_profiles_is_refused(bundle):
-    frame = Frame(np.zeros((720, 1280, 3), np.uint8), 0, 0.0, 0.0)
-    sampling = Sampling(0.02, random.Random(1).random)
-    inspector = make_inspector(frame, Identity("a", "B", "c"), PROFILE, bundle, sampling=sampling)
-    with pytest.raises(StationError, match="1280x720"):
-        inspector.step(frame)
 
 
 def test_a_tank_that_is_murky_from_the_first_frame_still_has_its_immersions_found(bundle):
