@@ -148,6 +148,7 @@ class Plant:
         self._process("cloud", "web", config="cloud.toml")
         self._process("agent", "uplink", config="device.toml")
         if plan.live:
+            (plan.folder / "device").mkdir(exist_ok=True)
             Pin(plan.folder / "device").set(self.pin)
             self._process("agent", "panel", config="device.toml")
         if plan.updates:
