@@ -136,12 +136,6 @@ ABOUT: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_alarms_recent", "gauge",
            "Alarms that asked people to look within the last ten minutes; one is the aim, more than ten are a flood.",
            lambda signs: float(signs.alarms_told)),
-    Metric("tankwatch_alarms_told_last_day", "gauge", "Alarms that asked somebody to look, in the last 24 h.",
-           lambda signs: float(signs.alarms.told) if signs.alarms else None),
-    Metric("tankwatch_alarms_told_mean", "gauge", "Of them, per ten minutes and operator; the aim is 1 at most.",
-           lambda signs: signs.alarms.per_10_min if signs.alarms else None),
-    Metric("tankwatch_alarms_told_most", "gauge", "Of them, the most within any ten minutes; over 10: a flood.",
-           lambda signs: float(signs.alarms.worst_10_min) if signs.alarms else None),
 )  # fmt: skip
 SOFTWARE: tuple[Metric[Signs], ...] = (
     Metric("tankwatch_process_up", "gauge", "1 while the process says how it is, 0 once it has fallen silent.",

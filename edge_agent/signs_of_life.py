@@ -3,8 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from edge_agent import alarm_report, state, utc
-from edge_agent.alarm_figures import Figures
+from edge_agent import state, utc
 from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
@@ -32,8 +31,6 @@ class Signs:
     """What the process takes that looks."""
     alarms_told: int = 0
     """Alarms that asked people to look within the last ten minutes."""
-    alarms: Figures | None = None
-    """How the alarms of the last 24 h measure up; None where nobody measured."""
 
     @property
     def live(self) -> DeviceState | None:
@@ -94,5 +91,4 @@ def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
         alarms_told=sum(event.told for event in recent),
-        alarms=alarm_report.report(device, now_s).figures if own else None,
     )

@@ -10,7 +10,7 @@ import pytest
 from fakes_camera import moved, profile, reference_corners, seen
 from said_by_the_device import SOURCE, modules_of, sentences
 
-from edge_agent import alarm_catalogue, automation, drift_station, languages
+from edge_agent import alarm_catalogue, automation, camera_watch, drift_station, languages
 from edge_agent.automation import Seen, Standing
 from edge_agent.decision import _words
 from edge_agent.drift import Quantity
@@ -29,6 +29,8 @@ SPEAKING = (
     "alarm_catalogue",
     "alarm_settings",
     "automation",
+    "camera_glance",
+    "camera_watch",
     "capture",
     "case",
     "challenger",
@@ -76,6 +78,15 @@ PIECES = {
     "| alarm | priority | cause | consequence | what to do | limit | delays on/off | why |\n|": "for the documents",
     "X1 1.5 X1, dead band 1.5": "for the documents",
     " (X1 while it only comes)": "for the documents",
+    "(X1, limit 1.5)": "driven below",
+    "for 1.5 s (limit 1.5 s)": "driven below",
+    "pictures have come in the wrong order": "driven below",
+    "the camera gives pictures twice": "driven below",
+    "the camera gives too few pictures": "driven below",
+    "the camera has given old pictures": "driven below",
+    "the camera's capture times have jumped": "driven below",
+    "the picture has become 1.5 % X1 (limit 1.5 %)": "driven below",
+    "the picture has been frozen": "driven below",
     "drift is not kept: X1": "said in the log",
     "X1 cannot be read (X1): drift is learnt anew": "said in the log",
     "drift, X1: X1": "driven below",
@@ -170,10 +181,21 @@ def _driven() -> list[str]:
     said += ["cases wait in memory and are lost at a power cut; 3 are lost already"]
     said += [WaterOutlook("clear", 0.9, Due(hours, 0.2, 3.4)).words for hours in (0.5, 3.1)]
     said += ["7 cases wait for the cloud's receipt, the oldest for 1.5 h"]
-    said += [*_of_drift()]
+    said += [*_of_camera(), *_of_drift()]
     for rule in alarm_catalogue.shipped().alarm.values():
         said += [rule.cause, rule.consequence, rule.early_consequence, rule.action]
     return [one for one in said if one]
+
+
+def _of_camera() -> Iterator[str]:
+    for kind in camera_watch._FACTS:
+        how = "for 1.5 s (limit 1.0 s)"
+        if kind in ("half_rate", "duplicated", "reordered"):
+            how = "(7 new pictures a second instead of 15, limit 10)"
+        yield camera_watch._words(kind, how)
+    for way in ("darker", "brighter"):
+        fact = f"the picture has become 30 % {way} (limit 25 %)"
+        yield f"{fact}: switch the camera's automatic exposure off, and check the light"
 
 
 def _of_framing() -> Iterator[str]:

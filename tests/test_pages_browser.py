@@ -39,6 +39,7 @@ NO_PAGES = (
     "static",
     "/api/",
     "/updates/",
+    "/metrics",
     "/clips/",
     "/posters/",
     ".csv",

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from edge_agent.camera_watch import FROZEN_S
 from edge_agent.decision import Signal
 from edge_agent.eyes import Sight
 from edge_agent.messages import FrameCounts, MissingCounts
 from edge_agent.picture_figures import LOOK_EVERY_S, PictureFigures
 from edge_agent.records import Frame, Framing, TankView, Visibility
-from edge_agent.visibility import FROZEN_S
 
 SEEN = Visibility(noise_levels=2.2, light_levels=120.0, paper_levels=90.0, blur_px=1.1)
 NOISE = np.random.default_rng(3)

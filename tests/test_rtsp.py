@@ -104,7 +104,7 @@ def test_a_profile_is_made_from_a_stream_with_a_warning_of_its_codec(clip: Path,
     monkeypatch.setattr(fitting, "LONGEST_S", 1.5)
     out = tmp_path / "station.toml"
     with rtsp_camera(clip) as server:
-        assert profile.fit([server.address, "--station", PROFILE.station, "--out", str(out)]) == 0
+        assert profile.calibrate(["fit", server.address, "--station", PROFILE.station, "--out", str(out)]) == 0
     made, _ = station.load(out)
     assert np.abs(np.array(made.tank_px) - np.array(PROFILE.tank_px)).max() < 1.0
     assert made.camera.fps == pytest.approx(FPS, rel=0.1)
