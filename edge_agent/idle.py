@@ -42,5 +42,8 @@ class IdleWatch:
             self._stirred_s = now_s
 
     def may_pass(self, frame: Frame) -> bool:
-        """Whether this frame, the next one of a live camera, shows nothing that the one after it will not show."""
-        return self.is_calm and 0 <= frame.monotonic_s - (self._looked_s or 0.0) < LOOK_EVERY_S
+        """Whether this frame, the next one of a live camera, shows nothing that the one after it will not show.
+
+        Only one that whoever captured it found well: who judges a camera by its frames has to have them all.
+        """
+        return self.is_calm and frame.faults == () and 0 <= frame.monotonic_s - (self._looked_s or 0.0) < LOOK_EVERY_S

@@ -15,7 +15,8 @@ from edge_agent.idle import LOOK_EVERY_S, REST_S, IdleWatch
 from edge_agent.immersion import Immersion
 from edge_agent.inspection import make_inspector, shipped_bundle
 from edge_agent.pipeline import Sampling
-from edge_agent.records import Frame, Framing
+from edge_agent.records import CameraFault, Frame, Framing
+from tests.fakes_camera import retaken
 from tests.fakes_tape import FPS, PROFILE, tape
 
 EMPTY = Immersion("empty")
@@ -24,7 +25,7 @@ BEFORE_S = 4.0
 
 
 def at(now_s: float) -> Frame:
-    return Frame(np.zeros((4, 4), np.uint8), round(now_s * FPS), now_s, now_s)
+    return Frame(np.zeros((4, 4), np.uint8), round(now_s * FPS), now_s, now_s, faults=())
 
 
 def looked(idle: IdleWatch, seconds: float, *, began_s: float = 0.0, **other) -> list[float]:
@@ -119,8 +120,17 @@ def _empty_then_a_unit():
     until = int((tape().truth.settled_s + 1.5) * FPS)
     for _ in range(round(BEFORE_S * FPS / len(empty))):
         for frame in empty:
-            yield Frame(frame.image, number, number / FPS, 1e9 + number / FPS)
+            yield Frame(retaken(frame.image, number), number, number / FPS, 1e9 + number / FPS, faults=())
             number += 1
     for frame in tape().frames(last=until):
-        yield Frame(frame.image, number, number / FPS, 1e9 + number / FPS)
+        yield Frame(retaken(frame.image, number), number, number / FPS, 1e9 + number / FPS, faults=())
         number += 1
+
+
+def test_a_frame_that_nobody_has_judged_or_that_is_at_fault_never_passes():
+    idle = IdleWatch()
+    looked(idle, REST_S + 1.0)
+    well = at(REST_S + 1.0)
+    assert idle.may_pass(well)
+    assert not idle.may_pass(replace(well, faults=None))
+    assert not idle.may_pass(replace(well, faults=(CameraFault("noise", "it is noisy: give more light"),)))

@@ -13,6 +13,7 @@ from edge_agent import agent, config, profile_check, station
 from edge_agent.capture import LiveCapture
 from edge_agent.errors import StationError
 from edge_agent.live import PublishedCamera
+from tests.fakes_camera import retaken
 from tests.fakes_tape import FPS, PROFILE, TapeCamera, TapeClock, tape, write_device
 
 CHANGED = msgspec.structs.replace(PROFILE, required_hold_s=4.0)
@@ -45,7 +46,7 @@ class Line:
                 if self.gone.is_set():
                     return
                 self.clock.now_s += 1 / FPS
-                yield frame.__class__(frame.image, number, self.clock(), frame.taken_at)
+                yield frame.__class__(retaken(frame.image, number), number, self.clock(), frame.taken_at)
                 number += 1
 
     def stop_before(self, number: int) -> None:

@@ -26,6 +26,7 @@ from edge_agent.switch import NetHangs, Switch, first_pair
 from edge_agent.trial_run import MOST_STARTS
 from edge_agent.vigil import GROWN_MB, STUCK_S
 from edge_agent.wire import decode
+from tests.fakes_camera import retaken
 from tests.fakes_disk import full_disk
 from tests.fakes_tape import FPS, PROFILE, TapeCamera, TapeClock, going_live, tape, write_device
 
@@ -64,7 +65,9 @@ def played(inspector: Inspector, *, from_s: float = 0.0, between=lambda: None) -
     """The tape once through; `between` at the first frame after the case's end at which judges may change."""
     cases, asked = [], False
     for frame in tape().frames():
-        shifted = replace(frame, monotonic_s=frame.monotonic_s + from_s, sequence=frame.sequence + int(from_s * FPS))
+        number = frame.sequence + int(from_s * FPS)
+        image = retaken(frame.image, number) if from_s else frame.image
+        shifted = replace(frame, image=image, monotonic_s=frame.monotonic_s + from_s, sequence=number)
         cases += inspector.step(shifted)
         if cases and inspector.between_cases and not asked:
             asked = True
