@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.hostile_bundles import LIVE_KINDS
 from benchmarks.hostile_run import returns
+from benchmarks.retaken import Sensor
 from calibration.scene import StationLook, draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import agent, slots, state, station, trial_run, wire
@@ -302,7 +303,7 @@ def _inspecting(device: DeviceConfig, camera: Measured) -> Iterator[Callable[[],
 
 def _camera(look: StationLook, seed: int) -> Measured:
     """One immersion of the twin, again and again, at the pace of the clock."""
-    pictures = _tape(look, seed)
+    pictures, sensor = _tape(look, seed), Sensor(seed)
 
     def connect() -> Iterator[Frame]:
         began_s, number = time.monotonic(), 0
@@ -310,7 +311,7 @@ def _camera(look: StationLook, seed: int) -> Measured:
             due_s = began_s + number / FPS
             time.sleep(max(0.0, due_s - time.monotonic()))
             image = cv2.imdecode(pictures[number % len(pictures)], cv2.IMREAD_COLOR)
-            yield Frame(image, number, time.monotonic(), time.time())
+            yield Frame(sensor.take(image, number), number, time.monotonic(), time.time())
             number += 1
 
     return Measured(LiveCapture(connect))

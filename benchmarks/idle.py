@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.retaken import Sensor
 from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import config, live, station
@@ -31,8 +32,6 @@ ROOT = Path(__file__).parent.parent
 SEED, FPS = 31, 20.0
 EMPTY_S = 3.0
 """Of the stream, again and again."""
-STRIDE = 104_729
-"""A prime: the noise of each picture begins elsewhere."""
 LIMIT_PERCENT, LIMIT_LIVE_PERCENT = 3.0, 5.0
 """Of a core: between immersions, above the baseline; and what a screen with ten pictures a second adds to that."""
 SETTLE_S, WINDOW_S = 6.0, 5.0
@@ -134,18 +133,16 @@ def _station(folder: Path) -> DeviceConfig:
 def _camera(folder: Path) -> LiveCapture:
     """The empty tank at the pace of the clock, decoded picture by picture in the capture thread."""
     pictures = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
-    # No sensor gives the very same picture twice; a camera that did would be found at fault.
-    noise = np.random.default_rng(0).integers(0, 2, 1 << 22, np.uint8)
+    sensor = Sensor()
 
     def connect() -> Iterator[Frame]:
         began_s, number = time.monotonic(), 0
         while True:
             time.sleep(max(0.0, began_s + number / FPS - time.monotonic()))
             data = np.frombuffer(pictures[number % len(pictures)], np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-            began = number * STRIDE % (noise.size - image.size)
-            image ^= noise[began : began + image.size].reshape(image.shape)
-            yield Frame(image, number, time.monotonic(), time.time())
+            yield Frame(
+                sensor.take(cv2.imdecode(data, cv2.IMREAD_COLOR), number), number, time.monotonic(), time.time()
+            )
             number += 1
 
     return LiveCapture(connect)
