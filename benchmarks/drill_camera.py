@@ -29,8 +29,8 @@ from edge_agent.records import Case
 
 FOUND_S, DRIFT_FOUND_S, RESUMED_S = 2.0, 60.0, 5.0
 FAULT_S, BLOCKED_S = 4.0, 4.5
-"""What is left of the rest is less than the hold, even where the fault is found as late as is allowed. A blocked read is
-given up after 4 s: the next one blocks as well, and for good."""
+"""What is left of the rest is less than the hold, even where the fault is found as late as is allowed. A blocked read
+is given up after 4 s: the next one blocks as well, and for good."""
 HOLD_S, GAP_S, FULL_GAP_S = 6.5, 2.5, 12.0
 """The long gap holds a fault that shows before or after the unit, and the time to take up work again."""
 BEFORE_S, WITHIN_S, AFTER_S = 1.5, 0.6, 1.0
