@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,7 @@ def _verdict(said: list[Case]) -> str:
     return said[0].verdict if said else ""
 
 
+@cache
 def _tape(plan: Plan, *, leaky: bool) -> Tape:
     look = draw_station(plan.seed, "demo")
     scene = draw_scene(plan.seed, look, "demo", leaky=leaky)

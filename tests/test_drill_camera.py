@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import cache
 
 import msgspec
 import pytest
@@ -15,7 +14,8 @@ from edge_agent.camera_watch import CameraWatch
 from edge_agent.records import Frame
 
 SEED = 31
-QUICK = ("blocked", "freeze", "jumps", "reordered")
+QUICK = ("freeze", "jumps", "reordered", "blocked")
+PLAN = Plan(("freeze",), ("within",), SEED, drill_camera.GAP_S)
 FAULT = Window("freeze", "within", 24.0, 28.0)
 TURNS = [
     Turn(False, None, is_last_of_window=False),
@@ -26,14 +26,13 @@ TURNS = [
 TOLD = {FAULT: "frozen"}
 
 
-@cache
 def tape() -> Tape:
-    return drill_camera._tape(Plan(QUICK, ("within",), SEED, drill_camera.GAP_S), leaky=True)
+    return drill_camera._tape(PLAN, leaky=True)
 
 
 def shown(faults) -> dict:
-    """By the capture alone: each fault shows for three seconds, every seven seconds."""
-    windows = [Window(fault, "within", 2.0 + 7.0 * at, 5.0 + 7.0 * at) for at, fault in enumerate(faults)]
+    """By the capture alone: each fault shows for two seconds, every five seconds."""
+    windows = [Window(fault, "within", 2.0 + 5.0 * at, 4.0 + 5.0 * at) for at, fault in enumerate(faults)]
     camera = FaultyCamera([tape()] * 3, windows, seed=SEED, state_tells=lambda: "told")
     for _ in camera.frames_or_time(0.25):
         if camera.now_s >= windows[-1].until_s + 5.0:
@@ -147,7 +146,7 @@ def test_every_fault_has_its_turn_and_sound_units_come_between():
 
 
 def test_the_running_agent_judges_no_unit_whose_pictures_stood_still(tmp_path):
-    seen = drill_camera.drill(Plan(("freeze",), ("within",), SEED, drill_camera.GAP_S), tmp_path)
+    seen = drill_camera.drill(PLAN, tmp_path)
     assert drill_camera.is_good(seen), seen
     assert seen["cases"] == seen["immersions"] == 4
 
