@@ -170,7 +170,19 @@ class Link:
 
 
 def _set_tls(client: mqtt.Client, broker: BrokerConfig) -> None:
+    for key in ("ca", "cert", "key"):
+        _see_that_it_can_be_read(key, getattr(broker, key))
     try:
         client.tls_set(ca_certs=broker.ca, certfile=broker.cert, keyfile=broker.key)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise ConfigError(f"TLS files of the broker cannot be used ({error}): check broker.ca, cert and key") from error
+
+
+def _see_that_it_can_be_read(key: str, path: str | None) -> None:
+    """TLS itself does not say which file is missing."""
+    try:
+        if path is not None:
+            open(path, "rb").close()
+    except OSError as error:
+        cure = "put it there, or let this process read it"
+        raise ConfigError(f"broker.{key} {path} cannot be read ({error.strerror}): {cure}") from error
