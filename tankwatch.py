@@ -192,7 +192,7 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("camera", "canary", "kill", "promote", "restore", "swap", "update")
+    names = ("camera", "canary", "clock", "kill", "promote", "restore", "swap", "update")
     return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
 
 

@@ -1,5 +1,7 @@
 """Bytes -> a file that survives a power cut: temporary file in the same folder, fsync, replace, fsync of the folder."""
 
+import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -9,6 +11,7 @@ from edge_agent.errors import StoreError
 
 TEMPORARY = ".tmp"
 """Ending of a file that is not whole yet; whatever carries it at start is left over from an interruption."""
+READ_ONLY = "mount the disk for writing; one that became read-only by itself is damaged ('dmesg' says more)"
 
 
 def write(path: Path, data: bytes) -> None:
@@ -22,7 +25,7 @@ def write(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        let_go(temporary)
         raise failure(path, error) from error
 
 
@@ -35,7 +38,7 @@ def sync(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        let_go(path)
         raise failure(path, error) from error
 
 
@@ -50,7 +53,7 @@ def write_first(path: Path, data: bytes) -> None:
         if not path.exists():
             raise failure(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        let_go(temporary)
     sync_folder(path.parent)
 
 
@@ -71,6 +74,12 @@ def remove(path: Path) -> None:
         raise failure(path, error) from error
 
 
+def let_go(path: Path) -> None:
+    """Removes what is of no more use, where the disk lets it: it may have become read-only by then."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Names in `folder` are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -84,6 +93,5 @@ def failure(path: Path, error: OSError) -> StoreError:
     """What a person can do about an OSError on `path`."""
     folder = path if path.is_dir() else path.parent
     free = f"{shutil.disk_usage(folder).free / 1e6:.0f} MB free" if folder.is_dir() else "folder is missing"
-    return StoreError(
-        f"{path} cannot be written ({error.strerror or error}; {free}): free space or check who owns {folder}"
-    )
+    cure = READ_ONLY if error.errno == errno.EROFS else f"free space or check who owns {folder}"
+    return StoreError(f"{path} cannot be written ({error.strerror or error}; {free}): {cure}")

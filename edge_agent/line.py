@@ -76,16 +76,20 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "human_only"
     case_id: str | None = None
     disposition: DispositionWord | None = None
-    expires_at: float | None = None
-    """UTC, seconds since 1970."""
+    until_s: float | None = None
+    """How long the disposition holds, on the clock that nobody sets."""
 
 
 class Line:
     """The server. `tell` and `heard` return at once; they belong to the frame loop."""
 
-    def __init__(self, config: LineConfig, clock: Callable[[], float] = time.time) -> None:
-        """Raises ConfigError where the address cannot be had. `clock`: UTC, seconds since 1970."""
-        self._clock = clock
+    def __init__(
+        self,
+        config: LineConfig,
+        clocks: tuple[Callable[[], float], Callable[[], float]] = (time.time, time.monotonic),
+    ) -> None:
+        """Raises ConfigError where the address cannot be had. `clocks`: UTC seconds since 1970, and one never set."""
+        self._utc, self._monotonic = clocks
         self._server = _listening(config)
         self.port: int = self._server.getsockname()[1]
         self._told, self._taken, self._told_s = Told(), "", time.monotonic()
@@ -170,7 +174,7 @@ class Line:
             self._heartbeat ^= self._is_fresh()
             self._beat_due_s = monotonic_s + HEARTBEAT_S
         state = self._state()
-        same = msgspec.json.encode(msgspec.structs.replace(state, at=""))
+        same = msgspec.json.encode(msgspec.structs.replace(state, at="", expires_at=None))
         if due or same != self._said:
             self._said = same
             line = msgspec.json.encode(state) + b"\n"
@@ -180,9 +184,10 @@ class Line:
             self._selector.modify(one, selectors.EVENT_READ | (selectors.EVENT_WRITE if kept.unsent else 0))
 
     def _state(self) -> LineState:
-        told, now = self._told, self._clock()
+        told, now = self._told, self._utc()
         is_open = told.case_id is not None and told.case_id != self._taken
-        valid = is_open and told.expires_at is not None and now < told.expires_at
+        left_s = 0.0 if told.until_s is None else told.until_s - self._monotonic()
+        valid = is_open and left_s > 0
         word = told.disposition if valid else None
         return LineState(
             ready=told.ready and self._is_fresh(),
@@ -195,7 +200,7 @@ class Line:
             mode=told.mode,
             case_id=told.case_id if valid else None,
             disposition=word,
-            expires_at=utc.text(told.expires_at) if valid and told.expires_at is not None else None,
+            expires_at=utc.text(now + left_s) if valid else None,
             at=utc.text(now),
         )
 

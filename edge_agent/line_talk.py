@@ -33,7 +33,7 @@ class LineTalk:
                 mode=mode,
                 case_id=told.case_id if told and holds else None,
                 disposition=told.disposition if told and holds else None,
-                expires_at=report.disposition_expires_s if holds else None,
+                until_s=report.disposition_until_s if holds else None,
             )
         )
 

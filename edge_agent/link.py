@@ -21,6 +21,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STABLE_S = 10.0
 """A connection that lasts so long was a good one."""
 CONNECT_TIMEOUT_S = 5.0
+SAFE = "cases wait safely"
 log = logging.getLogger(__name__)
 
 
@@ -119,10 +120,11 @@ class Link:
         self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
+        except ssl.SSLCertVerificationError as error:
+            cure = "see that this device's clock is right, then check broker.ca"
+            self._say(f"broker {self._place} shows a certificate that is not trusted ({error}): {cure}; {SAFE}")
         except (OSError, ValueError) as error:
-            self._say(
-                f"broker {self._place} cannot be reached ({error}): check host, port and network; cases wait safely"
-            )
+            self._say(f"broker {self._place} cannot be reached ({error}): check host, port and network; {SAFE}")
 
     def _say(self, fault: str) -> None:
         """Once for each fault, not for each attempt."""
@@ -134,7 +136,8 @@ class Link:
         if reason_code.is_failure:
             self._say(
                 f"broker {self._place} refuses client {self._client_id} ({reason_code}): check broker.username, the "
-                "password in the variable that broker.password_env names, and its access list; cases wait safely"
+                "password in the variable that broker.password_env names, and its access list; "
+                f"{SAFE}"
             )
             return
         self._fault = ""
@@ -167,7 +170,19 @@ class Link:
 
 
 def _set_tls(client: mqtt.Client, broker: BrokerConfig) -> None:
+    for key in ("ca", "cert", "key"):
+        _see_that_it_can_be_read(key, getattr(broker, key))
     try:
         client.tls_set(ca_certs=broker.ca, certfile=broker.cert, keyfile=broker.key)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise ConfigError(f"TLS files of the broker cannot be used ({error}): check broker.ca, cert and key") from error
+
+
+def _see_that_it_can_be_read(key: str, path: str | None) -> None:
+    """TLS itself does not say which file is missing."""
+    try:
+        if path is not None:
+            open(path, "rb").close()
+    except OSError as error:
+        cure = "put it there, or let this process read it"
+        raise ConfigError(f"broker.{key} {path} cannot be read ({error.strerror}): {cure}") from error

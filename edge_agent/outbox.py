@@ -23,7 +23,8 @@ from edge_agent.records import Case
 from edge_agent.spool import Spool, Stored
 
 RECORD_DAYS = 30
-"""Receipted records stay this long, so that a cloud restored from a backup can ask again."""
+"""Receipted records stay this long, so that a cloud restored from a backup can ask again. They are days of running: a
+clock that is set, forward or back, makes no record older or younger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Outbox:
         self._database, self._role, self._clock = database, role, clock
         self._guard = threading.RLock()
         self._lock = locks.lock(database.with_name(f"{role}.lock"), database)
+        self._retained_s: float | None = None
         self.notes: list[str] = []
         """What had to be mended at start, for the log."""
         self._connect()
@@ -145,14 +147,19 @@ class Outbox:
             cases, clips = outbox_table.waiting_bytes(rows)
         return cases + sum(self.spool.clip_bytes(sha256) for sha256 in clips)
 
-    def retain(self, now: float, free_bytes: int) -> int:
+    def retain(self, now_s: float, free_bytes: int) -> int:
         """Receipted records older than 30 days go, receipted clips where less than `free_bytes` are free. How many.
 
+        `now_s`: seconds on a clock that nobody sets; ages are the time between two calls, added up over restarts.
         The newest record always stays: the sequence continues from it when the database has to be made again.
         """
         removed = 0
+        passed_s = 0.0 if self._retained_s is None else max(0.0, now_s - self._retained_s)
         with self._transaction() as rows:
-            for case_id, sha256 in outbox_table.expired(rows, now - RECORD_DAYS * 86_400):
+            counted_s = outbox_table.grow_older(rows, passed_s)
+        self._retained_s = now_s
+        with self._transaction() as rows:
+            for case_id, sha256 in outbox_table.expired(rows, counted_s - RECORD_DAYS * 86_400):
                 durable.remove(self.spool.case_path(case_id))
                 if sha256:
                     durable.remove(self.spool.clip_path(sha256))
@@ -180,7 +187,7 @@ class Outbox:
     def take_trigger(self, within_s: float = 5.0) -> bool:
         """True once after the cloud or the line ordered an inspection, unless that is longer ago."""
         with self._transaction() as rows:
-            return outbox_table.take_trigger(rows, self._clock() - within_s)
+            return outbox_table.take_trigger(rows, self._clock(), within_s)
 
     def close(self) -> None:
         with self._guard:

@@ -27,6 +27,14 @@ CREATE TABLE orders (
     id TEXT PRIMARY KEY, at REAL NOT NULL, reply BLOB NOT NULL, trigger_waits INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+_AGES = """
+CREATE TABLE IF NOT EXISTS running (one INTEGER PRIMARY KEY CHECK (one = 1), s REAL NOT NULL);
+INSERT OR IGNORE INTO running VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS ages (case_id TEXT PRIMARY KEY, seen_s REAL NOT NULL) WITHOUT ROWID;
+"""
+"""Beside the tables of version 1, which software of before goes on with. `seen_s`: on the count of `running`."""
+ORDER_DAYS, ORDERS = 7, 1000
+"""Replies stay so long, and so many in any case: by a clock that was set none is forgotten."""
 
 
 def connect(database: Path) -> sqlite3.Connection:
@@ -47,6 +55,8 @@ def connect(database: Path) -> sqlite3.Connection:
             rows.execute(f"PRAGMA user_version={VERSION}")
         elif version != VERSION:
             raise sqlite3.DatabaseError(f"version {version}, wanted {VERSION}")
+        for statement in _AGES.strip().split(";\n"):
+            rows.execute(statement)
         rows.execute("COMMIT")
     except sqlite3.Error:
         rows.close()
@@ -136,13 +146,28 @@ def waiting_bytes(rows: sqlite3.Connection) -> tuple[int, list[str]]:
     return cases, [sha256 for (sha256,) in clips]
 
 
-def expired(rows: sqlite3.Connection, before: float) -> list[tuple[str, str | None]]:
-    """Case id and clip of what was receipted before `before`, the newest record and waiting clips left out."""
+def grow_older(rows: sqlite3.Connection, by_s: float) -> float:
+    """So much more time has passed here; since when the receipts of today are known. Seconds, counted since the first.
+
+    What was receipted since the last look is as old as this one, and what waits again has no age.
+    """
+    rows.execute("UPDATE running SET s = s + ?", (by_s,))
+    (now_s,) = rows.execute("SELECT s FROM running").fetchone()
+    rows.execute("DELETE FROM ages WHERE case_id NOT IN (SELECT case_id FROM cases WHERE receipted_at IS NOT NULL)")
+    rows.execute(
+        "INSERT OR IGNORE INTO ages SELECT case_id, ? FROM cases WHERE receipted_at IS NOT NULL",
+        (now_s,),
+    )
+    return now_s
+
+
+def expired(rows: sqlite3.Connection, before_s: float) -> list[tuple[str, str | None]]:
+    """Case id and clip of what was seen receipted before, the newest record and waiting clips left out."""
     return rows.execute(
-        "SELECT cases.case_id, clips.sha256 FROM cases LEFT JOIN clips USING (case_id) "
-        "WHERE cases.receipted_at < ? AND cases.sequence < (SELECT max(sequence) FROM cases) "
+        "SELECT cases.case_id, clips.sha256 FROM ages JOIN cases USING (case_id) LEFT JOIN clips USING (case_id) "
+        "WHERE ages.seen_s < ? AND cases.sequence < (SELECT max(sequence) FROM cases) "
         "AND (clips.sha256 IS NULL OR clips.usable = 0 OR clips.receipted_at IS NOT NULL)",
-        (before,),
+        (before_s,),
     ).fetchall()
 
 
@@ -154,6 +179,7 @@ def receipted_clips(rows: sqlite3.Connection) -> list[str]:
 
 def forget(rows: sqlite3.Connection, case_id: str) -> None:
     rows.execute("DELETE FROM clips WHERE case_id = ?", (case_id,))
+    rows.execute("DELETE FROM ages WHERE case_id = ?", (case_id,))
     rows.execute("DELETE FROM cases WHERE case_id = ?", (case_id,))
 
 
@@ -181,11 +207,16 @@ def answer(rows: sqlite3.Connection, id: str) -> bytes | None:
 
 def keep_answer(rows: sqlite3.Connection, id: str, reply: bytes, now: float, trigger: bool) -> None:
     rows.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)", (id, now, reply, trigger))
-    rows.execute("DELETE FROM orders WHERE at < ?", (now - 7 * 86_400,))
+    rows.execute(
+        "DELETE FROM orders WHERE at < ? AND id NOT IN (SELECT id FROM orders ORDER BY at DESC LIMIT ?)",
+        (now - ORDER_DAYS * 86_400, ORDERS),
+    )
 
 
-def take_trigger(rows: sqlite3.Connection, after: float) -> bool:
-    fresh = rows.execute("SELECT count(*) FROM orders WHERE trigger_waits = 1 AND at >= ?", (after,)).fetchone()[0]
-    if fresh:
+def take_trigger(rows: sqlite3.Connection, now: float, within_s: float) -> bool:
+    """By a clock that was set back in between it was ordered later than now, and nobody knows when."""
+    found = rows.execute("SELECT at FROM orders WHERE trigger_waits = 1").fetchall()
+    fresh = any(abs(now - at) <= within_s for (at,) in found)
+    if found:
         rows.execute("UPDATE orders SET trigger_waits = 0 WHERE trigger_waits = 1")
-    return fresh > 0
+    return fresh

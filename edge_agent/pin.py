@@ -150,5 +150,5 @@ def write_private(path: Path, data: bytes) -> None:
             os.fsync(descriptor)
         durable.move(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        durable.let_go(temporary)
         raise durable.failure(path, error) from error

@@ -67,8 +67,7 @@ class SelfReport:
         self.standing: Standing | None = None
         """The mode in force, as the reporting thread has found it last."""
         self.disposition: Disposition | None = None
-        self.disposition_expires_s: float | None = None
-        self._disposition_until_s = float("-inf")
+        self.disposition_until_s = float("-inf")
         """The same on the clock that nobody sets."""
         self._shown: ShownWord | None = None
         self._told: tuple[str, str] | None = None
@@ -156,16 +155,15 @@ class SelfReport:
         self._shown = shown
         is_new, self._told = told != self._told, told
         if told and is_new:
-            self._disposition_until_s = self._clock() + valid_s
-            self.disposition_expires_s = time.time() + valid_s
+            self.disposition_until_s = self._clock() + valid_s
             self.disposition = Disposition(
-                case_id=told[0], disposition=told[1], expires_at=utc.text(self.disposition_expires_s)
+                case_id=told[0], disposition=told[1], expires_at=utc.text(time.time() + valid_s)
             )
 
     @property
     def disposition_holds(self) -> bool:
         """Whether the line may still act on the last one: no other unit has come, and it has not expired."""
-        return self._told is not None and self._clock() < self._disposition_until_s
+        return self._told is not None and self._clock() < self.disposition_until_s
 
     def circumstances(self) -> Circumstances:
         """What the mode depends on."""

@@ -153,7 +153,7 @@ def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped
 
 def _retain(outbox: Outbox, keep_free_bytes: int) -> None:
     try:
-        removed = outbox.retain(time.time(), keep_free_bytes)
+        removed = outbox.retain(time.monotonic(), keep_free_bytes)
         log.info("retained removed_files=%d", removed)
     except StoreError as error:
         log.error("retention failed fault=%s", error)

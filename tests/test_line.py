@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from edge_agent import utc
 from edge_agent.config import LineConfig
 from edge_agent.errors import ConfigError
 from edge_agent.line import MOST_WORDS, LineWord, Told
@@ -47,7 +48,7 @@ def free_port() -> int:
 
 
 def decided(word: str, case_id: str = "TANK1-1", valid_s: float = 30.0) -> Told:
-    return Told(ready=True, mode="partial", case_id=case_id, disposition=word, expires_at=time.time() + valid_s)
+    return Told(ready=True, mode="partial", case_id=case_id, disposition=word, until_s=time.monotonic() + valid_s)
 
 
 def test_a_result_is_one_signal_until_it_is_acknowledged(line):
@@ -69,6 +70,20 @@ def test_a_disposition_expires_by_itself(line):
     line.tell(decided("ok", valid_s=0.3))
     assert robot.until(ok=True)["expires_at"].endswith("Z")
     assert robot.until(result_valid=False)["ok"] is False
+
+
+@pytest.mark.parametrize("jump_s", [-1e9, -3600.0, 3600.0, 1e9])
+def test_a_clock_that_is_set_neither_ends_a_disposition_nor_keeps_it(jump_s):
+    jumped_s = [0.0]
+    server = Server(LineConfig(port=free_port()), (lambda: time.time() + jumped_s[0], time.monotonic))
+    robot = Robot(server)
+    server.tell(decided("ok", valid_s=2.5))
+    robot.until(ok=True)
+    jumped_s[0] = jump_s
+    heard = robot.until(ok=True)
+    assert 0 < utc.seconds(heard["expires_at"]) - utc.seconds(heard["at"]) <= 2.5
+    assert robot.until(result_valid=False)["ok"] is False
+    server.close()
 
 
 def test_the_heart_beats_while_the_frame_loop_goes_on_and_stops_with_it(line, monkeypatch):

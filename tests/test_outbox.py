@@ -193,12 +193,12 @@ def test_a_damaged_case_file_is_set_aside(opened, tmp_path):
 
 
 def test_receipted_records_go_after_thirty_days_but_the_newest_stays_and_the_sequence_goes_on(opened, tmp_path):
-    now = [0.0]
-    box = opened(clock=lambda: now[0])
+    box = opened()
     for number in (1, 2, 3):
         put_with_clip(box, number)
     receipt_all(box)
     waiting = box.put(make_case(4))
+    assert box.retain(0.0, 0) == 0
     assert box.retain(RECORD_DAYS * DAY - 1, 0) == 0
     assert box.retain(RECORD_DAYS * DAY + 1, 0) == 3
     assert list(box.spool.case_ids()) == [waiting.case_id] and list(box.spool.clip_hashes()) == []
@@ -207,6 +207,51 @@ def test_receipted_records_go_after_thirty_days_but_the_newest_stays_and_the_seq
     box.close()
     (tmp_path / "outbox.db").unlink()
     assert opened().put(make_case(5)).sequence == 5
+
+
+@pytest.mark.parametrize("jump_s", [40 * DAY, 20_000 * DAY, -20_000 * DAY, -1_790_000_000.0])
+def test_a_clock_that_is_set_makes_no_record_older_and_none_younger(opened, jump_s):
+    utc_s = [1_790_000_000.0]
+    box = opened(clock=lambda: utc_s[0])
+    for number in (1, 2):
+        put_with_clip(box, number)
+    receipt_all(box)
+    assert box.retain(0.0, 0) == 0
+    utc_s[0] += jump_s
+    put_with_clip(box, 3)
+    receipt_all(box)
+    assert box.retain(3600.0, 0) == 0 and len(list(box.spool.case_ids())) == 3
+    put_with_clip(box, 4)
+    assert box.retain(RECORD_DAYS * DAY + 1, 0) == 2
+    assert box.retain(RECORD_DAYS * DAY + 3602, 0) == 1
+
+
+def test_age_is_added_up_over_restarts_and_what_waits_again_has_none(opened):
+    box = opened()
+    for number in (1, 2, 3):
+        box.put(make_case(number))
+    receipt_all(box)
+    for _ in range(RECORD_DAYS):
+        assert (box.retain(5.0, 0), box.retain(5.0 + DAY, 0)) == (0, 0)
+        box.close()
+        box = opened()
+    box.send_again(case_id=make_case(1).case_id)
+    receipt_all(box)
+    assert (box.retain(7.0, 0), box.retain(8.0, 0)) == (0, 2)
+
+
+def test_an_outbox_of_before_counts_its_receipts_from_now_on(opened, tmp_path):
+    box = opened()
+    for number in (1, 2):
+        box.put(make_case(number))
+    receipt_all(box)
+    box.close()
+    with sqlite3.connect(tmp_path / "outbox.db") as rows:
+        rows.execute("DROP TABLE ages")
+        rows.execute("DROP TABLE running")
+    rows.close()
+    box = opened()
+    assert (box.retain(0.0, 0), box.retain(RECORD_DAYS * DAY, 0), box.retain(RECORD_DAYS * DAY + 1, 0)) == (0, 0, 1)
 
 
 def test_only_receipted_clips_make_room_when_space_is_short(opened):
@@ -236,6 +281,19 @@ def test_an_order_is_answered_once_and_a_trigger_taken_once(opened):
     box.keep_answer("o1", b"done", trigger=True)
     assert box.answer("o1") == b"done"
     assert box.take_trigger() and not box.take_trigger()
+
+
+def test_a_clock_that_is_set_forgets_no_answer_and_keeps_no_trigger_for_later(opened):
+    utc_s = [1_790_000_000.0]
+    box = opened(clock=lambda: utc_s[0])
+    box.keep_answer("o1", b"done")
+    utc_s[0] += 4000 * DAY
+    box.keep_answer("o2", b"done", trigger=True)
+    assert box.answer("o1") == b"done", "the broker may deliver it once more"
+    utc_s[0] -= 4000 * DAY
+    assert not box.take_trigger()
+    utc_s[0] += 4000 * DAY
+    assert not box.take_trigger()
 
 
 FULL_DISK = """
