@@ -293,3 +293,14 @@ def test_installing_needs_nothing_but_python():
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] in own, (path.name, line)
     assert install_parts.widest(["edge", "demo"]) == "demo"
+
+
+def test_units_leave_the_data_folders_as_closed_as_they_were_made():
+    """systemd sets the rights at each start: 0755 where nothing else is said, and `doctor` calls that a fault."""
+    for path in (ROOT / "systemd").glob("*.service"):
+        lines = path.read_text().splitlines()
+        part = next(part for part in (EDGE, CLOUD) if part.owns(path.name))
+        data = next(one for one in part.folders if one.owner)
+        assert f"StateDirectory={data.path.removeprefix('/var/lib/')}" in lines, path.name
+        assert f"StateDirectoryMode={data.mode:04o}" in lines, path.name
+        assert ("RuntimeDirectory=tankwatch" in lines) == ("RuntimeDirectoryMode=0750" in lines), path.name
