@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud_sync.issued import Certificate
+from cloud_sync.issued import LONGEST_NAME, Certificate
 from edge_agent import durable
 from edge_agent.errors import ConfigError
 
@@ -81,8 +81,13 @@ class Authority:
 
 
 def begin(key_path: Path, certificate_path: Path, name: str, now: datetime) -> Authority:
-    """A new authority. The key is written first: a cut in between leaves one without a certificate, begun anew."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A new authority. Raises ConfigError, StoreError.
+
+    The key is written first, and one that is there is never replaced: a cut in between leaves it without a certificate,
+    which it gets now.
+    """
+    name = name[:LONGEST_NAME]
+    key = _load(key_path) if key_path.exists() else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
         _builder(name, subject, key, (now - BACKDATED, now + timedelta(days=AUTHORITY_DAYS)))
@@ -92,7 +97,8 @@ def begin(key_path: Path, certificate_path: Path, name: str, now: datetime) -> A
         .sign(key, hashes.SHA256())
     )
     key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(key_path, _key_pem(key, _passphrase()))
+    if not key_path.exists():
+        write_private(key_path, _key_pem(key, _passphrase()))
     write_public(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(key, certificate)
 
@@ -101,16 +107,10 @@ def open_authority(key_path: Path, certificate_path: Path) -> Authority:
     """The authority as `begin` has written it. Raises ConfigError: key away, sealed, or another's."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-        key = serialization.load_pem_private_key(key_path.read_bytes(), _passphrase() or None)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{error.filename} is not there: it is needed to issue and to revoke; bring it from where it is kept, or "
-            "name it with --ca-key"
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
-        cure = f"check its rights and the passphrase in {PASSPHRASE}"
-        raise ConfigError(f"the authority's key {key_path} cannot be used ({error}): {cure}") from error
-    if not isinstance(key, Key) or key.public_key() != certificate.public_key():
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{certificate_path} cannot be used ({error}): bring it from the backup") from error
+    key = _load(key_path)
+    if key.public_key() != certificate.public_key():
         raise ConfigError(f"{key_path} is not the key of {certificate_path}: bring the one that was made with it")
     return Authority(key, certificate)
 
@@ -128,6 +128,22 @@ def write_public(path: Path, data: bytes) -> None:
     """A file that everybody may read, whatever the caller's umask. Raises StoreError."""
     durable.write(path, data)
     path.chmod(0o644)
+
+
+def _load(path: Path) -> Key:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), _passphrase() or None)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} is not there: it is needed to issue and to revoke; bring it from where it is kept, or name it "
+            "with --ca-key"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        cure = f"check its rights and the passphrase in {PASSPHRASE}"
+        raise ConfigError(f"the authority's key {path} cannot be used ({error}): {cure}") from error
+    if not isinstance(key, Key):
+        raise ConfigError(f"{path} is no key of an authority made here: bring the one that 'tankwatch provision' made")
+    return key
 
 
 def _builder(name: str, issuer: x509.Name, key: Key, validity: tuple[datetime, datetime]) -> x509.CertificateBuilder:

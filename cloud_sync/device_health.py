@@ -4,7 +4,9 @@ The last message of a batch counts; whoever hears it twice keeps it once.
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -14,6 +16,7 @@ from edge_agent.errors import LinkError
 from edge_agent.messages import Alarm, Metrics
 
 Station = tuple[str, str]
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def checked_metrics(payload: bytes) -> bytes:
@@ -30,6 +33,14 @@ def checked_alarm(topic: wire.Topic, payload: bytes) -> Alarm | None:
     if alarm.id != topic.id:
         raise LinkError(f"alarm {alarm.id[:40]!r} came on the topic of {topic.id!r}: refused")
     return alarm
+
+
+def kept(said: bytes | str | None, what: type[T]) -> T | None:
+    """What the database keeps of a device's word; None for none, and for one of a version that cannot be read."""
+    try:
+        return wire.decode(said.encode() if isinstance(said, str) else bytes(said), what) if said else None
+    except LinkError:
+        return None
 
 
 def take_metrics(connection: sa.Connection, latest: Mapping[Station, bytes], now: float) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
+from cloud_sync.device_health import kept
 from cloud_sync.slices import light_limits_of
 from cloud_sync.tables import cases, device_alarms
 from cloud_sync.tallies import is_unit
@@ -118,7 +119,8 @@ def course(found: list[Day]) -> Course:
 def alarms(connection: sa.Connection) -> dict[Place, Alarm]:
     """What devices say of drift now; ids that begin with `drift`."""
     query = sa.select(device_alarms).where(device_alarms.c.id.startswith("drift")).order_by(device_alarms.c.id.desc())
-    return {(row.site, row.station): msgspec.json.decode(row.alarm, type=Alarm) for row in connection.execute(query)}
+    found = {(row.site, row.station): kept(row.alarm, Alarm) for row in connection.execute(query)}
+    return {place: alarm for place, alarm in found.items() if alarm}
 
 
 def standing(connection: sa.Connection, now: float) -> tuple[str, ...]:
@@ -126,11 +128,12 @@ def standing(connection: sa.Connection, now: float) -> tuple[str, ...]:
 
     What speaks of the plant alone (more leaks) asks for no other model.
     """
-    said = [f"{station} says: {alarm.text}" for (_, station), alarm in sorted(alarms(connection).items())]
+    told = sorted(alarms(connection).items())
+    said = [f"{site}/{station} says: {alarm.text}" for (site, station), alarm in told]
     for place in _places(connection, now):
         moved = [move for move in course(days(connection, place, now)).moves if move.quantity.lapses]
         if moved:
-            said.append(f"{place[1]} by its cases: {'; '.join(move.fact for move in moved)}")
+            said.append(f"{'/'.join(place)} by its cases: {'; '.join(move.fact for move in moved)}")
     return tuple(said)
 
 

@@ -4,16 +4,14 @@ One query over the cases of the time asked for, and one each over statuses and a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import concord
+from cloud_sync.device_health import kept
 from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
-from edge_agent import wire
-from edge_agent.errors import LinkError
 from edge_agent.messages import Alarm, AlarmPriority, Status
 from edge_agent.records import OutcomeWord, VerdictWord
 
@@ -179,30 +177,15 @@ def _metrics_at(connection: sa.Connection) -> dict[Place, float]:
 
 def _said(connection: sa.Connection) -> dict[Place, tuple[Status | None, float]]:
     rows = connection.execute(sa.select(stations))
-    return {(row.site, row.station): (_status(row.status), row.seen_at) for row in rows}
-
-
-def _status(text: str | None) -> Status | None:
-    """None for none, and for one of a version that cannot be read."""
-    try:
-        return wire.decode(text.encode(), Status) if text else None
-    except LinkError:
-        return None
+    return {(row.site, row.station): (kept(row.status, Status), row.seen_at) for row in rows}
 
 
 def _alarms(connection: sa.Connection) -> dict[Place, tuple[Alarm, ...]]:
     found: dict[Place, list[Alarm]] = defaultdict(list)
     for row in connection.execute(sa.select(device_alarms).order_by(device_alarms.c.first_at)):
-        found[row.site, row.station] += _readable([bytes(row.alarm)])
+        # One of a version that this cloud does not know: the device keeps it up.
+        found[row.site, row.station] += filter(None, [kept(row.alarm, Alarm)])
     return {place: tuple(sorted(some, key=_urgency)) for place, some in found.items()}
-
-
-def _readable(payloads: Iterable[bytes]) -> Iterator[Alarm]:
-    for payload in payloads:
-        try:
-            yield wire.decode(payload, Alarm)
-        except LinkError:
-            continue  # of a version that this cloud does not know; the device keeps it up
 
 
 def _urgency(alarm: Alarm) -> int:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from cloud_sync import looks as looks_module
 from cloud_sync import mode_orders
+from cloud_sync.device_health import kept
 from cloud_sync.tables import (
     case_groups,
     cases,
@@ -106,16 +107,14 @@ def clip_figures(connection: sa.Connection) -> ClipFigures:
 
 def _stations(connection: sa.Connection) -> tuple[dict[Place, Status | None], dict[Place, float]]:
     rows = connection.execute(sa.select(stations)).all()
-    said = {
-        (row.site, row.station): msgspec.json.decode(row.status, type=Status) if row.status else None for row in rows
-    }
+    said = {(row.site, row.station): kept(row.status, Status) for row in rows}
     return said, {(row.site, row.station): row.seen_at for row in rows}
 
 
 def _health(connection: sa.Connection) -> tuple[dict[Place, Metrics], dict[Place, float]]:
     rows = connection.execute(sa.select(device_health)).all()
-    told = {(row.site, row.station): msgspec.json.decode(row.metrics, type=Metrics) for row in rows}
-    return told, {(row.site, row.station): row.at for row in rows}
+    told = {(row.site, row.station): kept(row.metrics, Metrics) for row in rows}
+    return {place: one for place, one in told.items() if one}, {(row.site, row.station): row.at for row in rows}
 
 
 def _last_case(connection: sa.Connection) -> dict[Place, float]:
@@ -141,7 +140,8 @@ def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
     """Without those that are put aside at the station."""
     found: Counter[tuple[str, str, str]] = Counter()
     for row in connection.execute(sa.select(device_alarms)):
-        if msgspec.json.decode(row.alarm, type=Alarm).state not in ASIDE:
+        alarm = kept(row.alarm, Alarm)
+        if alarm is None or alarm.state not in ASIDE:
             found[row.site, row.station, row.priority] += 1
     return found
 

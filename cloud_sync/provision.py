@@ -17,7 +17,7 @@ import msgspec
 from cloud_sync import authority, broker_rules, issued, station_folder
 from cloud_sync.authority import Authority
 from cloud_sync.issued import Certificate, Issued
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, StoreError
 
 RENEWED_BEFORE = timedelta(days=60)
 """Certificates of broker and cloud are made anew by any call within so long before their end."""
@@ -46,8 +46,21 @@ class Desk(msgspec.Struct, frozen=True):
 def provision(argv: list[str]) -> int:
     """The command."""
     options = _parser().parse_args(argv)
+    try:
+        return _provision(options)
+    except OSError as error:
+        raise StoreError(
+            f"{options.out} cannot be written ({error}): run this as root, or name another --out"
+        ) from error
+
+
+def _provision(options: argparse.Namespace) -> int:
     desk = Desk(options.out.absolute(), (options.ca_key or options.out / OFFLINE / "ca.key").absolute())
     now = datetime.now(UTC)
+    if options.revoke and options.station:
+        raise ConfigError(
+            f"--revoke {options.revoke} stands alone: give {options.station} a certificate in another call"
+        )
     if options.revoke:
         _revoke(desk, options.revoke, options.site, now)
         return 0
@@ -67,6 +80,8 @@ def begin(
     desk: Desk, site: str | None, hosts: tuple[str, ...], now: datetime, *, cloud_bind: str | None = None
 ) -> Issued:
     """The book, begun where there is none; other hosts of the broker than before are taken over."""
+    for host in hosts:
+        issued.check_host(host)
     _open_folder(desk.folder)
     book = issued.read(desk.folder)
     if book is None:
@@ -81,6 +96,11 @@ def begin(
     if not desk.certificate.exists():
         if book.certificates:
             raise ConfigError(f"{desk.certificate} is gone, and certificates made with it are in use: bring the backup")
+        if desk.key.exists() and not desk.key.is_relative_to(desk.folder):
+            raise ConfigError(
+                f"{desk.key} is an authority's key already, and {desk.folder} holds none of its certificates: name its "
+                "folder with --out, or another --ca-key for a new authority"
+            )
         authority.begin(desk.key, desk.certificate, f"Tankwatch {book.site}", now)
     issued.write(desk.folder, book)
     return book
@@ -143,11 +163,13 @@ def write_broker_files(desk: Desk, now: datetime) -> None:
     """List of revoked ones, access list and configuration, as the book says."""
     book, folder = _book(desk), desk.folder / BROKER
     gone = [one for one in book.certificates if one.revoked_at is not None]
-    authority.write_public(folder / "crl.pem", desk.open().revoked(gone, now))
+    # The list of who may what needs no key: who was revoked is out of it also while the authority's is in its safe.
     authority.write_private(folder / "acl", broker_rules.access_list(book.stations(now.timestamp())).encode())
+    _give("mosquitto", folder / "acl")
+    authority.write_public(folder / "crl.pem", desk.open().revoked(gone, now))
     configuration = broker_rules.configuration(str(folder), cloud_bind=book.cloud_bind)
     authority.write_public(folder / "tankwatch.conf", configuration.encode())
-    _give("mosquitto", folder / "server.key", folder / "acl")
+    _give("mosquitto", folder / "server.key")
     _give("tankwatch-cloud", desk.folder / CLOUD / "cloud.key")
 
 

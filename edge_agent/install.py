@@ -41,13 +41,13 @@ def uninstall(argv: list[str]) -> int:
     parser.add_argument("--purge", action="store_true", help="delete configuration and data too; asks for the word")
     options = parser.parse_args(argv)
     host, part = host_of(options), PARTS[options.part]
-    if options.purge and not host.dry_run:
-        _ask(host, part)
     with alone(host):
-        planned = steps.taking_off(host, part)
-        if not [one for one in record.read(host).parts if one != part.name]:
-            planned += steps.clearing(host)
-        steps.carry_out(host, planned + (steps.purging(host, part) if options.purge else []))
+        is_last = not [one for one in record.read(host).parts if one != part.name]
+        gone = steps.purged(part, alone=is_last) if options.purge else []
+        if options.purge and not host.dry_run:
+            _ask(host, gone)
+        planned = steps.taking_off(host, part) + (steps.clearing(host) if is_last else [])
+        steps.carry_out(host, planned + steps.purging(host, gone))
     if not options.purge:
         host.say(f"kept: {CONFIG} and {', '.join(one.path for one in part.folders[1:])}")
     return 0
@@ -81,7 +81,9 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def _install(host: Host, part: Part, options: argparse.Namespace) -> int:
     installed = record.read(host)
-    wanted = widest([part.packages, WITH_TRAINING]) if options.train else part.packages
+    # The same call without --train mends what was cut off, and takes nothing away.
+    wanted = widest([part.packages, installed.parts.get(part.name, part.packages)])
+    wanted = widest([wanted, WITH_TRAINING]) if options.train else wanted
     told = installed.replace(parts={**installed.parts, part.name: wanted})
     new, running = releases.LINKED if options.link else releases.called(host, TREE), releases.current(host)
     if running and running != new and installed.parts:
@@ -109,9 +111,9 @@ def _planned(host: Host, part: Part, told: Installed, new: str, options: argpars
     ]
 
 
-def _ask(host: Host, part: Part) -> None:
-    gone = ", ".join(one.path for one in part.folders)
-    print(f"This deletes {gone} below {host.root}: cases and clips too. Type '{WORD}': ", end="", file=sys.stderr)
+def _ask(host: Host, gone: list[str]) -> None:
+    words = f"This deletes {', '.join(gone)} below {host.root}: cases, clips and backups too. Type '{WORD}': "
+    print(words, end="", file=sys.stderr)
     sys.stderr.flush()
     if sys.stdin.readline().strip() != WORD:
         raise ConfigError(f"the word was not '{WORD}': nothing was done")

@@ -1,14 +1,20 @@
 """A part and a release -> the steps that put it on a machine or take it off; each may run twice."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent import durable
 from edge_agent import install_record as record
+from edge_agent import install_release as releases
 from edge_agent.errors import StoreError
 from edge_agent.install_host import Host
 from edge_agent.install_parts import COMMAND, CONFIG, CURRENT, HOME, JOURNAL, JOURNAL_SOURCE, RELEASES, UNITS, Part
+
+OWN_UNITS = Path(__file__).resolve().parent.parent / "systemd"
+"""Of the program that runs: what an installation has put there is known also where its releases are gone."""
 
 
 class Step(NamedTuple):
@@ -62,23 +68,27 @@ def taking_off(host: Host, part: Part) -> list[Step]:
 def clearing(host: Host) -> list[Step]:
     """The programs go, with the last part."""
     return [
-        Step(f"link {COMMAND} is taken away", lambda: host.path(COMMAND).unlink(missing_ok=True)),
+        Step(f"link {COMMAND} is taken away", lambda: _unlink(host, COMMAND, f"{CURRENT}/tankwatch")),
         Step(f"{HOME} is taken away", lambda: shutil.rmtree(host.path(HOME), ignore_errors=True)),
     ]
 
 
-def purging(host: Host, part: Part) -> list[Step]:
+def purging(host: Host, paths: list[str]) -> list[Step]:
     """Configuration and data go for good."""
-    own = [one.path for one in part.folders if one.path != CONFIG]
-    steps = [Step(f"{path} is deleted", lambda path=path: _delete(host, path)) for path in own]  # type: ignore[misc]
-    return [*steps, Step(f"{CONFIG} is deleted", lambda: _delete(host, CONFIG))]
+    return [Step(f"{path} is deleted", lambda path=path: _delete(host, path)) for path in paths]  # type: ignore[misc]
+
+
+def purged(part: Part, *, alone: bool) -> list[str]:
+    """What goes with a part: all of /etc/tankwatch with the last one, before that no file that the other may need."""
+    data = [one.path for one in part.folders if one.path != CONFIG]
+    return [*data, CONFIG] if alone else [*data, part.config_path, *(where for where, _ in part.links)]
 
 
 def write_units(host: Host, part: Part, release: str) -> None:
     """As the release has them; units that it has no more go."""
     folder, wanted = host.path(UNITS), units(host, part, release)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in {path.name for path in folder.iterdir() if part.owns(path.name)} - set(wanted):
+    for name in set(_ours(host, part)) - set(wanted):
         host.enable([name], on=False)
         (folder / name).unlink()
     for name in wanted:
@@ -131,9 +141,22 @@ def _link(host: Host, where: str, target: str) -> None:
         path.symlink_to(target)
 
 
+def _unlink(host: Host, where: str, target: str) -> None:
+    """What somebody else has put there stays."""
+    path = host.path(where)
+    if path.is_symlink() and os.readlink(path) == target:
+        path.unlink()
+
+
+def _ours(host: Host, part: Part) -> list[str]:
+    """The part's units in place that some release has; a plant's own, such as tankwatch-kiosk.service, is none."""
+    places = [OWN_UNITS, *(host.path(RELEASES) / one / "systemd" for one in releases.present(host))]
+    known = {path.name for place in places if place.is_dir() for path in place.iterdir() if part.owns(path.name)}
+    return sorted(name for name in known if (host.path(UNITS) / name).exists())
+
+
 def _remove_units(host: Host, part: Part) -> None:
-    folder = host.path(UNITS)
-    names = sorted(path.name for path in folder.iterdir() if part.owns(path.name)) if folder.is_dir() else []
+    folder, names = host.path(UNITS), _ours(host, part)
     if not names:
         return
     host.systemctl("stop", *names)
@@ -148,5 +171,17 @@ def _forget(host: Host, part: Part) -> None:
     record.write(host, installed.replace(parts={name: s for name, s in installed.parts.items() if name != part.name}))
 
 
-def _delete(host: Host, path: str) -> None:
-    shutil.rmtree(host.path(path), ignore_errors=True)
+def _delete(host: Host, name: str) -> None:
+    """A link goes, and not what it leads to. Raises OSError where something stays, but for a disk mounted there."""
+    path = host.path(name)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_kept)
+        return
+    if path.is_symlink():
+        host.say(f"{name} is a link: what lies in {os.readlink(path)} stays")
+    path.unlink(missing_ok=True)
+
+
+def _kept(_what: object, path: str, caught: tuple) -> None:
+    if not os.path.ismount(path):
+        raise caught[1]

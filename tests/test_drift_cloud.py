@@ -80,10 +80,10 @@ def test_an_alarm_of_a_device_and_the_cloud_s_own_ask_for_retraining_with_the_re
     with site.engine.connect() as connection:
         said = drift_course.standing(connection, NOW)
         signs = retrain_signs.of_general(connection, Policy(version=1), NOW, code="c", drift=said)
-    assert said[0] == "TANK-NEW says: drift, light: 72 grey levels"
-    assert any(words.startswith("TANK-DARKER-LONG by its cases: ") and "light: 7" in words for words in said)
+    assert said[0] == "plant/TANK-NEW says: drift, light: 72 grey levels"
+    assert any(words.startswith("plant/TANK-DARKER-LONG by its cases: ") and "light: 7" in words for words in said)
     signs = msgspec.structs.replace(signs, new_examples=1)
-    assert any("drift: TANK-NEW says" in why for why in retrain_triggers.reasons(signs))
+    assert any("drift: plant/TANK-NEW says" in why for why in retrain_triggers.reasons(signs))
 
 
 def test_the_slice_that_has_become_worse_is_named_and_no_other_product(site):
@@ -175,5 +175,5 @@ def test_postgresql_counts_the_same_days(site, postgres, tmp_path):
         assert [day.light for day in there] == pytest.approx([day.light for day in here])
         assert [day.score for day in there] == pytest.approx([day.score for day in here])
         assert drift_course.degraded(theirs, DARKER, NOW) == drift_course.degraded(ours, DARKER, NOW)
-        assert drift_course.standing(theirs, NOW)[0].startswith("TANK-DARKER-LONG by its cases")
+        assert drift_course.standing(theirs, NOW)[0].startswith("plant/TANK-DARKER-LONG by its cases")
     other.engine.dispose()

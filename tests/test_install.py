@@ -1,5 +1,6 @@
 """What `install` puts on a machine and `uninstall` takes off it: in another root, and cut off at each step."""
 
+import io
 import os
 import stat
 import subprocess
@@ -201,13 +202,54 @@ def test_root_that_is_no_folder_is_a_clear_line(tmp_path):
 
 
 def test_units_that_a_release_has_no_more_go(root, tree):
+    former = tree / "systemd/tankwatch-former.service"
+    former.write_text("[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n")
     put(root)
     stale = root / "etc/systemd/system/tankwatch-former.service"
-    stale.write_text("[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n")
-    foreign = stale.with_name("mosquitto.service")
-    foreign.write_text(stale.read_text())
+    assert stale.exists()
+    former.unlink()
+    new = install_release.put(Host(root, print), tree)
+    install_steps.write_units(Host(root, print), EDGE, new)
+    assert not stale.exists()
+
+
+def test_units_and_commands_of_the_plants_own_stay_whatever_their_names(root, tree):
+    kiosk, command = root / "etc/systemd/system/tankwatch-kiosk.service", root / "usr/local/bin/tankwatch"
+    for path in (kiosk, command):
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
     put(root)
-    assert foreign.exists() and not stale.exists()
+    install.uninstall(["edge", "--root", str(root)])
+    assert kiosk.read_text() == command.read_text() == "mine"
+
+
+def test_purging_one_part_leaves_the_other_its_configuration_and_its_authority(root, tree, monkeypatch):
+    put(root)
+    put(root, "cloud")
+    key = root / "etc/tankwatch/provision/offline/ca.key"
+    key.parent.mkdir(parents=True)
+    key.write_text("key")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("purge\n"))
+    install.uninstall(["edge", "--root", str(root), "--purge"])
+    assert not (root / "var/lib/tankwatch").exists() and not (root / "etc/tankwatch/device.toml").exists()
+    assert key.exists() and (root / "etc/tankwatch/cloud.toml").exists()
+
+
+def test_purge_deletes_a_link_to_another_disk_and_nothing_behind_it(root, tree, monkeypatch):
+    put(root)
+    data, disk = root / "var/lib/tankwatch", root / "disk"
+    data.rename(disk)
+    (disk / "outbox.db").write_text("cases")
+    data.symlink_to(disk)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("purge\n"))
+    install.uninstall(["edge", "--root", str(root), "--purge"])
+    assert (disk / "outbox.db").exists() and not data.is_symlink()
+
+
+def test_cloud_that_trains_goes_on_training_when_it_is_installed_again(root, tree):
+    put(root, "cloud", "--train")
+    put(root, "cloud")
+    assert install_record.read(Host(root, print)).packages == "retrain"
 
 
 def test_templates_are_configurations_with_known_keys_only():
@@ -251,3 +293,14 @@ def test_installing_needs_nothing_but_python():
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] in own, (path.name, line)
     assert install_parts.widest(["edge", "demo"]) == "demo"
+
+
+def test_units_leave_the_data_folders_as_closed_as_they_were_made():
+    """systemd sets the rights at each start: 0755 where nothing else is said, and `doctor` calls that a fault."""
+    for path in (ROOT / "systemd").glob("*.service"):
+        lines = path.read_text().splitlines()
+        part = next(part for part in (EDGE, CLOUD) if part.owns(path.name))
+        data = next(one for one in part.folders if one.owner)
+        assert f"StateDirectory={data.path.removeprefix('/var/lib/')}" in lines, path.name
+        assert f"StateDirectoryMode={data.mode:04o}" in lines, path.name
+        assert ("RuntimeDirectory=tankwatch" in lines) == ("RuntimeDirectoryMode=0750" in lines), path.name

@@ -2,17 +2,19 @@
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from cloud_fakes import TOPICS
 from desk_site import ONE_OF_EACH_ROLE, Site
 from device_files import ALARM
 from metrics_site import work
 from scraping import names, needs_promtool, promtool, samples, scrape, value
 
-from cloud_sync import db
+from cloud_sync import db, drift_course
 from cloud_sync.cloud_metrics import CATALOGUE
 from cloud_sync.dead_letters import Message
 from cloud_sync.metrics_pages import Recent
 from cloud_sync.roles import ROLES
+from cloud_sync.tables import device_alarms, device_health, stations
 from edge_agent import wire
 
 HERE = {"site": "plant", "station": "TANK1"}
@@ -89,6 +91,19 @@ def test_an_alarm_that_is_shelved_at_the_station_is_not_counted(tmp_path):
     found = samples(scrape(site.app, site.token("viewer")))
     assert value(found, "tankwatch_cloud_station_alarms_active", **HERE, priority="medium") == 1
     site.engine.dispose()
+
+
+def test_what_devices_of_another_version_have_said_stops_no_scrape_and_no_page(cloud):
+    with cloud.engine.begin() as connection:
+        connection.execute(sa.update(stations).values(status='{"schema": "tankwatch/status/9"}'))
+        connection.execute(sa.update(device_health).values(metrics=b'{"schema": "tankwatch/metrics/9"}'))
+        connection.execute(sa.update(device_alarms).values(alarm=b'{"schema": "tankwatch/alarm/9"}', id="drift"))
+    found = samples(scrape(cloud.app, cloud.token("viewer")))
+    assert value(found, "tankwatch_cloud_stations", status="unknown") == 1
+    assert value(found, "tankwatch_cloud_station_alarms_active", **HERE, priority="medium") == 1
+    with cloud.engine.connect() as connection:
+        assert drift_course.standing(connection, db.now()) == ()
+    assert cloud.browser("quinn").get("/drift").status_code == 200
 
 
 def test_a_cloud_that_has_heard_nothing_answers(tmp_path):

@@ -24,7 +24,7 @@ from cloud_sync.broker import mosquitto
 from cloud_sync.provision import Desk
 from edge_agent import config as device_config
 from edge_agent import doctor_tls
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, StoreError
 from edge_agent.wire import Topics
 
 NOW = datetime.now(UTC)
@@ -425,3 +425,55 @@ def test_certificates_of_broker_and_cloud_are_renewed_before_they_end(tmp_path):
     assert (desk.folder / "broker/server.crt").read_bytes() == before
     provision.renew_own(desk, NOW + timedelta(days=690))
     assert (desk.folder / "broker/server.crt").read_bytes() != before
+
+
+def test_key_of_another_authority_is_never_written_over(tmp_path):
+    key = tmp_path / "stick/ca.key"
+    call = ["--site", "plant-1", "--ca-key", str(key), "--out"]
+    provision.provision(["TANK1", *call, str(tmp_path / "desk")])
+    before = key.read_bytes()
+    with pytest.raises(ConfigError, match="name its folder with --out"):
+        provision.provision(["TANK2", *call, str(tmp_path / "mistyped")])
+    assert key.read_bytes() == before
+
+
+def test_authority_that_was_cut_off_after_its_key_goes_on_with_it(tmp_path):
+    desk = Desk(tmp_path / "desk", tmp_path / "desk/offline/ca.key")
+    authority.begin(desk.key, tmp_path / "elsewhere.crt", "cut off", NOW)
+    before = desk.key.read_bytes()
+    provision.begin(desk, "plant-1", ("127.0.0.1",), NOW)
+    assert desk.key.read_bytes() == before and desk.open()
+
+
+def test_stolen_device_may_nothing_also_while_the_authority_s_key_is_in_its_safe(tmp_path):
+    desk = make_desk(tmp_path / "desk", "TANK1", "TANK2")
+    desk.key.rename(tmp_path / "stick.key")
+    with pytest.raises(ConfigError, match="bring it from where it is kept"):
+        provision.provision(["--revoke", "TANK1", "--out", str(desk.folder)])
+    rules = (desk.folder / "broker/acl").read_text()
+    assert "TANK2" in rules and "TANK1" not in rules
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("TANK1\n", "--site", "plant"),
+        ("TANK1", "--site", "plant\n"),
+        ("TANK1", "--site", "p" * 60),
+        ("TANK1", "--site", "plant", "--broker", "brücke.example"),
+        ("TANK1", "--site", "plant", "--broker", "mqtts://broker.plant"),
+        ("TANK1", "--site", "plant", "--broker", "broker.plant:8883"),
+        ("TANK1", "--site", "plant", "--broker", 'a"b'),
+        ("TANK1", "--site", "plant", "--revoke", "TANK2"),
+    ],
+)
+def test_what_no_certificate_or_topic_can_hold_is_a_clear_line(tmp_path, argv):
+    with pytest.raises(ConfigError):
+        provision.provision([*argv, "--out", str(tmp_path / "desk")])
+    assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_folder_that_cannot_be_written_is_a_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="another --out"):
+        provision.provision(["TANK1", "--site", "plant", "--out", str(tmp_path / "file")])
