@@ -229,14 +229,14 @@ def _locks_of(command: str) -> set[str]:
 
 
 @pytest.mark.full
-def test_edge_set_stays_under_360_mb_after_the_first_run(tmp_path):
+def test_edge_set_stays_under_400_mb_after_the_first_run(tmp_path):
     folder = tmp_path / "venv"
     launcher.prepare(folder, "edge", LOCKS)
     command = [folder / "bin/python", ROOT / "tankwatch.py", "doctor", "--json"]
     quiet = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     assert subprocess.run(command, cwd=tmp_path, env=quiet).returncode in (0, 1)
     held = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
-    assert held <= 360e6, f"{held / 1e6:.0f} MB"
+    assert held <= 400e6, f"{held / 1e6:.0f} MB"
 
 
 def wheel_of_installed_pip(folder):
