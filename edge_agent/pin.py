@@ -67,7 +67,7 @@ class Pin:
     def is_right(self, pin: str) -> bool | float:
         """True or False; or the seconds that are to be waited before any is looked at."""
         with self._turn:
-            tries = self._kept()
+            tries = self._standing()
             wait_s = self._wait_after(tries)
             if wait_s > 0:
                 return wait_s
@@ -81,7 +81,15 @@ class Pin:
     def wait_s(self) -> float:
         """Seconds until the next may be tried; 0 = now."""
         with self._turn:
-            return self._wait_after(self._kept())
+            return self._wait_after(self._standing())
+
+    def _standing(self) -> Tries:
+        """After a clock that was set back the wait begins anew, so that it ends."""
+        tries = self._kept()
+        if tries.at > self._clock():
+            tries = Tries(tries.wrong, self._clock())
+            self._keep(tries)
+        return tries
 
     def _wait_after(self, tries: Tries) -> float:
         over = tries.wrong - FREE_TRIES
