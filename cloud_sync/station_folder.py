@@ -20,7 +20,7 @@ On the device, where Tankwatch is installed (sudo ./tankwatch install edge), in 
 
     sudo install -o root -g tankwatch -m 640 ca.crt device.crt device.key {root_file}/etc/tankwatch/
     # the lines of device-lines.toml into /etc/tankwatch/device.toml, in place of what it says of them
-    sudo systemctl restart tankwatch-inspect tankwatch-uplink tankwatch-update
+    sudo systemctl restart tankwatch-inspect tankwatch-uplink tankwatch-update tankwatch-panel
     sudo /opt/tankwatch/current/tankwatch agent pin --config /etc/tankwatch/device.toml   # PIN of /setup and alarms
     sudo /opt/tankwatch/current/tankwatch doctor --config /etc/tankwatch/device.toml
 

@@ -11,7 +11,7 @@ import time
 from edge_agent import install_record as record
 from edge_agent import install_release as releases
 from edge_agent import install_steps as steps
-from edge_agent.errors import ConfigError, StoreError
+from edge_agent.errors import ConfigError, StoreError, TankwatchError
 from edge_agent.install import TREE, add_machine, add_source, alone, host_of
 from edge_agent.install_host import CommandFailed, Host, environment_file
 from edge_agent.install_parts import CONFIG, RELEASES, WITH_TRAINING, Part
@@ -126,14 +126,16 @@ def watch(host: Host, installed: Installed, watch_s: float) -> str:
         return ""
     ill = installed.trial.ill if installed.trial else ()
     services = [name for name in _services(host, installed) if name not in ill]
-    first = {name: state(host, name) for name in services}
+    least = {name: state(host, name)[1] for name in services}
     until = time.monotonic() + watch_s
     while time.monotonic() < until:
         time.sleep(min(LOOK_S, watch_s))
         for name in services:
             now, restarts = state(host, name)
-            if now == "failed" or restarts > first[name][1]:
-                return f"{name} does not stay up ({now}, started again {restarts - first[name][1]} times)"
+            # systemd begins to count anew some time after a restart: an old, high count must hide no new one.
+            least[name] = min(least[name], restarts)
+            if now == "failed" or restarts > least[name]:
+                return f"{name} does not stay up ({now}, started again {restarts - least[name]} times)"
     idle = [name for name in services if state(host, name)[0] != "active"]
     return f"{', '.join(idle)} did not come up in {watch_s:.0f} s" if idle else _not_alive(host, installed)
 
@@ -162,7 +164,12 @@ def _return(host: Host, installed: Installed, fault: str) -> int:
     host.systemctl("stop", *_services(host, installed))
     if trial.database is not None:
         cloud = next(part for part in installed.here if part.name == "cloud")
-        ask(host, cloud, trial.release, "back", trial.database)
+        try:
+            ask(host, cloud, trial.release, "back", trial.database)
+        except TankwatchError:
+            # Better a release that is unwell than none at all: the edge may be on this machine, too.
+            host.systemctl("start", *_services(host, installed))
+            raise
     steps.carry_out(host, _switching(host, installed, trial.before))
     record.write(host, installed.replace(trial=None))
     raise StoreError(f"{trial.release} did not work here, {trial.before} runs again: {fault}")
