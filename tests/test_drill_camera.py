@@ -119,6 +119,15 @@ def test_a_watch_that_sees_nothing_fails_the_drill(monkeypatch):
     assert drill_camera.broken(seen) == ["freeze", "jumps", "black"]
 
 
+@pytest.mark.full
+def test_units_that_such_a_watch_lets_be_judged_are_counted(monkeypatch, tmp_path):
+    monkeypatch.setattr(CameraWatch, "see", lambda _self, frame, came_s: replace(frame, faults=()))
+    monkeypatch.setattr(CameraWatch, "fault", lambda _self, now_s: None)
+    plan = Plan(("half", "duplicate"), ("within",), SEED, drill_camera.GAP_S)
+    seen = drill_camera.drill(plan, tmp_path)
+    assert seen["judged_in_fault"] > 0 and not drill_camera.is_good(seen), seen
+
+
 def test_pictures_that_were_swapped_keep_their_times():
     window = Window("reordered", "within", 0.0, 1.0)
     camera = FaultyCamera([tape()], [window], seed=SEED)
