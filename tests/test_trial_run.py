@@ -29,6 +29,8 @@ class Device:
     def __init__(self) -> None:
         self.record, self.places = Speaking(), {"config": 0}
         self.proven, self.fails, self.wishes, self.running = {0}, {}, 0, None
+        self.counts = False
+        """Whether what runs was started under the record that holds: else its end is no failed start of it."""
 
     @property
     def speaks(self) -> int:
@@ -47,16 +49,16 @@ class Device:
         if killed_after > 2:
             self.record = trial_run.installed(kept, ref(number), at=AT, wish=self.wishes)
             self.proven.discard(number)
-            self.fails[number] = 0
+            self.fails[number], self.counts = 0, False
 
     def start(self) -> None:
         if self.running is not None:
             self.crash()
         self.record = trial_run.started(self.record, at=AT)
-        self.running = self.speaks
+        self.running, self.counts = self.speaks, True
 
     def crash(self) -> None:
-        if self.running is not None and self.record.trial and self.running == self.speaks:
+        if self.running is not None and self.counts and self.record.trial and self.running == self.speaks:
             self.fails[self.running] = self.fails.get(self.running, 0) + 1
         self.running = None
 
@@ -81,7 +83,7 @@ class Device:
         if self.record.before is not None:
             number = self.places[self.record.before]
             self.record = trial_run.turned_back(self.record, ref(number), at=AT)
-            self.fails[number] = 0
+            self.fails[number], self.counts = 0, False
 
 
 @settings(max_examples=3000, deadline=None)
