@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from cloud_sync import concord
 from cloud_sync.device_health import kept
 from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
-from edge_agent.messages import Alarm, AlarmPriority, Status
+from edge_agent import alarms as alarm_rules
+from edge_agent.messages import Alarm, Status
 from edge_agent.records import OutcomeWord, VerdictWord
 
 Place = tuple[str, str]
 """Site and station."""
 COMPARED = ("agree", "machine_leak", "human_leak")
-PRIORITIES: tuple[AlarmPriority, ...] = ("high", "medium", "low")
 DAY_S, HOUR_S = 86_400.0, 3600.0
 QUIET_S = 3600.0
 """A device sends metrics every ten seconds; one that has sent none for an hour is not online, whatever it said last."""
@@ -182,14 +182,10 @@ def _said(connection: sa.Connection) -> dict[Place, tuple[Status | None, float]]
 
 def _alarms(connection: sa.Connection) -> dict[Place, tuple[Alarm, ...]]:
     found: dict[Place, list[Alarm]] = defaultdict(list)
-    for row in connection.execute(sa.select(device_alarms).order_by(device_alarms.c.first_at)):
+    for row in connection.execute(sa.select(device_alarms)):
         # One of a version that this cloud does not know: the device keeps it up.
         found[row.site, row.station] += filter(None, [kept(row.alarm, Alarm)])
-    return {place: tuple(sorted(some, key=_urgency)) for place, some in found.items()}
-
-
-def _urgency(alarm: Alarm) -> int:
-    return PRIORITIES.index(alarm.priority)
+    return {place: tuple(sorted(some, key=alarm_rules.rank)) for place, some in found.items()}
 
 
 def _held(connection: sa.Connection) -> dict[Place, int]:

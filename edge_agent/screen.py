@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from edge_agent.alarms import rank
 from edge_agent.languages import Language
 from edge_agent.messages import Alarm
 from edge_agent.records import Mode, VerdictWord
@@ -21,7 +22,6 @@ LAST_BIG_S = 20.0
 """So long the word on a unit stays big after it has left: the next one is not in the water yet."""
 TOLD: tuple[Mode, ...] = ("assist", "partial", "full")
 """Modes in which the machine's word is shown."""
-PRIORITIES = ("high", "medium", "low")
 Tone = Literal["calm", "watch", "good", "leak", "doubt", "trouble"]
 TONES: dict[VerdictWord, Tone] = {"ok": "good", "leak": "leak", "uncertain": "doubt", "not_tested": "doubt"}
 SYMBOLS = {"calm": "ready", "watch": "eye", "good": "check", "leak": "drop", "doubt": "question", "trouble": "warning"}
@@ -230,7 +230,7 @@ def _is_long_enough(watched: Watched) -> bool:
 def _trouble(state: DeviceState | None, uplink: UplinkReport | None, seen: Seen, language: Language) -> Trouble:
     """The highest alarm, of equal ones the one that has been there longest; a silent inspection is above all."""
     alarms = [*(state.alarms if state else ()), *(uplink.alarms if uplink else ())]
-    alarms.sort(key=lambda alarm: (PRIORITIES.index(alarm.priority), alarm.since))
+    alarms.sort(key=rank)
     more = language.word("trouble.more", count=len(alarms) - 1) if len(alarms) > 1 else ""
     if state is None:
         high = language.word("priority.high")
