@@ -31,17 +31,18 @@ class OrderFiles:
         """In the order of their names. What cannot be read is none."""
         try:
             found = sorted(path for path in self._folder.iterdir() if path.suffix == ".json")
-            self._seen = {path.name: self._one(path) for path in found}
         except OSError:
-            self._seen = {}
+            found = []
+        self._seen = {path.name: self._one(path) for path in found}
         return tuple(order for _, order in self._seen.values() if order)
 
     def _one(self, path: Path) -> tuple[int, Order | None]:
-        changed_ns = path.stat().st_mtime_ns
-        known = self._seen.get(path.name)
-        if known and known[0] == changed_ns:
-            return known
+        changed_ns = 0
         try:
+            changed_ns = path.stat().st_mtime_ns
+            known = self._seen.get(path.name)
+            if known and known[0] == changed_ns:
+                return known
             return changed_ns, msgspec.json.decode(path.read_bytes(), type=Order)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return changed_ns, None

@@ -1,6 +1,6 @@
 """The device's files -> what stands, how the alarms of some days measure up, and what might be set otherwise.
 
-For the command line, the panel's page and /metrics.
+For the command line and the panel's page.
 """
 
 from dataclasses import dataclass

@@ -5,21 +5,24 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
 from edge_agent import alarm_catalogue, alarm_files, alarm_report, config
 from edge_agent.alarm_catalogue import Setting
-from edge_agent.alarm_settings import Wish
-from edge_agent.alarms import Order
+from edge_agent.alarm_figures import Figures
+from edge_agent.alarm_proposals import Proposal
+from edge_agent.alarm_settings import Changed, Wish
+from edge_agent.alarms import Event, Order
 from edge_agent.config import DeviceConfig
 from edge_agent.messages import Alarm
 
 MINUTE_S = 60.0
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def agent_alarms(argv: list[str]) -> int:
@@ -128,8 +131,8 @@ def _propose(device: DeviceConfig, options: argparse.Namespace) -> None:
         print("the last 30 days give no reason to change anything", file=sys.stderr)
 
 
-def figures_lines(figures) -> list[str]:
-    """An AlarmReport's figures, in words."""
+def figures_lines(figures: Figures) -> list[str]:
+    """In words."""
     aim = "within" if figures.is_within_aim else "over"
     lines = [
         f"{figures.told} alarms were told: {figures.per_10_min:.2f} per 10 min and operator, {aim} the aim of "
@@ -142,8 +145,8 @@ def figures_lines(figures) -> list[str]:
     return lines + [f"stands for {one.hours:g} h: {one.id}" for one in figures.stale]
 
 
-def proposal_line(one) -> str:
-    """A Proposal, in words."""
+def proposal_line(one: Proposal) -> str:
+    """In words."""
     return (
         f"{one.id}: {one.setting} {one.old:g} -> {one.new:g}. {one.why[:1].upper()}{one.why[1:]}. "
         f"Changes: {one.changes}. Missed: {one.missed}."
@@ -159,7 +162,7 @@ def _give(device: DeviceConfig, order: Order) -> None:
     alarm_files.give(device.alarms_path, alarm_report.settings_of(device).catalogue, order)
 
 
-def _print(records, options: argparse.Namespace, line: Callable[..., str]) -> None:
+def _print(records: Iterable[T], options: argparse.Namespace, line: Callable[[T], str]) -> None:
     for one in records:
         print(msgspec.json.encode(one).decode() if options.json else line(one))
 
@@ -173,13 +176,13 @@ def _line(alarm: Alarm) -> str:
     )
 
 
-def _event_line(event) -> str:
+def _event_line(event: Event) -> str:
     by = f" by {event.by}" if event.by else ""
     reason = f" ({event.reason})" if event.reason else ""
     return f"{_time(event.at_s)} {event.id} {event.event.replace('_', ' ')}{by}{reason}: {event.words}"
 
 
-def _changed_line(changed) -> str:
+def _changed_line(changed: Changed) -> str:
     what = f"{changed.setting} of {changed.id or 'all'}: {_said(changed.old)} -> {_said(changed.new)}"
     return f"{_time(changed.at_s)} {what}, by {changed.by}: {changed.reason}"
 

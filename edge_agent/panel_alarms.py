@@ -97,7 +97,7 @@ def _carried_out(order: Callable[[], None]) -> Response:
 
 def _give(word: OrderWord, *, occurrence: str = "", for_s: float = 0.0, reason: str = "") -> None:
     order = Order(
-        id=_id(),
+        id=_field("id"),
         order=word,
         by=_by(),
         at_s=time.time(),
@@ -106,10 +106,6 @@ def _give(word: OrderWord, *, occurrence: str = "", for_s: float = 0.0, reason: 
         reason=reason,
     )
     alarm_files.give(_device().alarms_path, alarm_report.settings_of(_device()).catalogue, order)
-
-
-def _id() -> str:
-    return _field("id")
 
 
 def _by() -> str:

@@ -99,6 +99,14 @@ def test_an_order_or_a_book_that_cannot_be_read_is_none(station):
     assert [alarm.id for alarm in station.look(CAMERA).active] == ["camera"]
 
 
+def test_an_order_whose_file_goes_while_they_are_read_takes_no_other_with_it(station):
+    (alarm,) = station.look(CAMERA).active
+    station.give("camera", "acknowledge", occurrence=alarm.since)
+    (station.folder / "orders" / "bundle.shelved.json").symlink_to(station.folder / "gone")
+    (after,) = station.look(CAMERA).active
+    assert after.state == "acknowledged"
+
+
 def test_a_disk_that_refuses_keeps_no_alarm_from_being_raised_and_hears_of_it_later(station):
     with full_disk():
         assert [alarm.id for alarm in station.look(CAMERA).active] == ["camera"]
