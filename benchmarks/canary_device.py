@@ -18,6 +18,7 @@ from cloud_sync import desire
 from cloud_sync.dead_letters import Message
 from edge_agent import config as device_config
 from edge_agent import slots, state, station, wire
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import Bundle
 from edge_agent.config import DeviceConfig, UpdatesConfig
 from edge_agent.deliveries import Publish
@@ -75,7 +76,9 @@ class Line:
         at = self.device
         topics = wire.Topics(*self.plant.real)
         told = Device(topics, "drill", "boot", at.state_path, at.desired_path, at.update_path, keep_free_bytes=0)
-        self._uplink = UplinkState(told, self.outbox, _now())
+        self._uplink = UplinkState(
+            told, self.outbox, _now(), AlarmKeeper("uplink", at.alarms_path, at.alarm_settings_path)
+        )
 
     def turn(self) -> None:
         """What the device has to say is in the database, and what is answered has reached it."""

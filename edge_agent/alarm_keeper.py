@@ -26,24 +26,22 @@ MOST_WAITING = 1_000
 
 
 class AlarmKeeper:
-    """One process's alarms. Without a folder nothing is kept, and nobody can order anything."""
+    """One process's alarms."""
 
     def __init__(
         self,
         process: Process,
-        folder: Path | None = None,
-        settings: Path | None = None,
+        folder: Path,
+        settings: Path,
         *,
         say: Callable[[str], None] = lambda words: None,
     ) -> None:
         """`folder`: data_dir/alarms; `settings`: the plant's alarms.toml; `say` hears once what the disk refuses."""
         self._process, self._folder, self._say = process, folder, say
         self._looking = threading.Lock()
-        nowhere = Path("/nonexistent/alarms")
-        self._settings = SettingsFile(settings or nowhere, (folder or nowhere) / "changes.jsonl")
-        self._orders = OrderFiles(folder) if folder else None
-        self._history = AlarmHistory(folder / "history.db") if folder else None
-        self._book = self._kept = alarm_files.read_book(folder, process) if folder else Book()
+        self._settings = SettingsFile(settings, folder / "changes.jsonl")
+        self._orders, self._history = OrderFiles(folder), AlarmHistory(folder / "history.db")
+        self._book = self._kept = alarm_files.read_book(folder, process)
         self._waiting: list[Event] = []
         self._kept_s = self._tried_s = float("-inf")
         self._noticed: Catalogue | None = None
@@ -58,18 +56,17 @@ class AlarmKeeper:
                 self._book,
                 rules,
                 conditions=[*conditions, *self._own()],
-                orders=self._orders.read() if self._orders else (),
+                orders=self._orders.read(),
                 now=now,
             )
-            if self._folder and self._history:
-                self._keep(self._folder, self._history, events, now)
+            self._keep(events, now)
             return alarms.board(self._book, rules)
 
     def _own(self) -> list[Condition]:
         fault = self._settings.fault if self._process == "inspect" else ""
         return [Condition(id="alarm-settings", words=fault)] if fault else []
 
-    def _keep(self, folder: Path, history: AlarmHistory, events: tuple[Event, ...], now: Moment) -> None:
+    def _keep(self, events: tuple[Event, ...], now: Moment) -> None:
         """The book at once where something has happened; the history as soon as the disk takes it."""
         self._waiting = [*self._waiting, *events][-MOST_WAITING:]
         if now.monotonic_s - self._tried_s < RETRY_S and self._fault:
@@ -78,10 +75,10 @@ class AlarmKeeper:
         try:
             self._notice(now)
             if self._is_news(now):
-                alarm_files.write_book(folder, self._process, self._book)
+                alarm_files.write_book(self._folder, self._process, self._book)
                 self._kept, self._kept_s = self._book, now.monotonic_s
             if self._waiting:
-                history.append(self._waiting)
+                self._history.append(self._waiting)
                 self._waiting = []
             self._fault = ""
         except StoreError as error:

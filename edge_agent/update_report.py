@@ -61,9 +61,8 @@ def read(path: Path) -> UpdateFile:
 class Ledger:
     """The file, kept up."""
 
-    def __init__(self, path: Path, alarms: AlarmKeeper | None = None) -> None:
-        """`alarms`: keeps the alarm; None = it is forgotten at the end."""
-        self._path, self._alarms = path, alarms or AlarmKeeper("update")
+    def __init__(self, path: Path, alarms: AlarmKeeper) -> None:
+        self._path, self._alarms = path, alarms
         self._now = self._written = read(path)
         self._trouble = self._now.alarm.text if self._now.alarm else ""
 

@@ -102,10 +102,10 @@ class Device:
 class UplinkState:
     """One device's side of the conversation. `step` may be called at any pace."""
 
-    def __init__(self, device: Device, outbox: Outbox, started: Now, alarms: AlarmKeeper | None = None) -> None:
-        """`alarms`: keeps those that the uplink raises; None = they are forgotten at its end."""
+    def __init__(self, device: Device, outbox: Outbox, started: Now, alarms: AlarmKeeper) -> None:
+        """`alarms`: keeps those that the uplink raises."""
         self.device, self._outbox = device, outbox
-        self._alarm_keeper = alarms or AlarmKeeper("uplink")
+        self._alarm_keeper = alarms
         self._topics = device.topics
         self.deliveries = Deliveries(outbox, device.topics)
         self._since = started.utc

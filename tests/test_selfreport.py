@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.made_cases import make_case
-from edge_agent.alarm_keeper import AlarmKeeper
-from edge_agent.alarms import Moment
+from edge_agent.alarm_catalogue import shipped
+from edge_agent.alarms import Book, Moment, board, step
 from edge_agent.capture import CaptureHealth
 from edge_agent.decision import Signal
 from edge_agent.errors import StoreError
@@ -61,9 +61,10 @@ def report_on(camera=None, pending=None, clock=None) -> SelfReport:
 
 def raised(report: SelfReport) -> tuple[Alarm, ...]:
     """What the life cycle makes of these conditions once they have lasted for a minute."""
-    keeper = AlarmKeeper("inspect")
-    keeper.look(report.conditions(), Moment(0.0, 0.0))
-    return keeper.look(report.conditions(), Moment(60.0, 60.0)).active
+    book, rules = Book(), shipped().rules("inspect")
+    for at_s in (0.0, 60.0):
+        book, _ = step(book, rules, conditions=report.conditions(), orders=(), now=Moment(at_s, at_s))
+    return board(book, rules).active
 
 
 def alarms(report: SelfReport) -> dict[str, str]:

@@ -12,6 +12,7 @@ from benchmarks import hostile, update_lab
 from benchmarks.update_lab import SITE, STATION, Lab, Server, desire, updating
 from cloud_sync import signing
 from edge_agent import doctor, durable, locks, slots, update_report, wire
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import open_bundle
 from edge_agent.config import DeviceConfig, UpdatesConfig
 from edge_agent.errors import ConfigError, ModelError, StoreError
@@ -332,7 +333,9 @@ def test_the_status_says_how_far_the_device_is_and_the_alarm_is_one(device, lab,
     outbox = Outbox.open(tmp_path / "outbox.db", tmp_path / "spool")
     topics = wire.Topics(SITE, STATION)
     about = Device(topics, "1", "boot", tmp_path / "state.json", tmp_path / "desired.json", device.update_path)
-    uplink = UplinkState(about, outbox, Now(0.0, 0.0))
+    uplink = UplinkState(
+        about, outbox, Now(0.0, 0.0), AlarmKeeper("uplink", device.alarms_path, device.alarm_settings_path)
+    )
     (status,) = [one for one in uplink.step([Connected()], Now(1.0, 1.0)) if one.topic == topics.status]
     said = wire.decode(status.payload, Status)
     assert said.update.bundle == lab.ref("A") and said.update.state == "ready" and said.challenger_update is None

@@ -3,6 +3,7 @@ import pytest
 
 from benchmarks.made_cases import BUNDLE, make_case, write_clip
 from edge_agent import deliveries, state, wire
+from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.deliveries import Publish
 from edge_agent.errors import StoreError
 from edge_agent.messages import PART_BYTES, Alarm, ClipManifest, Command, Desired, Metrics, Receipt, Reply, Status
@@ -21,7 +22,8 @@ class Conversation:
         self.outbox = Outbox.open(folder / "outbox.db", folder / "spool")
         device = Device(TOPICS, "1.0", "boot", folder / "state.json", folder / "desired.json", keep_free_bytes=0)
         self.folder, self.device, self.now_s = folder, device, 100.0
-        self.uplink = UplinkState(device, self.outbox, self.now())
+        alarms = AlarmKeeper("uplink", folder / "alarms", folder / "alarms.toml")
+        self.uplink = UplinkState(device, self.outbox, self.now(), alarms)
         self.acknowledge = True
 
     def now(self):
