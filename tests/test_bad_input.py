@@ -264,6 +264,7 @@ def test_a_station_without_lamps_is_undecided_and_no_fault(told, tmp_path):
     assert (ended.status, json.loads(ended.out)["decision"]) == (0, "none")
 
 
+@pytest.mark.full
 def test_cameras_that_are_not_there_are_refused_after_a_moment():
     both = [
         subprocess.Popen(

@@ -154,6 +154,7 @@ def test_every_fault_has_its_turn_and_sound_units_come_between():
                if after.window and before.window is not after.window)  # fmt: skip
 
 
+@pytest.mark.full
 def test_the_running_agent_judges_no_unit_whose_pictures_stood_still(tmp_path):
     seen = drill_camera.drill(PLAN, tmp_path)
     assert drill_camera.is_good(seen), seen

@@ -43,6 +43,7 @@ def ended():
     return status, json.loads(out.getvalue())
 
 
+@pytest.mark.full
 def test_a_better_challenger_comes_to_speak_everywhere_and_an_equal_and_a_worse_one_never_do(ended):
     status, ledger = ended
     assert {name: ledger[name]["promoted"] for name in ("worse", "equal", "better")} == {
@@ -54,6 +55,7 @@ def test_a_better_challenger_comes_to_speak_everywhere_and_an_equal_and_a_worse_
     assert ledger["rolled_out_everywhere"] and status == 0
 
 
+@pytest.mark.full
 def test_the_worse_one_looks_better_to_whoever_counts_answers_and_only_judgements_show_it(ended):
     _, ledger = ended
     more = ledger["worse"]["more"]
@@ -61,6 +63,7 @@ def test_the_worse_one_looks_better_to_whoever_counts_answers_and_only_judgement
     assert more["misses"] > 0.02 and ledger["worse"]["judged"] > 0
 
 
+@pytest.mark.full
 def test_every_case_is_held_once_though_batches_come_twice_and_no_wish_counts_twice(ended):
     _, ledger = ended
     assert ledger["cases"] == 3 * 3 * 16 * ledger["days"]
@@ -68,6 +71,7 @@ def test_every_case_is_held_once_though_batches_come_twice_and_no_wish_counts_tw
     assert ledger["wishes"] > 0 and (ledger["stale_wishes_taken"], ledger["newer_wishes_ignored"]) == (0, 0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "value"),
     [

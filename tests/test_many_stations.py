@@ -28,11 +28,6 @@ def every_unit_is_timed(seed: int, count: int, bundle) -> None:
         assert 0 < figures[name]["median"] < BUSY * limit_ms, figures
 
 
-@pytest.mark.parametrize("seed", [WERE_MISSED[1], pytest.param(WERE_MISSED[2], marks=pytest.mark.full)])
-def test_units_are_found_where_they_once_were_missed(seed, bundle):
-    every_unit_is_timed(seed, 2, bundle)
-
-
 def test_a_unit_is_found_in_water_that_just_became_murky(bundle):
     ledger = verdict.Ledger()
     verdict._one_pose(at_pose(draw_station(9000, "reference"), 3), range(94, 96), 100, 9000, bundle, ledger)

@@ -163,7 +163,8 @@ def _run_beside(desk: Desk) -> None:
         connection.execute(moved)
 
 
-@pytest.mark.parametrize("look", ["by-day", pytest.param("by-night-on-a-tablet", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("look", ["by-day", "by-night-on-a-tablet"])
 def test_every_page_is_open_to_all_fits_the_screen_and_is_light(filled: Desk, chromium, look: str) -> None:
     scheme, width, height = LOOKS[look]
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
