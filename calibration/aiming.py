@@ -12,7 +12,7 @@ import numpy as np
 from calibration import fitting, marker_faults
 from calibration.fitting import BLURRED_MODULES, LEAST_CONTRAST, MOVED_PX
 from calibration.markers import LEAST_MODULE_PX
-from edge_agent import codes, framing
+from edge_agent import codes, framing, sheets_seen
 from edge_agent.camera_watch import BLACK_LEVEL, WHITE_LEVEL
 from edge_agent.codes import MARKER_MODULES, Code
 from edge_agent.corners import module_px
@@ -172,9 +172,9 @@ def _corner_faults(
         return tuple(corner.words for corner in corners if corner.words)
     if explained:
         return ()
-    others = marker_faults.other_stations(found, station)
-    if others:
-        name = others[0]
+    sheets = sheets_seen.seen(found, station)
+    if sheets.kind == "other_station":
+        name = sheets.stations[0]
         return (f"these are the markers of {name}, not of {station}: take this station's sheet, or name it {name}",)
     return (f"no marker of {station} is seen: point the camera at the tank and see to light and focus",)
 

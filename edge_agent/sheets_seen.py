@@ -19,6 +19,7 @@ SheetKind = Literal["ok", "none", "other_station", "two_stations", "twice", "mir
 LEAST_FOR_ORDER = 3
 """Corners that must be seen before anything is said of their order: a code read in a mirror looks like one that was
 hung turned by 90 degrees, only the way round the tank tells the two apart."""
+MIRRORED = "the picture is mirrored: switch the camera's mirroring off, or look at the tank without a mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def _order_fault(own: dict[Corner, np.ndarray], station: str) -> tuple[SheetKind
     if all(turn > 0 for turn in turns):
         return "ok", ""
     if all(turn < 0 for turn in turns):
-        cure = "switch the camera's mirroring off, or look at the tank without a mirror"
-        return "mirrored", f"the picture is mirrored (the markers of {station} go round the wrong way): {cure}"
+        return "mirrored", MIRRORED
     named = ", ".join(corners)
     return "swapped", f"the markers {named} of {station} hang in each other's places: hang each at its own corner"
 

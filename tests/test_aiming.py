@@ -74,7 +74,7 @@ def test_a_marker_outside_the_picture_tells_where_to_turn_the_camera() -> None:
 
 def test_a_mirrored_picture_is_called_so_and_nothing_else() -> None:
     assert aimed(change=lambda image: image[:, ::-1].copy()).faults == (
-        "the picture is mirrored: switch mirroring off in the camera's settings, or look past the mirror",
+        "the picture is mirrored: switch the camera's mirroring off, or look at the tank without a mirror",
     )
 
 
@@ -94,7 +94,7 @@ def test_the_markers_of_another_station_are_named() -> None:
 
 def test_two_sheets_in_view_are_told() -> None:
     seen = aimed(change=with_sheet("TANK1", "TL"))
-    assert seen.faults[0].startswith("two sheets are in view: TANK1:TL shows twice")
+    assert seen.faults[0].startswith("TANK1:TL can be seen twice, once is allowed")
 
 
 def test_another_stations_sheet_beside_the_own_one_is_no_fault() -> None:
@@ -105,7 +105,7 @@ def test_markers_on_the_wrong_corners_are_told() -> None:
     places = reference_corners()
     swapped = paint({"TL": places["TR"], "TR": places["TL"], "BR": places["BR"], "BL": places["BL"]})
     seen = aiming.measure([frame(swapped)], "TANK1")
-    assert seen.faults[0].startswith("markers are on the wrong corners")
+    assert seen.faults[0].startswith("the markers TL, TR, BR, BL of TANK1 hang in each other's places")
 
 
 def test_a_camera_that_is_too_far_away_tells_the_size_that_is_needed() -> None:
