@@ -26,7 +26,7 @@ from benchmarks.hostile_run import returns
 from benchmarks.retaken import Sensor
 from calibration.scene import StationLook, draw_scene, draw_station
 from calibration.twin import Twin, profile_of
-from edge_agent import agent, slots, state, station, trial_run, wire
+from edge_agent import agent, machine, slots, state, station, trial_run, wire
 from edge_agent import config as device_config
 from edge_agent.bundle import Bundle, open_bundle, write_bundle
 from edge_agent.capture import CaptureHealth, LiveCapture
@@ -251,7 +251,7 @@ def _await_bundle(device: DeviceConfig, sha256: str, seen: Seen) -> None:
         found = state.read(device.state_path)
         if found and found.bundle and found.bundle.sha256 == sha256 and found.input.frames:
             seen.at_work.append((time.monotonic(), sha256))
-            seen.resident_mb.append(agent.resident_mb())
+            seen.resident_mb.append(machine.resident_mb())
             return
         time.sleep(0.05)
 

@@ -20,7 +20,7 @@ from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.camera import Camera, open_camera
 from edge_agent.config import DeviceConfig
 from edge_agent.drift_keeper import DriftKeeper
-from edge_agent.ending import EXIT_STUCK, end_now, with_its_threads, within
+from edge_agent.ending import end_now, with_its_threads, within
 from edge_agent.errors import LinkError, StationError, StoreError
 from edge_agent.idle import IdleWatch
 from edge_agent.immersion import TriggeredImmersions
@@ -43,8 +43,6 @@ from edge_agent.station_watch import HeldProfile, StationWatch
 from edge_agent.switch import LOADING_S, NetHangs, Pair, Switch, first_pair
 from edge_agent.telling import Telling
 from edge_agent.water_trend import Need, WaterWatch
-
-__all__ = ["EXIT_STUCK", "agent_inspect", "inspect_device", "log_line", "resident_mb"]
 
 REPORT_EVERY_S = 0.25
 """A camera that falls silent shows in the state within 2 s."""

@@ -1,7 +1,6 @@
 """<data_dir>/profiles/checked.json <-> which station profile was seen in place, when, and how its markers lay then.
 
-A profile that was never seen so counts for no more than the human's word. The inspection itself looks, and so does
-commissioning.
+A profile that was never seen so counts for no more than the human's word. The inspection itself looks.
 """
 
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from edge_agent.station import StationProfile
 FILE = "checked.json"
 LOOKS = 15
 """Whose median is believed, as `calibrate check` does: shake and noise of one picture are no evidence."""
-
-
 LOOK_EVERY_S = 0.045
 """Each frame of a camera with 20 a second: a good second is enough."""
 PAUSE_S = 2.0

@@ -212,7 +212,7 @@ class SelfReport:
     def state(self) -> DeviceState:
         """The newest state."""
         now = utc.text(time.time())
-        health, sight = self._health(), self._sight
+        health = self._health()
         fault = self._camera_fault(health)
         mode = self.standing.mode if self.standing else self.mode
         return DeviceState(
@@ -224,35 +224,8 @@ class SelfReport:
             challenger=self.challenger,
             update=self.update,
             inspect_starts=self.inspect_starts,
-            input=InputMetrics(
-                camera=self._camera_word(health, fault),
-                camera_fault=fault.kind if fault else "",
-                fps=health.fps if health else None,
-                frames=self._frames,
-                dropped=health.dropped if health else 0,
-                framing=sight.framing.status if sight else "unchecked",
-                shift_px=sight.framing.shift_px if sight else None,
-                water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
-                clarity=self._clarity,
-                brightness=round(float(sight.thumb.mean()), 1) if sight else None,
-                reconnects=health.reconnects if health else 0,
-                left_out=health.left_out if health else 0,
-                picture=self.pictures.told,
-            ),
-            output=OutputMetrics(
-                cases=self._cases,
-                verdicts=VerdictCounts(**self._verdicts),
-                outcomes=OutcomeCounts(**self._outcomes),
-                step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
-                verdict_ms=_percentile_95(list(self._verdict_ms)),
-                challenger_cut=self._cuts,
-                decisions=self.figures.decisions,
-                deciders=self.figures.deciders,
-                latency=self.figures.latency,
-                scores=self.figures.scores,
-                cycle_s=self.figures.cycle_s,
-                usable_s=self.figures.usable_s,
-            ),
+            input=self._input(health, fault),
+            output=self._output(),
             alarms=self.board.active,
             alarms_aside=self.board.aside,
             disposition=self.disposition,
@@ -263,6 +236,40 @@ class SelfReport:
             watched=self.screen.watched(fault.words if fault else ""),
             last_case=self.screen.last_case(mode),
             aim=self.screen.aim(),
+        )
+
+    def _input(self, health: CaptureHealth | None, fault: CameraFault | None) -> InputMetrics:
+        sight = self._sight
+        return InputMetrics(
+            camera=self._camera_word(health, fault),
+            camera_fault=fault.kind if fault else "",
+            fps=health.fps if health else None,
+            frames=self._frames,
+            dropped=health.dropped if health else 0,
+            framing=sight.framing.status if sight else "unchecked",
+            shift_px=sight.framing.shift_px if sight else None,
+            water="unknown" if self._clarity is None else "murky" if self._outlook.status == "murky" else "clear",
+            clarity=self._clarity,
+            brightness=round(float(sight.thumb.mean()), 1) if sight else None,
+            reconnects=health.reconnects if health else 0,
+            left_out=health.left_out if health else 0,
+            picture=self.pictures.told,
+        )
+
+    def _output(self) -> OutputMetrics:
+        return OutputMetrics(
+            cases=self._cases,
+            verdicts=VerdictCounts(**self._verdicts),
+            outcomes=OutcomeCounts(**self._outcomes),
+            step_ms=round(self._step_s / self._frames * 1000, 3) if self._frames else None,
+            verdict_ms=_percentile_95(list(self._verdict_ms)),
+            challenger_cut=self._cuts,
+            decisions=self.figures.decisions,
+            deciders=self.figures.deciders,
+            latency=self.figures.latency,
+            scores=self.figures.scores,
+            cycle_s=self.figures.cycle_s,
+            usable_s=self.figures.usable_s,
         )
 
     def _health(self) -> CaptureHealth | None:
