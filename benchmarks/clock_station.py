@@ -125,7 +125,7 @@ def run(folder: Path, jumps: tuple[float, ...], *, seed: int, faketime: Path | N
         ]
         crashed = [_words(process, folder) for process in inspecting if process.wait() != 0]
         kept = _kept(jumping)
-        held = _settled(cloud, kept)
+        held = _settled(cloud, kept, jumping)
         if sending.poll() is not None:
             crashed.append(_words(sending, folder))
         _end(sending)
@@ -196,18 +196,19 @@ def _kept(device: DeviceConfig) -> list[Case]:
     return sorted(found, key=lambda case: case.sequence)
 
 
-def _settled(engine: sa.Engine, kept: list[Case]) -> dict[str, bytes]:
+def _settled(engine: sa.Engine, kept: list[Case], device: DeviceConfig) -> dict[str, bytes]:
+    """What the cloud holds once it has every case and the device a receipt for each, or when time is up."""
     until_s = time.monotonic() + SETTLE_S
     while True:
         with engine.connect() as connection:
             held = {row.case_id: row.payload for row in connection.execute(sa.select(cases))}
-        if len(held) >= len(kept) or time.monotonic() > until_s:
+        if (len(held) >= len(kept) and not _waiting(device)) or time.monotonic() > until_s:
             return held
         time.sleep(0.1)
 
 
 def _waiting(device: DeviceConfig) -> int:
-    """Cases that no receipt has come for; the last ones come a moment after the cloud has the case."""
+    """Cases that no receipt has come for."""
     with sa.create_engine(f"sqlite:///{device.outbox_path}").connect() as rows:
         return rows.execute(sa.text("SELECT count(*) FROM cases WHERE receipted_at IS NULL")).scalar_one()
 

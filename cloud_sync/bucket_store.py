@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar, cast
@@ -124,11 +125,9 @@ class BucketStore:
     def _fetched(self, name: str, sha256: str | None = None) -> Path | None:
         """The cached file, brought here where it is not; None where the bucket has none."""
         path = self._cached(name)
-        try:
+        with suppress(FileNotFoundError):
             os.utime(path)
             return path
-        except FileNotFoundError:
-            pass
         if self._size(name) is None:
             return None
         with appearing(self._room_for(name)) as file:

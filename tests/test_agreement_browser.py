@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from agreement_site import PASSWORD, Filled
+from browser import ARGUMENTS, CHROMIUM, free_port
 from test_agreement_pages import COSTS
-from test_review_browser import ARGUMENTS, CHROMIUM, ROOT, _free_port
 
 from cloud_sync import config as cloud_config
 from cloud_sync import db, study_records
 from cloud_sync.study import Plan
 from cloud_sync.tables import study_trials
 
+ROOT = Path(__file__).resolve().parent.parent
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -35,7 +36,7 @@ class Served(Filled):
     """The filled cloud with `cloud web` as a process of its own, a study under way and a finished one."""
 
     def __init__(self, folder: Path) -> None:
-        port = _free_port()
+        port = free_port()
         super().__init__(folder, inspectors=True, port=port)
         self.weeks()
         self.clips(12, frames=12)

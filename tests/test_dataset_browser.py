@@ -1,7 +1,6 @@
 """The pages on datasets, errors and consistency in a real browser: axe finds nothing, at both sizes, day and night."""
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import waitress
+from browser import CHROMIUM
 from desk_site import PASSWORD, Site
 
 from cloud_sync import db, desire, standards, tagging
@@ -17,7 +17,6 @@ from edge_agent.messages import SamplingWish
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"), pytest.mark.full]
 SLICE = "/errors/cases?group=murk&name=clarity+below+0.4"
 PAGES = {

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from browser import ARGUMENTS, CHROMIUM
 from retrain_site import quick_champion
 from running_demo import Expert, RunningDemo, review_page, running_demo, tankwatch, until
 
@@ -25,11 +25,6 @@ from edge_agent import config as device_config
 from edge_agent import slots
 from edge_agent.bundle import open_bundle
 
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 SEED = 7
 FIRST_VIDEO_S = 60.0 * (3 if "PYTEST_XDIST_WORKER" in os.environ else 1)

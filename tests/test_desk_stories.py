@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from browser import ARGUMENTS, CHROMIUM, PATIENCE_S, becomes, free_port, ready
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_kinds import opened
 from desk_site import PASSWORD, a_desk
-from test_review_browser import ARGUMENTS, CHROMIUM, PATIENCE_S, ROOT, _becomes, _free_port, _ready
 
 from cloud_sync import accounts, db, judgement
 from cloud_sync import config as cloud_config
@@ -21,6 +21,7 @@ from cloud_sync.intake import Intake
 from cloud_sync.tables import cases
 from edge_agent.records import Sampled
 
+ROOT = Path(__file__).resolve().parent.parent
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 PEOPLE = (("erna", "expert"), ("emil", "expert"), ("edda", "expert"), ("quinn", "quality"))
@@ -41,7 +42,7 @@ class Desk:
     def __init__(self, folder: Path, new_cloud) -> None:
         self.folder = folder
         (folder / "policy.toml").write_text(POLICY)
-        web = WebConfig(port=_free_port())
+        web = WebConfig(port=free_port())
         config: CloudConfig = new_cloud(folder / "cloud", web=web, policy=str(folder / "policy.toml"))
         self.config = config
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
@@ -133,12 +134,12 @@ def test_an_expert_works_through_twenty_cases_with_the_keyboard_alone(desk: Desk
     page = sign_in("erna")
     assert page.inner_text("#count-ready") == str(CASES)
     page.keyboard.press("Enter")
-    _ready(page, "#judge")
+    ready(page, "#judge")
     seen, waits_ms = [], []
     for number in range(CASES):
         case_id = page.get_attribute("#judge", "data-case")
         seen.append(case_id)
-        assert _becomes(page, "video.readyState >= 2 && document.getElementById('judge').dataset.case !== ''")
+        assert becomes(page, "video.readyState >= 2 && document.getElementById('judge').dataset.case !== ''")
         page.wait_for_timeout(150)  # an expert looks before judging
         page.evaluate(
             "() => { window.shownAt = null; document.addEventListener('desk:next', () => "
@@ -149,7 +150,7 @@ def test_an_expert_works_through_twenty_cases_with_the_keyboard_alone(desk: Desk
         page.evaluate("() => { window.pressedAt = performance.now(); }")
         page.keyboard.press("Enter")
         if number < CASES - 1:
-            assert _becomes(page, f"document.getElementById('judge')?.dataset.case !== '{case_id}'")
+            assert becomes(page, f"document.getElementById('judge')?.dataset.case !== '{case_id}'")
             waits_ms.append(page.evaluate("() => window.shownAt"))
     page.wait_for_url(f"{desk.address}/review?judged=*")
     assert set(seen) == case_ids
@@ -167,7 +168,7 @@ def test_two_experts_disagree_and_a_third_settles_it(desk: Desk, sign_in) -> Non
     for name, key, state in (("erna", "l", "single"), ("emil", "o", "conflict"), ("edda", "o", "adjudicated")):
         page = sign_in(name)
         page.keyboard.press("Enter")
-        _ready(page, "#judge")
+        ready(page, "#judge")
         assert page.get_attribute("#judge", "data-case") == case_id
         text = page.inner_text("body")
         assert not any(other in text for other, _ in PEOPLE if other != name), "blind to the others"
@@ -176,7 +177,7 @@ def test_two_experts_disagree_and_a_third_settles_it(desk: Desk, sign_in) -> Non
         page.wait_for_url(f"{desk.address}/review?judged=*")
         assert desk.truth(case_id)[1] == state
     page.keyboard.press("r")
-    _ready(page, "#revealed")
+    ready(page, "#revealed")
     shown = page.inner_text("#revealed")
     assert all(word in shown for word in ("erna", "emil", "you settled it", "random audit"))
     assert desk.truth(case_id) == ("ok", "adjudicated")
@@ -186,20 +187,20 @@ def test_a_slip_is_taken_back_and_a_change_of_mind_is_a_second_line(desk: Desk, 
     case_id = desk.case(1)
     page = sign_in("erna")
     page.keyboard.press("Enter")
-    _ready(page, "#judge")
+    ready(page, "#judge")
     for press in ("l", "f", "Enter"):
         page.keyboard.press(press)
     page.wait_for_url(f"{desk.address}/review?judged=*")
     page.keyboard.press("z")
     page.wait_for_url(f"{desk.address}/review/{case_id}")
-    _ready(page, "#judge")
+    ready(page, "#judge")
     for press in ("o", "2", "u", "Enter"):
         page.keyboard.press(press)
     page.wait_for_url(f"{desk.address}/review?judged=*")
     page.keyboard.press("r")
-    _ready(page, "#revealed")
+    ready(page, "#revealed")
     page.click("text=I have changed my mind")
-    _ready(page, "#judge")
+    ready(page, "#judge")
     for press in ("l", "f", "Enter"):
         page.keyboard.press(press)
     page.wait_for_url(f"{desk.address}/review?judged=*")
@@ -249,7 +250,7 @@ def test_an_attribute_study_from_its_plan_to_the_printed_report(desk: Desk, sign
     quality.wait_for_url("**/studies/1")
     expert = sign_in("erna", "/studies/1/look")
     for look in range(1, 21):
-        _ready(expert, f"text=Look {look} of 20")
+        ready(expert, f"text=Look {look} of 20")
         for press in ("l" if look % 3 else "o", "Enter"):
             expert.keyboard.press(press)
     expert.wait_for_selector("#done")
@@ -264,12 +265,12 @@ def test_a_session_that_ends_in_mid_judgement_loses_nothing(desk: Desk, sign_in)
     case_id = desk.case(1)
     page = sign_in("erna")
     page.keyboard.press("Enter")
-    _ready(page, "#judge")
+    ready(page, "#judge")
     for press in ("l", "f", "t", *"seen twice", "Escape"):
         page.keyboard.press("Space" if press == " " else press)
     page.context.clear_cookies()
     page.keyboard.press("Enter")
-    assert _becomes(page, "document.getElementById('fault').innerText.includes('Nothing is lost')")
+    assert becomes(page, "document.getElementById('fault').innerText.includes('Nothing is lost')")
     assert page.input_value("#note") == "seen twice"
     with page.context.expect_page() as opened_page:
         page.click("#fault a")

@@ -74,5 +74,6 @@ def test_a_verdict_that_changed_and_times_that_jump_within_a_case_are_counted():
 def test_a_whole_station_lives_through_a_clock_that_is_set_in_the_middle_of_immersions(tmp_path):
     lived = tuple(jump for jump in JUMPS if jump.name in drill_clock.SHORT)
     ledger = drill_clock.drill(drill_clock.Plan((), lived, 31), tmp_path)
-    assert drill_clock.is_good(ledger) and ledger["cases"] == len(drill_clock.SHORT)
+    assert drill_clock.is_good(ledger), ledger
+    assert ledger["cases"] == len(drill_clock.SHORT)
     assert ledger["faketime"] == (clock_station.library() is not None)

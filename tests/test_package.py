@@ -160,6 +160,8 @@ def inspects(chroot):
         for line in chroot.path("/etc/systemd/system/tankwatch-inspect.service").read_text().splitlines()
         if line.startswith("ExecStart=")
     ]
-    said = chroot.run("timeout", "-s", "TERM", "--preserve-status", "8", *line.split(), user="tankwatch", expect=0)
+    # Without --foreground, timeout signals its child and then its whole group: twice is "do not wait for a clean end".
+    ended = ("timeout", "--foreground", "-s", "TERM", "--preserve-status", "8")
+    said = chroot.run(*ended, *line.split(), user="tankwatch", expect=0)
     assert state.exists(), said
     assert time.time() - state.stat().st_mtime < 60

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import statistics
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import player_clips
 import pytest
+from browser import ARGUMENTS, CHROMIUM, becomes
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
@@ -25,14 +25,8 @@ from edge_agent.records import ClipRef
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-)
 PASSWORD = "correct horse battery"
-PATIENCE_S = 20
 EVERY_FRAME = Preprocessing(spacing_ms=50, spacing_tolerance_ms=20, period_ms=1, max_view_px=player_clips.SIZE)
 READ_CANVAS = """() => {
   const canvas = document.getElementById("picture");
@@ -107,13 +101,13 @@ def page(chromium, desk: Desk, signed_in: dict) -> Iterator:
 
 
 def test_the_video_plays_at_once_and_a_pause_shows_the_stored_frame(desk: Desk, page) -> None:
-    assert _becomes(page, "!video.paused && video.currentTime > 0.2 && picture.hidden")
+    assert becomes(page, "!video.paused && video.currentTime > 0.2 && picture.hidden")
     page.keyboard.press("Space")
-    assert _becomes(page, "video.paused && !picture.hidden")
+    assert becomes(page, "video.paused && !picture.hidden")
     assert "Stored frame" in page.inner_text("#picture-words")
     _shows_stored(desk, page)
     page.keyboard.press("Space")
-    assert _becomes(page, "!video.paused && picture.hidden")
+    assert becomes(page, "!video.paused && picture.hidden")
 
 
 def test_every_step_shows_exactly_the_stored_frame(desk: Desk, page) -> None:
@@ -131,16 +125,16 @@ def test_every_step_shows_exactly_the_stored_frame(desk: Desk, page) -> None:
     ):
         page.keyboard.press(key)
         frame = (frame + by) % len(player_clips.greys(desk.paths[0]))
-        assert _becomes(page, f"picture.dataset.frame === '{frame}'"), key
+        assert becomes(page, f"picture.dataset.frame === '{frame}'"), key
         _shows_stored(desk, page)
 
 
 def test_the_first_frame_follows_the_last_and_the_bar_says_which_it_is(page) -> None:
     _to_frame(page, 58)
     page.keyboard.press(".")
-    assert _becomes(page, "picture.dataset.frame === '0'")
+    assert becomes(page, "picture.dataset.frame === '0'")
     page.keyboard.press(",")
-    assert _becomes(page, "picture.dataset.frame === '58'")
+    assert becomes(page, "picture.dataset.frame === '58'")
     assert "frame 59 of 59" in page.get_attribute("#seek", "aria-valuetext")
 
 
@@ -158,15 +152,15 @@ def test_a_loop_stays_between_its_ends(page) -> None:
         seen.add(_frame(page))
     assert seen <= set(range(9, 19)) and len(seen) > 3
     page.keyboard.press("x")
-    assert _becomes(page, "Number(document.getElementById('seek').value) > 20")
+    assert becomes(page, "Number(document.getElementById('seek').value) > 20")
 
 
 def test_speed_is_changed_by_arrows_and_by_brackets(page) -> None:
     page.keyboard.press("ArrowDown")
-    assert _becomes(page, "video.playbackRate === 0.5")
+    assert becomes(page, "video.playbackRate === 0.5")
     page.keyboard.press("]")
     page.keyboard.press("]")
-    assert _becomes(page, "video.playbackRate === 2")
+    assert becomes(page, "video.playbackRate === 2")
     assert page.get_attribute("[data-speed='2']", "aria-pressed") == "true"
 
 
@@ -189,7 +183,7 @@ def test_composites_are_those_of_the_device_pixel_for_pixel(desk: Desk, page, wh
 
 def test_what_stands_still_is_taken_away_by_the_median_of_frames_across_the_clip(desk: Desk, page) -> None:
     _view(page, "moving")
-    assert _becomes(page, "document.getElementById('picture-words').textContent.includes('without the median')")
+    assert becomes(page, "document.getElementById('picture-words').textContent.includes('without the median')")
     greys = np.stack(player_clips.greys(desk.paths[0])).astype(int)
     samples = greys[:: -(-len(greys) // 25)]
     still = np.partition(samples, (len(samples) - 1) // 2, axis=0)[(len(samples) - 1) // 2]
@@ -210,7 +204,7 @@ def test_composites_play_and_keys_stay_quick_while_the_median_is_worked_out(page
 def test_the_v_key_goes_round_the_views_and_the_buttons_say_which(page) -> None:
     for view in ("frames", "composite", "moving", "video"):
         page.keyboard.press("v")
-        assert _becomes(page, f"document.getElementById('view-{view}').getAttribute('aria-pressed') === 'true'")
+        assert becomes(page, f"document.getElementById('view-{view}').getAttribute('aria-pressed') === 'true'")
         assert page.locator("[data-view][aria-pressed=true]").count() == 1
 
 
@@ -223,13 +217,13 @@ def test_marks_are_set_moved_and_taken_back_by_keyboard_alone(page) -> None:
     assert page.evaluate("() => tankwatchPlayer.marks()") == [expected]
     assert json.loads(page.input_value("#marks")) == [expected]
     page.keyboard.press(".")
-    assert _becomes(page, "picture.dataset.frame === '13'")
+    assert becomes(page, "picture.dataset.frame === '13'")
     page.keyboard.press("Enter")
     assert [mark["frame"] for mark in page.evaluate("() => tankwatchPlayer.marks()")] == [12, 13]
     page.keyboard.press("Backspace")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
-    assert _becomes(page, "picture.dataset.frame === '14'"), "arrows step again"
+    assert becomes(page, "picture.dataset.frame === '14'"), "arrows step again"
     assert page.inner_text("#mark-count") == "1"
     assert "/review/" in page.url and page.locator("#fault:visible").count() == 0, "Enter judged nothing"
 
@@ -274,7 +268,7 @@ def test_the_wheel_zooms_where_it_is_and_a_drag_moves_the_picture(page) -> None:
     x, y = _place_of(page, 100, 60)
     page.mouse.move(x, y)
     page.mouse.wheel(0, -600)
-    assert _becomes(page, "document.getElementById('screen').classList.contains('zoomed')")
+    assert becomes(page, "document.getElementById('screen').classList.contains('zoomed')")
     assert _place_of(page, 100, 60) == (pytest.approx(x, abs=1.5), pytest.approx(y, abs=1.5))
     page.mouse.down()
     page.mouse.move(x - 50, y - 30, steps=4)
@@ -282,7 +276,7 @@ def test_the_wheel_zooms_where_it_is_and_a_drag_moves_the_picture(page) -> None:
     assert _place_of(page, 100, 60) == (pytest.approx(x - 50, abs=8), pytest.approx(y - 30, abs=8))
     assert page.evaluate("() => video.paused"), "a drag is no tap"
     page.keyboard.press("0")
-    assert _becomes(page, "!document.getElementById('screen').classList.contains('zoomed')")
+    assert becomes(page, "!document.getElementById('screen').classList.contains('zoomed')")
 
 
 def test_two_fingers_zoom_on_a_tablet(chromium, desk: Desk, signed_in: dict) -> None:
@@ -296,7 +290,7 @@ def test_two_fingers_zoom_on_a_tablet(chromium, desk: Desk, signed_in: dict) -> 
         points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    assert _becomes(page, "document.getElementById('screen').classList.contains('zoomed')")
+    assert becomes(page, "document.getElementById('screen').classList.contains('zoomed')")
     assert _place_of(page, 160, 120) == (pytest.approx(x, abs=12), pytest.approx(y, abs=12))
     context.close()
 
@@ -306,11 +300,11 @@ def test_brightness_and_contrast_change_the_picture_and_go_back(page) -> None:
     page.keyboard.press("g")
     assert page.evaluate("() => document.activeElement.id") == "brightness"
     page.keyboard.press("ArrowRight")
-    assert _becomes(page, "picture.style.filter === 'brightness(105%) contrast(100%)'")
+    assert becomes(page, "picture.style.filter === 'brightness(105%) contrast(100%)'")
     page.click("#adjust-reset")
-    assert _becomes(page, "picture.style.filter === '' && video.style.filter === ''")
+    assert becomes(page, "picture.style.filter === '' && video.style.filter === ''")
     page.keyboard.press("g")
-    assert _becomes(page, "document.getElementById('adjust-panel').hidden")
+    assert becomes(page, "document.getElementById('adjust-panel').hidden")
 
 
 def test_the_preloaded_next_case_is_on_the_screen_within_100_ms(desk: Desk, page, record_property) -> None:
@@ -323,7 +317,7 @@ def test_the_preloaded_next_case_is_on_the_screen_within_100_ms(desk: Desk, page
     record_property("max_ms", max(waits))
     print(f"decision to next picture, 20 cases: median {statistics.median(waits):.0f} ms, max {max(waits):.0f} ms")
     assert statistics.median(waits) <= 100
-    assert _becomes(page, "!video.paused && video.currentTime > 0.2 && picture.hidden"), "and then it plays"
+    assert becomes(page, "!video.paused && video.currentTime > 0.2 && picture.hidden"), "and then it plays"
 
 
 def test_the_first_picture_of_the_next_case_is_its_own(desk: Desk, page) -> None:
@@ -340,7 +334,7 @@ def test_the_first_picture_of_the_next_case_is_its_own(desk: Desk, page) -> None
 
 def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> None:
     page.goto(f"{desk.address}/review/{desk.cases[2]}")
-    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    assert becomes(page, "!document.getElementById('video-fault').hidden")
     words = page.inner_text("#video-fault")
     assert "cannot be decoded" in words and "cannot tell" in words
     page.reload()
@@ -352,9 +346,9 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
 
 def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[3]))
-    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    assert becomes(page, "!document.getElementById('video-fault').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[0]))
-    assert _becomes(page, "document.getElementById('video-fault').hidden && video.currentTime > 0.2")
+    assert becomes(page, "document.getElementById('video-fault').hidden && video.currentTime > 0.2")
 
 
 @pytest.mark.parametrize("preloaded", [False, True])
@@ -364,19 +358,19 @@ def test_frames_that_come_after_the_damage_was_said_do_not_hide_it(desk: Desk, p
     if preloaded:
         page.evaluate("(next) => { tankwatchPlayer.preload(next) }", damaged)
     page.evaluate("(next) => { tankwatchPlayer.load(next).then(() => { document.title = 'loaded'; }) }", damaged)
-    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    assert becomes(page, "!document.getElementById('video-fault').hidden")
     for route in held:
         route.continue_()
-    assert _becomes(page, "document.title === 'loaded'")
+    assert becomes(page, "document.title === 'loaded'")
     assert page.is_visible("#video-fault")
     assert page.locator("input[name=judgement]:disabled").count() == 2
 
 
 def test_a_session_that_has_ended_is_no_damage(desk: Desk, page) -> None:
-    assert _becomes(page, "video.currentTime > 0.2")
+    assert becomes(page, "video.currentTime > 0.2")
     page.route("**/clips/**", lambda route: route.fulfill(status=302, headers={"Location": "/login"}))
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]) | {"sha256": "not preloaded"})
-    assert _becomes(page, "!document.getElementById('video-fault').hidden")
+    assert becomes(page, "!document.getElementById('video-fault').hidden")
     assert "sign in again" in page.inner_text("#video-fault")
     assert page.locator("input[name=judgement]:disabled").count() == 0
 
@@ -388,12 +382,12 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
         page.keyboard.press(key)
     page.click("#reveal button")
     page.wait_for_selector("#revealed")
-    assert _becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
-    assert _becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
+    assert becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
+    assert becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
     assert page.locator("#marks").count() == 0, "marks belong to a judgement"
     assert _told(axe.Axe().run(page)) == []
     page.keyboard.press("h")
-    assert _becomes(page, "document.getElementById('player-heat').hidden")
+    assert becomes(page, "document.getElementById('player-heat').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
     page.keyboard.press("h")
     assert page.locator("#player-heat:visible, #overlay:visible, #drawing .origin").count() == 0
@@ -420,7 +414,7 @@ def test_letters_can_be_switched_off_for_those_who_press_them_by_chance(page) ->
     assert page.get_attribute("#view-video", "aria-pressed") == "true"
     assert page.locator("input[name=judgement]:checked").count() == 0
     page.keyboard.press("Space")
-    assert _becomes(page, "!video.paused")
+    assert becomes(page, "!video.paused")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -452,10 +446,10 @@ def _addresses(sha256: str) -> dict[str, str]:
 
 
 def _still(page) -> None:
-    assert _becomes(page, "video.readyState >= 2 && document.getElementById('seek').max > 1")
+    assert becomes(page, "video.readyState >= 2 && document.getElementById('seek').max > 1")
     if not page.evaluate("() => document.getElementById('video').paused"):
         page.keyboard.press("Space")
-    assert _becomes(page, "video.paused && !picture.hidden")
+    assert becomes(page, "video.paused && !picture.hidden")
 
 
 def _to_frame(page, frame: int, view: str = "video") -> None:
@@ -468,12 +462,12 @@ def _to_frame(page, frame: int, view: str = "video") -> None:
         }""",
         frame,
     )
-    assert _becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.shows === '{view}'")
+    assert becomes(page, f"picture.dataset.frame === '{frame}' && picture.dataset.shows === '{view}'")
 
 
 def _view(page, view: str) -> None:
     page.click(f"#view-{view}")
-    assert _becomes(page, f"picture.dataset.shows === '{view}'")
+    assert becomes(page, f"picture.dataset.shows === '{view}'")
 
 
 def _frame(page) -> int:
@@ -504,14 +498,3 @@ def _place_of(page, x: float, y: float) -> tuple[float, float]:
         left + (width - scale * across) / 2 + (x + 0.5) * scale,
         top + (height - scale * down) / 2 + (y + 0.5) * scale,
     )
-
-
-def _becomes(page, condition: str) -> bool:
-    """Asks again and again; the page's own policy forbids the browser to wait for it."""
-    words = "const video = document.getElementById('video'), picture = document.getElementById('picture');"
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if page.evaluate(f"() => {{ {words} return {condition}; }}"):
-            return True
-        page.wait_for_timeout(20)
-    return False

@@ -1,10 +1,10 @@
 """The report in a real browser: nothing is cut off at either width, whatever the light."""
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from browser import CHROMIUM
 
 from edge_agent.bundle import open_bundle
 from edge_agent.inspection import shipped_bundle
@@ -13,7 +13,6 @@ from models.labelled import Manifest
 from tests.test_evaluate import judged
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 

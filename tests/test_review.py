@@ -2,10 +2,10 @@
 
 import json
 import re
-import socket
 
 import pytest
 import sqlalchemy as sa
+from browser import free_port
 from cloud_fakes import clip_messages
 from desk_site import PASSWORD, Browser, Site
 
@@ -238,7 +238,7 @@ def test_a_dataset_is_made_and_shown_on_its_page(site: Site) -> None:
 
 
 def test_a_taken_port_and_a_short_password_are_one_clear_line(site: Site) -> None:
-    first = make_server(_at_port(site, _free_port()))
+    first = make_server(_at_port(site, free_port()))
     with pytest.raises(LinkError, match="choose another port"):
         make_server(_at_port(site, first.effective_port))
     first.close()
@@ -260,12 +260,6 @@ def test_a_user_is_added_from_the_command_line(site: Site, monkeypatch, capsys) 
 
 def _at_port(site: Site, port: int) -> CloudConfig:
     return CloudConfig(data_dir=site.config.data_dir, web=cloud_config.WebConfig(port=port))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _clip_of(page: str) -> str:

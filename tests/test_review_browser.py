@@ -1,14 +1,12 @@
 """In a real browser: the video plays at once, the keys judge, and the example lies in the dataset."""
 
-import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import ARGUMENTS, CHROMIUM, PATIENCE_S, becomes, free_port, ready
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 
 from cloud_sync import accounts, dataset, db, judgement, policy_file
@@ -18,22 +16,16 @@ from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-)
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery"
-PATIENCE_S = 20
 
 
 class Site:
     """A cloud with two judgeable cases, and `cloud web` as a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=_free_port()))
+        config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=free_port()))
         (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
         self.config = config
         self.engine = db.open_database(config)
@@ -86,7 +78,7 @@ def page(chromium, site: Site) -> Iterator:
     page.fill("#name", "erna")
     page.fill("#password", PASSWORD)
     page.keyboard.press("Enter")
-    _ready(page, "#start")
+    ready(page, "#start")
     yield page
     assert faults == []
     context.close()
@@ -94,7 +86,7 @@ def page(chromium, site: Site) -> Iterator:
 
 def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(site: Site, page) -> None:
     page.keyboard.press("Enter")
-    _ready(page, "#video")
+    ready(page, "#video")
     assert _plays(page), "the video plays at once"
     assert page.locator("#verdict").count() == 0
     for key in ("o", "2", "f", "Enter"):
@@ -102,7 +94,7 @@ def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(si
     page.wait_for_url(f"**/review/{a_case(2).case_id}*")
     assert "Judged: OK" in page.inner_text("#after")
     page.keyboard.press("r")
-    _ready(page, "#revealed")
+    ready(page, "#revealed")
     assert [page.inner_text(f"#{name}") for name in ("your-word", "verdict", "decision")] == ["OK", "Leak", "OK"]
     assert page.evaluate("() => document.getElementById('heat').naturalWidth > 0 || 'heat'") in (True, "heat")
     (review,) = site.reviews(1)
@@ -117,27 +109,27 @@ def test_an_expert_judges_by_keyboard_alone_and_the_example_is_in_the_dataset(si
 
 def test_frames_are_stepped_and_speed_is_changed_by_keyboard(page) -> None:
     page.keyboard.press("Enter")
-    _ready(page, "#video")
+    ready(page, "#video")
     assert _plays(page)
     page.keyboard.press(" ")
-    assert _becomes(page, "video.paused")
+    assert becomes(page, "video.paused")
     page.evaluate("() => { document.getElementById('video').currentTime = 0.5; }")
     before = page.evaluate("() => document.getElementById('video').currentTime")
     page.keyboard.press(".")
-    assert _becomes(page, f"Math.abs(video.currentTime - {before} - 0.066) < 0.05 && video.currentTime > {before}")
+    assert becomes(page, f"Math.abs(video.currentTime - {before} - 0.066) < 0.05 && video.currentTime > {before}")
     page.keyboard.press(",")
     page.keyboard.press(",")
-    assert _becomes(page, f"video.currentTime < {before}")
+    assert becomes(page, f"video.currentTime < {before}")
     page.keyboard.press("[")
-    assert _becomes(page, "video.playbackRate === 0.5")
+    assert becomes(page, "video.playbackRate === 0.5")
     page.keyboard.press("]")
     page.keyboard.press("]")
-    assert _becomes(page, "video.playbackRate === 2")
+    assert becomes(page, "video.playbackRate === 2")
 
 
 def test_what_is_missing_is_said_and_letters_in_the_note_judge_nothing(site: Site, page) -> None:
     page.keyboard.press("Enter")
-    _ready(page, "#video")
+    ready(page, "#video")
     page.keyboard.press("Enter")
     assert "Choose leak (L)" in page.inner_text("#fault")
     page.keyboard.press("l")
@@ -157,7 +149,7 @@ def test_what_is_missing_is_said_and_letters_in_the_note_judge_nothing(site: Sit
 def test_nothing_is_cut_off_and_the_submit_button_is_on_the_screen(page, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     page.keyboard.press("Enter")
-    _ready(page, "#video")
+    ready(page, "#video")
     page.keyboard.press("o")
     page.wait_for_selector(".familiar:not([hidden])")
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
@@ -166,27 +158,5 @@ def test_nothing_is_cut_off_and_the_submit_button_is_on_the_screen(page, width: 
     )
 
 
-def _ready(page, selector: str) -> None:
-    """The page is there and listens to keys."""
-    page.wait_for_selector(selector)
-    page.wait_for_load_state("domcontentloaded")
-
-
 def _plays(page) -> bool:
-    return _becomes(page, "video.readyState >= 2 && !video.paused && video.currentTime > 0.2")
-
-
-def _becomes(page, condition: str) -> bool:
-    """Asks again and again; the page's own policy forbids the browser to wait for it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if page.evaluate(f"() => {{ const video = document.getElementById('video'); return {condition}; }}"):
-            return True
-        page.wait_for_timeout(20)
-    return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return becomes(page, "video.readyState >= 2 && !video.paused && video.currentTime > 0.2")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from browser import ARGUMENTS, CHROMIUM, free_port
 from panel_site import PIN
 from setup_site import NOW, Station
-from test_review_browser import ARGUMENTS, CHROMIUM, _free_port
 
 from calibration import setup_progress
 from calibration.twin import open_twin
@@ -37,7 +37,7 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Station:
-    return Station(tmp_path, port=_free_port())
+    return Station(tmp_path, port=free_port())
 
 
 class Person:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from browser import CHROMIUM, free_port
 from panel_site import PIN, a_device
-from test_review_browser import CHROMIUM, ROOT, _free_port
 from test_setup_browser import TRUE, Person, chromium
 
 from calibration.setup_report import SetupReport
@@ -23,6 +23,7 @@ from edge_agent.profile_history import ProfilePlace
 from edge_agent.records import Case
 
 __all__ = ["chromium"]
+ROOT = Path(__file__).resolve().parent.parent
 pytestmark = [pytest.mark.full, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 EMPTY = 7
 """Immersions without a unit, 14 s each: as long as nobody would lower one yet."""
@@ -35,7 +36,7 @@ NOTICED_LOOKS = 150
 def floor(tmp_path: Path) -> Iterator[DeviceConfig]:
     """A device whose two processes run, as they are started in a plant, and that was never set up."""
     device = msgspec.structs.replace(
-        a_device(tmp_path, port=_free_port()), camera=f"twin:seed=1,profile=demo,live=1,empty={EMPTY}"
+        a_device(tmp_path, port=free_port()), camera=f"twin:seed=1,profile=demo,live=1,empty={EMPTY}"
     )
     (tmp_path / "device.toml").write_bytes(config.dump(device))
     device.folder.mkdir()

@@ -1,13 +1,13 @@
 """Signing in, and what happens to whoever's session ends in the middle of something: nothing typed is lost."""
 
 import re
-import socket
 import threading
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from browser import free_port
 from desk_site import ONE_OF_EACH_ROLE, OURS, PASSWORD, Browser, Site, token_in
 
 from cloud_sync import sign_in
@@ -266,7 +266,7 @@ def test_sql_and_html_are_only_text(site: Site, evil: str) -> None:
 
 @pytest.mark.parametrize(("proxy", "address"), [("127.0.0.1", "203.0.113.9"), (None, "127.0.0.1")])
 def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: str | None, address: str) -> None:
-    site = Site(tmp_path, web=WebConfig(port=_free_port(), proxy=proxy), people=ONE_OF_EACH_ROLE)
+    site = Site(tmp_path, web=WebConfig(port=free_port(), proxy=proxy), people=ONE_OF_EACH_ROLE)
     server = make_server(site.config)
     threading.Thread(target=server.run, daemon=True).start()
     asked = HTTPConnection("127.0.0.1", site.config.web.port)
@@ -277,12 +277,6 @@ def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: s
     server.close()
     with site.engine.connect() as connection:
         assert connection.scalars(sa.select(audit.c.address).where(audit.c.did == "token_tried")).all() == [address]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end_session(browser: Browser) -> None:
