@@ -18,8 +18,8 @@ import cv2
 import msgspec
 import sqlalchemy as sa
 
-from benchmarks.drill_kill import quietly
 from benchmarks.drill_swap import make_device
+from benchmarks.installation import quietly
 from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin
 from cloud_sync import config as cloud_config

@@ -9,7 +9,6 @@ import functools
 import io
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,15 +18,16 @@ import cv2
 import msgspec
 import sqlalchemy as sa
 
-from benchmarks.drill_kill import Plan, Processes, make_configs, quietly
+from benchmarks import ledger
+from benchmarks.drill_kill import Plan
+from benchmarks.installation import Processes, make_configs, sending, taking_in, until
 from calibration.scene import draw_station
 from calibration.twin import open_twin, profile_of
-from cloud_sync import cases as cloud_cases
-from cloud_sync import db, ingest
+from cloud_sync import db
 from cloud_sync.broker import EmbeddedBroker
-from cloud_sync.tables import cases
+from cloud_sync.store import ClipStore, open_store
 from edge_agent import config as device_config
-from edge_agent import station, uplink
+from edge_agent import station
 from edge_agent.agent import agent_inspect
 from edge_agent.config import DeviceConfig
 from edge_agent.spool import Spool
@@ -52,8 +52,8 @@ def drill_with_frames(plan: Plan, folder: Path, say: Callable[[str], None]) -> d
         processes = Processes(
             {
                 "inspect": functools.partial(_agent, device, folder, log, plan.seed),
-                "uplink": functools.partial(quietly, folder / "uplink.log", uplink.run, device, lambda: False),
-                "ingest": functools.partial(quietly, folder / "ingest.log", ingest.run, cloud, threading.Event()),
+                "uplink": sending(device, folder),
+                "ingest": taking_in(cloud, folder),
             }
         )
         stack.callback(processes.stop)
@@ -63,11 +63,12 @@ def drill_with_frames(plan: Plan, folder: Path, say: Callable[[str], None]) -> d
         processes.kill("inspect")
         engine = db.open_database(cloud)
         stack.callback(engine.dispose)
-        ledger = _settled(engine, device, log)
+        found = _settled(engine, device, open_store(cloud), log)
     return {
         "drill": "kill",
         "frames": True,
-        **ledger,
+        "asked": plan.cases,
+        **found,
         "kills": processes.killed["inspect"],
         "seed": plan.seed,
         "broker": broker.name,
@@ -100,34 +101,15 @@ def _kill(plan: Plan, processes: Processes, device: DeviceConfig, say: Callable[
                 say(f"{kills} of {plan.kills} kills, {made} of {plan.cases} cases")
 
 
-def _settled(engine: sa.Engine, device: DeviceConfig, log: Path) -> dict:
+def _settled(engine: sa.Engine, device: DeviceConfig, store: ClipStore, log: Path) -> dict:
     """The ledger, once the cloud holds what the spool holds or the patience is over."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while True:
-        ledger = _ledger(engine, Spool(device.spool_path), log)
-        if not (ledger["lost"] or ledger["clips_lost"]) or time.monotonic() > deadline_s:
-            return ledger
-        time.sleep(0.2)
+    spoken, said = ledger.said_in(Spool(device.spool_path)), _said(log)
+    until(lambda: ledger.is_clean(ledger.compare(engine, spoken, journal=said)), PATIENCE_S, 0.2)
+    return ledger.compare(engine, spoken, journal=said, store=store) | {"said": len(said)}
 
 
-def _ledger(engine: sa.Engine, spool: Spool, log: Path) -> dict:
-    kept = {id: stored for id in spool.case_ids() if (stored := spool.case(id))}
-    with engine.connect() as connection:
-        held = {row.case_id: row for row in connection.execute(sa.select(cases))}
-    said = {line.split()[0].removeprefix("case=") for line in log.read_text().splitlines() if line.startswith("case=")}
-    sequences = sorted(row.sequence for row in held.values())
-    lost = (said | kept.keys()) - held.keys()
-    changed = [id for id, row in held.items() if id in kept and row.payload != kept[id].payload]
-    summary = cloud_cases.summary(engine)
-    wanted = sum(row.sampled_for != "none" for row in held.values())
-    return {
-        "cases": len(kept),
-        "said": len(said),
-        "lost": len(lost) + len(changed) + len(set(range(1, len(kept) + 1)) - set(sequences)),
-        "duplicated": len(sequences) - len(set(sequences)) + summary["duplicated"] + len(held.keys() - kept.keys()),
-        "queued": summary["queued"],
-        "clips_lost": wanted - summary["queued"],
-    }
+def _said(log: Path) -> set[str]:
+    return {line.split()[0].removeprefix("case=") for line in log.read_text().splitlines() if line.startswith("case=")}
 
 
 def _agent(device: DeviceConfig, folder: Path, log: Path, seed: int) -> None:

@@ -21,23 +21,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
-import msgspec
 import sqlalchemy as sa
 
-from benchmarks.drill_kill import SETTLE_S, Processes, make_configs, quietly
-from benchmarks.made_cases import SITE, STATION, make_case, write_clip
+from benchmarks import feeding
+from benchmarks import ledger as books
+from benchmarks.installation import SETTLE_S, Processes, make_configs, sending, until
+from benchmarks.made_cases import SITE, STATION, make_case
 from cloud_sync import backup, db, judgement, ordering, policy_file, resend, restore
-from cloud_sync import cases as cloud_cases
 from cloud_sync import config as cloud_config
 from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import CloudConfig
 from cloud_sync.judgement import Desk, Review
-from cloud_sync.partial_clips import ClipLost
-from cloud_sync.store import ClipStore, open_store
+from cloud_sync.store import open_store
 from cloud_sync.tables import cases, clips, reviews
-from edge_agent import uplink, wire
+from edge_agent import wire
 from edge_agent.config import DeviceConfig
-from edge_agent.errors import StoreError
 from edge_agent.outbox import Outbox
 from edge_agent.spool import Spool
 
@@ -83,7 +81,12 @@ def run(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tankwatch-drill-") as folder:
         ledger = drill(plan, Path(folder), say=lambda words: print(words, file=sys.stderr))
     print(json.dumps(ledger) if options.json else _words(ledger))
-    return 1 if any(ledger[name] for name in ("lost", "duplicated", "clips_lost", "judgements_lost")) else 0
+    return 0 if is_good(ledger) else 1
+
+
+def is_good(ledger: dict) -> bool:
+    """Nothing lost, nothing twice, no judgement gone, and as many cases as were asked for."""
+    return books.is_clean(ledger) and not ledger["judgements_lost"] and ledger["cases"] == ledger["asked"]
 
 
 def drill(
@@ -105,7 +108,7 @@ def drill(
         processes = Processes(
             {
                 "ingest": functools.partial(_become_ingest, config, folder / "ingest.log"),
-                "uplink": functools.partial(quietly, folder / "uplink.log", uplink.run, device, lambda: False),
+                "uplink": sending(device, folder),
             }
         )
         stack.callback(processes.stop)
@@ -117,25 +120,11 @@ def drill(
 
 def make_ledger(plan: Plan, site: Site) -> dict:
     """What the device has said against what the restored cloud holds, byte for byte."""
-    spool = Spool(site.device.spool_path)
-    said = {case_id: spool.case_path(case_id).read_bytes() for case_id in spool.case_ids()}
-    engine, store = db.open_database(site.cloud), open_store(site.cloud)
-    with engine.connect() as connection:
-        held = {row.case_id: row for row in connection.execute(sa.select(cases))}
-        stored = set(connection.scalars(sa.select(clips.c.sha256).where(clips.c.state == "stored")))
-    summary = cloud_cases.summary(engine)
+    spoken = books.said_in(Spool(site.device.spool_path))
+    engine = db.open_database(site.cloud)
+    found = books.compare(engine, spoken, store=open_store(site.cloud))
     engine.dispose()
-    wanted = [row.clip_sha256 for row in held.values() if row.clip_sha256]
-    missing = [case_id for case_id, payload in said.items() if case_id not in held or held[case_id].payload != payload]
-    return {
-        "drill": "restore",
-        "cases": plan.cases,
-        "lost": len(missing) + summary["missing"] + (plan.cases - len(said)),
-        "duplicated": summary["duplicated"] + len(held.keys() - said.keys()),
-        "clips": len(stored),
-        "clips_lost": len([sha256 for sha256 in wanted if sha256 not in stored or not _is_whole(store, sha256)]),
-        "seed": plan.seed,
-    }
+    return {"drill": "restore", "asked": plan.cases, **found, "seed": plan.seed}
 
 
 def _lose_and_restore(plan: Plan, site: Site, outbox: Outbox, log: Path, say: Callable[[str], None]) -> dict:
@@ -143,7 +132,8 @@ def _lose_and_restore(plan: Plan, site: Site, outbox: Outbox, log: Path, say: Ca
     made: list[int] = []
 
     def make(part: int) -> None:
-        _make_cases(outbox, numbers[part], plan.seed)
+        for number in numbers[part]:
+            feeding.put_now(outbox, number, plan.seed)
         made.extend(numbers[part])
 
     _start_ingest(site, log)
@@ -176,18 +166,6 @@ def _lose_and_restore(plan: Plan, site: Site, outbox: Outbox, log: Path, say: Ca
     }
 
 
-def _make_cases(outbox: Outbox, numbers: range, seed: int) -> None:
-    for number in numbers:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case, draft = make_case(number, seed=seed, started_at=now, ended_at=now), None
-        if case.sampled.reason != "none":
-            draft = outbox.spool.draft(case.case_id)
-            # Some clips have several parts.
-            size = (640, 480) if number % 9 == 0 else (160, 120)
-            case = msgspec.structs.replace(case, clip=write_clip(draft, case, view_px=size))
-        outbox.put(case, draft)
-
-
 def _become_ingest(config: Path, log: Path) -> None:
     """The command itself, since what talks to a bucket does not survive a fork."""
     with open(log, "ab") as file:
@@ -202,7 +180,7 @@ def _start_ingest(site: Site, log: Path) -> None:
     db.open_database(site.cloud).dispose()
     before = log.read_text().count("connected broker") if log.is_file() else 0
     site.processes.start("ingest")
-    _until(lambda: log.is_file() and log.read_text().count("connected broker") > before, READY_S)
+    until(lambda: log.is_file() and log.read_text().count("connected broker") > before, READY_S)
 
 
 def _judge(site: Site) -> None:
@@ -259,7 +237,7 @@ def _kill_on_the_way(plan: Plan, site: Site) -> None:
 def _settle(site: Site, made: list[int]) -> None:
     """Until the cloud has everything, or so long that what is missing then is lost."""
     wanted = len(made), sum(make_case(number).sampled.reason != "none" for number in made)
-    _until(lambda: _held(site) == wanted, SETTLE_S)
+    until(lambda: _held(site) == wanted, SETTLE_S)
 
 
 def _held(site: Site) -> tuple[int, int]:
@@ -279,19 +257,6 @@ def _judgements(site: Site) -> int:
         found = connection.scalar(sa.select(sa.func.count()).select_from(reviews)) or 0
     engine.dispose()
     return found
-
-
-def _is_whole(store: ClipStore, sha256: str) -> bool:
-    try:
-        return wire.sha256_of(store.clip(sha256).read_bytes()) == sha256
-    except (ClipLost, StoreError):
-        return False
-
-
-def _until(true: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.1)
 
 
 def _words(ledger: dict) -> str:

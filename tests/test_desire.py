@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.drill_kill import make_configs
+from benchmarks.installation import make_configs
 from benchmarks.made_cases import SITE, STATION
 from cloud_sync import db, desire, ingest
 from cloud_sync.broker import EmbeddedBroker

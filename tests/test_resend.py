@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import STATION, a_case, a_clip, case_message, clip_messages
 
-from benchmarks.drill_kill import make_configs
+from benchmarks.installation import make_configs
 from benchmarks.made_cases import make_case, write_clip
 from cloud_sync import config as cloud_config
 from cloud_sync import db, ingest, resend

@@ -14,7 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from test_notify import Supervisor
 
-from benchmarks.drill_kill import make_configs
+from benchmarks.installation import make_configs
 from benchmarks.made_cases import SITE, STATION, make_case, write_clip
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import config as device_config

@@ -10,7 +10,7 @@ import time
 import msgspec
 import pytest
 
-from benchmarks.drill_kill import make_configs
+from benchmarks.installation import make_configs
 from cloud_sync.broker import mosquitto
 from edge_agent import uplink
 
