@@ -193,7 +193,11 @@ def bench(argv: list[str]) -> int:
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
     names = ("camera", "canary", "clock", "kill", "promote", "restore", "swap", "update")
-    return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
+    if argv[:1] == ["all"]:
+        from benchmarks import drill_all
+
+        return drill_all.run(argv[1:], names)
+    return _sub("drill", argv, {"all": "", **{name: f"benchmarks.drill_{name}:run" for name in names}})
 
 
 def _setup_device(path):

@@ -9,7 +9,6 @@ from cloud_sync import db
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.tables import cases, clips, looks
 
-
 AGREED = sa.select(cases.c.case_id).where(cases.c.sequence == 1).scalar_subquery()
 """A case that the rules do not send to review."""
 
