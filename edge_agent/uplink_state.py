@@ -238,7 +238,7 @@ class UplinkState:
             if now.monotonic_s >= self._metrics_due_s:
                 self._metrics_due_s = now.monotonic_s + METRICS_S
                 out.append(Publish(self._topics.metrics, wire.encode(self._metrics(now))))
-            out += self.deliveries.next(now.monotonic_s, budget - len(out))
+            out += self.deliveries.next(now.monotonic_s, max(0, budget - len(out)))
             self._fault = ""
         except StoreError as error:
             if str(error) != self._fault:

@@ -387,3 +387,13 @@ def test_an_outbox_that_cannot_be_used_leaves_what_was_known_before(talk, monkey
 
     monkeypatch.setattr(talk.outbox, "backlog", gone)
     assert talk.uplink.report(talk.now()).software.waiting_cases == 1
+
+
+def test_words_that_use_up_the_window_leave_none_for_cases_that_are_due_again(talk):
+    for number in range(1, 31):
+        talk.put(number)
+    talk.acknowledge = False
+    assert len(talk.step(Connected())) == 20
+    order = Command(id="order-1", order="self_test")
+    out = talk.step(Acknowledged(), Received(TOPICS.command("order-1"), wire.encode(order)), after_s=11)
+    assert cases_in(out) == [] and len(out) <= 2, "the reply, and metrics, which are due"
