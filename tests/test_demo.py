@@ -142,6 +142,7 @@ def test_the_first_queued_case_plays_is_judged_by_keys_and_lies_in_the_dataset(e
     assert line["label"] == "ok" and (manifest.parent / line["video"]).is_file()
 
 
+@pytest.mark.full
 def test_judged_cases_make_a_bundle_that_runs_as_challenger_and_takes_over(ended, tmp_path):
     parent = quick_champion(tmp_path / "parent.bundle")
     _close_the_loop(ended, tmp_path, judged=4, inspected=1, parent=parent)

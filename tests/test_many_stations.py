@@ -28,6 +28,7 @@ def every_unit_is_timed(seed: int, count: int, bundle) -> None:
         assert 0 < figures[name]["median"] < BUSY * limit_ms, figures
 
 
+@pytest.mark.full
 def test_a_unit_is_found_in_water_that_just_became_murky(bundle):
     ledger = verdict.Ledger()
     verdict._one_pose(at_pose(draw_station(9000, "reference"), 3), range(94, 96), 100, 9000, bundle, ledger)

@@ -51,12 +51,14 @@ def odds_of(net, evidence: CaseEvidence) -> np.ndarray:
     return watch.origins()
 
 
+@pytest.mark.full
 def test_a_leak_is_told_from_trapped_air_in_cases_of_unseen_seeds(net):
     leaks = [odds_of(net, case(seed, leaky=True)[0]).max() for seed in range(1000, 1020)]
     tights = [odds_of(net, case(seed, leaky=False)[0]).max() for seed in range(2000, 2020)]
     assert np.mean([leak > tight for leak in leaks for tight in tights]) > 0.95
 
 
+@pytest.mark.full
 def test_the_likeliest_cell_is_where_the_leak_is(net):
     near = []
     for seed in range(1000, 1020):
@@ -76,6 +78,7 @@ def test_nobody_insists_on_a_leak_that_let_go_one_bubble():
     assert not wanted.any() and undecided.any()
 
 
+@pytest.mark.full
 def test_a_dark_case_costs_nothing_and_a_net_of_it_can_be_asked(net):
     evidence, _ = case(1, leaky=False)
     dark = CaseEvidence(evidence.times, evidence.classes, evidence.bubbles, evidence.glow * 0, 1.5, (640, 480))

@@ -58,6 +58,7 @@ class _ShortScenes:
         return replace(recording, fps=15.0, scene=replace(recording.scene, hold_s=min(3.0, recording.scene.hold_s)))
 
 
+@pytest.mark.full
 def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     folder, _, bundle = tiny
     opened = open_bundle(folder / "tiny.bundle")
@@ -68,6 +69,7 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     assert [case.name for case in opened.manifest.golden] == ["leak"]
 
 
+@pytest.mark.full
 def test_a_second_run_takes_up_what_is_there(tiny, monkeypatch):
     folder, place, bundle = tiny
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
@@ -129,6 +131,7 @@ def test_a_run_killed_while_a_stage_writes_leaves_no_half_file_under_its_name(tm
     assert whole.name in names and whole.stat().st_size > 8192
 
 
+@pytest.mark.full
 def test_every_stage_is_logged(tiny):
     log = (tiny[1].folder / "train.log").read_text()
     for word in ("recipe", "crops", "detector epoch=1/1", "aggregator", "sharpness", "limits", "lamps", "water"):
@@ -188,12 +191,14 @@ def _looks(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("looks-*/*.json")}
 
 
+@pytest.mark.full
 def test_the_parents_golden_clips_go_along_with_what_the_new_nets_say_of_them(parent_file, first):
     parent, bundle = open_bundle(parent_file), open_bundle(first[2])
     assert parent.golden and bundle.golden == parent.golden
     assert bundle.manifest.golden == golden.judged(bundle, golden.of_bundle(parent))
 
 
+@pytest.mark.full
 def test_judged_clips_make_the_next_version_with_its_lineage(dataset, parent_file, first):
     parent, bundle = open_bundle(parent_file), open_bundle(first[2])
     manifest = bundle.manifest
@@ -233,6 +238,7 @@ def _retrain_until_killed(dataset: Path, parent: Path, out: Path, folder: Path) 
     retrain(dataset, parent, out, Workroom(folder, 1, print), seed=1)
 
 
+@pytest.mark.full
 def test_clips_that_cannot_be_used_are_named_and_left_out(dataset, parent_file, first):
     room, lines = first[0], []
     good = next(dataset.parent.glob("*.twclip")).read_bytes()
@@ -257,6 +263,7 @@ def test_clips_that_cannot_be_used_are_named_and_left_out(dataset, parent_file, 
     assert all(np.array_equal(a, b) for a, b in zip(astuple(used.features), astuple(alone.features), strict=True))
 
 
+@pytest.mark.full
 def test_a_dataset_of_which_too_little_can_be_used_is_refused(dataset, parent_file, first, tmp_path):
     absent = "".join(json.dumps({"video": f"gone-{number}.twclip", "label": "ok"}) + "\n" for number in range(9))
     mostly = dataset.with_name("mostly.jsonl")
@@ -284,6 +291,7 @@ def test_the_benchmark_fails_where_one_of_the_limits_is_not_kept(units, minutes,
     assert figures["kept"] is kept
 
 
+@pytest.mark.full
 def test_a_clip_that_the_parent_was_trained_on_counts_once(parent_file, first):
     parent, fitted = (package.fitted_features(open_bundle(path)) for path in (parent_file, first[2]))
     judged = chosen(fitted, np.arange(len(fitted.case))[-8:])
