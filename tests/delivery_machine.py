@@ -287,6 +287,14 @@ class Machine(RuleBasedStateMachine):
         self.client.lose()
         self.broker.crash()
 
+    @rule()
+    def broker_forgets_what_it_has_acknowledged(self) -> None:
+        self.device_connects()
+        self.step(0.0)
+        if self.unacknowledged:
+            self.broker_takes(INFLIGHT, True)
+        self.broker_is_killed()
+
     @precondition(lambda self: self.broker.to_cloud)
     @rule(place=st.integers(0, 30))
     def broker_repeats(self, place: int) -> None:
@@ -377,6 +385,14 @@ class Machine(RuleBasedStateMachine):
         self.events.append(Received(TOPICS.command(command.id), wire.encode(command)))
         self.device_connects()
         self.step(0.0)
+
+    @rule()
+    def all_goes_well(self) -> None:
+        """For a while, which is what most of a year is like."""
+        self.device_connects()
+        self.step(11.0)
+        self.all_is_passed_on()
+        self.all_is_passed_on()
 
     # -- what always holds
 
