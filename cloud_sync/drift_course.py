@@ -85,10 +85,9 @@ class Course(msgspec.Struct, frozen=True):
 def days(connection: sa.Connection, place: Place, now: float) -> list[Day]:
     """Of the last SHOWN_DAYS, by the newest bundle and profile there: another one is another machine."""
     here = (cases.c.site == place[0], cases.c.station == place[1])
-    newest = (
-        sa.select(cases.c.bundle_sha256, cases.c.profile_sha256).where(*here).order_by(cases.c.sequence.desc()).limit(1)
-    )
-    row = connection.execute(newest).first()
+    # By time: numbers begin anew with a new disk.
+    newest = sa.select(cases.c.bundle_sha256, cases.c.profile_sha256).order_by(cases.c.started_at.desc()).limit(1)
+    row = connection.execute(newest.where(*here)).first()
     if row is None:
         return []
     same = (cases.c.bundle_sha256 == row[0], cases.c.profile_sha256.is_not_distinct_from(row[1]))

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import BEGIN
 from cloud_kinds import postgres
-from mode_site import PASSWORD, SITE, ModeSite
+from mode_site import CHALLENGER, PASSWORD, SITE, ModeSite
 
 from cloud_sync import drift_course, retrain_signs, retrain_triggers, spc, worse_slices
 from cloud_sync.policy import Policy
@@ -74,6 +74,20 @@ def test_the_cloud_finds_what_a_device_would_find_and_a_steady_station_is_steady
     assert {"light", "unsure"} <= {move.quantity.name for move in darker.moves}
     light = next(move for move in darker.moves if move.quantity.name == "light")
     assert light.since == drift_course.date_of(int(BEGIN // DAY_S) + MOVED_ON) and 71 < light.now < 73
+
+
+def test_after_a_new_disk_whose_numbers_begin_anew_the_bundle_that_runs_is_looked_at(tmp_path):
+    site = ModeSite(tmp_path)
+    place = site.station("TANK1")
+    for day in range(3):
+        about = {"started_at": BEGIN + day * DAY_S, "score": 0.02, "outcome": "agree"}
+        site.units("TANK1", "ok", None, 5, **about)
+    for number in range(5):
+        newer = {"started_at": BEGIN + 4 * DAY_S + number, "sequence": number + 1, "bundle_sha256": CHALLENGER}
+        site.units("TANK1", "ok", None, 1, **newer)
+    with site.engine.connect() as connection:
+        (day,) = drift_course.days(connection, place, BEGIN + 5 * DAY_S)
+    assert day.units == 5 and day.day == (BEGIN + 4 * DAY_S) // DAY_S
 
 
 def test_an_alarm_of_a_device_and_the_cloud_s_own_ask_for_retraining_with_the_reason(site):
