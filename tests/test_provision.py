@@ -92,10 +92,11 @@ def broker(tmp_path_factory):
 class Client:
     """A client that connects with a certificate and keeps what comes."""
 
-    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=()):
+    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=(), clean_session=True):
         stem = "cloud" if cloud else "device"
         self.heard, self.refused, self._new = [], None, threading.Condition()
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+        about = {"client_id": client_id, "clean_session": clean_session, "reconnect_on_failure": False}
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, **about)
         self.client.tls_set(str(folder / "ca.crt"), str(folder / f"{stem}.crt"), str(folder / f"{stem}.key"))
         self.client.on_message = self._message
         up, subscribed = threading.Event(), threading.Event()
@@ -217,6 +218,27 @@ def test_processes_of_the_cloud_share_its_certificate_and_a_group(broker):
     ):
         station.say(A.case, b"shared")
         assert ingest.hears(A.case, b"shared") and order.client.is_connected()
+
+
+def test_what_waits_for_an_ingest_that_is_away_never_fills_the_brokers_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(broker_rules, "QUEUED_BYTES", 1_000_000)
+    broker = Broker(make_desk(tmp_path / "desk", "TANK1"))
+    broker.start()
+    folder, topic, part = broker.desk.folder / "cloud", A.clip_part("a" * 64, 0), b"x" * 250_000
+    stays = {"cloud": True, "client_id": "tankwatch-ingest", "clean_session": False}
+    try:
+        with Client(broker, folder, listen=[topic, A.case], **stays):
+            pass
+        with Client(broker, folder_of(broker, "TANK1")) as station:
+            for _ in range(20):
+                station.say(topic, part)
+            with Client(broker, folder, listen=[topic, A.case], **stays) as ingest:
+                assert ingest.hears(topic, part)
+                station.say(A.case, b"later")
+                assert ingest.hears(A.case, b"later")
+        assert 1 <= [heard for heard, _ in ingest.heard].count(topic) <= 6
+    finally:
+        broker.stop()
 
 
 def test_client_without_a_certificate_is_refused(broker):
