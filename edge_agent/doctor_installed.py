@@ -24,7 +24,8 @@ from edge_agent.install_steps import enabled, units
 
 PROVISION = f"{CONFIG}/provision"
 ANSWER_S = 3.0
-SECRETS = ("uplink.env", "update.env", "cloud.env", "device.key")
+ENVIRONMENTS = ("uplink.env", "update.env", "panel.env")
+SECRETS = (*ENVIRONMENTS, "cloud.env", "device.key")
 """In /etc/tankwatch; nobody but root and the service's own group may read them."""
 
 
