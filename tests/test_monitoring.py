@@ -97,6 +97,12 @@ def test_every_metric_that_counts_or_measures_is_shown_or_watched_somewhere(serv
     }
 
 
+def test_stations_of_two_sites_that_have_one_name_are_never_added_up():
+    for expression in [*(rule["expr"] for rule in rules()), *shown()]:
+        for labels in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression):
+            assert "station" not in labels or "site" in labels, expression
+
+
 def test_every_alert_says_priority_cause_consequence_and_what_to_do():
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len({rule["alert"] for rule in alerts}) == len(alerts) > 30
