@@ -218,6 +218,7 @@ CLOUD = Dashboard(
               (("increase(tankwatch_cloud_messages_refused_total[1h])", "refused"),)),
         Panel("Clips", "none", (("tankwatch_cloud_clips", "{{state}}"),)),
         Panel("Bytes of clips", "bytes", (("tankwatch_cloud_clip_bytes", "{{state}}"),)),
+        Panel("Since the last backup", "s", (("time() - tankwatch_cloud_backup_timestamp_seconds", "begun"),)),
         Panel("Training runs", "none", (("tankwatch_cloud_training_runs", "{{state}}"),)),
         Panel("Rollouts", "none", (("tankwatch_cloud_rollouts", "{{state}}"),)),
         Panel("Parallel runs", "none", (("tankwatch_cloud_parallel_runs", "{{state}}"),)),

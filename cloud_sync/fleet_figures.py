@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import device_health, mode_orders
+from cloud_sync import backup, counters, device_health, mode_orders
 from cloud_sync import looks as looks_module
 from cloud_sync.device_health import kept
 from cloud_sync.tables import (
@@ -56,6 +56,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int
     refused: int
     """Messages, however often the same one came."""
+    backup_at: float
+    """When the last whole one was begun; 0 where none ever was."""
     lag_s: float | None
     """Median of the latest cases, from their end to the database."""
     runs: dict[str, int]
@@ -88,6 +90,7 @@ def figures(connection: sa.Connection) -> Figures:
         oldest_look_at=_oldest_look(connection),
         dead_letters=letters[0],
         refused=int(letters[1] or 0),
+        backup_at=counters.values(connection, backup.COUNTER).get("begun_at", 0),
         lag_s=_lag(connection),
         runs=_by(connection, runs.c.state),
         rollouts=_by(connection, rollouts.c.state),

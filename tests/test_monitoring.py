@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from desk_site import Site
-from device_files import a_report, a_state, write
+from device_files import a_report, a_state, with_certificate, write
 from metrics_site import work
 from panel_site import a_device, a_panel
 from scraping import needs_promtool, promtool, samples, scrape
@@ -28,7 +28,7 @@ NAME = re.compile(r"\b(tankwatch[a-z0-9_:]*)(?:\{([^}]*)\})?")
 def served(tmp_path_factory) -> dict[str, set[str]]:
     """Name -> labels, of everything that a device and a cloud have to say."""
     folder = tmp_path_factory.mktemp("served")
-    device, cloud = a_device(folder), Site(folder)
+    device, cloud = with_certificate(a_device(folder), folder), Site(folder)
     write(device, a_state(), a_report())
     work(cloud)
     texts = scrape(a_panel(folder, device=device, pin=None)), scrape(cloud.app, cloud.token("viewer"))
