@@ -1,5 +1,6 @@
 """Certificates and Mosquitto's files as `provision` makes them, at the real broker: who gets in, and who may what."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -399,6 +400,17 @@ def test_sealed_key_opens_with_its_passphrase_alone(tmp_path, monkeypatch):
     monkeypatch.setenv(authority.PASSPHRASE, "air")
     with pytest.raises(ConfigError, match=authority.PASSPHRASE):
         desk.open()
+
+
+def test_two_calls_at_once_never_lose_a_certificate_from_the_book(tmp_path):
+    folder = make_desk(tmp_path / "desk").folder
+    (folder / "provision.lock").touch()
+    with open(folder / "provision.lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="wait until it has ended"):
+            provision.provision(["TANK1", "--out", str(folder)])
+    assert provision.provision(["TANK1", "--out", str(folder)]) == 0
+    assert [name for name, _, _ in issued.read(folder).stations(NOW.timestamp())] == ["plant-1-TANK1"]
 
 
 def test_two_stations_never_share_a_name(tmp_path):
