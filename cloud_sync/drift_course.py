@@ -127,8 +127,8 @@ def standing(connection: sa.Connection, now: float) -> tuple[str, ...]:
 
     What speaks of the plant alone (more leaks) asks for no other model.
     """
-    told = sorted(alarms(connection).items())
-    said = [f"{site}/{station} says: {alarm.text}" for (site, station), alarm in told]
+    told = [(place, alarm.text) for place, alarm in sorted(alarms(connection).items())]
+    said = [f"{'/'.join(place)} says: {text}" for place, text in told if not drift_station.is_of_the_plant_alone(text)]
     for place in _places(connection, now):
         moved = [move for move in course(days(connection, place, now)).moves if move.quantity.lapses]
         if moved:

@@ -14,6 +14,9 @@ from cloud_sync.slices import Slice
 from cloud_sync.tables import device_alarms
 from cloud_sync.web import create_app
 from cloud_sync.worse_slices import UnitWords
+from edge_agent import drift_station
+from edge_agent.drift_quantities import BY_NAME
+from edge_agent.drift_station import Move
 from edge_agent.messages import Alarm
 
 __all__ = ["postgres"]
@@ -98,6 +101,21 @@ def test_an_alarm_of_a_device_and_the_cloud_s_own_ask_for_retraining_with_the_re
     assert any(words.startswith("plant/TANK-DARKER-LONG by its cases: ") and "light: 7" in words for words in said)
     signs = msgspec.structs.replace(signs, new_examples=1)
     assert any("drift: plant/TANK-NEW says" in why for why in retrain_triggers.reasons(signs))
+
+
+def test_more_leaks_alone_ask_for_no_other_model_by_whomever_they_are_found(site):
+    about = {"side": "up", "since": "2026-11-20", "usual": 0.01, "now": 0.03, "strength": 9.0}
+    leaks, light = (Move(quantity=BY_NAME[name], **about) for name in ("leaks", "light"))
+    assert drift_station.is_of_the_plant_alone(drift_station.words([leaks]))
+    for found in ([light], [leaks, light], [light, leaks]):
+        assert not drift_station.is_of_the_plant_alone(drift_station.words(found))
+    alarm = Alarm(id="drift", priority="medium", text=drift_station.words([leaks]), since="x", cause="c",
+                  consequence="d", action="a")  # fmt: skip
+    with site.engine.connect() as connection:
+        before = drift_course.standing(connection, NOW)
+        changed = sa.update(device_alarms).values(alarm=msgspec.json.encode(alarm))
+        connection.execute(changed.where(device_alarms.c.station == "TANK-NEW"))
+        assert drift_course.standing(connection, NOW) == before[1:]
 
 
 def test_the_slice_that_has_become_worse_is_named_and_no_other_product(site):
