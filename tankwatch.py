@@ -32,6 +32,9 @@ COMMANDS = {
     "test": ("benchmarks.quality:test", "the tests"),
 }
 
+OF_DATA = ("agent", "bundle", "calibrate", "cloud")
+"""They work on the data of a station or a cloud."""
+
 
 def main(argv: list[str]) -> int:
     """Runs one command. A TankwatchError becomes one line on stderr and status 1."""
@@ -45,6 +48,8 @@ def main(argv: list[str]) -> int:
     from edge_agent.errors import TankwatchError
 
     try:
+        if name in OF_DATA:
+            _as_their_owner(rest)
         return _function(COMMANDS[name][0])(rest) or 0
     except TankwatchError as error:
         print(f"tankwatch {name}: {error}", file=sys.stderr)
@@ -106,16 +111,11 @@ def agent_inspect(argv: list[str]) -> int:
 
 def agent_panel(argv: list[str]) -> int:
     """`agent panel`, with the pages that stand behind its PIN."""
-    import argparse
-    from pathlib import Path
-
     from calibration.setup import make_blueprint
     from edge_agent.panel import agent_panel as run
 
     # Whoever gives no file is told so by the panel itself.
-    early = argparse.ArgumentParser(add_help=False)
-    early.add_argument("--config", type=Path)
-    path = early.parse_known_args(argv)[0].config
+    path = _config(argv)
     return run(argv, [make_blueprint(_setup_device(path))] if path else ())
 
 
@@ -198,6 +198,27 @@ def drill(argv: list[str]) -> int:
 
         return drill_all.run(argv[1:], names)
     return _sub("drill", argv, {"all": "", **{name: f"benchmarks.drill_{name}:run" for name in names}})
+
+
+def _as_their_owner(argv):
+    path = _config(argv)
+    if path is not None:
+        from edge_agent import data_owner
+
+        data_owner.become(path, path.with_name("cloud.env" if path.stem == "cloud" else f"{argv[0]}.env"))
+
+
+def _config(argv):
+    """What --config names, before the command itself reads it; None where nothing does."""
+    import argparse
+    from pathlib import Path
+
+    early = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    early.add_argument("--config", type=Path)
+    try:
+        return early.parse_known_args(argv)[0].config
+    except argparse.ArgumentError:
+        return None
 
 
 def _setup_device(path):

@@ -50,20 +50,21 @@ def here(metric: str, **labels: str) -> str:
 
 def rate(metric: str, by: str, **labels: str) -> str:
     """A counter's increase in a second."""
-    return f"sum by (station, {by}) (rate({here(metric, **labels)}[$__rate_interval]))"
+    return f"sum by (site, station, {by}) (rate({here(metric, **labels)}[$__rate_interval]))"
 
 
 def slowest(metric: str, share: str = "0.95") -> str:
     """So long at most, but for a few."""
-    return f"histogram_quantile({share}, sum by (station, le) (rate({here(metric + '_bucket')}[$__rate_interval])))"
+    buckets = f"sum by (site, station, le) (rate({here(metric + '_bucket')}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {buckets})"
 
 
 def median_line(metric: str) -> tuple[str, str]:
-    return slowest(metric, "0.5"), "{{station}} median"
+    return slowest(metric, "0.5"), "{{site}}/{{station}} median"
 
 
 def slow_line(metric: str) -> tuple[str, str]:
-    return slowest(metric), "{{station}} 95th percentile"
+    return slowest(metric), "{{site}}/{{station}} 95th percentile"
 
 
 DEVICE = Dashboard(
@@ -71,51 +72,52 @@ DEVICE = Dashboard(
     "Tankwatch: devices",
     "tankwatch_camera_up",
     (
-        Panel("Inspection runs", "bool_yes_no", ((here("tankwatch_process_up", process="inspect"), "{{station}}"),),
-              "stat", 4),
-        Panel("Camera", "bool_on_off", ((here("tankwatch_camera_up"), "{{station}}"),), "stat", 4),
-        Panel("Link", "bool_on_off", ((here("tankwatch_link_connected"), "{{station}}"),), "stat", 4),
-        Panel("Mode", MODE, ((here("tankwatch_automation_level"), "{{station}}"),), "stat", 4),
-        Panel("Bundle", "none", ((here("tankwatch_model_info"), "{{station}} {{role}} {{version}}"),), "stat", 4,
-              of_names=True),
-        Panel("Alarms", "none", ((here("tankwatch_alarms_active"), "{{station}} {{priority}}"),), "stat", 4),
-        Panel("Alarms over time", "none", ((here("tankwatch_alarms_active"), "{{station}} {{priority}}"),
+        Panel("Inspection runs", "bool_yes_no",
+              ((here("tankwatch_process_up", process="inspect"), "{{site}}/{{station}}"),), "stat", 4),
+        Panel("Camera", "bool_on_off", ((here("tankwatch_camera_up"), "{{site}}/{{station}}"),), "stat", 4),
+        Panel("Link", "bool_on_off", ((here("tankwatch_link_connected"), "{{site}}/{{station}}"),), "stat", 4),
+        Panel("Mode", MODE, ((here("tankwatch_automation_level"), "{{site}}/{{station}}"),), "stat", 4),
+        Panel("Bundle", "none", ((here("tankwatch_model_info"), "{{site}}/{{station}} {{role}} {{version}}"),), "stat",
+              4, of_names=True),
+        Panel("Alarms", "none", ((here("tankwatch_alarms_active"), "{{site}}/{{station}} {{priority}}"),), "stat", 4),
+        Panel("Alarms over time", "none", ((here("tankwatch_alarms_active"), "{{site}}/{{station}} {{priority}}"),
                                            (here("tankwatch_alarms_unacknowledged"),
-                                            "{{station}} {{priority}}, not acknowledged"),
-                                           (here("tankwatch_alarms_shelved"), "{{station}} shelved"),
+                                            "{{site}}/{{station}} {{priority}}, not acknowledged"),
+                                           (here("tankwatch_alarms_shelved"), "{{site}}/{{station}} shelved"),
                                            (here("tankwatch_alarms_recent"),
-                                            "{{station}} raised in ten minutes"))),
+                                            "{{site}}/{{station}} raised in ten minutes"))),
         Panel("Cases a minute, by the machine's word", "none",
-              ((f"60 * {rate('tankwatch_cases_total', 'verdict')}", "{{station}} {{verdict}}"),)),
+              ((f"60 * {rate('tankwatch_cases_total', 'verdict')}", "{{site}}/{{station}} {{verdict}}"),)),
         Panel("Cases a minute, by the inspector's word", "none",
-              ((f"60 * {rate('tankwatch_case_decisions_total', 'decision')}", "{{station}} {{decision}}"),)),
-        Panel("Agreement of a day", "percentunit", ((here("tankwatch:agreement:ratio_1d"), "{{station}}"),),
+              ((f"60 * {rate('tankwatch_case_decisions_total', 'decision')}", "{{site}}/{{station}} {{decision}}"),)),
+        Panel("Agreement of a day", "percentunit", ((here("tankwatch:agreement:ratio_1d"), "{{site}}/{{station}}"),),
               words="Of the units that both answered. Which of the two is right only experts can tell."),
         Panel("Outcomes a minute", "none",
-              ((f"60 * {rate('tankwatch_case_outcomes_total', 'outcome')}", "{{station}} {{outcome}}"),)),
+              ((f"60 * {rate('tankwatch_case_outcomes_total', 'outcome')}", "{{site}}/{{station}} {{outcome}}"),)),
         Panel("Scores", "percentunit",
               ((f"sum by (le) (increase({here('tankwatch_case_score_ratio_bucket')}[$__rate_interval]))", "{{le}}"),),
               "heatmap"),
         Panel("Who decided, a minute", "none",
-              ((f"60 * {rate('tankwatch_case_deciders_total', 'by')}", "{{station}} {{by}}"),)),
+              ((f"60 * {rate('tankwatch_case_deciders_total', 'by')}", "{{site}}/{{station}} {{by}}"),)),
         Panel("Usable seconds", "s", (median_line("tankwatch_case_usable_seconds"),)),
         Panel("Cycle", "s", (median_line("tankwatch_cycle_duration_seconds"),)),
-        Panel("Smallest bubble", "lengthm", ((here("tankwatch_smallest_bubble_meters"), "{{station}}"),)),
+        Panel("Smallest bubble", "lengthm", ((here("tankwatch_smallest_bubble_meters"), "{{site}}/{{station}}"),)),
         Panel("Frames a second, by what became of them", "hertz",
-              ((rate("tankwatch_frames_total", "outcome"), "{{station}} {{outcome}}"),)),
-        Panel("Frames lost", "percentunit", ((here("tankwatch:frames_lost:ratio_5m"), "{{station}}"),)),
-        Panel("Framing", "pixel", ((here("tankwatch_framing_shift_pixels"), "{{station}} shift"),
-                                   (here("tankwatch_framing_corners"), "{{station}} markers in sight"))),
-        Panel("Light", "none", ((here("tankwatch_picture_brightness_levels"), "{{station}} brightness"),
-                                (here("tankwatch_picture_contrast_levels"), "{{station}} contrast"),
-                                (here("tankwatch_picture_paper_levels"), "{{station}} markers"))),
-        Panel("Sharpness and noise", "none", ((here("tankwatch_picture_blur_pixels"), "{{station}} blur, px"),
-                                              (here("tankwatch_picture_noise_levels"), "{{station}} noise, levels"))),
-        Panel("Water", "percentunit", ((here("tankwatch_water_clarity_ratio"), "{{station}}"),)),
+              ((rate("tankwatch_frames_total", "outcome"), "{{site}}/{{station}} {{outcome}}"),)),
+        Panel("Frames lost", "percentunit", ((here("tankwatch:frames_lost:ratio_5m"), "{{site}}/{{station}}"),)),
+        Panel("Framing", "pixel", ((here("tankwatch_framing_shift_pixels"), "{{site}}/{{station}} shift"),
+                                   (here("tankwatch_framing_corners"), "{{site}}/{{station}} markers in sight"))),
+        Panel("Light", "none", ((here("tankwatch_picture_brightness_levels"), "{{site}}/{{station}} brightness"),
+                                (here("tankwatch_picture_contrast_levels"), "{{site}}/{{station}} contrast"),
+                                (here("tankwatch_picture_paper_levels"), "{{site}}/{{station}} markers"))),
+        Panel("Sharpness and noise", "none", ((here("tankwatch_picture_blur_pixels"), "{{site}}/{{station}} blur, px"),
+                                              (here("tankwatch_picture_noise_levels"),
+                                               "{{site}}/{{station}} noise, levels"))),
+        Panel("Water", "percentunit", ((here("tankwatch_water_clarity_ratio"), "{{site}}/{{station}}"),)),
         Panel("Values that could not be measured", "percentunit",
-              ((f"{rate('tankwatch_picture_missing_values_total', 'value')} / on (station) group_left () "
-                f"sum by (station) (rate({here('tankwatch_picture_looks_total')}[$__rate_interval]))",
-                "{{station}} {{value}}"),)),
+              ((f"{rate('tankwatch_picture_missing_values_total', 'value')} / on (site, station) group_left () "
+                f"sum by (site, station) (rate({here('tankwatch_picture_looks_total')}[$__rate_interval]))",
+                "{{site}}/{{station}} {{value}}"),)),
         Panel("A frame takes", "s", (median_line("tankwatch_frame_step_duration_seconds"),
                                      slow_line("tankwatch_frame_step_duration_seconds"))),
         Panel("A composite and a verdict take", "s", (slow_line("tankwatch_composite_duration_seconds"),
@@ -123,21 +125,22 @@ DEVICE = Dashboard(
         Panel("From last frame to record", "s", (slow_line("tankwatch_case_record_delay_seconds"),
                                                  slow_line("tankwatch_outbox_put_duration_seconds"))),
         Panel("Processor", "percentunit",
-              ((here("tankwatch_cpu_busy_ratio"), "{{station}} all"),
-               (rate("tankwatch_process_cpu_seconds_total", "process"), "{{station}} {{process}}, of a core"))),
-        Panel("Memory", "bytes", ((here("tankwatch_process_resident_memory_bytes"), "{{station}} {{process}}"),
-                                  (here("tankwatch_memory_available_bytes"), "{{station}} available"))),
-        Panel("Temperature", "celsius", ((here("tankwatch_temperature_celsius"), "{{station}}"),)),
-        Panel("Disk free", "bytes", ((here("tankwatch_disk_free_bytes"), "{{station}}"),)),
-        Panel("Waiting for a receipt", "bytes", ((here("tankwatch_outbox_bytes"), "{{station}}"),)),
-        Panel("Oldest that waits", "s", ((here("tankwatch_outbox_oldest_age_seconds"), "{{station}}"),)),
+              ((here("tankwatch_cpu_busy_ratio"), "{{site}}/{{station}} all"),
+               (rate("tankwatch_process_cpu_seconds_total", "process"),
+                "{{site}}/{{station}} {{process}}, of a core"))),
+        Panel("Memory", "bytes", ((here("tankwatch_process_resident_memory_bytes"), "{{site}}/{{station}} {{process}}"),
+                                  (here("tankwatch_memory_available_bytes"), "{{site}}/{{station}} available"))),
+        Panel("Temperature", "celsius", ((here("tankwatch_temperature_celsius"), "{{site}}/{{station}}"),)),
+        Panel("Disk free", "bytes", ((here("tankwatch_disk_free_bytes"), "{{site}}/{{station}}"),)),
+        Panel("Waiting for a receipt", "bytes", ((here("tankwatch_outbox_bytes"), "{{site}}/{{station}}"),)),
+        Panel("Oldest that waits", "s", ((here("tankwatch_outbox_oldest_age_seconds"), "{{site}}/{{station}}"),)),
         Panel("Messages a second", "none",
-              ((f"sum by (station) (rate({here('tankwatch_messages_sent_total')}[$__rate_interval]))",
-                "{{station}} sent"),
-               (f"sum by (station) (rate({here('tankwatch_messages_resent_total')}[$__rate_interval]))",
-                "{{station}} sent again"))),
+              ((f"sum by (site, station) (rate({here('tankwatch_messages_sent_total')}[$__rate_interval]))",
+                "{{site}}/{{station}} sent"),
+               (f"sum by (site, station) (rate({here('tankwatch_messages_resent_total')}[$__rate_interval]))",
+                "{{site}}/{{station}} sent again"))),
         Panel("Restarts of a day", "none",
-              ((f"changes({here('tankwatch_process_start_time_seconds')}[1d])", "{{station}} {{process}}"),)),
+              ((f"changes({here('tankwatch_process_start_time_seconds')}[1d])", "{{site}}/{{station}} {{process}}"),)),
     ),
 )  # fmt: skip
 
@@ -215,6 +218,7 @@ CLOUD = Dashboard(
               (("increase(tankwatch_cloud_messages_refused_total[1h])", "refused"),)),
         Panel("Clips", "none", (("tankwatch_cloud_clips", "{{state}}"),)),
         Panel("Bytes of clips", "bytes", (("tankwatch_cloud_clip_bytes", "{{state}}"),)),
+        Panel("Since the last backup", "s", (("time() - tankwatch_cloud_backup_timestamp_seconds", "begun"),)),
         Panel("Training runs", "none", (("tankwatch_cloud_training_runs", "{{state}}"),)),
         Panel("Rollouts", "none", (("tankwatch_cloud_rollouts", "{{state}}"),)),
         Panel("Parallel runs", "none", (("tankwatch_cloud_parallel_runs", "{{state}}"),)),

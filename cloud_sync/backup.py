@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from cloud_sync import config as cloud_config
-from cloud_sync import db
+from cloud_sync import counters, db
 from cloud_sync.alone import alone
 from cloud_sync.folder_store import FolderStore, digest
 from cloud_sync.partial_clips import ClipLost
@@ -31,6 +31,8 @@ from edge_agent.messages import Sha256
 MANIFEST = "manifest.json"
 BUNDLES = "bundles"
 """Folder of bundles' files, in data_dir and in the backup."""
+COUNTER = "backup"
+"""What /metrics is told stands under it: a backup that fails night after night has to be noticed."""
 CHUNK = 1000
 log = logging.getLogger(__name__)
 
@@ -72,8 +74,10 @@ def backup(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the manifest as one JSON object")
     options = parser.parse_args(argv)
     config = cloud_config.load(options.config)
-    engine = db.open_database(config)
-    made = make(engine, open_store(config), options.out, db.now(), bundles=config.folder / BUNDLES)
+    engine, now = db.open_database(config), db.now()
+    made = make(engine, open_store(config), options.out, now, bundles=config.folder / BUNDLES)
+    with engine.begin() as connection:
+        counters.put(connection, f"{COUNTER}.begun_at", int(now))
     engine.dispose()
     print(f"backup of {made.made_at} in {options.out}: {words(made)}", file=sys.stderr)
     if options.json:

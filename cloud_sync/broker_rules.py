@@ -15,6 +15,9 @@ AUDIT_HEAD = f"{wire.ROOT}/cloud/audit/head"
 STATIONS_PORT, CLOUD_PORT = 8883, 8884
 QUEUED = 100_000
 """Mosquitto's own 1,000 is full in a minute of twenty stations, and what is dropped then nobody is told of."""
+QUEUED_BYTES = 256 * 1024 * 1024
+"""For one client that is away. Parts of clips, sent again and again over a weekend without ingest, would fill the
+memory long before QUEUED is reached; what is dropped has no receipt, and comes again."""
 INFLIGHT = 1000
 AUTOSAVE_S = 60
 """Mosquitto's own half hour is lost with the power. What is lost all the same is sent again: it has no receipt."""
@@ -51,6 +54,7 @@ persistence true
 autosave_interval {AUTOSAVE_S}
 max_inflight_messages {INFLIGHT}
 max_queued_messages {QUEUED}
+max_queued_bytes {QUEUED_BYTES}
 message_size_limit {LARGEST_MESSAGE}
 """
 

@@ -18,6 +18,13 @@ def add(connection: sa.Connection, changes: Mapping[str, int]) -> None:
             connection.execute(sa.insert(counters).values(name=name, value=change))
 
 
+def put(connection: sa.Connection, name: str, value: int) -> None:
+    """A figure that is no sum: the newest counts; the caller commits."""
+    take_turns(connection, ["counters"])
+    connection.execute(sa.delete(counters).where(counters.c.name == name))
+    connection.execute(sa.insert(counters).values(name=name, value=value))
+
+
 def values(connection: sa.Connection, prefix: str) -> dict[str, int]:
     """Every sum under `prefix.`, without the prefix."""
     wanted = counters.c.name.startswith(f"{prefix}.", autoescape=True)

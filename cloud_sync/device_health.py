@@ -10,10 +10,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cloud_sync.tables import device_alarms, device_health
+from cloud_sync.tables import device_alarms, device_health, stations
 from edge_agent import wire
 from edge_agent.errors import LinkError
-from edge_agent.messages import Alarm, Metrics
+from edge_agent.messages import Alarm, Metrics, Status
 
 Station = tuple[str, str]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -41,6 +41,18 @@ def kept(said: bytes | str | None, what: type[T]) -> T | None:
         return wire.decode(said.encode() if isinstance(said, str) else bytes(said), what) if said else None
     except LinkError:
         return None
+
+
+def statuses(connection: sa.Connection) -> dict[Station, tuple[Status | None, float]]:
+    """What every station that was ever heard of said of itself last, and when (UTC, seconds since 1970)."""
+    rows = connection.execute(sa.select(stations))
+    return {(row.site, row.station): (kept(row.status, Status), row.seen_at) for row in rows}
+
+
+def reports(connection: sa.Connection) -> dict[Station, tuple[Metrics | None, float]]:
+    """The latest metrics of each, and when they came."""
+    rows = connection.execute(sa.select(device_health))
+    return {(row.site, row.station): (kept(row.metrics, Metrics), row.at) for row in rows}
 
 
 def take_metrics(connection: sa.Connection, latest: Mapping[Station, bytes], now: float) -> None:

@@ -85,10 +85,9 @@ class Course(msgspec.Struct, frozen=True):
 def days(connection: sa.Connection, place: Place, now: float) -> list[Day]:
     """Of the last SHOWN_DAYS, by the newest bundle and profile there: another one is another machine."""
     here = (cases.c.site == place[0], cases.c.station == place[1])
-    newest = (
-        sa.select(cases.c.bundle_sha256, cases.c.profile_sha256).where(*here).order_by(cases.c.sequence.desc()).limit(1)
-    )
-    row = connection.execute(newest).first()
+    # By time: numbers begin anew with a new disk.
+    newest = sa.select(cases.c.bundle_sha256, cases.c.profile_sha256).order_by(cases.c.started_at.desc()).limit(1)
+    row = connection.execute(newest.where(*here)).first()
     if row is None:
         return []
     same = (cases.c.bundle_sha256 == row[0], cases.c.profile_sha256.is_not_distinct_from(row[1]))
@@ -128,8 +127,8 @@ def standing(connection: sa.Connection, now: float) -> tuple[str, ...]:
 
     What speaks of the plant alone (more leaks) asks for no other model.
     """
-    told = sorted(alarms(connection).items())
-    said = [f"{site}/{station} says: {alarm.text}" for (site, station), alarm in told]
+    told = [(place, alarm.text) for place, alarm in sorted(alarms(connection).items())]
+    said = [f"{'/'.join(place)} says: {text}" for place, text in told if not drift_station.is_of_the_plant_alone(text)]
     for place in _places(connection, now):
         moved = [move for move in course(days(connection, place, now)).moves if move.quantity.lapses]
         if moved:

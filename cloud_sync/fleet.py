@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import concord
-from cloud_sync.device_health import kept
+from cloud_sync.device_health import kept, statuses
 from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
 from edge_agent import alarms as alarm_rules
 from edge_agent.messages import Alarm, Status
@@ -90,12 +90,12 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
 
 
-def now(connection: sa.Connection, at: float) -> list[StationNow]:
-    """Every station that was ever heard of: those that want somebody first, then by name."""
-    said, heard, alarms = _said(connection), _metrics_at(connection), _alarms(connection)
-    days, held, last = counts(connection, at - DAY_S, at + DAY_S), _held(connection), _last(connection)
+def now(connection: sa.Connection, at: float, only: Place | None = None) -> list[StationNow]:
+    """Every station that was ever heard of, or `only` that one: those that want somebody first, then by name."""
+    said, heard, alarms = statuses(connection), _metrics_at(connection), _alarms(connection)
+    days, held, last = counts(connection, at - DAY_S, at + DAY_S, only), _held(connection), _last(connection)
     found = []
-    for place in sorted({*said, *held}):
+    for place in sorted({*said, *held}) if only is None else [only]:
         status, seen_at = said.get(place, (None, None))
         case = last.get(place)
         found.append(
@@ -173,11 +173,6 @@ def _metrics_at(connection: sa.Connection) -> dict[Place, float]:
     return {
         (row.site, row.station): row.at for row in connection.execute(sa.select(health.site, health.station, health.at))
     }
-
-
-def _said(connection: sa.Connection) -> dict[Place, tuple[Status | None, float]]:
-    rows = connection.execute(sa.select(stations))
-    return {(row.site, row.station): (kept(row.status, Status), row.seen_at) for row in rows}
 
 
 def _alarms(connection: sa.Connection) -> dict[Place, tuple[Alarm, ...]]:

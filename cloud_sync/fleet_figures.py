@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from cloud_sync import backup, counters, device_health, mode_orders
 from cloud_sync import looks as looks_module
-from cloud_sync import mode_orders
 from cloud_sync.device_health import kept
 from cloud_sync.tables import (
     case_groups,
@@ -20,13 +20,11 @@ from cloud_sync.tables import (
     clips,
     dead_letters,
     device_alarms,
-    device_health,
     gaps,
     looks,
     parallel_runs,
     rollouts,
     runs,
-    stations,
 )
 from edge_agent.messages import Alarm, Metrics, ModeCertificate, Status
 
@@ -58,6 +56,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int
     refused: int
     """Messages, however often the same one came."""
+    backup_at: float
+    """When the last whole one was begun; 0 where none ever was."""
     lag_s: float | None
     """Median of the latest cases, from their end to the database."""
     runs: dict[str, int]
@@ -74,23 +74,23 @@ class ClipFigures(msgspec.Struct, frozen=True):
 
 def figures(connection: sa.Connection) -> Figures:
     """A look at everything but the clips."""
-    said, seen = _stations(connection)
-    health, health_at = _health(connection)
+    said, told = device_health.statuses(connection), device_health.reports(connection)
     letters = connection.execute(sa.select(sa.func.count(), sa.func.sum(dead_letters.c.count))).one()
     return Figures(
-        statuses=said,
-        seen_at=seen,
+        statuses={place: status for place, (status, _) in said.items()},
+        seen_at={place: at for place, (_, at) in said.items()},
         last_case_at=_last_case(connection),
         cases=_cases(connection),
         gap_cases=_gaps(connection),
         alarms=_alarms(connection),
-        health=health,
-        health_at=health_at,
+        health={place: metrics for place, (metrics, _) in told.items() if metrics},
+        health_at={place: at for place, (_, at) in told.items()},
         certificates=_certificates(connection),
         looks=looks_module.counts(connection),
         oldest_look_at=_oldest_look(connection),
         dead_letters=letters[0],
         refused=int(letters[1] or 0),
+        backup_at=counters.values(connection, backup.COUNTER).get("begun_at", 0),
         lag_s=_lag(connection),
         runs=_by(connection, runs.c.state),
         rollouts=_by(connection, rollouts.c.state),
@@ -103,18 +103,6 @@ def clip_figures(connection: sa.Connection) -> ClipFigures:
     query = sa.select(clips.c.state, sa.func.count(), sa.func.sum(clips.c.bytes)).group_by(clips.c.state)
     rows = connection.execute(query).all()
     return ClipFigures({row[0]: row[1] for row in rows}, {row[0]: int(row[2]) for row in rows})
-
-
-def _stations(connection: sa.Connection) -> tuple[dict[Place, Status | None], dict[Place, float]]:
-    rows = connection.execute(sa.select(stations)).all()
-    said = {(row.site, row.station): kept(row.status, Status) for row in rows}
-    return said, {(row.site, row.station): row.seen_at for row in rows}
-
-
-def _health(connection: sa.Connection) -> tuple[dict[Place, Metrics], dict[Place, float]]:
-    rows = connection.execute(sa.select(device_health)).all()
-    told = {(row.site, row.station): kept(row.metrics, Metrics) for row in rows}
-    return {place: one for place, one in told.items() if one}, {(row.site, row.station): row.at for row in rows}
 
 
 def _last_case(connection: sa.Connection) -> dict[Place, float]:

@@ -6,15 +6,14 @@ A handful of queries, whatever the size of the fleet; case counts come from `cas
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import desire, mode_orders
+from cloud_sync import desire, device_health, mode_orders
 from cloud_sync.policy import Automation
 from cloud_sync.rollout_records import Place, Report, Rollout
-from cloud_sync.tables import case_groups, device_alarms, device_health, stations
+from cloud_sync.tables import case_groups, device_alarms
 from cloud_sync.worsening import Tally
-from edge_agent.messages import Metrics, Status
+from edge_agent.messages import Status
 from edge_agent.records import BundleRef
 
 MaySwitch = Callable[[sa.Connection, Place, BundleRef], str]
@@ -38,11 +37,12 @@ def read(connection: sa.Connection, rollout: Rollout, may_switch: MaySwitch = no
     said = {place: status for place, status in _statuses(connection).items() if place in places}
     shas = {status.bundle.sha256 for status in said.values() if status.bundle} | {rollout.bundle.sha256}
     tallies = _tallies(connection, shas)
-    wanted, health, alarms = desire.all_wanted(connection), _health(connection), _alarms(connection)
+    wanted, alarms = desire.all_wanted(connection), _alarms(connection)
+    health = device_health.reports(connection)
     ordered = set(mode_orders.ordered_places(connection))
     found = {}
     for place, status in said.items():
-        at, metrics = health.get(place, (None, None))
+        metrics, at = health.get(place, (None, None))
         asked = wanted[place].bundle if place in wanted else None
         found[place] = Report(
             running=status.bundle,
@@ -83,13 +83,8 @@ def _is_in_question(rollout: Rollout, status: Status, *, ordered: bool) -> bool:
 
 
 def _statuses(connection: sa.Connection) -> dict[Place, Status]:
-    rows = connection.execute(sa.select(stations.c.site, stations.c.station, stations.c.status))
-    return {(site, station): msgspec.json.decode(status, type=Status) for site, station, status in rows if status}
-
-
-def _health(connection: sa.Connection) -> dict[Place, tuple[float, Metrics]]:
-    rows = connection.execute(sa.select(device_health))
-    return {(row.site, row.station): (row.at, msgspec.json.decode(row.metrics, type=Metrics)) for row in rows}
+    """Of those whose last word can be read."""
+    return {place: status for place, (status, _) in device_health.statuses(connection).items() if status}
 
 
 def _alarms(connection: sa.Connection) -> dict[Place, list[tuple[str, float]]]:

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from cloud_sync import audit_log, certificates, certify, desire
 from cloud_sync.certificates import Place, Subject
 from cloud_sync.certify import Measured
+from cloud_sync.device_health import kept
 from cloud_sync.policy import Automation, Requirement
 from cloud_sync.tables import mode_orders, stations
 from edge_agent import wire
 from edge_agent.automation import MODES, lower
-from edge_agent.errors import ConfigError, LinkError
+from edge_agent.errors import ConfigError
 from edge_agent.messages import ModeCertificate, ModeOrder, Status
 from edge_agent.offered import MODE
 from edge_agent.records import Mode
@@ -182,11 +183,7 @@ def files(connection: sa.Connection) -> Iterator[tuple[Place, str, bytes]]:
 def status_of(connection: sa.Connection, place: Place) -> Status | None:
     """What the device said of itself last."""
     here = (stations.c.site == place[0]) & (stations.c.station == place[1])
-    text = connection.scalar(sa.select(stations.c.status).where(here))
-    try:
-        return wire.decode(text.encode(), Status) if text else None
-    except LinkError:
-        return None
+    return kept(connection.scalar(sa.select(stations.c.status).where(here)), Status)
 
 
 def _subject(connection: sa.Connection, wanted: Wanted) -> Subject:

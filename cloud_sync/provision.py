@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cloud_sync import authority, broker_rules, issued, station_folder
+from cloud_sync.alone import alone
 from cloud_sync.authority import Authority
 from cloud_sync.issued import Certificate, Issued
 from edge_agent.errors import ConfigError, StoreError
@@ -46,8 +47,12 @@ class Desk(msgspec.Struct, frozen=True):
 def provision(argv: list[str]) -> int:
     """The command."""
     options = _parser().parse_args(argv)
+    # Two at once would each write its own book, and a certificate that is in neither can never be revoked.
+    words = f"another 'tankwatch provision' works in {options.out}: wait until it has ended"
     try:
-        return _provision(options)
+        _open_folder(options.out)
+        with alone(options.out / "provision.lock", words):
+            return _provision(options)
     except OSError as error:
         raise StoreError(
             f"{options.out} cannot be written ({error}): run this as root, or name another --out"

@@ -54,7 +54,7 @@ def station_day(site: str, station: str) -> str:
         if not fleet.known(connection, place):
             abort(404)
         day = fleet.day(connection, place, began_at)
-        station_now = next((one for one in fleet.now(connection, db.now()) if one.place == place), None)
+        (station_now,) = fleet.now(connection, db.now(), place)
     beside = [_date(began_at + step * fleet.DAY_S) for step in (-1, 0, 1)]
     return render_template(
         "station_day.html", now=station_now, place=place, day=day, dates=beside, is_today=began_at >= today, words=WORDS

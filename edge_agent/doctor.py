@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import paho.mqtt.client as mqtt
 
-from edge_agent import certificates, codes, config, doctor_installed, doctor_tls, station
+from edge_agent import certificates, codes, config, doctor_installed, doctor_tls, state, station
 from edge_agent import clock as clocks
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import open_camera
@@ -27,8 +27,9 @@ from edge_agent.capture import without_password
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
 from edge_agent.finding import Finding
-from edge_agent.install_host import Host
+from edge_agent.install_host import Host, environment_file
 from edge_agent.repository import Repository
+from edge_agent.signs_of_life import Signs
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "zxing-cpp", "pyzbar", "paho-mqtt", "msgspec")
 ONNXRUNTIME_FROM = (1, 24, 1)
@@ -79,10 +80,12 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
             yield Finding("config", "ok", str(config_path))
         except TankwatchError as error:
             yield Finding("config", "fault", str(error))
+        _take_secrets(config_path.parent)
     yield disk(device.folder if device else Path.cwd(), device.keep_free_mb if device else FREE_WARNING_MB)
-    source = source or (device.camera if device else None)
     if source:
         yield _asked("camera", lambda: camera(source))
+    elif device:
+        yield _asked("camera", lambda: own_camera(device))
     if device:
         yield _asked("station", lambda: profile(device))
         yield _asked("bundle", lambda: bundle(device))
@@ -163,6 +166,18 @@ def camera(source: str) -> Finding:
     return Finding("camera", "ok", f"{name} gives {width}x{height} pictures")
 
 
+def own_camera(device: DeviceConfig) -> Finding:
+    """What the inspection says of it while it runs: a second reader would find most cameras busy."""
+    signs = Signs(time.time(), state.read(device.state_path), None)
+    if signs.live is None:
+        return camera(device.camera)
+    faults = signs.faults()
+    if faults:
+        return Finding("camera", "fault", faults[0])
+    rate = f", {signs.live.input.fps:.0f} pictures a second" if signs.live.input.fps else ""
+    return Finding("camera", "ok", f"{without_password(device.camera)} is the running inspection's{rate}")
+
+
 def profile(device: DeviceConfig) -> Finding:
     """The station's calibration."""
     loaded, _ = station.load(Path(device.station))
@@ -238,6 +253,13 @@ def repository(device: DeviceConfig, now: datetime) -> Finding:
     if ends["root"] - now < timedelta(days=EXPIRY_WARNING_DAYS):
         return Finding("updates", "warning", words, "let the cloud run 'cloud updates rotate root'")
     return Finding("updates", "ok", words)
+
+
+def _take_secrets(folder: Path) -> None:
+    """Those that systemd gives the services, where whoever asks may read them."""
+    for name in doctor_installed.ENVIRONMENTS:
+        for variable, value in environment_file(folder / name).items():
+            os.environ.setdefault(variable, value)
 
 
 def _key(path: Path) -> Finding:

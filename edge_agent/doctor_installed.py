@@ -24,7 +24,8 @@ from edge_agent.install_steps import enabled, units
 
 PROVISION = f"{CONFIG}/provision"
 ANSWER_S = 3.0
-SECRETS = ("uplink.env", "update.env", "cloud.env", "device.key")
+ENVIRONMENTS = ("uplink.env", "update.env", "panel.env")
+SECRETS = (*ENVIRONMENTS, "cloud.env", "device.key")
 """In /etc/tankwatch; nobody but root and the service's own group may read them."""
 
 
@@ -63,7 +64,8 @@ def release(host: Host, installed: Installed) -> Finding:
     if name is None or not (host.path(RELEASES) / name).exists():
         return Finding("release", "fault", "current names no release", "run 'tankwatch install' again")
     if installed.trial is not None:
-        return Finding("release", "warning", f"{name} is on trial: an upgrade was cut off", "run 'tankwatch upgrade'")
+        words = f"{name}; an upgrade to {installed.trial.release} was cut off"
+        return Finding("release", "warning", words, "run 'tankwatch upgrade'")
     if not (host.path(RELEASES) / name / ".venv").exists():
         cure = f"{RELEASES}/{name}/tankwatch prepare {installed.packages}"
         return Finding("release", "fault", f"{name} has no packages", cure)

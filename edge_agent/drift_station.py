@@ -13,6 +13,7 @@ from edge_agent.records import Case
 
 LIMIT = drift.limit(QUANTITIES)
 """A device watches all of them, whether they can be measured at its station or not."""
+JOINED = "; "
 MOST_WORDS = 3
 """Quantities that one alarm names; the rest is counted."""
 
@@ -83,8 +84,14 @@ def words(found: Sequence[Move]) -> str:
     if not found:
         return ""
     more = len(found) - MOST_WORDS
-    facts = "; ".join(move.fact for move in found[:MOST_WORDS]) + (f"; and {more} more" if more > 0 else "")
+    facts = JOINED.join([*(move.fact for move in found[:MOST_WORDS]), *([f"and {more} more"] if more > 0 else [])])
     return f"drift, {facts}: {found[0].quantity.cure}"
+
+
+def is_of_the_plant_alone(alarm: str) -> bool:
+    """Whether the `words` of an alarm name nothing that speaks of the machine."""
+    heads = [f"drift, {quantity.words}: " for quantity in QUANTITIES if not quantity.lapses]
+    return alarm.startswith(tuple(heads)) and JOINED not in alarm
 
 
 def shown(quantity: Quantity, value: float) -> str:

@@ -43,7 +43,7 @@ def uninstall(argv: list[str]) -> int:
     host, part = host_of(options), PARTS[options.part]
     with alone(host):
         is_last = not [one for one in record.read(host).parts if one != part.name]
-        gone = steps.purged(part, alone=is_last) if options.purge else []
+        gone = steps.purged(host, part, alone=is_last) if options.purge else []
         if options.purge and not host.dry_run:
             _ask(host, gone)
         planned = steps.taking_off(host, part) + (steps.clearing(host) if is_last else [])

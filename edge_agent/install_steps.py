@@ -11,7 +11,18 @@ from edge_agent import install_record as record
 from edge_agent import install_release as releases
 from edge_agent.errors import StoreError
 from edge_agent.install_host import Host
-from edge_agent.install_parts import COMMAND, CONFIG, CURRENT, HOME, JOURNAL, JOURNAL_SOURCE, RELEASES, UNITS, Part
+from edge_agent.install_parts import (
+    COMMAND,
+    CONFIG,
+    CURRENT,
+    HOME,
+    JOURNAL,
+    JOURNAL_SOURCE,
+    PARTS,
+    RELEASES,
+    UNITS,
+    Part,
+)
 
 OWN_UNITS = Path(__file__).resolve().parent.parent / "systemd"
 """Of the program that runs: what an installation has put there is known also where its releases are gone."""
@@ -78,10 +89,16 @@ def purging(host: Host, paths: list[str]) -> list[Step]:
     return [Step(f"{path} is deleted", lambda path=path: _delete(host, path)) for path in paths]  # type: ignore[misc]
 
 
-def purged(part: Part, *, alone: bool) -> list[str]:
-    """What goes with a part: all of /etc/tankwatch with the last one, before that no file that the other may need."""
+def purged(host: Host, part: Part, *, alone: bool) -> list[str]:
+    """What goes with a part: all of /etc/tankwatch with the last one, before that no file that the other may need.
+
+    One that was taken off and not purged has left its configuration there, and perhaps the authority's key.
+    """
     data = [one.path for one in part.folders if one.path != CONFIG]
-    return [*data, CONFIG] if alone else [*data, part.config_path, *(where for where, _ in part.links)]
+    left = any(host.path(one.config_path).exists() for one in PARTS.values() if one != part)
+    if alone and not left:
+        return [*data, CONFIG, JOURNAL]
+    return [*data, part.config_path, *(where for where, _ in part.links)]
 
 
 def write_units(host: Host, part: Part, release: str) -> None:
@@ -122,8 +139,11 @@ def _folder(host: Host, wanted) -> None:
 def _template(host: Host, part: Part, release: str) -> None:
     path = host.path(part.config_path)
     if not path.exists():
-        durable.write(path, (host.path(RELEASES) / release / "systemd" / part.config).read_bytes())
-        host.group_file(path, part.user)
+        # Its rights come before its name: what is there stays as it is.
+        fresh = path.with_name(f"{path.name}.new")
+        durable.write(fresh, (host.path(RELEASES) / release / "systemd" / part.config).read_bytes())
+        host.group_file(fresh, part.user)
+        durable.move(fresh, path)
 
 
 def _journal(host: Host, release: str) -> None:

@@ -85,6 +85,7 @@ def scripts(part: Part, *, wheels: bool) -> dict[str, str]:
     """Maintainer scripts: they say when, the command says what."""
     offline = f" --wheels {PLACE}/wheels" if wheels else ""
     run = f"python3 {PLACE}/tankwatch"
+    links = "".join(f"\n    [ ! -L {where} ] || rm -f {where}" for where, _ in part.links)
     return {
         "postinst": f"""#!/bin/sh
 # A machine that has the part already gets the newer release beside the older one, which runs on if that fails.
@@ -107,7 +108,7 @@ find {PLACE} -name __pycache__ -prune -exec rm -rf {{}} +
 # Cases and clips in {part.folders[1].path} are evidence: a package never deletes them.
 set -e
 if [ "$1" = purge ]; then
-    rm -f {part.config_path}
+    rm -f {part.config_path}{links}
     rmdir --ignore-fail-on-non-empty {CONFIG} 2>/dev/null || true
 fi
 """,

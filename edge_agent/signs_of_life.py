@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from edge_agent import state, utc
+from edge_agent import certificates, state, utc
 from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
+from edge_agent.errors import ConfigError
 from edge_agent.machine import OwnProcess
 from edge_agent.state import DeviceState, Process, UplinkReport
 
@@ -31,6 +33,8 @@ class Signs:
     """What the process takes that looks."""
     alarms_told: int = 0
     """Alarms that asked people to look within the last ten minutes."""
+    certificate_ends_s: float | None = None
+    """When the certificate for the broker ends, UTC; None where there is none, or none that can be read."""
 
     @property
     def live(self) -> DeviceState | None:
@@ -91,4 +95,14 @@ def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
         alarms_told=sum(event.told for event in recent),
+        certificate_ends_s=_ends_s(device.broker.cert),
     )
+
+
+def _ends_s(certificate: str | None) -> float | None:
+    """`doctor` says what is wrong with one that cannot be read."""
+    try:
+        path = Path(certificate or "")
+        return certificates.expires_at(path.read_text(errors="replace"), str(path)).timestamp() if certificate else None
+    except (OSError, ConfigError):
+        return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile
 
 from edge_agent import config as device_config
-from edge_agent import durable, locks, state, station, trial
+from edge_agent import durable, locks, state, station, station_name, trial
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import LARGEST_FILE
 from edge_agent.config import DeviceConfig
@@ -26,6 +26,7 @@ from edge_agent.records import BundleRef
 from edge_agent.repository import Refused, Repository
 from edge_agent.rhythm import asking
 from edge_agent.station_files import StationFiles
+from edge_agent.station_name import Renaming
 from edge_agent.update_report import SLOTS, Ledger, Slot
 
 STEP_S = 1.0
@@ -53,14 +54,19 @@ def agent_update(argv: list[str]) -> int:
 
 
 def run(device: DeviceConfig, stopped: Callable[[], bool], *, once: bool = False) -> bool:
-    """Looks again and again until `stopped`; False where the last look has failed.
+    """Looks again and again until `stopped`, or the station has another name; False where the last look has failed.
 
-    Raises ConfigError, StationError or StoreError where it cannot begin.
+    Without a repository's address, and until there is a profile, nothing is fetched and it waits; with `once` either is
+    an error. Raises ConfigError, StationError or StoreError where it cannot begin.
     """
-    profile, _ = station.load(Path(device.station))
+    path = Path(device.station)
+    name = station.load(path)[0].station if once else _awaited_name(device, stopped)
+    if name is None:
+        return True
+    renaming = Renaming(path, name)
     words = f"the updates of {device.folder} are another process's: stop it, or give this one its own data_dir"
     with locks.alone(device.folder / "updates" / "lock", words):
-        update = Update(device, profile.station, stopped=stopped)
+        update = Update(device, name, stopped=stopped)
         while not stopped():
             try:
                 update.step(time.monotonic())
@@ -68,8 +74,21 @@ def run(device: DeviceConfig, stopped: Callable[[], bool], *, once: bool = False
                 break
             if once:
                 break
+            if renaming.has_come():
+                log.warning("the profile is another station's: the updates end, and are started anew for it")
+                break
             _sleep(STEP_S, stopped)
     return update.failures == 0
+
+
+def _awaited_name(device: DeviceConfig, stopped: Callable[[], bool]) -> str | None:
+    """The station's, once there is something to do in it; None where it was stopped before."""
+    if device.updates.url is None:
+        log.warning("[updates] names no url: no bundle and no order is fetched; it is read again at the next start")
+        while not stopped():
+            _sleep(STEP_S, stopped)
+        return None
+    return station_name.awaited(Path(device.station), stopped)
 
 
 class Update:

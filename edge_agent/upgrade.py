@@ -44,6 +44,8 @@ def _upgrade(host: Host, options: argparse.Namespace) -> int:
     if trial is not None and trial.release == old and old == new:
         host.say(f"an upgrade from {trial.before} was cut off after the switch: it goes on")
     elif old == new:
+        if trial is not None:
+            steps.carry_out(host, _given_up(host, installed, trial, old))
         host.say(f"{new} is what runs here already")
         return 0
     else:
@@ -72,6 +74,10 @@ def _prepare(host: Host, installed: Installed, old: str, new: str, options: argp
         raise StoreError(f"{new} cannot run here, {old} runs on: {error}") from error
     # One that is started again and again is active at times; making the packages takes longer than its pauses.
     ill = [name for name in watched if first[name] != state(host, name) or first[name][0] != "active"]
+    unproven = installed.trial
+    if unproven is not None and unproven.release == old:
+        # It was cut off while it was watched: what is gone back to is the one before it, with that one's tables.
+        return Trial(new, unproven.before, unproven.database, tuple(ill))
     return Trial(new, old, database.get("database"), tuple(ill))
 
 
@@ -99,6 +105,15 @@ def _switching(host: Host, installed: Installed, release: str) -> list[Step]:
     for part in installed.here:
         begun += steps.starting(host, part, release, trains=trains)
     return begun
+
+
+def _given_up(host: Host, installed: Installed, trial: Trial, release: str) -> list[Step]:
+    """An upgrade that was cut off before the switch, or on its way back: what runs is whole, and nothing on trial."""
+    return [
+        Step(f"an upgrade to {trial.release} was cut off, and {release} goes on", lambda: None),
+        *_switching(host, installed, release),
+        Step("nothing is on trial", lambda: record.write(host, installed.replace(trial=None))),
+    ]
 
 
 def _switch_and_watch(host: Host, installed: Installed, watch_s: float) -> int:
@@ -162,15 +177,15 @@ def _return(host: Host, installed: Installed, fault: str) -> int:
     assert trial is not None
     host.say(f"{trial.release} fails: {fault}: back to {trial.before}; 'journalctl -u \"tankwatch-*\"' says more")
     host.systemctl("stop", *_services(host, installed))
-    if trial.database is not None:
-        cloud = next(part for part in installed.here if part.name == "cloud")
-        try:
+    try:
+        if trial.database is not None:
+            cloud = next(part for part in installed.here if part.name == "cloud")
             ask(host, cloud, trial.release, "back", trial.database)
-        except TankwatchError:
-            # Better a release that is unwell than none at all: the edge may be on this machine, too.
-            host.systemctl("start", *_services(host, installed))
-            raise
-    steps.carry_out(host, _switching(host, installed, trial.before))
+        steps.carry_out(host, _switching(host, installed, trial.before))
+    except TankwatchError:
+        # Better a release that is unwell than none at all: the edge may be on this machine, too.
+        host.systemctl("start", *_services(host, installed))
+        raise
     record.write(host, installed.replace(trial=None))
     raise StoreError(f"{trial.release} did not work here, {trial.before} runs again: {fault}")
 

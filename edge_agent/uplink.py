@@ -6,7 +6,6 @@ It shares nothing with the inspection but the outbox, the spool and state.json, 
 import argparse
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,21 +13,20 @@ from importlib import metadata
 from pathlib import Path
 
 from edge_agent import config as device_config
-from edge_agent import state, station, wire
+from edge_agent import state, station_name, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
 from edge_agent.ending import with_its_threads
-from edge_agent.errors import StationError, StoreError
+from edge_agent.errors import StoreError
 from edge_agent.link import Link
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.rhythm import Patient, asking
+from edge_agent.station_name import Renaming
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
 TELL_S = 1.0
-WAIT_S = 0.5
-"""Between two looks for a profile, while the station has none: its name is in it."""
 RETAIN_S = 3600.0
 FIRST_RETAIN_S = 60.0
 log = logging.getLogger(__name__)
@@ -50,27 +48,15 @@ def uplink(argv: list[str]) -> int:
 def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
     """Sends until `stopped` says so, or the station has another name. Raises ConfigError or StoreError."""
     told = Notifier()
-    name = _awaited_name(config, told, stopped)
+
+    def waits(why: str) -> None:
+        told.ready(why)
+        told.alive()
+
+    name = station_name.awaited(Path(config.station), stopped, waits)
     if name is not None:
         _send(config, name, told, stopped)
     told.stopping()
-
-
-def _awaited_name(config: DeviceConfig, told: Notifier, stopped: Callable[[], bool]) -> str | None:
-    """The station's, once it has a profile; None where it was stopped before."""
-    pause, said = threading.Event(), ""
-    while True:
-        try:
-            return station.load(Path(config.station))[0].station
-        except StationError as error:
-            if str(error) != said:
-                said = str(error)
-                log.warning("nothing is sent yet: %s", said)
-        if stopped():
-            return None
-        told.ready(said)
-        told.alive()
-        pause.wait(WAIT_S)
 
 
 def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[], bool]) -> None:
@@ -91,7 +77,8 @@ def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[],
             told.status("connected" if report.connected else f"no broker since {report.since}")
             state.write(config.uplink_path, report)
 
-        upkeep = Upkeep(Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, Renaming(config, name))
+        renaming = Renaming(Path(config.station), name)
+        upkeep = Upkeep(Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, renaming)
         _loop(uplink_state, link, outbox, upkeep, stopped)
     finally:
         outbox.close()
@@ -105,26 +92,7 @@ class Upkeep:
     """Says how the uplink is, in uplink.json."""
     keep_free_bytes: int
     told: Notifier
-    renaming: "Renaming"
-
-
-class Renaming:
-    """Whether the profile has come to be another station's: its topics are others, and the uplink begins anew."""
-
-    def __init__(self, config: DeviceConfig, name: str) -> None:
-        self._path, self._name = Path(config.station), name
-        self._seen: object = None
-
-    def has_come(self) -> bool:
-        try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen:
-                return False
-            self._seen = seen
-            return station.load(self._path)[0].station != self._name
-        except (OSError, StationError):
-            return False
+    renaming: Renaming
 
 
 def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:

@@ -1,10 +1,13 @@
 """state.json and uplink.json of a device that has worked for a while, for tests of what reads them."""
 
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
 from benchmarks.made_cases import BUNDLE, make_case
+from cloud_sync import authority
 from edge_agent import state, utc
 from edge_agent.config import DeviceConfig
 from edge_agent.messages import (
@@ -121,3 +124,12 @@ def a_report(age_s: float = 0.0, **changes: object) -> UplinkReport:
 def write(device: DeviceConfig, *said: DeviceState | UplinkReport) -> None:
     for one in said:
         state.write(device.state_path if isinstance(one, DeviceState) else device.uplink_path, one)
+
+
+def with_certificate(device: DeviceConfig, folder: Path) -> DeviceConfig:
+    """The device as `tankwatch provision` makes it, with a certificate that holds for two years."""
+    made = authority.begin(folder / "ca.key", folder / "ca.crt", "plant", datetime.now(UTC))
+    certificate, _, _ = made.issue("plant-TANK1", datetime.now(UTC))
+    (folder / "device.crt").write_bytes(certificate)
+    broker = msgspec.structs.replace(device.broker, cert=str(folder / "device.crt"))
+    return msgspec.structs.replace(device, broker=broker)

@@ -10,7 +10,7 @@ from cloud_fakes import a_case, a_clip, case_message, clip_messages
 from cloud_kinds import KINDS, NewCloud, maker, opened
 from desk_site import a_desk
 
-from cloud_sync import accounts, backup, clip_index, dataset, db, judgement, looks, restore
+from cloud_sync import accounts, backup, clip_index, dataset, db, fleet_figures, judgement, looks, restore
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
@@ -191,6 +191,8 @@ def test_the_commands_say_what_they_did(cloud: Cloud, tmp_path: Path, capsys, mo
     assert backup.backup([*config, "--out", str(tmp_path / "out"), "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["clips"] == 2 and "2 cases, 2 judgements, 2 clips" in said.err
+    with cloud.engine.connect() as connection:
+        assert 0 <= db.now() - fleet_figures.figures(connection).backup_at < 60
     assert restore.restore([str(tmp_path / "out"), *config, "--force", "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["clips_lost"] == 0 and "cloud resend STATION" in said.err

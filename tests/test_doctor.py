@@ -10,11 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from device_files import a_report, a_state, write
 
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import certificates, config, doctor, station
 from edge_agent.config import BrokerConfig, DeviceConfig
 from edge_agent.errors import ConfigError
+from edge_agent.messages import InputMetrics
 from edge_agent.records import CORNERS
 
 SQUARE = ((0.0, 0.0), (64.0, 0.0), (64.0, 48.0), (0.0, 48.0))
@@ -77,6 +79,28 @@ def test_wrong_password_is_told_from_an_absent_broker(tmp_path, monkeypatch):
         wanted = BrokerConfig(port=broker.port, username="edge", password_env="TANK_PASSWORD")
         finding = doctor.broker(DeviceConfig(site="plant-1", station="s", camera="c", broker=wanted))
     assert finding.status == "fault" and "refuses" in finding.words
+
+
+def test_passwords_that_systemd_gives_the_services_are_at_hand(tmp_path, pictures, monkeypatch):
+    monkeypatch.delenv("TEST_UPLINK_PASSWORD", raising=False)
+    with EmbeddedBroker(0, tmp_path / "broker", {"tank1": "right"}) as broker:
+        account = {"username": "tank1", "password_env": "TEST_UPLINK_PASSWORD"}
+        path = device_file(tmp_path, pictures, port=broker.port, **account)
+        (tmp_path / "uplink.env").write_text("TEST_UPLINK_PASSWORD=right\n")
+        found = {finding.what: finding for finding in doctor.examine(path, None)}
+    assert found["broker"].status == "ok", found["broker"]
+
+
+def test_camera_of_a_running_inspection_is_not_opened_a_second_time(tmp_path):
+    device = config.load(device_file(tmp_path, tmp_path / "busy"))
+    assert doctor._asked("camera", lambda: doctor.own_camera(device)).status == "fault"
+    (tmp_path / "data").mkdir()
+    write(device, a_state(), a_report())
+    found = doctor.own_camera(device)
+    assert found.status == "ok" and "15 pictures a second" in found.words
+    lost = a_state(input=InputMetrics(camera="lost"))
+    write(device, lost, a_report())
+    assert doctor.own_camera(device).status == "fault"
 
 
 def test_unusable_config_is_a_finding(tmp_path, capsys):

@@ -103,7 +103,8 @@ def test_upgrade_that_was_cut_off_is_a_warning(host):
     told = install_record.read(host)
     install_record.write(host, told.replace(trial=install_record.Trial("a", "b", None, ("x.service",))))
     assert install_record.read(host).trial.ill == ("x.service",)
-    assert doctor_installed.release(host, install_record.read(host)).status == "warning"
+    found = doctor_installed.release(host, install_record.read(host))
+    assert found.status == "warning" and "an upgrade to a was cut off" in found.words
 
 
 def test_certificates_and_the_list_of_revoked_ones_are_looked_at(tmp_path):

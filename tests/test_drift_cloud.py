@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from cloud_fakes import BEGIN
 from cloud_kinds import postgres
-from mode_site import PASSWORD, SITE, ModeSite
+from mode_site import CHALLENGER, PASSWORD, SITE, ModeSite
 
 from cloud_sync import drift_course, retrain_signs, retrain_triggers, spc, worse_slices
 from cloud_sync.policy import Policy
@@ -14,6 +14,9 @@ from cloud_sync.slices import Slice
 from cloud_sync.tables import device_alarms
 from cloud_sync.web import create_app
 from cloud_sync.worse_slices import UnitWords
+from edge_agent import drift_station
+from edge_agent.drift_quantities import BY_NAME
+from edge_agent.drift_station import Move
 from edge_agent.messages import Alarm
 
 __all__ = ["postgres"]
@@ -76,6 +79,20 @@ def test_the_cloud_finds_what_a_device_would_find_and_a_steady_station_is_steady
     assert light.since == drift_course.date_of(int(BEGIN // DAY_S) + MOVED_ON) and 71 < light.now < 73
 
 
+def test_after_a_new_disk_whose_numbers_begin_anew_the_bundle_that_runs_is_looked_at(tmp_path):
+    site = ModeSite(tmp_path)
+    place = site.station("TANK1")
+    for day in range(3):
+        about = {"started_at": BEGIN + day * DAY_S, "score": 0.02, "outcome": "agree"}
+        site.units("TANK1", "ok", None, 5, **about)
+    for number in range(5):
+        newer = {"started_at": BEGIN + 4 * DAY_S + number, "sequence": number + 1, "bundle_sha256": CHALLENGER}
+        site.units("TANK1", "ok", None, 1, **newer)
+    with site.engine.connect() as connection:
+        (day,) = drift_course.days(connection, place, BEGIN + 5 * DAY_S)
+    assert day.units == 5 and day.day == (BEGIN + 4 * DAY_S) // DAY_S
+
+
 def test_an_alarm_of_a_device_and_the_cloud_s_own_ask_for_retraining_with_the_reason(site):
     with site.engine.connect() as connection:
         said = drift_course.standing(connection, NOW)
@@ -84,6 +101,21 @@ def test_an_alarm_of_a_device_and_the_cloud_s_own_ask_for_retraining_with_the_re
     assert any(words.startswith("plant/TANK-DARKER-LONG by its cases: ") and "light: 7" in words for words in said)
     signs = msgspec.structs.replace(signs, new_examples=1)
     assert any("drift: plant/TANK-NEW says" in why for why in retrain_triggers.reasons(signs))
+
+
+def test_more_leaks_alone_ask_for_no_other_model_by_whomever_they_are_found(site):
+    about = {"side": "up", "since": "2026-11-20", "usual": 0.01, "now": 0.03, "strength": 9.0}
+    leaks, light = (Move(quantity=BY_NAME[name], **about) for name in ("leaks", "light"))
+    assert drift_station.is_of_the_plant_alone(drift_station.words([leaks]))
+    for found in ([light], [leaks, light], [light, leaks]):
+        assert not drift_station.is_of_the_plant_alone(drift_station.words(found))
+    alarm = Alarm(id="drift", priority="medium", text=drift_station.words([leaks]), since="x", cause="c",
+                  consequence="d", action="a")  # fmt: skip
+    with site.engine.connect() as connection:
+        before = drift_course.standing(connection, NOW)
+        changed = sa.update(device_alarms).values(alarm=msgspec.json.encode(alarm))
+        connection.execute(changed.where(device_alarms.c.station == "TANK-NEW"))
+        assert drift_course.standing(connection, NOW) == before[1:]
 
 
 def test_the_slice_that_has_become_worse_is_named_and_no_other_product(site):

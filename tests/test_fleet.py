@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from cloud_fakes import a_case, case_message
 from desk_site import Site
 
-from cloud_sync import db, fleet
+from cloud_sync import db, fleet, fleet_reports
 from cloud_sync.dead_letters import Message
 from cloud_sync.tables import stations
 from edge_agent import utc, wire
@@ -139,4 +139,15 @@ def test_a_status_of_another_version_is_no_status(site: Site) -> None:
     with site.engine.begin() as connection:
         connection.execute(sa.update(stations).values(status='{"schema": "tankwatch/status/9"}'))
     assert listed(site)[0].status is None and not listed(site)[0].is_online
+    with site.engine.connect() as connection:
+        assert fleet_reports.present_bundles(connection) == {}
     assert "unknown" in site.browser("quinn").text("/stations")
+
+
+def test_the_page_of_one_station_reads_no_other_stations_cases(site: Site) -> None:
+    for station in ("TANK1", "TANK2"):
+        says(site, station)
+        watched(site, 8, station=station)
+    with site.engine.connect() as connection:
+        (one,) = fleet.now(connection, NOW, ("plant", "TANK2"))
+        assert one == next(each for each in fleet.now(connection, NOW) if each.place == one.place)

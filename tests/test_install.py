@@ -126,6 +126,7 @@ def test_purge_takes_the_word(root, tree, monkeypatch, tmp_path, word, kept):
         else:
             install.uninstall(["edge", "--root", str(root), "--purge"])
     assert (root / "var/lib/tankwatch").exists() == (root / "etc/tankwatch").exists() == kept
+    assert (root / "etc/systemd/journald.conf.d/50-tankwatch.conf").exists() == kept
     assert (root / "etc/systemd/system/tankwatch-inspect.service").exists() == kept
 
 
@@ -233,6 +234,33 @@ def test_purging_one_part_leaves_the_other_its_configuration_and_its_authority(r
     install.uninstall(["edge", "--root", str(root), "--purge"])
     assert not (root / "var/lib/tankwatch").exists() and not (root / "etc/tankwatch/device.toml").exists()
     assert key.exists() and (root / "etc/tankwatch/cloud.toml").exists()
+
+
+def test_purge_leaves_what_a_part_has_left_that_was_taken_off_before(root, tree, monkeypatch):
+    put(root)
+    put(root, "cloud")
+    key = root / "etc/tankwatch/provision/offline/ca.key"
+    key.parent.mkdir(parents=True)
+    key.write_text("key")
+    install.uninstall(["cloud", "--root", str(root)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("purge\npurge\n"))
+    install.uninstall(["edge", "--root", str(root), "--purge"])
+    assert key.exists() and (root / "etc/tankwatch/cloud.toml").exists()
+    install.uninstall(["cloud", "--root", str(root), "--purge"])
+    assert not (root / "etc/tankwatch").exists() and not (root / "var/lib/tankwatch-cloud").exists()
+
+
+def test_configuration_that_was_cut_off_before_its_rights_is_written_again(root, tree, monkeypatch):
+    def cut(*_):
+        raise OSError("cut off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Host, "group_file", cut)
+        with pytest.raises(StoreError, match="cut off"):
+            put(root)
+    put(root)
+    config = (root / "etc/tankwatch/device.toml").stat()
+    assert config.st_gid != 0 and stat.S_IMODE(config.st_mode) == 0o640
 
 
 def test_purge_deletes_a_link_to_another_disk_and_nothing_behind_it(root, tree, monkeypatch):

@@ -61,6 +61,8 @@ def test_first_call_installs_and_runs_the_second_only_runs(checkout):
     assert first.returncode == 0, first.stderr
     assert first.stdout == f"ran ['inspect', 'a b', '--json'] {checkout}/.venv\n"
     assert "first use" in first.stderr
+    (packages,) = (checkout / ".venv/lib").glob("python3*/site-packages")
+    assert {path.name.partition("-")[0] for path in packages.iterdir()} <= {"pip", "__pycache__"}
     took_s = []
     for _ in range(3):
         began = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from desk_site import Site
-from device_files import a_report, a_state, write
+from device_files import a_report, a_state, with_certificate, write
 from metrics_site import work
 from panel_site import a_device, a_panel
 from scraping import needs_promtool, promtool, samples, scrape
@@ -28,7 +28,7 @@ NAME = re.compile(r"\b(tankwatch[a-z0-9_:]*)(?:\{([^}]*)\})?")
 def served(tmp_path_factory) -> dict[str, set[str]]:
     """Name -> labels, of everything that a device and a cloud have to say."""
     folder = tmp_path_factory.mktemp("served")
-    device, cloud = a_device(folder), Site(folder)
+    device, cloud = with_certificate(a_device(folder), folder), Site(folder)
     write(device, a_state(), a_report())
     work(cloud)
     texts = scrape(a_panel(folder, device=device, pin=None)), scrape(cloud.app, cloud.token("viewer"))
@@ -95,6 +95,12 @@ def test_every_metric_that_counts_or_measures_is_shown_or_watched_somewhere(serv
         "tankwatch_cloud_station_camera_up",
         "tankwatch_certificate_coverage_ratio",
     }
+
+
+def test_stations_of_two_sites_that_have_one_name_are_never_added_up():
+    for expression in [*(rule["expr"] for rule in rules()), *shown()]:
+        for labels in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression):
+            assert "station" not in labels or "site" in labels, expression
 
 
 def test_every_alert_says_priority_cause_consequence_and_what_to_do():

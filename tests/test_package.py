@@ -66,6 +66,18 @@ def test_folder_without_wheels_is_a_clear_line(tmp_path):
         package.build(make_tree(tmp_path / "tree"), EDGE, tmp_path, tmp_path)
 
 
+def test_purging_the_package_takes_the_link_that_it_has_made_and_leaves_a_profile_that_lies_there(tmp_path):
+    folder = tmp_path / "etc/tankwatch"
+    script = package.scripts(EDGE, wheels=False)["postrm"].replace("/etc/tankwatch", str(folder))
+    for profile in (False, True):
+        folder.mkdir(parents=True)
+        (folder / "device.toml").touch()
+        (folder / "station.toml").touch() if profile else (folder / "station.toml").symlink_to("/nowhere")
+        subprocess.run(["sh", "-c", script, "postrm", "purge"], check=True)
+        assert folder.exists() == profile
+    assert [path.name for path in folder.iterdir()] == ["station.toml"]
+
+
 class Chroot:
     """A minimal Debian without a network, entered anew for each command."""
 

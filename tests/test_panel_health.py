@@ -4,7 +4,7 @@ import time
 
 import msgspec
 import pytest
-from device_files import ALARM, a_report, a_state, write
+from device_files import ALARM, a_report, a_state, with_certificate, write
 from panel_site import a_device, a_panel
 from scraping import names, needs_promtool, promtool, samples, scrape, value
 
@@ -35,7 +35,7 @@ def asked(tmp_path, device, path):
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panel")
-    device = a_device(folder)
+    device = with_certificate(a_device(folder), folder)
     write(device, a_state(), a_report())
     return scrape(a_panel(folder, device=device, pin=None))
 
@@ -58,6 +58,14 @@ def test_values_come_in_base_units(text):
     assert value(found, "tankwatch_temperature_celsius") == 51.5
     assert value(found, "tankwatch_process_resident_memory_bytes", process="inspect") == 210e6
     assert value(found, "tankwatch_outbox_oldest_age_seconds") == 42.0
+
+
+def test_the_end_of_the_certificate_is_told_and_one_that_cannot_be_read_is_left_out(text, tmp_path, device):
+    name = "tankwatch_link_certificate_expiry_timestamp_seconds"
+    assert value(samples(text), name) == pytest.approx(time.time() + 730 * 86_400, abs=3600)
+    device = with_certificate(device, tmp_path)
+    (tmp_path / "device.crt").write_text("none")
+    assert name not in names(found_of(tmp_path, device, a_state(), a_report()))
 
 
 def test_frames_are_told_by_what_became_of_them(text):

@@ -1,5 +1,6 @@
 """Certificates and Mosquitto's files as `provision` makes them, at the real broker: who gets in, and who may what."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -92,10 +93,11 @@ def broker(tmp_path_factory):
 class Client:
     """A client that connects with a certificate and keeps what comes."""
 
-    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=()):
+    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=(), clean_session=True):
         stem = "cloud" if cloud else "device"
         self.heard, self.refused, self._new = [], None, threading.Condition()
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+        about = {"client_id": client_id, "clean_session": clean_session, "reconnect_on_failure": False}
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, **about)
         self.client.tls_set(str(folder / "ca.crt"), str(folder / f"{stem}.crt"), str(folder / f"{stem}.key"))
         self.client.on_message = self._message
         up, subscribed = threading.Event(), threading.Event()
@@ -217,6 +219,27 @@ def test_processes_of_the_cloud_share_its_certificate_and_a_group(broker):
     ):
         station.say(A.case, b"shared")
         assert ingest.hears(A.case, b"shared") and order.client.is_connected()
+
+
+def test_what_waits_for_an_ingest_that_is_away_never_fills_the_brokers_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(broker_rules, "QUEUED_BYTES", 1_000_000)
+    broker = Broker(make_desk(tmp_path / "desk", "TANK1"))
+    broker.start()
+    folder, topic, part = broker.desk.folder / "cloud", A.clip_part("a" * 64, 0), b"x" * 250_000
+    stays = {"cloud": True, "client_id": "tankwatch-ingest", "clean_session": False}
+    try:
+        with Client(broker, folder, listen=[topic, A.case], **stays):
+            pass
+        with Client(broker, folder_of(broker, "TANK1")) as station:
+            for _ in range(20):
+                station.say(topic, part)
+            with Client(broker, folder, listen=[topic, A.case], **stays) as ingest:
+                assert ingest.hears(topic, part)
+                station.say(A.case, b"later")
+                assert ingest.hears(A.case, b"later")
+        assert 1 <= [heard for heard, _ in ingest.heard].count(topic) <= 6
+    finally:
+        broker.stop()
 
 
 def test_client_without_a_certificate_is_refused(broker):
@@ -377,6 +400,17 @@ def test_sealed_key_opens_with_its_passphrase_alone(tmp_path, monkeypatch):
     monkeypatch.setenv(authority.PASSPHRASE, "air")
     with pytest.raises(ConfigError, match=authority.PASSPHRASE):
         desk.open()
+
+
+def test_two_calls_at_once_never_lose_a_certificate_from_the_book(tmp_path):
+    folder = make_desk(tmp_path / "desk").folder
+    (folder / "provision.lock").touch()
+    with open(folder / "provision.lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="wait until it has ended"):
+            provision.provision(["TANK1", "--out", str(folder)])
+    assert provision.provision(["TANK1", "--out", str(folder)]) == 0
+    assert [name for name, _, _ in issued.read(folder).stations(NOW.timestamp())] == ["plant-1-TANK1"]
 
 
 def test_two_stations_never_share_a_name(tmp_path):

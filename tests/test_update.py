@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +11,14 @@ import pytest
 
 from benchmarks import hostile, update_lab
 from benchmarks.update_lab import SITE, STATION, Lab, Server, desire, updating
+from calibration.scene import draw_station
+from calibration.twin import profile_of
 from cloud_sync import signing
-from edge_agent import doctor, durable, locks, slots, update_report, wire
+from edge_agent import doctor, durable, locks, slots, station, update, update_report, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import open_bundle
 from edge_agent.config import DeviceConfig, UpdatesConfig
-from edge_agent.errors import ConfigError, ModelError, StoreError
+from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.exam import Passed
 from edge_agent.messages import Status, UpdateReport
 from edge_agent.offered import REFERENCES, bundle_target, station_target
@@ -388,3 +391,51 @@ def test_doctor_looks_at_the_repository_and_keeps_nothing_of_it(device, lab, ser
     server.mischief = lambda _: hostile.given(b"", 500)
     (away,) = doctor.updates(device)
     assert away.status == "fault" and "look at the network" in away.words
+
+
+@pytest.fixture
+def running():
+    """Runs the process in a thread, and stops it at the end."""
+    threads, stop = [], threading.Event()
+
+    def start(device: DeviceConfig) -> threading.Thread:
+        threads.append(threading.Thread(target=update.run, args=(device, stop.is_set)))
+        threads[-1].start()
+        return threads[-1]
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+
+
+def until(condition, within_s=30.0):
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
+
+
+def test_without_a_profile_nothing_is_fetched_until_one_names_the_station_and_another_name_ends_it(
+    device, lab, server, no_exam, running, tmp_path, caplog
+):
+    path = tmp_path / "station.toml"
+    device = msgspec.structs.replace(device, station=str(path))
+    with pytest.raises(StationError):
+        update.run(device, lambda: False, once=True)
+    thread = running(device)
+    until(lambda: "waiting for a profile" in caplog.text)
+    assert thread.is_alive() and server.asked == []
+    desire(device, 1, bundle=lab.ref("A"))
+    profile = msgspec.structs.replace(profile_of(draw_station(5, "demo")), station=STATION)
+    path.write_bytes(station.dump(profile))
+    until(lambda: device.update_path.exists() and report(device) and report(device).state == "ready")
+    path.write_bytes(station.dump(msgspec.structs.replace(profile, station="TANK9")))
+    until(lambda: not thread.is_alive())
+
+
+def test_a_device_without_a_repository_fetches_nothing_and_stays_up(device, running, caplog):
+    lonely = msgspec.structs.replace(device, updates=UpdatesConfig())
+    thread = running(lonely)
+    until(lambda: "names no url" in caplog.text)
+    assert thread.is_alive()

@@ -136,6 +136,34 @@ def test_upgrade_that_is_cut_off_leaves_a_machine_that_runs_and_is_finished_by_t
     assert not list((machine.root / "opt/tankwatch/releases").glob(".*"))
 
 
+def test_release_that_fails_gives_way_to_the_last_one_that_was_known_to_work(machine):
+    """The one between them was cut off while it was watched: nobody knows whether it works."""
+    shutil.copytree(machine.trees / "new", machine.trees / "cut")
+    cut_off(machine.trees / "cut/edge_agent/upgrade.py", "until = time.monotonic() + watch_s")
+    assert upgrade(machine, "cut").returncode == 9 and release_of(machine) == "new"
+    done = upgrade(machine, "broken")
+    assert done.returncode == 1 and "runs again" in done.stderr, done.stderr
+    assert release_of(machine) == "old"
+
+
+def test_return_that_is_cut_off_is_finished_by_the_release_that_runs_again(machine):
+    shutil.copytree(machine.trees / "broken", machine.trees / "cut")
+    cut_off(machine.trees / "cut/edge_agent/upgrade.py", "record.write(host, installed.replace(trial=None))\n    raise")
+    assert upgrade(machine, "cut").returncode == 9 and release_of(machine) == "old"
+    (machine.root / "run/said").write_text("")
+    done = machine.run("/opt/tankwatch/current/tankwatch", "upgrade")
+    assert done.returncode == 0 and "was cut off" in done.stderr, done.stderr
+    assert machine.said[-1].startswith("restart --no-block tankwatch-inspect.service")
+    assert '"trial": null' in (machine.root / "opt/tankwatch/installed.json").read_text()
+
+
+def test_disk_that_takes_no_units_on_the_way_there_and_back_leaves_no_service_stopped(machine):
+    (machine.root / "etc/systemd/system/tankwatch-inspect.service.tmp").mkdir()
+    done = upgrade(machine, "new")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert [line.split()[0] for line in machine.said[-2:]] == ["stop", "start"]
+
+
 def test_upgrade_before_an_installation_is_a_clear_line(machine):
     done = machine.call("old", "uninstall", "edge")
     assert done.returncode == 0, done.stderr
