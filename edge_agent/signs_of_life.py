@@ -7,6 +7,7 @@ from edge_agent import state, utc
 from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
 from edge_agent.machine import OwnProcess
+from edge_agent.screen import TOLD
 from edge_agent.state import DeviceState, Process, UplinkReport
 
 INSPECT_SILENT_S = 5.0
@@ -31,6 +32,13 @@ class Signs:
     """What the process takes that looks."""
     alarms_told: int = 0
     """Alarms that asked people to look within the last ten minutes."""
+    for_all: bool = True
+    """Whoever looks may be the inspector; else it is somebody with the token."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether whoever looks may learn what the machine said, which some modes keep from the inspector."""
+        return not self.for_all or (self.state is not None and self.state.mode in TOLD)
 
     @property
     def live(self) -> DeviceState | None:
@@ -81,14 +89,16 @@ class Signs:
         return f"{process} has said nothing for {abs(age_s):.0f} s (limit {PROCESS_SILENT_S[process]:g} s): {cure}"
 
 
-def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
+def look(device: DeviceConfig, own: OwnProcess | None = None, *, for_all: bool = True) -> Signs:
     """At the device's files, as they are now."""
     now_s = time.time()
-    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S)
+    # What a clock that ran ahead has dated later did not happen just now.
+    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S, now_s)
     return Signs(
         now_s=now_s,
         state=state.read(device.state_path),
         uplink=state.read_uplink(device.uplink_path),
         panel=own.look() if own else None,
         alarms_told=sum(event.told for event in recent),
+        for_all=for_all,
     )
