@@ -5,16 +5,21 @@ which takes what is new between two units.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent import station
 from edge_agent.errors import StationError
+from edge_agent.notify import Notifier
 from edge_agent.records import Frame
 from edge_agent.station import StationProfile
 
 NOT_SET_UP = "the station has not been set up: set it up in the browser at /setup, or with 'calibrate fit'"
 """Of a file that is not there."""
+
+WAIT_S = 0.5
+"""Between two looks for a profile, where nothing can be done before there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,23 @@ class StationWatch:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def awaited_name(path: Path, told: Notifier, stopped: Callable[[], bool], say: Callable[[str], None]) -> str | None:
+    """The station's, once it has a profile; None where it was stopped before. `say` hears why it waits."""
+    pause, said = threading.Event(), ""
+    while True:
+        try:
+            return station.load(path)[0].station
+        except StationError as error:
+            if str(error) != said:
+                said = str(error)
+                say(said)
+        if stopped():
+            return None
+        told.ready(said)
+        told.alive()
+        pause.wait(WAIT_S)
 
 
 def misfit(profile: StationProfile, frame: Frame) -> str:

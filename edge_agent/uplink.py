@@ -6,7 +6,6 @@ It shares nothing with the inspection but the outbox, the spool and state.json, 
 import argparse
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +22,11 @@ from edge_agent.link import Link
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.rhythm import Patient, asking
+from edge_agent.station_watch import awaited_name
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
 TELL_S = 1.0
-WAIT_S = 0.5
-"""Between two looks for a profile, while the station has none: its name is in it."""
 RETAIN_S = 3600.0
 FIRST_RETAIN_S = 60.0
 log = logging.getLogger(__name__)
@@ -50,27 +48,12 @@ def uplink(argv: list[str]) -> int:
 def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
     """Sends until `stopped` says so, or the station has another name. Raises ConfigError or StoreError."""
     told = Notifier()
-    name = _awaited_name(config, told, stopped)
+    name = awaited_name(
+        Path(config.station), told, stopped, lambda words: log.warning("nothing is sent yet: %s", words)
+    )
     if name is not None:
         _send(config, name, told, stopped)
     told.stopping()
-
-
-def _awaited_name(config: DeviceConfig, told: Notifier, stopped: Callable[[], bool]) -> str | None:
-    """The station's, once it has a profile; None where it was stopped before."""
-    pause, said = threading.Event(), ""
-    while True:
-        try:
-            return station.load(Path(config.station))[0].station
-        except StationError as error:
-            if str(error) != said:
-                said = str(error)
-                log.warning("nothing is sent yet: %s", said)
-        if stopped():
-            return None
-        told.ready(said)
-        told.alive()
-        pause.wait(WAIT_S)
 
 
 def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[], bool]) -> None:

@@ -11,19 +11,50 @@ import pytest
 from benchmarks import hostile, update_lab
 from benchmarks.update_lab import SITE, STATION, Lab, Server, desire, updating
 from cloud_sync import signing
-from edge_agent import doctor, durable, locks, slots, update_report, wire
+from edge_agent import doctor, durable, locks, slots, update, update_report, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.bundle import open_bundle
 from edge_agent.config import DeviceConfig, UpdatesConfig
 from edge_agent.errors import ConfigError, ModelError, StoreError
 from edge_agent.exam import Passed
+from edge_agent.fetching import PIECE
 from edge_agent.messages import Status, UpdateReport
+from edge_agent.notify import Notifier
 from edge_agent.offered import REFERENCES, bundle_target, station_target
 from edge_agent.outbox import Outbox
 from edge_agent.repository import Refused, Repository
 from edge_agent.uplink_state import Connected, Device, Now, UplinkState
+from tests.test_notify import Supervisor
 
 PASSED = Passed()
+
+
+@pytest.mark.parametrize("lacks", ["repository", "profile"])
+def test_a_device_that_can_have_no_updates_yet_waits_and_says_that_it_lives(tmp_path, lab, lacks):
+    systemd = Supervisor(str(tmp_path / "notify"))
+    told = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    device = update_lab.device_of(tmp_path / "device", "http://127.0.0.1:1/", lab.root)
+    changes = {"updates": UpdatesConfig()} if lacks == "repository" else {"station": str(tmp_path / "none.toml")}
+    device = msgspec.structs.replace(device, **changes)
+    heard: list[str] = []
+
+    def stopped() -> bool:
+        heard.extend(systemd.heard())
+        return heard.count("WATCHDOG=1") >= 2
+
+    assert update.serve(device, stopped, told)
+    assert "READY=1\nSTATUS=" in heard[0] + heard[1]
+    systemd.socket.close()
+
+
+def test_systemd_hears_of_every_request_and_every_piece_of_a_download(lab, device, no_exam):
+    heard: list[float] = []
+    repository = Repository(device.updates, device.folder / "updates", turned=lambda: heard.append(time.monotonic()))
+    found = repository.look([bundle_target(lab.ref("A").sha256)])
+    looked = len(heard)
+    (info,) = found.values()
+    repository.fetch(info, device.folder / "updates" / "fetched" / "a", 1 << 30)
+    assert looked >= 6 and len(heard) - looked > info.length // PIECE
 
 
 @pytest.fixture(scope="module")
