@@ -80,7 +80,7 @@ def calibrate(argv: list[str]) -> int:
     """`calibrate`, for devices too, whose processes calibration may not import itself."""
     from calibration.profile import calibrate as run
 
-    return run(argv, _setup_device)
+    return run(argv, _device_of_caller)
 
 
 def agent(argv: list[str]) -> int:
@@ -194,6 +194,15 @@ def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
     names = ("camera", "canary", "clock", "kill", "promote", "restore", "swap", "update")
     return _sub("drill", argv, {name: f"benchmarks.drill_{name}:run" for name in names})
+
+
+def _device_of_caller(path):
+    """The same for the command line, which may be root's; what it keeps is the device's."""
+    from edge_agent import config, sudo
+
+    device = _setup_device(path)
+    sudo.work_as_owner_of(config.load(path).folder)
+    return device
 
 
 def _setup_device(path):
