@@ -1,7 +1,6 @@
 """`calibrate history`, `undo`, `compare`, `report`: a station's history, as the commissioning pages show it."""
 
 import argparse
-import getpass
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import msgspec
 
 from calibration import profile_difference, setup_progress, setup_report
 from calibration.setup_device import SetupDevice
-from edge_agent import durable, profile_history, utc
+from edge_agent import durable, profile_history, sudo, utc
 from edge_agent.errors import ConfigError
 from edge_agent.profile_history import Change, Entry, Trail
 
@@ -42,7 +41,7 @@ def undo(argv: list[str], device_of: DeviceOf) -> int:
     profile_history.notice(place, now)
     trail = profile_history.trail(place)
     change = Change(
-        who=getpass.getuser(),
+        who=sudo.person(),
         through="command line",
         reason=options.reason or ("restored" if options.to else "undone"),
     )
@@ -89,7 +88,9 @@ def report(argv: list[str], device_of: DeviceOf) -> int:
     if found is None:
         found = setup_report.make(device, _progress(device, trail), time.time())
     if options.out:
-        durable.write(options.out, (device.reports / f"{found.profile_sha256}.html").read_bytes())
+        data = (device.reports / f"{found.profile_sha256}.html").read_bytes()
+        with sudo.as_caller():
+            durable.write(options.out, data)
     print(msgspec.json.encode(found).decode() if options.json else "\n".join(_words(found)))
     return 0
 

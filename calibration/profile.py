@@ -1,7 +1,6 @@
 """`calibrate fit`, `check`, `read`: frames of a set-up station -> station.toml, and in words what is unfit or moved."""
 
 import argparse
-import getpass
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ from calibration.history_command import DeviceOf
 from calibration.markers import markers
 from calibration.setup_device import SetupDevice, for_seconds
 from calibration.twin import open_twin
-from edge_agent import codes, durable, framing, profile_history, station
+from edge_agent import codes, durable, framing, profile_history, station, sudo
 from edge_agent.camera import open_camera
 from edge_agent.capture import quiet_opencv
 from edge_agent.errors import ConfigError, StationError
@@ -68,10 +67,11 @@ def fit(argv: list[str], device_of: DeviceOf) -> int:
     profile, report = fitting.fit(frames, options.station, lamps, marker_mm=options.marker_mm, rtsp=network)
     if device:
         profile = _required(setup_fit.as_before(profile, device), options)
-        change = Change(who=getpass.getuser(), through="command line", reason=options.reason)
+        change = Change(who=sudo.person(), through="command line", reason=options.reason)
         profile_history.save(device.place, profile, change, expected=holds, now=time.time())
     if options.out:
-        durable.write(options.out, station.dump(_required(profile, options)))
+        with sudo.as_caller():
+            durable.write(options.out, station.dump(_required(profile, options)))
     for line in (*report.found, *report.unfit):
         print(line, file=sys.stderr)
     return 0

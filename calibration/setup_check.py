@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as Answer
 
 from calibration import setup_report
 from calibration.setup_cycles import CyclesSeen
-from calibration.setup_desk import Route, as_json, changed, desk, progress, shown
+from calibration.setup_desk import Route, as_json, changed, desk, progress, shown, told
 from calibration.setup_device import speaks
 from calibration.setup_progress import CYCLES
 from edge_agent import station, utc
@@ -17,14 +17,19 @@ KINDS = {"html": "text/html", "json": "application/json", "jpg": "image/jpeg"}
 def page(fault: str = "") -> str | Answer:
     if progress().saved is None:
         return redirect(url_for("setup.measure"))
-    return shown(
-        "setup_cycles.html", step="cycles", fault=fault, watched=_watched(), standing=_standing(), wanted=CYCLES
-    )
+    try:
+        watched = _watched()
+    except TankwatchError as error:
+        watched, fault = CyclesSeen(empty_done=0, empty_cases=0, wanted=CYCLES), fault or str(error)
+    return shown("setup_cycles.html", step="cycles", fault=fault, watched=watched, standing=_standing(), wanted=CYCLES)
 
 
-def now() -> Response:
+def now() -> Response | tuple[Response, int]:
     """Where the inspection stands with the profile, and what was watched."""
-    watched = _watched()
+    try:
+        watched = _watched()
+    except TankwatchError as error:
+        return told(str(error), 503)
     about = {"standing": _standing(), "empty_cases": watched.empty_cases, "good": watched.good, "real": watched.real}
     return as_json(about | {"phase": _phase()})
 

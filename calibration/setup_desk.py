@@ -17,6 +17,7 @@ from edge_agent.errors import TankwatchError
 
 OPENED_S = 60.0
 """Another champion may have taken its place since."""
+LONGEST_REASON = 200
 Route = tuple[str, str, str, Callable]
 """Path below /setup, name, method, view."""
 
@@ -57,9 +58,7 @@ def progress() -> Progress:
 
 def changed(**values: object) -> Progress:
     """Keeps how far one is now. Raises StoreError."""
-    now = msgspec.structs.replace(progress(), **values)
-    setup_progress.keep(desk().device, now)
-    return now
+    return setup_progress.changed(desk().device, **values)
 
 
 def other() -> Holder | None:

@@ -1,7 +1,8 @@
 """What the commissioning pages are handed of a device: its places, its pictures, and what its inspection says."""
 
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +57,8 @@ class SetupDevice:
     """Cases that ended after a time (UTC, ISO 8601), the oldest first."""
     bundle: Callable[[], Bundle]
     """The champion."""
+    keeping: threading.RLock = field(default_factory=threading.RLock, compare=False)
+    """Held by whoever changes how far one is: a page, or the fit in its thread."""
 
     @property
     def reports(self) -> Path:

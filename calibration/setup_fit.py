@@ -72,12 +72,11 @@ def measure(device: SetupDevice, progress: Progress, told: Callable[[float], Non
         required_hold_s=progress.required_hold_s,
         required_sensitivity_std_cm3_s=progress.required_sensitivity_std_cm3_s,
     )
-    setup_progress.keep_draft(device, profile)
-    # Read anew: a page may have kept something meanwhile.
-    kept = msgspec.structs.replace(
-        setup_progress.load(device), draft=True, found=report.found, unfit=report.unfit, saved=None
-    )
-    setup_progress.keep(device, kept)
+    with device.keeping:
+        if setup_progress.load(device).measured != progress.measured:
+            raise StationError("what the station is measured by was changed meanwhile: measure it again")
+        setup_progress.keep_draft(device, profile)
+        setup_progress.changed(device, draft=True, found=report.found, unfit=report.unfit, saved=None)
     return profile
 
 

@@ -6,7 +6,7 @@ from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from calibration import profile_difference, setup_pictures, setup_progress, setup_report
-from calibration.setup_desk import Route, desk, progress, shown
+from calibration.setup_desk import LONGEST_REASON, Route, desk, progress, shown
 from calibration.setup_device import newest
 from edge_agent import profile_history, utc
 from edge_agent.errors import StationError, TankwatchError
@@ -120,7 +120,7 @@ def _trail() -> Trail:
 
 
 def _reason() -> str:
-    given = " ".join(request.form.get("reason", "").split())
+    given = " ".join(request.form.get("reason", "").split())[:LONGEST_REASON]
     return given or ("restored" if request.form.get("sha256") else "undone")
 
 

@@ -5,13 +5,12 @@ from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from calibration import setup_progress
-from calibration.setup_desk import Route, as_json, changed, desk, number, progress, shown
+from calibration.setup_desk import LONGEST_REASON, Route, as_json, changed, desk, number, progress, shown
 from edge_agent import profile_history
 from edge_agent.errors import ConfigError, TankwatchError
 from edge_agent.profile_history import Change
 from edge_agent.station import StationProfile
 
-LONGEST_REASON = 200
 USUAL_REASON = "set up anew"
 
 

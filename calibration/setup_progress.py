@@ -53,6 +53,18 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     real_since: str | None = None
 
     @property
+    def measured(self) -> tuple[object, ...]:
+        """What a profile is measured by."""
+        return (
+            self.station,
+            self.marker_mm,
+            self.lamps,
+            self.required_hold_s,
+            self.required_sensitivity_std_cm3_s,
+            self.base,
+        )
+
+    @property
     def next_step(self) -> Step:
         """The first that is not done."""
         done = {
@@ -96,8 +108,17 @@ def with_name(progress: Progress, who: str) -> Progress:
 
 def keep(device: SetupDevice, progress: Progress) -> None:
     """On the disk before the next page shows. Raises StoreError."""
-    _make_folder(device.place)
-    durable.write(_path(device.place), msgspec.json.encode(progress))
+    with device.keeping:
+        _make_folder(device.place)
+        durable.write(_path(device.place), msgspec.json.encode(progress))
+
+
+def changed(device: SetupDevice, **values: object) -> Progress:
+    """The same with these values, kept; what somebody else has kept meanwhile stays. Raises StoreError."""
+    with device.keeping:
+        now = msgspec.structs.replace(load(device), **values)
+        keep(device, now)
+    return now
 
 
 def keep_draft(device: SetupDevice, profile: StationProfile) -> None:

@@ -129,7 +129,8 @@ DESK: tuple[Metric[Look], ...] = (
     Metric("tankwatch_cloud_messages_refused_total", "counter", "Messages that could not be taken, each time.",
            _cloud(lambda all: all.refused)),
     Metric("tankwatch_cloud_ingest_lag_seconds", "gauge",
-           "From a case's end to the database, median of the latest hundred.", _cloud(lambda all: all.lag_s)),
+           "From a case's end, by the device's clock, to the database: of the latest hundred, the median station's "
+           "median.", _cloud(lambda all: all.lag_s)),
     Metric("tankwatch_cloud_last_heard_timestamp_seconds", "gauge", "When any station was last heard (UTC).",
            _cloud(_heard_at)),
     Metric("tankwatch_cloud_clips", "gauge", "Clips by state: partial, stored.",

@@ -59,7 +59,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     backup_at: float
     """When the last whole one was begun; 0 where none ever was."""
     lag_s: float | None
-    """Median of the latest cases, from their end to the database."""
+    """Of the latest cases, from their end by the device's clock to the database; the median station's median."""
     runs: dict[str, int]
     rollouts: dict[str, int]
     parallel_runs: dict[str, int]
@@ -146,9 +146,14 @@ def _oldest_look(connection: sa.Connection) -> float | None:
 
 
 def _lag(connection: sa.Connection) -> float | None:
-    query = sa.select(cases.c.received_at - cases.c.ended_at).order_by(cases.c.started_at.desc()).limit(LAG_CASES)
-    found = connection.scalars(query).all()
-    return median(found) if found else None
+    """When a case ended a device's clock says: of each station one median, so that one clock that is wrong is one voice
+    among all. A clock that runs ahead would have the latest cases to itself; no case began after it came."""
+    place = (cases.c.site, cases.c.station)
+    query = sa.select(*place, cases.c.received_at - cases.c.ended_at).where(cases.c.started_at <= cases.c.received_at)
+    found: dict[Place, list[float]] = {}
+    for site, station, lag_s in connection.execute(query.order_by(cases.c.started_at.desc()).limit(LAG_CASES)):
+        found.setdefault((site, station), []).append(lag_s)
+    return median(map(median, found.values())) if found else None
 
 
 def _by(connection: sa.Connection, state: sa.Column[Any]) -> dict[str, int]:

@@ -1,8 +1,6 @@
 """`agent alarms`: what stands, and what people order of it, from the command line."""
 
 import argparse
-import getpass
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +10,7 @@ from typing import TypeVar, get_args
 
 import msgspec
 
-from edge_agent import alarm_catalogue, alarm_files, alarm_report, config
+from edge_agent import alarm_catalogue, alarm_files, alarm_report, config, sudo
 from edge_agent.alarm_catalogue import Setting
 from edge_agent.alarm_figures import Figures
 from edge_agent.alarm_proposals import Proposal
@@ -29,6 +27,7 @@ def agent_alarms(argv: list[str]) -> int:
     """`tankwatch agent alarms list|acknowledge|shelve|unshelve|set|history|propose --config device.toml`."""
     options = _parser().parse_args(argv)
     device = config.load(options.config)
+    sudo.work_as_owner_of(device.folder)
     _COMMANDS[options.command](device, options)
     return 0
 
@@ -154,8 +153,8 @@ def proposal_line(one: Proposal) -> str:
 
 
 def who() -> str:
-    """Whoever sits at the command line, also behind sudo."""
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} (command line)"
+    """Whoever sits at the command line."""
+    return f"{sudo.person()} (command line)"
 
 
 def _give(device: DeviceConfig, order: Order) -> None:

@@ -15,6 +15,9 @@ from edge_agent.records import CameraFault, FaultKind, Frame
 BLACK_LEVEL, WHITE_LEVEL = 10.0, 247.0
 FROZEN_S = 1.0
 """A sensor's noise changes every picture; codecs let some come twice. Short enough to be told within 2 s."""
+SHOWN_S = 0.35
+"""A picture that came later after it was taken shows nothing newer for that: the second above is counted from here on
+at the latest, so that pictures which come later and later are told within 2 s too."""
 SILENT_S = 1.2
 """A live camera of one frame a second or more is silent after this long."""
 SILENT_STEPS = 3.0
@@ -36,7 +39,8 @@ RATE_LOW, RATE_WELL = 0.65, 0.75
 LEAST_FPS = 4.0
 """Slower cameras give too few pictures in the window to tell their rate."""
 LEARN_S, LEARN_UP_S, ADOPT_S = 30.0, 2.0, 60.0
-"""The usual rate follows this slowly, upwards sooner; another one that stays for the last of these is the usual one."""
+"""The usual rate follows this slowly, upwards sooner; another one, or another size, that stays for the last of these is
+the usual one."""
 GAP_S = 0.5
 """After a longer one the rate is taken anew: the gap itself was told."""
 NOISE_LEVELS = 20.0
@@ -69,6 +73,8 @@ class CameraWatch:
         self._jumped: tuple[float, float] | None = None
         """Our time and the camera's at the first of the pictures since its clock was set."""
         self._size_px: tuple[int, int] | None = None
+        self._resized: tuple[float, tuple[int, int]] | None = None
+        """Since when pictures of one size come, and of which."""
         self._glance: Glance | None = None
         self._known: dict[int, None] = {}
         self._rate = _Rate()
@@ -90,7 +96,7 @@ class CameraWatch:
             return None
         taken_s = frame.monotonic_s + self._offset_s
         self._rate.new(taken_s)
-        blind = self._blind(glance, frame.image.shape[1::-1])
+        blind = self._other_size(frame.image.shape[1::-1], came_s) or self._blind(glance)
         self._new_s, self._taken_s = came_s, taken_s
         self._fault = blind or self._slow() or self._drifted(glance, came_s)
         self._remember(glance)
@@ -147,7 +153,7 @@ class CameraWatch:
     def _leave_out(self, cause: str, came_s: float) -> None:
         self.left_out[cause] += 1
         self._rate.left_out(cause, came_s)
-        since_s = came_s - self._new_s
+        since_s = came_s - min(self._new_s, self._taken_s + SHOWN_S)
         if since_s < FROZEN_S:
             return
         kind = _WHEN_NONE_IS_NEW[self._rate.usual_cause(self._new_s) or cause]
@@ -162,11 +168,16 @@ class CameraWatch:
         fact = f"{self._rate.fps:.0f} new pictures a second instead of {self._rate.usual_fps:.0f}"
         return CameraFault(kind, _words(kind, f"({fact}, limit {RATE_LOW * self._rate.usual_fps:.0f})"))
 
-    def _blind(self, glance: Glance, size_px: tuple[int, int]) -> CameraFault | None:
+    def _other_size(self, size_px: tuple[int, int], came_s: float) -> CameraFault | None:
+        """Of a camera that was set anew the size is believed in the end; whether it is the profile's the eyes say."""
+        if self._resized is None or self._resized[1] != size_px:
+            self._resized = came_s, size_px
+        if self._size_px is None or came_s - self._resized[0] > ADOPT_S:
+            self._size_px = size_px
+        return None if size_px == self._size_px else resized(size_px, self._size_px)
+
+    def _blind(self, glance: Glance) -> CameraFault | None:
         """What keeps this very picture from being looked at."""
-        self._size_px = self._size_px or size_px
-        if size_px != self._size_px:
-            return resized(size_px, self._size_px)
         extreme = _extreme(glance.level)
         if extreme or not self._of_station:
             return extreme

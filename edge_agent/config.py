@@ -106,6 +106,11 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_token_env: str | None = None
     """Name of the environment variable with the bearer token that /metrics asks for; None = it asks for none."""
 
+    @property
+    def reached_at(self) -> str:
+        """The host under which this very machine reaches it."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
 
 class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device."""

@@ -19,17 +19,16 @@ from pathlib import Path
 import msgspec
 import paho.mqtt.client as mqtt
 
-from edge_agent import certificates, codes, config, doctor_installed, doctor_tls, state, station
+from edge_agent import certificates, codes, config, doctor_installed, doctor_tls, signs_of_life, station
 from edge_agent import clock as clocks
 from edge_agent.bundle import open_bundle
 from edge_agent.camera import open_camera
-from edge_agent.capture import without_password
+from edge_agent.capture import is_live, without_password
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import TankwatchError
 from edge_agent.finding import Finding
 from edge_agent.install_host import Host, environment_file
 from edge_agent.repository import Repository
-from edge_agent.signs_of_life import Signs
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "zxing-cpp", "pyzbar", "paho-mqtt", "msgspec")
 ONNXRUNTIME_FROM = (1, 24, 1)
@@ -82,10 +81,9 @@ def examine(config_path: Path | None, source: str | None) -> Iterator[Finding]:
             yield Finding("config", "fault", str(error))
         _take_secrets(config_path.parent)
     yield disk(device.folder if device else Path.cwd(), device.keep_free_mb if device else FREE_WARNING_MB)
+    source = source or (device.camera if device else None)
     if source:
-        yield _asked("camera", lambda: camera(source))
-    elif device:
-        yield _asked("camera", lambda: own_camera(device))
+        yield (held_camera(device, source) if device else None) or _asked("camera", lambda: camera(source))
     if device:
         yield _asked("station", lambda: profile(device))
         yield _asked("bundle", lambda: bundle(device))
@@ -166,16 +164,19 @@ def camera(source: str) -> Finding:
     return Finding("camera", "ok", f"{name} gives {width}x{height} pictures")
 
 
-def own_camera(device: DeviceConfig) -> Finding:
-    """What the inspection says of it while it runs: a second reader would find most cameras busy."""
-    signs = Signs(time.time(), state.read(device.state_path), None)
-    if signs.live is None:
-        return camera(device.camera)
-    faults = signs.faults()
-    if faults:
-        return Finding("camera", "fault", faults[0])
-    rate = f", {signs.live.input.fps:.0f} pictures a second" if signs.live.input.fps else ""
-    return Finding("camera", "ok", f"{without_password(device.camera)} is the running inspection's{rate}")
+def held_camera(device: DeviceConfig, source: str) -> Finding | None:
+    """By the inspection that holds it, whose pictures a second reader would take away; None where none does."""
+    now = signs_of_life.look(device).live
+    if now is None or source != device.camera or not is_live(source):
+        return None
+    name, seen = without_password(source), now.input
+    told = {alarm.id: alarm.text for alarm in (*now.alarms, *now.alarms_aside) if alarm.holds}
+    if trouble := seen.camera_fault or ("" if seen.camera == "ok" else seen.camera):
+        words = told.get("camera") or told.get("picture") or f"it gives no sound pictures ({trouble})"
+        return Finding("camera", "fault", f"{name}, as the inspection sees it: {words}")
+    rate = "" if seen.fps is None else f", {seen.fps:.0f} pictures a second"
+    size = "{}x{} ".format(*now.aim.frame_size_px) if now.aim else ""
+    return Finding("camera", "ok", f"{name} gives {size}pictures to the inspection, which holds it{rate}")
 
 
 def profile(device: DeviceConfig) -> Finding:

@@ -149,8 +149,8 @@ def provisioned(folder: Path, now: datetime) -> Iterator[Finding]:
 
 def panel(device: DeviceConfig) -> Finding:
     """The operator's screen answers."""
-    host = "127.0.0.1" if device.panel.host in ("0.0.0.0", "::") else device.panel.host
-    url = f"http://{host}:{device.panel.port}/"
+    host = device.panel.reached_at
+    url = f"http://{f'[{host}]' if ':' in host else host}:{device.panel.port}/"
     try:
         urllib.request.urlopen(url, timeout=ANSWER_S).close()
     except urllib.error.HTTPError as error:

@@ -14,7 +14,8 @@ and what happens where days are not exchangeable.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from datetime import date, timedelta
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -32,7 +33,11 @@ SHARE_BETS = (0.1, 0.3, 0.7)
 """Parts of the stake on a share that is larger than tolerated."""
 CALM_BLOCKS = 3
 """So many blocks running that are as in the good weeks, or within what is tolerated, end an alarm."""
+SET_BACK = timedelta(days=2)
+"""A clock that was right is set back by less."""
 Side = Literal["up", "down"]
+Day = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")]
+"""ISO 8601, or empty."""
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +71,8 @@ class Watch(msgspec.Struct, frozen=True):
     evidence: tuple[float, ...] = ()
     run: float = 1.0
     """Evidence of the bets together since `since`; it never goes below 1 (CUSUM): when the move began, not whether."""
-    since: str = ""
-    """Day, ISO 8601; empty while nothing points to a move."""
+    since: Day = ""
+    """Empty while nothing points to a move."""
     moved: float = 0.0
     """Sum of the blocks since then."""
     blocks: int = 0
@@ -77,18 +82,26 @@ class Watch(msgspec.Struct, frozen=True):
     strength: float = 0.0
     """What was held against the limit at the last block. Evidence that has alarmed is used up after it."""
 
+    def __post_init__(self) -> None:
+        if len(self.seen) != len(GROUPS) or len(self.evidence) not in (0, len(PLACE_BETS), len(SHARE_BETS)):
+            raise ValueError("this is no watch of these tests")
+
 
 class Track(msgspec.Struct, frozen=True):
     """All that is kept of one quantity: the open block, the reference, the tests."""
 
-    day: str = ""
+    day: Day = ""
     """Of the open block's last case."""
-    began: str = ""
+    began: Day = ""
     total: float = 0.0
     cases: int = 0
     reference: tuple[float, ...] = ()
     watches: dict[str, Watch] = {}
     """By side."""
+
+    def __post_init__(self) -> None:
+        if len(self.reference) > REFERENCE_BLOCKS:
+            raise ValueError("this is no track of these tests")
 
 
 def limit(quantities: Sequence[Quantity]) -> float:
@@ -102,7 +115,7 @@ def added(track: Track, quantity: Quantity, *, day: str, value: float, most: flo
         track = closed(track, quantity, most=most)
     return msgspec.structs.replace(
         track,
-        day=max(day, track.day),
+        day=day if _was_ahead(track.day, day) else max(day, track.day),
         began=track.began if track.cases else day,
         total=track.total + value,
         cases=track.cases + 1,
@@ -161,6 +174,11 @@ def group_of(reference: Sequence[float], value: float, *, side: Side, tolerance:
         if further < upto:
             return number
     raise AssertionError("GROUPS cover all places")
+
+
+def _was_ahead(before: str, day: str) -> bool:
+    """The clock had run ahead and was set right: without this no day would end until it is reached again."""
+    return bool(before) and date.fromisoformat(before) - date.fromisoformat(day) > SET_BACK
 
 
 def _bets(track: Track, quantity: Quantity, side: Side, value: float) -> tuple[tuple[float, ...], int | None]:

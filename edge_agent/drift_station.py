@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Literal
 
 import msgspec
 
@@ -21,7 +22,7 @@ MOST_WORDS = 3
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """All that a restart must find again."""
 
-    schema: str = "tankwatch/drift/1"
+    schema: Literal["tankwatch/drift/1"] = "tankwatch/drift/1"
     sequence: int = -1
     """Of the last case that was taken."""
     bundle_sha256: str = ""

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +43,9 @@ class Terms:
 class Fetching(FetcherInterface):
     """python-tuf's way to a server, with our limits."""
 
-    def __init__(self, terms: Terms) -> None:
-        self._terms = terms
+    def __init__(self, terms: Terms, turned: Callable[[], None] = lambda: None) -> None:
+        """`turned` hears of each request and each piece: no silence between two is longer than is patient."""
+        self._terms, self._turned = terms, turned
         self._tls = _tls(terms.ca)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
@@ -83,6 +84,7 @@ class Fetching(FetcherInterface):
         terms, began_s, come = self._terms, time.monotonic(), 0
         while piece := response.read1(PIECE, decode_content=False):
             come += len(piece)
+            self._turned()
             yield piece
             took_s = time.monotonic() - began_s
             if took_s > terms.patience_s and come < terms.slowest_bytes_s * took_s:
@@ -98,6 +100,7 @@ class Fetching(FetcherInterface):
         clock = threading.Timer(self._terms.patience_s, _hang_up, [connection, hung_up])
         clock.daemon = True
         late = SlowRetrievalError(f"{place} was silent or slow for {self._terms.patience_s:g} s")
+        self._turned()
         try:
             clock.start()
             connection.request("GET", parts.path, headers=self._headers(parts, held), preload_content=False)

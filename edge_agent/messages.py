@@ -100,7 +100,7 @@ class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):
     resent: Count = 0
     reconnects: Count = 0
     resident_mb: float | None = None
-    """The most memory that the uplink has held."""
+    """Memory that the uplink holds."""
     inspect_starts: Count = 0
     """How often the inspection was started since this bundle speaks; more than once: it has failed."""
     waiting_bytes: Count = 0

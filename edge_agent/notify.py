@@ -1,4 +1,4 @@
-"""What the frame loop and the uplink tell systemd: ready, alive, how it goes. Without systemd nothing is said.
+"""What the device's processes tell systemd: ready, alive, how it goes. Without systemd nothing is said.
 
 The protocol of sd_notify(3): datagrams to the socket that NOTIFY_SOCKET names. Nobody ever waits for it.
 """
@@ -24,7 +24,8 @@ class Notifier:
         self, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
-        self._every_s = _watchdog_s(environment) * SHARE
+        self.every_s = _watchdog_s(environment) * SHARE
+        """So often it has to hear that the process lives; 0 = it does not listen for that."""
         self._clock = clock
         self._socket: socket.socket | None = None
         self._alive_s = self._said_s = float("-inf")
@@ -37,10 +38,15 @@ class Notifier:
             self._is_ready = True
             self._send("READY=1" + (f"\nSTATUS={_line(words)}" if words else ""))
 
+    def waits(self, why: str) -> None:
+        """It cannot do its work yet, and that is no fault: it is up, and lives."""
+        self.ready(why)
+        self.alive()
+
     def alive(self) -> None:
         """The loop has turned. Whoever does not say this for too long is ended by systemd and started again."""
         now_s = self._clock()
-        if self._every_s and now_s - self._alive_s >= self._every_s:
+        if self.every_s and now_s - self._alive_s >= self.every_s:
             self._alive_s = now_s
             self._send("WATCHDOG=1")
 

@@ -4,6 +4,7 @@ It reads what the other processes write and holds nothing that the station needs
 """
 
 import argparse
+import http.client
 import logging
 import os
 import secrets
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -27,9 +29,11 @@ from edge_agent import panel_alarms, panel_guards, panel_health, panel_languages
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import LinkError, StoreError
 from edge_agent.languages import Languages
+from edge_agent.notify import Notifier
 from edge_agent.panel_pin import Sessions
 from edge_agent.panel_streams import Places
 from edge_agent.pin import Pin, write_private
+from edge_agent.rhythm import every
 from edge_agent.shift_counts import ShiftCounts, zone_of
 
 PAGES = (panel_pin, panel_screen, panel_alarms, panel_health)
@@ -43,6 +47,8 @@ UNREAD_BYTES = 256 * 1024
 """So much waits at most for a browser that does not read: a few pictures."""
 GONE_MS = 15_000
 """A browser that takes nothing for so long is gone."""
+ANSWER_S = 10.0
+"""A page that takes longer is no answer."""
 OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS))
 PLACES = (("/", "menu.screen"), ("/alarms", "menu.alarms"), ("/setup", "menu.setup"))
 """Of the menu, as far as this panel has them, and the key of their words."""
@@ -79,11 +85,33 @@ def agent_panel(argv: list[str], mounted: Sequence[Blueprint] = ()) -> int:
     former = signal.signal(signal.SIGTERM, _end)
     port = getattr(server, "effective_port", device.panel.port)
     print(f"screen: http://{_address(device)}:{port}/", file=sys.stderr, flush=True)
+    told = Notifier()
+    told.ready()
     try:
-        server.run()
+        with _watched(told, device.panel.reached_at, port):
+            server.run()
     finally:
         signal.signal(signal.SIGTERM, former)
     return 0
+
+
+def _watched(told: Notifier, host: str, port: int) -> AbstractContextManager[None]:
+    """Where systemd listens it hears each time that the screen was answered, as it would be to a browser."""
+    return every(told.every_s, lambda: told.alive() if answers(host, port) else None) if told.every_s else nullcontext()
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether somebody who asks for the screen gets an answer, whatever it is."""
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        log.warning("the screen does not answer: %s", error)
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def create_app(device: DeviceConfig, config_path: Path, mounted: Sequence[Blueprint] = ()) -> Flask:

@@ -45,6 +45,17 @@ def _said(read: Callable[[OutputMetrics], Reading]) -> Callable[[Signs], Reading
     return lambda signs: read(signs.state.output) if signs.state else None
 
 
+def _told(read: Callable[[OutputMetrics], Reading]) -> Callable[[Signs], Reading]:
+    """What would tell the inspector the machine's word."""
+    return lambda signs: read(signs.state.output) if signs.state and signs.is_told else None
+
+
+def _verdicts(signs: Signs) -> Reading:
+    """That a unit was not tested is told in every mode."""
+    counts = msgspec.structs.asdict(signs.state.output.verdicts) if signs.state else {}
+    return {word: many for word, many in counts.items() if signs.is_told or word == "not_tested"}
+
+
 def _machine(read: Callable[[SoftwareMetrics], Reading]) -> Callable[[Signs], Reading]:
     return lambda signs: read(signs.live_uplink.software) if signs.live_uplink else None
 
@@ -231,16 +242,15 @@ INPUT: tuple[Metric[Signs], ...] = (
            _seen(lambda one: _counts(one.picture.missing)), ("value",)),
 )  # fmt: skip
 OUTPUT: tuple[Metric[Signs], ...] = (
-    Metric("tankwatch_cases_total", "counter", "Cases by the machine's word.",
-           _said(lambda one: _counts(one.verdicts)), ("verdict",)),
+    Metric("tankwatch_cases_total", "counter", "Cases by the machine's word.", _verdicts, ("verdict",)),
     Metric("tankwatch_case_outcomes_total", "counter", "Cases by comparison of machine and inspector.",
-           _said(lambda one: _counts(one.outcomes)), ("outcome",)),
+           _told(lambda one: _counts(one.outcomes)), ("outcome",)),
     Metric("tankwatch_case_decisions_total", "counter", "Cases by the inspector's word.",
            _said(lambda one: _counts(one.decisions)), ("decision",)),
     Metric("tankwatch_case_deciders_total", "counter", "Cases by who decided.",
            _said(lambda one: _counts(one.deciders)), ("by",)),
     Metric("tankwatch_case_score_ratio", "histogram", "Leak probability at equal odds, of the cases that have one.",
-           _said(lambda one: one.scores)),
+           _told(lambda one: one.scores)),
     Metric("tankwatch_case_usable_seconds", "histogram", "Time of a case in which a leak could have been seen.",
            _said(lambda one: one.usable_s)),
     Metric("tankwatch_cycle_duration_seconds", "histogram",

@@ -41,8 +41,8 @@ class Pin:
         self._path, self._tries_path = folder / "panel-pin", folder / "panel-pin-tries.json"
         self._clock = clock
         self._turn = threading.Lock()
-        self._unkept = Tries()
-        """What a full disk did not take."""
+        self._unkept: tuple[str, Tries] | None = None
+        """What a full disk did not take, and under which PIN; what lies there is older."""
 
     @property
     def epoch(self) -> str:
@@ -62,7 +62,7 @@ class Pin:
             raise ConfigError(f"{self._path.parent} is not there: install the device or start its inspection first")
         write_private(self._path, HASHER.hash(pin).encode())
         durable.remove(self._tries_path)
-        self._unkept = Tries()
+        self._unkept = None
 
     def is_right(self, pin: str) -> bool | float:
         """True or False; or the seconds that are to be waited before any is looked at."""
@@ -107,10 +107,12 @@ class Pin:
 
     def _kept(self) -> Tries:
         """By the file, which another process may have removed with a new PIN."""
+        if self._unkept and self._unkept[0] == self.epoch:
+            return self._unkept[1]
         try:
             return msgspec.json.decode(self._tries_path.read_bytes(), type=Tries)
         except FileNotFoundError:
-            return self._unkept
+            return Tries()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             # Damaged: the next wrong one waits.
             return Tries(FREE_TRIES)
@@ -119,9 +121,9 @@ class Pin:
         """A full disk keeps nobody out who knows the PIN, and makes guessing no cheaper."""
         try:
             write_private(self._tries_path, msgspec.json.encode(tries))
-            self._unkept = Tries()
+            self._unkept = None
         except StoreError:
-            self._unkept = tries
+            self._unkept = self.epoch, tries
 
 
 def fault(pin: str) -> str:

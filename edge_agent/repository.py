@@ -56,8 +56,14 @@ class Repository:
     """One device's view of the repository. Raises ConfigError where [updates] does not name a usable one."""
 
     def __init__(
-        self, updates: UpdatesConfig, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        updates: UpdatesConfig,
+        folder: Path,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
+        """`turned` hears again and again that it goes on."""
         if not updates.url or not updates.root:
             raise ConfigError("[updates] needs url and root: give the repository's address and its root.json")
         self._urls = [url.rstrip("/") for url in (updates.url, *updates.mirrors)]
@@ -66,7 +72,7 @@ class Repository:
         token = secret(updates.token_env)
         if token and any(not is_safe_for_tokens(url) for url in self._urls):
             raise ConfigError("a token of [updates] would go over http for all to read: use https addresses")
-        self._fetching = Fetching(Terms(updates.patience_s, updates.slowest_bytes_s, updates.ca, token))
+        self._fetching = Fetching(Terms(updates.patience_s, updates.slowest_bytes_s, updates.ca, token), turned)
         self.notes: list[str] = []
         """What was wrong with one address while another one served."""
         self.signed: datetime | None = self._signed_at()

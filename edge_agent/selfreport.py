@@ -33,6 +33,8 @@ from edge_agent.water_trend import WaterOutlook, WaterWatch
 
 SILENT_S = 1.2
 """A live camera of one frame a second or more has stalled after this long; its capture thread waits longer."""
+FIRST_PICTURE_S = 5.0
+"""A network camera may take so long to connect (`capture.CONNECT_MS`): only then is it a trouble that none has come."""
 SILENT = "the camera gives no pictures: check its cable and power"
 REMAINS = "something lies in the tank that was not there when it was set up: take it out, or run 'calibrate fit' again"
 LAST_CASES = 100
@@ -62,7 +64,7 @@ class SelfReport:
         self.screen = OnScreen()
         """What the operator's screen may show of unit, camera and profile."""
         self._clock = clock
-        self._stepped_s = clock()
+        self._began_s = self._stepped_s = clock()
         self._film_words = ""
         self.standing: Standing | None = None
         """The mode in force, as the reporting thread has found it last."""
@@ -279,9 +281,12 @@ class SelfReport:
         """What is wrong: as the capture says, as the frame loop saw it, or that nothing has come there for too long."""
         if health and health.fault:
             return health.fault
+        if not self._has_come(health) and self._clock() - self._began_s < FIRST_PICTURE_S:
+            return None
         if health and health.status != "ok":
             return CameraFault("unplugged" if health.status == "waiting" else "silent", health.words)
-        if self._camera.live and self._clock() - self._stepped_s > SILENT_S:
+        # Where the capture judges, a loop that is busy loading nets is no silent camera.
+        if health is None and self._camera.live and self._clock() - self._stepped_s > SILENT_S:
             return CameraFault("silent", SILENT)
         sight = self._sight
         return CameraFault(sight.fault_kind, sight.fault) if sight and sight.fault and sight.fault_kind else None
@@ -289,7 +294,11 @@ class SelfReport:
     def _camera_word(self, health: CaptureHealth | None, fault: CameraFault | None) -> CameraWord:
         if fault and fault.kind in UNSEEN_KINDS:
             return UNSEEN_KINDS[fault.kind]
-        return "ok" if health or self._frames else "unknown"
+        return "ok" if self._has_come(health) else "unknown"
+
+    def _has_come(self, health: CaptureHealth | None) -> bool:
+        """Whether any picture has."""
+        return self._frames > 0 or (health is not None and health.frame_age_s is not None)
 
     def _mode_trouble(self) -> str:
         """Words where the mode stepped down by itself."""

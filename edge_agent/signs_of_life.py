@@ -9,6 +9,7 @@ from edge_agent.alarm_history import AlarmHistory
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError
 from edge_agent.machine import OwnProcess
+from edge_agent.screen import TOLD
 from edge_agent.state import DeviceState, Process, UplinkReport
 
 INSPECT_SILENT_S = 5.0
@@ -35,6 +36,13 @@ class Signs:
     """Alarms that asked people to look within the last ten minutes."""
     certificate_ends_s: float | None = None
     """When the certificate for the broker ends, UTC; None where there is none, or none that can be read."""
+    for_all: bool = True
+    """Whoever looks may be the inspector; else it is somebody with the token."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether whoever looks may learn what the machine said, which some modes keep from the inspector."""
+        return not self.for_all or (self.state is not None and self.state.mode in TOLD)
 
     @property
     def live(self) -> DeviceState | None:
@@ -85,10 +93,11 @@ class Signs:
         return f"{process} has said nothing for {abs(age_s):.0f} s (limit {PROCESS_SILENT_S[process]:g} s): {cure}"
 
 
-def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
+def look(device: DeviceConfig, own: OwnProcess | None = None, *, for_all: bool = True) -> Signs:
     """At the device's files, as they are now."""
     now_s = time.time()
-    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S)
+    # What a clock that ran ahead has dated later did not happen just now.
+    recent = AlarmHistory(device.alarms_path / "history.db").since(now_s - TOLD_WITHIN_S, now_s)
     return Signs(
         now_s=now_s,
         state=state.read(device.state_path),
@@ -96,6 +105,7 @@ def look(device: DeviceConfig, own: OwnProcess | None = None) -> Signs:
         panel=own.look() if own else None,
         alarms_told=sum(event.told for event in recent),
         certificate_ends_s=_ends_s(device.broker.cert),
+        for_all=for_all,
     )
 
 

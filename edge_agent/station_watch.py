@@ -47,15 +47,18 @@ class StationWatch:
             self._next, self.words = self._read()
 
     def take(self, frame: Frame) -> HeldProfile | None:
-        """What is new and fits the camera's picture, once; it holds from now on. None where nothing is."""
+        """What is new and fits the camera's picture, once; it holds from now on. None where nothing is.
+
+        One that does not fit waits: the camera may be set to its size.
+        """
         with self._lock:
-            found, self._next = self._next, None
+            found = self._next
             if found is None:
                 return None
             self.words = misfit(found.profile, frame)
             if self.words:
                 return None
-            self._taken = found.sha256
+            self._next, self._taken = None, found.sha256
             return found
 
     def _read(self) -> tuple[HeldProfile | None, str]:

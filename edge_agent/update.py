@@ -20,6 +20,7 @@ from edge_agent.bundle import LARGEST_FILE
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, LinkError, ModelError, StoreError
 from edge_agent.messages import Desired
+from edge_agent.notify import Notifier
 from edge_agent.offered import bundle_target
 from edge_agent.placing import Places
 from edge_agent.records import BundleRef
@@ -35,6 +36,7 @@ MOST_WAIT_S = 900.0
 """Between two attempts, however often the ones before have failed."""
 AWAY_S = 3600.0
 """A repository that is merely away so long is an alarm; whatever is worse is one at once."""
+NO_REPOSITORY = "none is looked for: [updates] of device.toml names no repository"
 LEFT_S = 7 * 86_400.0
 """A part of a download that nobody went on with for so long is thrown away."""
 log = logging.getLogger(__name__)
@@ -50,23 +52,47 @@ def agent_update(argv: list[str]) -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asked: list[int] = []
     with asking(asked):
-        return 0 if run(device, lambda: bool(asked), once=options.once) else 1
+        if options.once:
+            return 0 if run(device, lambda: bool(asked), once=True) else 1
+        return 0 if serve(device, lambda: bool(asked), Notifier()) else 1
 
 
-def run(device: DeviceConfig, stopped: Callable[[], bool], *, once: bool = False) -> bool:
+def serve(device: DeviceConfig, stopped: Callable[[], bool], told: Notifier) -> bool:
+    """As `run`, but a device that is not set up yet, or has no repository, is no fault: it waits until `stopped`."""
+
+    def turned() -> bool:
+        told.alive()
+        return stopped()
+
+    if device.updates.url is None:
+        log.warning(NO_REPOSITORY)
+        told.ready(NO_REPOSITORY)
+        while not turned():
+            _sleep(STEP_S, stopped)
+    elif station_name.awaited(Path(device.station), stopped, told.waits) is not None:
+        told.ready()
+        return run(device, turned, turned=told.alive)
+    return True
+
+
+def run(
+    device: DeviceConfig,
+    stopped: Callable[[], bool],
+    *,
+    once: bool = False,
+    turned: Callable[[], None] = lambda: None,
+) -> bool:
     """Looks again and again until `stopped`, or the station has another name; False where the last look has failed.
 
-    Without a repository's address, and until there is a profile, nothing is fetched and it waits; with `once` either is
-    an error. Raises ConfigError, StationError or StoreError where it cannot begin.
+    `turned` hears of each request. Raises ConfigError, StationError or StoreError where it cannot begin.
     """
     path = Path(device.station)
-    name = station.load(path)[0].station if once else _awaited_name(device, stopped)
-    if name is None:
-        return True
+    name = station.load(path)[0].station
     renaming = Renaming(path, name)
     words = f"the updates of {device.folder} are another process's: stop it, or give this one its own data_dir"
     with locks.alone(device.folder / "updates" / "lock", words):
-        update = Update(device, name, stopped=stopped)
+        repository = Repository(device.updates, device.folder / "updates", turned=turned)
+        update = Update(device, name, repository=repository, stopped=stopped)
         while not stopped():
             try:
                 update.step(time.monotonic())
@@ -79,16 +105,6 @@ def run(device: DeviceConfig, stopped: Callable[[], bool], *, once: bool = False
                 break
             _sleep(STEP_S, stopped)
     return update.failures == 0
-
-
-def _awaited_name(device: DeviceConfig, stopped: Callable[[], bool]) -> str | None:
-    """The station's, once there is something to do in it; None where it was stopped before."""
-    if device.updates.url is None:
-        log.warning("[updates] names no url: no bundle and no order is fetched; it is read again at the next start")
-        while not stopped():
-            _sleep(STEP_S, stopped)
-        return None
-    return station_name.awaited(Path(device.station), stopped)
 
 
 class Update:

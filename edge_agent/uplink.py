@@ -48,12 +48,7 @@ def uplink(argv: list[str]) -> int:
 def run(config: DeviceConfig, stopped: Callable[[], bool]) -> None:
     """Sends until `stopped` says so, or the station has another name. Raises ConfigError or StoreError."""
     told = Notifier()
-
-    def waits(why: str) -> None:
-        told.ready(why)
-        told.alive()
-
-    name = station_name.awaited(Path(config.station), stopped, waits)
+    name = station_name.awaited(Path(config.station), stopped, told.waits)
     if name is not None:
         _send(config, name, told, stopped)
     told.stopping()

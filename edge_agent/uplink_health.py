@@ -3,7 +3,6 @@
 Looked at each second; a disk that cannot be asked leaves what was known before.
 """
 
-import resource
 from dataclasses import dataclass
 
 import msgspec
@@ -69,7 +68,7 @@ class UplinkHealth:
             receipted=traffic.receipted,
             resent=traffic.resent,
             reconnects=max(0, traffic.reconnects),
-            resident_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            resident_mb=own.resident_mb,
             cpu_s=own.cpu_s,
             inspect_starts=seen.inspect_starts if seen else 0,
             inspect_started_at=inspection.started_at if inspection else None,

@@ -295,6 +295,16 @@ class Machine(RuleBasedStateMachine):
             self.broker_takes(INFLIGHT, True)
         self.broker_is_killed()
 
+    @rule(place=st.integers(0, 30))
+    def broker_drops_one_of_many(self, place: int) -> None:
+        """Its queue is full, and nobody is told."""
+        self.device_connects()
+        self.step(0.0)
+        if self.unacknowledged:
+            self.broker_takes(INFLIGHT, True)
+        if self.broker.to_cloud:
+            del self.broker.to_cloud[place % len(self.broker.to_cloud)]
+
     @precondition(lambda self: self.broker.to_cloud)
     @rule(place=st.integers(0, 30))
     def broker_repeats(self, place: int) -> None:
@@ -365,6 +375,18 @@ class Machine(RuleBasedStateMachine):
             self.open_ingest()
         finally:
             self.fault = self.client.dies = ""
+
+    @rule(fault=st.sampled_from(CLOUD_FAULTS))
+    def cloud_fails_while_much_arrives(self, fault: str) -> None:
+        """And whatever it has said by then is heard."""
+        self.device_connects()
+        self.step(0.0)
+        if self.unacknowledged:
+            self.broker_takes(INFLIGHT, True)
+        self.cloud_takes_in(40, fault)
+        if self.broker.to_device:
+            self.receipts_come(200, True)
+        self.step(0.0)
 
     @rule()
     def cloud_is_cut_off(self) -> None:

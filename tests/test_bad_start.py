@@ -13,7 +13,7 @@ import pytest
 import tankwatch
 from benchmarks import clock_station
 from edge_agent.alarm_keeper import AlarmKeeper
-from edge_agent.config import BrokerConfig
+from edge_agent.config import BrokerConfig, UpdatesConfig
 from tests.fakes_tape import write_device
 from tests.test_uplink_tls import openssl
 
@@ -81,7 +81,8 @@ def in_a_namespace(script: str, folder: Path) -> str:
 
 
 def test_a_disk_that_is_full_or_read_only_ends_a_start_in_one_line_with_its_cure(tmp_path):
-    write_device(tmp_path, "twin:seed=31,profile=demo,cases=1")
+    updates = UpdatesConfig(url="http://127.0.0.1:1/updates", root="root.json")
+    write_device(tmp_path, "twin:seed=31,profile=demo,cases=1", updates=updates)
     (tmp_path / "data").mkdir()
     found = json.loads(in_a_namespace(BROUGHT_UP, tmp_path).splitlines()[-1])
     assert len(found) == 6

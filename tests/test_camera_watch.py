@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_agent.camera_watch import CameraWatch
+from edge_agent.agent import REPORT_EVERY_S
+from edge_agent.camera_watch import ADOPT_S, CameraWatch
 from edge_agent.records import Frame
 from tests.fakes_camera import frame
 
@@ -104,7 +105,7 @@ def test_a_fault_is_found_in_time_and_over_soon_after_it_has_ended(name):
     kind = "stale" if name == "lagging" else name
     assert [k for at_s, k, _ in told if k and not FROM_S <= at_s < UNTIL_S + RESUMED_S] == []
     found_s = next(at_s for at_s, k, _ in told if k == kind) - FROM_S
-    assert found_s <= FOUND_S
+    assert found_s + REPORT_EVERY_S <= FOUND_S, "the state follows by so much more"
     assert not any(usable for at_s, k, usable in told if k and at_s < UNTIL_S and k != "silent")
     assert all(usable for at_s, _, usable in told if UNTIL_S + RESUMED_S <= at_s < END_S - 0.1)
 
@@ -146,6 +147,16 @@ def test_a_camera_whose_clock_was_set_for_good_is_believed_again_and_its_times_g
     assert all(one and not one.faults for came_s, one in seen if came_s > 6.2)
     times = [one.monotonic_s for _, one in seen if one]
     assert times == sorted(times) and times[-1] < END_S + 1
+
+
+def test_a_camera_that_was_set_to_another_size_for_good_is_believed_again():
+    watch, told = CameraWatch(), []
+    for number in range(int((ADOPT_S + 6) * 4)):
+        image = _noisy(SCENE if number < 4 else SCENE[::2, ::2], 2.0)
+        seen = watch.see(frame(image, number, number / 4), number / 4)
+        told.append((number / 4, seen.faults[0].kind if seen.faults else ""))
+    assert {kind for at_s, kind in told if 1 <= at_s <= 1 + ADOPT_S} == {"resolution"}
+    assert {kind for at_s, kind in told if at_s < 1 or at_s > 2 + ADOPT_S} == {""}
 
 
 def test_a_recording_of_unknown_make_is_taken_as_it_is_but_for_black_white_and_frozen_pictures():

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
-from device_files import a_report, a_state, write
+from device_files import ALARM, a_state, write
 
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import certificates, config, doctor, station
@@ -91,18 +92,6 @@ def test_passwords_that_systemd_gives_the_services_are_at_hand(tmp_path, picture
     assert found["broker"].status == "ok", found["broker"]
 
 
-def test_camera_of_a_running_inspection_is_not_opened_a_second_time(tmp_path):
-    device = config.load(device_file(tmp_path, tmp_path / "busy"))
-    assert doctor._asked("camera", lambda: doctor.own_camera(device)).status == "fault"
-    (tmp_path / "data").mkdir()
-    write(device, a_state(), a_report())
-    found = doctor.own_camera(device)
-    assert found.status == "ok" and "15 pictures a second" in found.words
-    lost = a_state(input=InputMetrics(camera="lost"))
-    write(device, lost, a_report())
-    assert doctor.own_camera(device).status == "fault"
-
-
 def test_unusable_config_is_a_finding(tmp_path, capsys):
     (tmp_path / "device.toml").write_text('site = "plant-1"\nstation = "s"\ncamera = "c"\ncolour = 1\n')
     assert doctor.doctor(["--config", str(tmp_path / "device.toml")]) == 1
@@ -122,6 +111,40 @@ def test_disk_with_less_room_than_wanted_is_a_warning(tmp_path):
 
 def test_simulated_camera_is_left_alone():
     assert doctor.camera("twin:").status == "ok"
+
+
+def as_inspected(tmp_path, monkeypatch, *said):
+    """A camera that the running inspection holds: nobody else opens it."""
+
+    def opened(*_about, **_more):
+        raise AssertionError("the camera was opened")
+
+    monkeypatch.setattr(doctor, "open_camera", opened)
+    device = DeviceConfig(site="plant-1", station="s", camera="rtsp://erna:secret@tank/1", data_dir=str(tmp_path))
+    write(device, *said)
+    return doctor.held_camera(device, device.camera)
+
+
+def test_a_camera_that_the_inspection_holds_is_not_opened_a_second_time(tmp_path, monkeypatch):
+    found = as_inspected(tmp_path, monkeypatch, a_state())
+    assert (found.status, found.words) == (
+        "ok",
+        "rtsp://tank/1 gives pictures to the inspection, which holds it, 15 pictures a second",
+    )
+
+
+def test_what_is_wrong_with_a_held_camera_is_what_the_inspection_says(tmp_path, monkeypatch):
+    alarm = msgspec.structs.replace(ALARM, id="camera", text="no picture for 1.4 s: check its cable")
+    lost = InputMetrics(camera="lost", camera_fault="unplugged")
+    found = as_inspected(tmp_path, monkeypatch, a_state(input=lost, alarms=(alarm,)))
+    assert found.status == "fault" and "no picture for 1.4 s: check its cable" in found.words
+    noisy = InputMetrics(camera="ok", camera_fault="noise")
+    assert as_inspected(tmp_path, monkeypatch, a_state(input=noisy, alarms=())).status == "fault"
+
+
+def test_a_camera_that_nobody_holds_is_looked_at_by_the_doctor_itself(tmp_path, monkeypatch):
+    assert as_inspected(tmp_path, monkeypatch) is None
+    assert as_inspected(tmp_path, monkeypatch, a_state(age_s=60)) is None
 
 
 @pytest.fixture(scope="module")

@@ -180,6 +180,30 @@ def test_a_clock_that_is_set_back_closes_no_day():
     assert drift.added(track, BY_NAME["light"], day="2026-01-04", value=1.0, most=9.0).cases == 51
 
 
+def test_days_go_on_ending_once_a_clock_that_ran_ahead_was_set_right():
+    track = Track(day="2061-01-05", began="2061-01-05", total=50.0, cases=50)
+    for day in ("2026-01-05", "2026-01-05", "2026-01-06"):
+        track = drift.added(track, BY_NAME["light"], day=day, value=1.0, most=9.0)
+    assert (track.day, track.cases, track.reference) == ("2026-01-06", 1, (1.0,))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"schema": "tankwatch/drift/2"},
+        {"tracks": {"light": {"watches": {"up": {"seen": [1, 2]}}}}},
+        {"tracks": {"light": {"watches": {"up": {"evidence": [1.0]}}}}},
+        {"tracks": {"light": {"watches": {"up": {"since": "soon"}}}}},
+        {"tracks": {"light": {"day": "soon"}}},
+        {"tracks": {"light": {"reference": [1.0] * (REFERENCE_BLOCKS + 1)}}},
+    ],
+)
+def test_a_file_that_is_whole_but_not_of_these_tests_is_learnt_anew_and_ends_nothing(tmp_path, damaged):
+    (tmp_path / "drift.json").write_bytes(msgspec.json.encode({"sequence": 5} | damaged))
+    kept, said = keeper(tmp_path)
+    assert kept.sequence == -1 and "learnt anew" in said[0]
+
+
 def test_all_tests_of_a_station_share_one_declared_rate():
     sides = sum(len(one.sides) for one in QUANTITIES)
     assert drift.limit(QUANTITIES) == sides * drift.MEAN_DAYS_BETWEEN_FALSE_ALARMS

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import TOPICS
+from cloud_fakes import TOPICS, a_case, case_message
 from desk_site import ONE_OF_EACH_ROLE, Site
 from device_files import ALARM
 from metrics_site import work
@@ -15,7 +15,7 @@ from cloud_sync.dead_letters import Message
 from cloud_sync.metrics_pages import Recent
 from cloud_sync.roles import ROLES
 from cloud_sync.tables import device_alarms, device_health, stations
-from edge_agent import wire
+from edge_agent import utc, wire
 
 HERE = {"site": "plant", "station": "TANK1"}
 pytestmark = pytest.mark.usefixtures("quick_passwords")
@@ -112,6 +112,26 @@ def test_a_cloud_that_has_heard_nothing_answers(tmp_path):
     assert value(found, "tankwatch_cloud_stations", status="online") == 0
     assert value(found, "tankwatch_cloud_review_oldest_age_seconds") == 0
     assert "tankwatch_cloud_ingest_lag_seconds" not in names(found)
+    site.engine.dispose()
+
+
+@pytest.mark.parametrize("wrong_s", [86_400.0, -4000.0, 4000.0])
+def test_one_device_whose_clock_is_wrong_does_not_make_the_cloud_late(tmp_path, wrong_s):
+    site, now = Site(tmp_path), db.now()
+    for number, station in enumerate(("TANK1", "TANK2", "TANK3", "TANK4")):
+        ahead_s = wrong_s if number == 0 else 0.0
+        for sequence in range(1, 61 if number == 0 else 6):
+            began_s = now - 10 * sequence + ahead_s
+            case = a_case(
+                sequence,
+                station=station,
+                case_id=f"{station}-a1b2c3-{sequence:06d}",
+                started_at=utc.text(began_s - 9),
+                ended_at=utc.text(began_s),
+            )
+            site.intake.handle([case_message(case)], now - 10 * sequence + 2.0)
+    found = samples(scrape(site.app, site.token("viewer")))
+    assert value(found, "tankwatch_cloud_ingest_lag_seconds") == pytest.approx(2.0, abs=0.1)
     site.engine.dispose()
 
 

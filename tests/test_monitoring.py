@@ -29,7 +29,7 @@ def served(tmp_path_factory) -> dict[str, set[str]]:
     """Name -> labels, of everything that a device and a cloud have to say."""
     folder = tmp_path_factory.mktemp("served")
     device, cloud = with_certificate(a_device(folder), folder), Site(folder)
-    write(device, a_state(), a_report())
+    write(device, a_state(mode="assist"), a_report())
     work(cloud)
     texts = scrape(a_panel(folder, device=device, pin=None)), scrape(cloud.app, cloud.token("viewer"))
     cloud.engine.dispose()

@@ -1,6 +1,7 @@
 """What Prometheus and a watchdog are told of a device: from its files, whoever else is down."""
 
 import time
+from typing import get_args
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.exposition import UNITS
 from edge_agent.messages import InputMetrics
 from edge_agent.panel_metrics import CATALOGUE
+from edge_agent.records import DecisionWord, Mode, VerdictWord
 from edge_agent.signs_of_life import INSPECT_SILENT_S, UPLINK_SILENT_S
 
 
@@ -36,7 +38,7 @@ def asked(tmp_path, device, path):
 def text(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panel")
     device = with_certificate(a_device(folder), folder)
-    write(device, a_state(), a_report())
+    write(device, a_state(mode="assist"), a_report())
     return scrape(a_panel(folder, device=device, pin=None))
 
 
@@ -100,12 +102,12 @@ def test_names_keep_to_the_prefix_base_units_and_the_endings_of_their_kind():
 
 
 def test_counters_outlive_the_panel_and_begin_anew_with_the_inspection(tmp_path, device):
-    first = found_of(tmp_path, device, a_state(), a_report())
+    first = found_of(tmp_path, device, a_state(mode="assist"), a_report())
     again = found_of(tmp_path, device)
     assert (
         value(first, "tankwatch_cases_total", verdict="ok") == value(again, "tankwatch_cases_total", verdict="ok") == 8
     )
-    begun = msgspec.structs.replace(a_state(), output=msgspec.convert({}, type(a_state().output)))
+    begun = a_state(mode="assist", output=msgspec.convert({}, type(a_state().output)))
     assert value(found_of(tmp_path, device, begun), "tankwatch_cases_total", verdict="ok") == 0
 
 
@@ -113,7 +115,7 @@ def test_a_silent_inspection_leaves_its_counters_and_takes_its_moment_with_it(tm
     found = found_of(tmp_path, device, a_state(age_s=INSPECT_SILENT_S + 1), a_report())
     assert value(found, "tankwatch_process_up", process="inspect") == 0
     assert value(found, "tankwatch_process_up", process="uplink") == 1
-    assert value(found, "tankwatch_cases_total", verdict="ok") == 8
+    assert sum(value(found, "tankwatch_case_decisions_total", decision=word) for word in get_args(DecisionWord)) == 12
     assert not {"tankwatch_picture_brightness_levels", "tankwatch_automation_level"} & names(found)
 
 
@@ -143,14 +145,35 @@ def test_alarms_are_told_by_priority_and_by_what_people_have_done_about_them(tmp
 
 def test_alarms_of_the_last_ten_minutes_are_counted_from_their_history(tmp_path, device):
     now_s = time.time()
-    at_s = [now_s - 700, now_s - 500, now_s - 400, now_s - 300]
+    at_s = [now_s - 700, now_s - 500, now_s - 400, now_s - 300, now_s + 86_400]
     events = [
         Event(at_s=when, id="camera", event=word, priority="high", told=word == "raised")
-        for when, word in zip(at_s, ("raised", "raised", "returned", "raised"), strict=True)
+        for when, word in zip(at_s, ("raised", "raised", "returned", "raised", "raised"), strict=True)
     ]
     AlarmHistory(device.alarms_path / "history.db").append(events)
     found = found_of(tmp_path, device, a_state(), a_report())
     assert value(found, "tankwatch_alarms_recent") == 2
+
+
+WORDS = {"tankwatch_case_outcomes_total", "tankwatch_case_score_ratio_bucket", "tankwatch_case_score_ratio_count"}
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_what_the_machine_said_is_told_to_all_in_those_modes_alone_that_tell_the_inspector(tmp_path, device, mode):
+    found = found_of(tmp_path, device, a_state(mode=mode), a_report())
+    verdicts = {dict(labels)["verdict"] for name, labels in found if name == "tankwatch_cases_total"}
+    if mode in ("human_only", "shadow"):
+        assert verdicts == {"not_tested"} and not WORDS & names(found)
+    else:
+        assert verdicts == set(get_args(VerdictWord)) and names(found) >= WORDS
+
+
+def test_who_has_the_token_learns_what_the_machine_said_in_every_mode(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_METRICS_TOKEN", "a long one")
+    device = a_device(tmp_path, metrics_token_env="TEST_METRICS_TOKEN")
+    write(device, a_state(mode="shadow"), a_report())
+    found = samples(scrape(a_panel(tmp_path, device=device, pin=None), {"Authorization": "Bearer a long one"}))
+    assert value(found, "tankwatch_cases_total", verdict="ok") == 8 and names(found) >= WORDS
 
 
 def test_metrics_ask_for_a_token_where_the_device_file_names_one_and_watchdogs_never_do(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from flask import Blueprint
 from panel_site import PIN, QUICK, a_device, a_panel, give_pin, token
 
 from edge_agent import config, panel_pin, pin, pin_command
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, StoreError
 from edge_agent.panel_pin import IDLE_S, Sessions, needs_pin
 from edge_agent.pin import FIRST_WAIT_S, FREE_TRIES, LONGEST_WAIT_S, Pin
 
@@ -175,19 +175,32 @@ def test_damaged_files_let_nobody_in_and_lock_nobody_out_for_ever(tmp_path: Path
     assert kept.is_right("no hash") is False
 
 
-def test_a_full_disk_keeps_nobody_out_and_makes_guessing_no_cheaper(tmp_path: Path, monkeypatch) -> None:
-    from edge_agent.errors import StoreError
+def full(*_: object) -> None:
+    raise StoreError("full")
 
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_full_disk_keeps_nobody_out_and_makes_guessing_no_cheaper(tmp_path: Path, monkeypatch, before: int) -> None:
     kept = Pin(tmp_path, Clock())
     kept.set(PIN)
-
-    def full(*_: object) -> None:
-        raise StoreError("full")
-
+    # Whoever was let in before has left a file of no wrong tries.
+    assert [kept.is_right(PIN) for _ in range(before)] == [True] * before
     monkeypatch.setattr(pin, "write_private", full)
     assert kept.is_right(PIN) is True
     assert [kept.is_right("000000") for _ in range(FREE_TRIES)] == [False] * FREE_TRIES
     assert kept.is_right("000000") == FIRST_WAIT_S
+
+
+def test_a_new_pin_ends_the_waiting_also_where_a_full_disk_had_not_kept_it(tmp_path: Path, monkeypatch) -> None:
+    kept = Pin(tmp_path, Clock())
+    kept.set(PIN)
+    with monkeypatch.context() as disk:
+        disk.setattr(pin, "write_private", full)
+        for _ in range(FREE_TRIES):
+            kept.is_right("000000")
+        assert kept.wait_s == FIRST_WAIT_S
+    Pin(tmp_path).set("another-1")
+    assert kept.wait_s == 0
 
 
 @pytest.mark.parametrize(

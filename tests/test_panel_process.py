@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from panel_site import PIN, a_device, free_port
 
-from edge_agent import config
+from edge_agent import config, panel
 from edge_agent.pin import Pin
+from tests.test_notify import Supervisor
 
 ROOT = Path(__file__).parent.parent
 START_S = 60.0
@@ -49,6 +51,30 @@ def test_a_panel_that_is_told_to_end_goes_though_a_screen_is_open(station) -> No
     os.kill(panel.pid, signal.SIGTERM)
     assert panel.wait(START_S) == 0
     assert time.monotonic() - began_s < 5
+
+
+def test_a_panel_says_to_systemd_that_it_answers_and_is_silent_when_it_does_not(station, tmp_path, monkeypatch) -> None:
+    systemd = Supervisor(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "800000")
+    running = started(*station)
+    try:
+        heard: list[str] = []
+        until_s = time.monotonic() + START_S
+        while "WATCHDOG=1" not in heard:
+            assert time.monotonic() < until_s
+            heard += systemd.heard()
+        assert heard[0] == "READY=1"
+        assert panel.answers("127.0.0.1", station[0].panel.port)
+    finally:
+        running.kill()
+        running.wait()
+        systemd.socket.close()
+    monkeypatch.setattr(panel, "ANSWER_S", 0.1)
+    with socket.socket() as stuck:
+        stuck.bind(("127.0.0.1", 0))
+        stuck.listen()
+        assert not panel.answers("127.0.0.1", stuck.getsockname()[1])
 
 
 @pytest.mark.full

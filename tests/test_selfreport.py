@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+import pytest
 
 from benchmarks.made_cases import make_case
 from edge_agent.alarm_catalogue import shipped
@@ -14,7 +15,7 @@ from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
 from edge_agent.messages import Alarm
 from edge_agent.records import BundleRef, CameraFault, ClipRef, Frame, Framing, TankView, WaterSummary
-from edge_agent.selfreport import SILENT_S, SelfReport
+from edge_agent.selfreport import FIRST_PICTURE_S, SILENT_S, SelfReport
 from edge_agent.water_trend import WaterWatch
 from tests.fakes_camera import Clock
 
@@ -29,8 +30,17 @@ class HealthyCamera:
     words: str = ""
     fault: CameraFault | None = None
 
+    age_s: float | None = 0.0
+
     def health(self) -> CaptureHealth:
-        return CaptureHealth(self.status, self.words, 0.0, 20.0, 100, 2, 0, 0, self.fault)
+        return CaptureHealth(self.status, self.words, self.age_s, 20.0, 100, 2, 0, 0, self.fault)
+
+
+class Unjudged:
+    """A live camera that says nothing of itself, such as the twin."""
+
+    live = True
+    frame_count = None
 
 
 @dataclass
@@ -83,15 +93,39 @@ def test_frames_and_cases_are_counted():
     assert raised(report) == ()
 
 
-def test_a_live_camera_that_falls_silent_has_stalled_before_its_driver_knows():
+def test_a_live_camera_that_says_nothing_of_itself_has_stalled_when_no_frame_comes():
     clock = Clock()
-    report = report_on(clock=clock)
+    report = report_on(Unjudged(), clock=clock)
     report.stepped(sight(), 0.001)
     clock.turn(SILENT_S + 0.1)
     assert report.state().input.camera == "stalled"
     assert "cable" in alarms(report)["camera"]
     report.stepped(sight(), 0.001)
     assert (report.state().input.camera, alarms(report)) == ("ok", {})
+
+
+def test_a_frame_loop_that_is_busy_is_no_camera_that_is_silent():
+    clock = Clock()
+    report = report_on(clock=clock)
+    report.stepped(sight(), 0.001)
+    clock.turn(10 * SILENT_S)
+    assert (report.state().input.camera, alarms(report)) == ("ok", {})
+
+
+@pytest.mark.parametrize("camera", [HealthyCamera("waiting", "none yet: check its cable", age_s=None), Unjudged()])
+def test_at_the_start_a_camera_has_the_time_to_connect_before_it_is_an_alarm(camera):
+    clock = Clock()
+    report = report_on(camera, clock=clock)
+    clock.turn(FIRST_PICTURE_S - 0.1)
+    assert (report.state().input.camera, alarms(report)) == ("unknown", {})
+    clock.turn(0.2)
+    assert report.state().input.camera in ("lost", "stalled") and "cable" in alarms(report)["camera"]
+
+
+def test_a_camera_that_cannot_be_opened_is_an_alarm_at_once():
+    refused = CameraFault("unplugged", "camera cannot be opened: plug it in")
+    report = report_on(HealthyCamera("waiting", refused.words, refused, age_s=None))
+    assert report.state().input.camera == "lost" and "plug it in" in alarms(report)["camera"]
 
 
 def test_the_capture_threads_own_words_come_first():

@@ -29,6 +29,8 @@ class Line:
         self.at: dict[int, threading.Event] = {}
         """Waited for before that frame of an immersion."""
         self.reached: dict[int, threading.Event] = {}
+        self.step = 1
+        """Of the picture's pixels each so many-th is given: the camera is set to another size."""
         self.capture = LiveCapture(self._connect, now=self.clock)
 
     def _connect(self):
@@ -46,7 +48,8 @@ class Line:
                 if self.gone.is_set():
                     return
                 self.clock.now_s += 1 / FPS
-                yield frame.__class__(retaken(frame.image, number), number, self.clock(), frame.taken_at)
+                image = retaken(frame.image, number)[:: self.step, :: self.step]
+                yield frame.__class__(image, number, self.clock(), frame.taken_at)
                 number += 1
 
     def stop_before(self, number: int) -> None:
@@ -194,6 +197,18 @@ def test_a_profile_whose_markers_are_not_where_it_says_leaves_the_human_alone(tm
         assert profile_check.checked(tmp_path / "data" / "profiles") is None
         put(tmp_path, PROFILE)
         told(tmp_path, mode="shadow")
+
+
+def test_a_profile_of_another_size_holds_once_the_camera_is_set_to_it(tmp_path):
+    device, line = write_device(tmp_path), Line()
+    sha256 = station.load(tmp_path / "station.toml")[1]
+    line.step = 2
+    with running(device, line):
+        _, alarms = told(tmp_path, "setup", mode="human_only", profile_sha256=None)
+        assert "the picture is 320x240, the station profile is for 640x480" in alarms["setup"].text
+        line.step = 1
+        told(tmp_path, mode="shadow", profile_sha256=sha256)
+        wait_for(lambda: not state_of(tmp_path).alarms)
 
 
 @pytest.mark.parametrize("kind", ["missing", "another size"])

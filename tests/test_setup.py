@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,43 @@ def test_a_profile_is_not_saved_over_one_that_came_meanwhile(site: Station) -> N
     answer = send(client, "/setup/save")
     assert answer.status_code == 409 and "another profile was saved meanwhile" in words(answer)
     assert station.load(site.device.place.station)[0] == other_profile()
+
+
+def test_what_is_marked_anew_while_it_is_measured_is_never_saved_as_it_was(site: Station) -> None:
+    client = named(site)
+    send(client, "/setup/lamps", **MARKED)
+    begun = setup_progress.load(site.device)
+    send(client, "/setup/lamps", **MARKED | {"ok_x": str(int(MARKED["ok_x"]) - 3)})
+    with pytest.raises(StationError, match="changed meanwhile: measure it again"):
+        setup_fit.measure(site.device, begun)
+    assert not setup_progress.load(site.device).draft
+    assert "nothing was measured yet" in words(send(client, "/setup/save"))
+
+
+def test_two_who_keep_how_far_one_is_at_once_lose_nothing_of_each_other(site: Station) -> None:
+    named(site)
+
+    def keep(number: int) -> None:
+        values = {"empty_cycles": 3} if number % 2 else {"lamps_done": True}
+        setup_progress.changed(site.device, **values)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, range(40)))
+    kept = setup_progress.load(site.device)
+    assert (kept.who, kept.empty_cycles, kept.lamps_done) == ("Erna", 3, True)
+
+
+@pytest.mark.parametrize("held", [None, "station = 'TANK1'\n"])
+def test_a_profile_that_somebody_took_away_or_broke_is_told_while_cycles_are_watched(site: Station, held) -> None:
+    client = saved(site)
+    site.device.place.station.unlink()
+    if held:
+        site.device.place.station.write_text(held)
+    page = client.get("/setup/cycles")
+    assert page.status_code == 200 and "station.toml" in words(page)
+    seen = client.get("/setup/cycles.json", headers={"Accept": "application/json"})
+    assert seen.status_code == 503 and "station.toml" in seen.json["fault"]
+    assert send(client, "/setup/cycles", act="empty").status_code == 400
 
 
 def test_the_second_person_is_told_and_sends_nothing_until_taking_over(site: Station) -> None:

@@ -209,6 +209,14 @@ def test_a_camera_that_goes_away_in_the_middle_is_said_and_comes_back(chromium, 
         site.camera = there
         person.sees("All four markers are seen")
 
+        def broken():
+            raise RuntimeError("a fault of ours")
+
+        site.camera = broken
+        person.sees("Something went wrong here")
+        site.camera = there
+        person.sees("All four markers are seen")
+
 
 @pytest.mark.full
 def test_the_second_person_is_told_and_history_and_compare_can_be_read(chromium, site: Station) -> None:

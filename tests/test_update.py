@@ -20,13 +20,44 @@ from edge_agent.bundle import open_bundle
 from edge_agent.config import DeviceConfig, UpdatesConfig
 from edge_agent.errors import ConfigError, ModelError, StationError, StoreError
 from edge_agent.exam import Passed
+from edge_agent.fetching import PIECE
 from edge_agent.messages import Status, UpdateReport
+from edge_agent.notify import Notifier
 from edge_agent.offered import REFERENCES, bundle_target, station_target
 from edge_agent.outbox import Outbox
 from edge_agent.repository import Refused, Repository
 from edge_agent.uplink_state import Connected, Device, Now, UplinkState
+from tests.test_notify import Supervisor
 
 PASSED = Passed()
+
+
+@pytest.mark.parametrize("lacks", ["repository", "profile"])
+def test_a_device_that_can_have_no_updates_yet_waits_and_says_that_it_lives(tmp_path, lab, lacks):
+    systemd = Supervisor(str(tmp_path / "notify"))
+    told = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    device = update_lab.device_of(tmp_path / "device", "http://127.0.0.1:1/", lab.root)
+    changes = {"updates": UpdatesConfig()} if lacks == "repository" else {"station": str(tmp_path / "none.toml")}
+    device = msgspec.structs.replace(device, **changes)
+    heard: list[str] = []
+
+    def stopped() -> bool:
+        heard.extend(systemd.heard())
+        return heard.count("WATCHDOG=1") >= 2
+
+    assert update.serve(device, stopped, told)
+    assert "READY=1\nSTATUS=" in heard[0] + heard[1]
+    systemd.socket.close()
+
+
+def test_systemd_hears_of_every_request_and_every_piece_of_a_download(lab, device, no_exam):
+    heard: list[float] = []
+    repository = Repository(device.updates, device.folder / "updates", turned=lambda: heard.append(time.monotonic()))
+    found = repository.look([bundle_target(lab.ref("A").sha256)])
+    looked = len(heard)
+    (info,) = found.values()
+    repository.fetch(info, device.folder / "updates" / "fetched" / "a", 1 << 30)
+    assert looked >= 6 and len(heard) - looked > info.length // PIECE
 
 
 @pytest.fixture(scope="module")
@@ -399,7 +430,7 @@ def running():
     threads, stop = [], threading.Event()
 
     def start(device: DeviceConfig) -> threading.Thread:
-        threads.append(threading.Thread(target=update.run, args=(device, stop.is_set)))
+        threads.append(threading.Thread(target=update.serve, args=(device, stop.is_set, Notifier({}))))
         threads[-1].start()
         return threads[-1]
 
@@ -437,5 +468,5 @@ def test_without_a_profile_nothing_is_fetched_until_one_names_the_station_and_an
 def test_a_device_without_a_repository_fetches_nothing_and_stays_up(device, running, caplog):
     lonely = msgspec.structs.replace(device, updates=UpdatesConfig())
     thread = running(lonely)
-    until(lambda: "names no url" in caplog.text)
+    until(lambda: "names no repository" in caplog.text)
     assert thread.is_alive()

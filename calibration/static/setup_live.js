@@ -1,22 +1,28 @@
 // Asks the panel for news again and again, one question at a time, and shows them; what a page sends by itself says so.
 
 const AWAY = "The panel does not answer: is it running?";
+const FAILED = "The panel could not answer: its log says why. It is asked again.";
 const SIGNED_OUT = "Nobody was here for 15 minutes: load this page again and enter the PIN.";
 
 export async function ask(url) {
   try {
     const answer = await fetch(url, { headers: { Accept: "application/json", "X-Tankwatch-Background": "1" } });
     if (answer.status === 401) return { fault: SIGNED_OUT };
-    return await answer.json();
+    const news = await answer.json();
+    return answer.ok || news.fault ? news : { fault: news.error?.words ?? FAILED };
   } catch {
     return { fault: AWAY };
   }
 }
 
+// A page that cannot show one answer still asks for the next.
 export function poll(address, pauseMs, show) {
   const turn = async () => {
-    if (!document.hidden) await show(await ask(address()));
-    setTimeout(turn, pauseMs);
+    try {
+      if (!document.hidden) await show(await ask(address()));
+    } finally {
+      setTimeout(turn, pauseMs);
+    }
   };
   turn();
 }
