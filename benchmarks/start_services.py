@@ -14,7 +14,7 @@ from edge_agent import config, station
 from edge_agent.config import BrokerConfig, DeviceConfig, PanelConfig
 
 ROOT = Path(__file__).parent.parent
-SERVICES = ("inspect", "uplink", "panel")
+SERVICES = ("inspect", "uplink", "update", "panel")
 LIMIT_S = 5.0
 PATIENCE_S = 60.0
 

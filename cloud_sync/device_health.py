@@ -3,7 +3,7 @@
 The last message of a batch counts; whoever hears it twice keeps it once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -53,6 +53,12 @@ def reports(connection: sa.Connection) -> dict[Station, tuple[Metrics | None, fl
     """The latest metrics of each, and when they came."""
     rows = connection.execute(sa.select(device_health))
     return {(row.site, row.station): (kept(row.metrics, Metrics), row.at) for row in rows}
+
+
+def alarms(connection: sa.Connection) -> Iterator[tuple[Station, str, Alarm | None]]:
+    """Every active one: its station, its priority, and the alarm."""
+    for row in connection.execute(sa.select(device_alarms)):
+        yield (row.site, row.station), row.priority, kept(row.alarm, Alarm)
 
 
 def take_metrics(connection: sa.Connection, latest: Mapping[Station, bytes], now: float) -> None:

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import concord
-from cloud_sync.device_health import kept, statuses
-from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
+from cloud_sync import concord, device_health
+from cloud_sync.tables import case_groups, cases, stations
 from edge_agent import alarms as alarm_rules
 from edge_agent.messages import Alarm, Status
 from edge_agent.records import OutcomeWord, VerdictWord
@@ -92,7 +91,8 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 def now(connection: sa.Connection, at: float, only: Place | None = None) -> list[StationNow]:
     """Every station that was ever heard of, or `only` that one: those that want somebody first, then by name."""
-    said, heard, alarms = statuses(connection), _metrics_at(connection), _alarms(connection)
+    said, alarms = device_health.statuses(connection), _alarms(connection)
+    heard = {place: at for place, (_, at) in device_health.reports(connection).items()}
     days, held, last = counts(connection, at - DAY_S, at + DAY_S, only), _held(connection), _last(connection)
     found = []
     for place in sorted({*said, *held}) if only is None else [only]:
@@ -168,18 +168,11 @@ def _is_online(status: Status | None, metrics_at: float | None, at: float) -> bo
     return status is not None and status.status == "online" and not is_silent
 
 
-def _metrics_at(connection: sa.Connection) -> dict[Place, float]:
-    health = device_health.c
-    return {
-        (row.site, row.station): row.at for row in connection.execute(sa.select(health.site, health.station, health.at))
-    }
-
-
 def _alarms(connection: sa.Connection) -> dict[Place, tuple[Alarm, ...]]:
     found: dict[Place, list[Alarm]] = defaultdict(list)
-    for row in connection.execute(sa.select(device_alarms)):
+    for place, _, alarm in device_health.alarms(connection):
         # One of a version that this cloud does not know: the device keeps it up.
-        found[row.site, row.station] += filter(None, [kept(row.alarm, Alarm)])
+        found[place] += filter(None, [alarm])
     return {place: tuple(sorted(some, key=alarm_rules.rank)) for place, some in found.items()}
 
 

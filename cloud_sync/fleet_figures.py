@@ -13,20 +13,18 @@ import sqlalchemy as sa
 
 from cloud_sync import backup, counters, device_health, mode_orders
 from cloud_sync import looks as looks_module
-from cloud_sync.device_health import kept
 from cloud_sync.tables import (
     case_groups,
     cases,
     clips,
     dead_letters,
-    device_alarms,
     gaps,
     looks,
     parallel_runs,
     rollouts,
     runs,
 )
-from edge_agent.messages import Alarm, Metrics, ModeCertificate, Status
+from edge_agent.messages import Metrics, ModeCertificate, Status
 
 Place = tuple[str, str]
 ASIDE = ("shelved", "suppressed", "out_of_service")
@@ -127,10 +125,9 @@ def _gaps(connection: sa.Connection) -> dict[Place, int]:
 def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
     """Without those that are put aside at the station."""
     found: Counter[tuple[str, str, str]] = Counter()
-    for row in connection.execute(sa.select(device_alarms)):
-        alarm = kept(row.alarm, Alarm)
+    for place, priority, alarm in device_health.alarms(connection):
         if alarm is None or alarm.state not in ASIDE:
-            found[row.site, row.station, row.priority] += 1
+            found[*place, priority] += 1
     return found
 
 

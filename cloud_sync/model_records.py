@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import choice, registry, runs
+from cloud_sync import choice, desire, registry, runs
 from cloud_sync.dataset import Dataset
 from cloud_sync.registry import Known
 from cloud_sync.runs import Run
-from cloud_sync.tables import datasets, evaluated, stations
+from cloud_sync.tables import datasets, evaluated
 from edge_agent.bundle import BundleManifest
 
 PARTS = {
@@ -79,8 +79,8 @@ def dataset_of(connection: sa.Connection, run: Run | None, known: Known) -> Data
 
 def best_by_place(connection: sa.Connection) -> list[tuple[str, Known | None]]:
     """Every station that was heard of, and the champion that evaluations choose for it."""
-    rows = connection.execute(sa.select(stations.c.site, stations.c.station).order_by(*stations.primary_key))
-    return [(place, choice.best_for(connection, place)) for place in (f"{row.site}/{row.station}" for row in rows)]
+    places = map("/".join, desire.known_places(connection))
+    return [(place, choice.best_for(connection, place)) for place in places]
 
 
 def compared(connection: sa.Connection, first: str, second: str) -> list[Compared]:

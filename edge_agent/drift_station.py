@@ -85,7 +85,7 @@ def words(found: Sequence[Move]) -> str:
     if not found:
         return ""
     more = len(found) - MOST_WORDS
-    facts = JOINED.join([*(move.fact for move in found[:MOST_WORDS]), *([f"and {more} more"] if more > 0 else [])])
+    facts = JOINED.join(move.fact for move in found[:MOST_WORDS]) + (f"; and {more} more" if more > 0 else "")
     return f"drift, {facts}: {found[0].quantity.cure}"
 
 

@@ -112,7 +112,8 @@ def _planned(host: Host, part: Part, told: Installed, new: str, options: argpars
 
 
 def _ask(host: Host, gone: list[str]) -> None:
-    words = f"This deletes {', '.join(gone)} below {host.root}: cases, clips and backups too. Type '{WORD}': "
+    kinds = "cases, clips and backups" + (", certificates and the authority's key" if CONFIG in gone else "")
+    words = f"This deletes {', '.join(gone)} below {host.root}: {kinds} too. Type '{WORD}': "
     print(words, end="", file=sys.stderr)
     sys.stderr.flush()
     if sys.stdin.readline().strip() != WORD:

@@ -236,7 +236,7 @@ def test_purging_one_part_leaves_the_other_its_configuration_and_its_authority(r
     assert key.exists() and (root / "etc/tankwatch/cloud.toml").exists()
 
 
-def test_purge_leaves_what_a_part_has_left_that_was_taken_off_before(root, tree, monkeypatch):
+def test_purge_leaves_what_a_part_has_left_that_was_taken_off_before(root, tree, monkeypatch, capsys):
     put(root)
     put(root, "cloud")
     key = root / "etc/tankwatch/provision/offline/ca.key"
@@ -246,7 +246,9 @@ def test_purge_leaves_what_a_part_has_left_that_was_taken_off_before(root, tree,
     monkeypatch.setattr(sys, "stdin", io.StringIO("purge\npurge\n"))
     install.uninstall(["edge", "--root", str(root), "--purge"])
     assert key.exists() and (root / "etc/tankwatch/cloud.toml").exists()
+    assert "authority's key" not in capsys.readouterr().err
     install.uninstall(["cloud", "--root", str(root), "--purge"])
+    assert "authority's key" in capsys.readouterr().err
     assert not (root / "etc/tankwatch").exists() and not (root / "var/lib/tankwatch-cloud").exists()
 
 
