@@ -96,11 +96,13 @@ class Outbox:
                 outbox_table.add(rows, stored, self._clock())
             return stored.case
 
-    def waiting_cases(self, limit: int, skip: frozenset[str] = frozenset()) -> list[WaitingCase]:
-        """Cases without a receipt in the order of their sequence, without those in `skip`."""
+    def waiting_cases(
+        self, limit: int, skip: frozenset[str] = frozenset(), *, newest_first: bool = False
+    ) -> list[WaitingCase]:
+        """Cases without a receipt in the order of their sequence or against it, without those in `skip`."""
         with self._transaction() as rows:
-            found = outbox_table.waiting_cases(rows, limit + len(skip))
-        return [WaitingCase(*row) for row in found if row[0] not in skip][:limit]
+            found = outbox_table.waiting_cases(rows, limit, skip, newest_first=newest_first)
+        return [WaitingCase(*row) for row in found]
 
     def cases_after(self, sequence: int, limit: int) -> list[Case]:
         """Cases with a later sequence, in its order, as long as they are kept: receipted or not."""

@@ -1,5 +1,6 @@
 """The outbox's tables and every SQL statement on them. What the rows mean is `outbox`'s matter."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,10 +80,14 @@ def add(rows: sqlite3.Connection, stored: Stored, now: float) -> None:
         )
 
 
-def waiting_cases(rows: sqlite3.Connection, limit: int) -> list[tuple[str, int, str, bytes]]:
+def waiting_cases(
+    rows: sqlite3.Connection, limit: int, skip: Iterable[str], *, newest_first: bool
+) -> list[tuple[str, int, str, bytes]]:
+    order = "DESC" if newest_first else "ASC"
     return rows.execute(
-        "SELECT case_id, sequence, sha256, payload FROM cases WHERE receipted_at IS NULL ORDER BY sequence LIMIT ?",
-        (limit,),
+        "SELECT case_id, sequence, sha256, payload FROM cases WHERE receipted_at IS NULL "
+        f"AND case_id NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence {order} LIMIT ?",
+        (json.dumps(list(skip)), limit),
     ).fetchall()
 
 
@@ -135,7 +140,7 @@ def backlog(rows: sqlite3.Connection) -> tuple[int, int, float | None]:
     return rows.execute(
         "SELECT (SELECT count(*) FROM cases WHERE receipted_at IS NULL), "
         "(SELECT count(*) FROM clips WHERE receipted_at IS NULL AND usable = 1), "
-        "(SELECT min(put_at) FROM cases WHERE receipted_at IS NULL)"
+        "(SELECT put_at FROM cases WHERE receipted_at IS NULL ORDER BY sequence LIMIT 1)"
     ).fetchone()
 
 
