@@ -74,7 +74,7 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
     for stage in plan.stages:
         (folder / stage.store).mkdir()
         stages[stage.store] = _go_through(stage, plan.seed, folder / stage.store, say)
-    counts = ("cases", *ledger.FAULTS, "queued", "clips", "kills", "receipts", "early", "while_away")
+    counts = ("cases", *ledger.FAULTS, "queued", "clips", "kills", "stalled", "receipts", "early", "while_away")
     sums = {name: sum(found[name] for found in stages.values()) for name in counts}
     killed = sum((Counter(found["killed"]) for found in stages.values()), Counter[str]())
     asked = {"asked_kills": sum(stage.kills for stage in plan.stages)}
@@ -84,7 +84,7 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
 
 def is_good(found: dict) -> bool:
     """Nothing lost, nothing twice, and no receipt for what was not committed, nor any while there was no database."""
-    kept = ledger.is_clean(found) and found["early"] == found["while_away"] == 0
+    kept = ledger.is_clean(found) and found["early"] == found["while_away"] == found["stalled"] == 0
     return kept and found["kills"] == found["asked_kills"] and found["receipts"] > 0 and found["cases"] > 0
 
 
@@ -127,6 +127,7 @@ def _told(seen: list[receipt_witness.Seen], gone: tuple[float, float], fire: Fir
     return {
         "kills": sum(fire.killed.values()),
         "killed": dict(fire.killed),
+        "stalled": fire.stalled,
         "receipts": len(seen),
         "early": sum(one.early for one in seen),
         "away_s": round(gone[1] - gone[0], 1),

@@ -31,19 +31,19 @@ class Fire:
         self._processes, self._engine, self._take_in, self._chance = processes, engine, take_in, chance
         self._turns, self._armed = itertools.cycle((*ingest_deaths.MOMENTS, RANDOM)), RANDOM
         self.killed: Counter[str] = Counter()
+        self.stalled = 0
+        """How often no case came for a minute where one should have."""
 
     def kill(self, count: int) -> None:
-        """So many deaths, each moment in its turn, each after new cases have come."""
-        for _ in range(count):
+        """So many deaths, each moment in its turn or after new cases have come. The last to be started lives on."""
+        for moment in (*itertools.islice(self._turns, count - 1), RANDOM):
             if self._armed == RANDOM or not self._dies_by_itself():
                 self._kill_where_it_is(RANDOM)
-            self._start(next(self._turns))
+            self._start(moment)
 
     def while_away(self, away: Away, for_s: float) -> tuple[float, float]:
         """The database is away so long, ingest is killed meanwhile, and then all goes on. From when to when it was."""
-        self._processes.kill("ingest")
-        self._start(RANDOM)
-        flow.seconds_until_more(self._engine)
+        self._wait_for_more()
         with away():
             began_s = time.monotonic()
             self._keep_alive(began_s + for_s / 2)
@@ -53,7 +53,7 @@ class Fire:
             self._keep_alive(began_s + for_s)
             ended_s = time.monotonic()
         self._keep_alive(time.monotonic() + 1.0)
-        flow.seconds_until_more(self._engine)
+        self._wait_for_more()
         return began_s, ended_s
 
     def _dies_by_itself(self) -> bool:
@@ -63,8 +63,11 @@ class Fire:
         self.killed[self._armed] += died
         return died
 
+    def _wait_for_more(self) -> None:
+        self.stalled += flow.seconds_until_more(self._engine) is None
+
     def _kill_where_it_is(self, name: str) -> None:
-        flow.seconds_until_more(self._engine)
+        self._wait_for_more()
         time.sleep(self._chance.uniform(0, BURST_S))
         self._processes.kill("ingest")
         self.killed[name] += 1

@@ -23,7 +23,7 @@ GOOD = dict.fromkeys((*ledger.FAULTS, "early", "while_away"), 0) | {
 
 def test_a_ledger_with_a_fault_or_a_receipt_too_early_is_not_good():
     assert drill_ingest.is_good(GOOD)
-    for name in (*ledger.FAULTS, "early", "while_away"):
+    for name in (*ledger.FAULTS, "early", "while_away", "stalled"):
         assert not drill_ingest.is_good(GOOD | {name: 1})
     assert not drill_ingest.is_good(GOOD | {"kills": 8}) and not drill_ingest.is_good(GOOD | {"receipts": 0})
 

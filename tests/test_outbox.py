@@ -380,3 +380,18 @@ def test_two_processes_that_start_together_agree_on_the_installation(tmp_path):
     assert all((tmp_path / f"id{n}").read_bytes()[-1:].isdigit() for n in range(4))
     assert {Spool(tmp_path / "spool").install_id() for _ in range(3)} == {Spool(tmp_path / "spool").install_id()}
     assert not list((tmp_path / "spool").glob("*.tmp"))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_id_that_the_other_process_is_about_to_write_is_not_swept_away(tmp_path, monkeypatch, known):
+    """Both start on a new device: the one that puts removes what a former run left."""
+    spool, write = Spool(tmp_path / "spool"), durable.write
+
+    def write_while_the_other_starts(path, data):
+        write(path, data)
+        if known:
+            write(spool.folder / "install-id", b"01234567")
+        Outbox.open(tmp_path / "outbox.db", spool.folder).close()
+
+    monkeypatch.setattr(durable, "write", write_while_the_other_starts)
+    assert spool.install_id() == (spool.folder / "install-id").read_text() and len(spool.install_id()) == 8
