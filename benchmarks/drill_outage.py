@@ -21,7 +21,7 @@ from benchmarks import feeding, flow, ledger
 from benchmarks.exercise import Exercise, Say
 from benchmarks.installation import Processes, as_command, make_configs, until
 from benchmarks.made_cases import make_case
-from benchmarks.outage_watch import Drain, LiveCases, Memory
+from benchmarks.outage_watch import Drain, LiveCases, Memory, cpu_s
 from cloud_sync import config as cloud_config
 from cloud_sync import db
 from cloud_sync.broker import EmbeddedBroker
@@ -84,7 +84,7 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
         broker.start()
         stack.callback(broker.stop)
         engine = flow.open_to_look(cloud.database_url)
-        spoken, live, drain = _drain(device, plan, engine, say)
+        spoken, live, drain = _drain(device, plan, engine, processes, say)
         found = ledger.compare(engine, spoken, store=open_store(cloud))
         memory.look()
     return {
@@ -93,6 +93,7 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
         "asked": plan.cases + len(live.delays_s),
         **found,
         "drain_per_s": round(drain.per_s),
+        "cpu_ms_a_case": drain.cpu_ms,
         "live": len(live.delays_s),
         "live_median_s": round(median(live.delays_s), 2),
         "live_max_s": round(max(live.delays_s), 2),
@@ -137,17 +138,20 @@ def case_of(number: int, at_s: float, seed: int) -> Case:
 
 
 def _drain(
-    device: DeviceConfig, plan: Plan, engine: sa.Engine, say: Say
+    device: DeviceConfig, plan: Plan, engine: sa.Engine, processes: Processes, say: Say
 ) -> tuple[dict[str, ledger.SaidCase], LiveCases, Drain]:
     """Until all is there; meanwhile there are live cases."""
     outbox = Outbox.open(device.outbox_path, device.spool_path)
     live, drain = LiveCases(engine), Drain(engine, plan.cases)
+    before_s = {name: cpu_s(process.pid) for name, process in processes.alive.items()}
     number, due_s = plan.cases, 0.0
     while not drain.is_over():
         live.look()
         if drain.flows and time.monotonic() >= due_s:
             due_s, number = time.monotonic() + plan.live_every_s, number + 1
             live.put(outbox, case_of(number, time.time(), plan.seed))
+    for name, spent_s in before_s.items():
+        drain.cpu_ms[name] = round(1e3 * (cpu_s(processes.alive[name].pid) - spent_s) / plan.cases, 2)
     outbox.close()
     live.wait()
     spoken = ledger.said_in(Spool(device.spool_path))

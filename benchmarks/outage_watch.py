@@ -1,5 +1,6 @@
 """What `drill outage` watches: how fast the backlog arrives, how late live cases are, what the uplink's memory does."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -59,6 +60,8 @@ class Drain:
         self._first: tuple[float, int] | None = None
         self._last: tuple[float, int] = time.monotonic(), 0
         self._counted_s = 0.0
+        self.cpu_ms: dict[str, float] = {}
+        """Processor time of each process for a case, by the process' name."""
         self.cried = 0
         """Most cases that the cloud ever told to be missing."""
 
@@ -87,6 +90,12 @@ class Drain:
             self._last = now_s, there
             self._first = self._first or self._last
         return there >= self._count or now_s - self._last[0] > STUCK_S
+
+
+def cpu_s(pid: int | None) -> float:
+    """Processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Memory:
