@@ -1,5 +1,7 @@
 """A month without a broker: all of it arrives, and what would not be good shows in the ledger."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import drill_outage, ledger
@@ -49,7 +51,7 @@ def test_an_uplink_that_hoards_and_a_cloud_that_cries_show_in_the_ledger(tmp_pat
     monkeypatch.setattr(gaps, "_waiting", lambda *_: 0)
 
     def forked(log, program, part, _option, config):
-        device = device_config.load(config) if program == "agent" else None
+        device = device_config.load(Path(config)) if program == "agent" else None
         return sending(device, log.parent) if device else as_command(log, program, part, _option, config)
 
     as_command = drill_outage.as_command
