@@ -23,7 +23,6 @@ from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.store import open_store
 from edge_agent import link, state, uplink
 from edge_agent.config import DeviceConfig
-from edge_agent.spool import Spool
 
 PACE_S = 0.02
 PATIENCE_S = 1.0
@@ -63,8 +62,7 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
             processes.start(name)
         engine = flow.open_to_look(cloud.database_url)
         waited = _kill(plan, broker, engine, say)
-        processes.kill("inspect")
-        spoken = ledger.said_in(Spool(device.spool_path))
+        spoken = flow.last_word(processes, device)
         say(f"{len(spoken)} cases were said under {plan.kills} kills; waiting for the cloud")
         under_fire = flow.held(engine)
         flow.settle(engine, spoken)

@@ -32,7 +32,6 @@ from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import CloudConfig
 from cloud_sync.store import open_store
 from edge_agent.errors import StoreError
-from edge_agent.spool import Spool
 
 PACE_S = 0.03
 ON_ITS_WAY_S = 0.5
@@ -115,8 +114,7 @@ def _go_through(stage: Stage, seed: int, folder: Path, say: Say) -> dict:
         fire.kill(stage.kills // 2)
         gone = fire.while_away(away, stage.away_s)
         fire.kill(stage.kills - sum(fire.killed.values()))
-        processes.kill("inspect")
-        spoken = ledger.said_in(Spool(device.spool_path))
+        spoken = flow.last_word(processes, device)
         say(f"{stage.store}: {len(spoken)} cases were said under {stage.kills} kills; waiting for the cloud")
         flow.settle(engine, spoken)
         found = ledger.compare(engine, spoken, journal=feeding.said(journal), store=open_store(cloud))

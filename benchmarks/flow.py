@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 
-from benchmarks.installation import SETTLE_S, until
-from benchmarks.ledger import SaidCase
+from benchmarks.installation import SETTLE_S, Processes, until
+from benchmarks.ledger import SaidCase, said_in
 from cloud_sync.tables import cases, clips
+from edge_agent.config import DeviceConfig
+from edge_agent.outbox import Outbox
 
 COMES_S = 60.0
 """The device tries its broker at most 30 s apart."""
@@ -48,6 +50,15 @@ def settle(engine: sa.Engine, spoken: Mapping[str, SaidCase]) -> None:
         now = held(engine), stored(engine)
         if now != seen:
             seen, since_s = now, time.monotonic()
+
+
+def last_word(processes: Processes, device: DeviceConfig) -> dict[str, SaidCase]:
+    """The process that makes cases is killed, and the device starts once more: a `put` that was cut off after its file
+    is done then. All that was said, by case id."""
+    processes.kill("inspect")
+    outbox = Outbox.open(device.outbox_path, device.spool_path)
+    outbox.close()
+    return said_in(outbox.spool)
 
 
 def numbers(few_clips: bool = True) -> Iterator[int]:
