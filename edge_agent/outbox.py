@@ -144,7 +144,8 @@ class Outbox:
         return Backlog(cases, clips, None if oldest is None else max(0.0, self._clock() - oldest))
 
     def waiting_bytes(self) -> int:
-        """Of the cases and clips without a receipt. Looks at each clip's file: not for every second."""
+        """Of the cases and clips without a receipt. Looks at each clip's file: not for every second. Of more than 1,000
+        cases the oldest stand for all."""
         with self._transaction() as rows:
             cases, clips = outbox_table.waiting_bytes(rows)
         return cases + sum(self.spool.clip_bytes(sha256) for sha256 in clips)
