@@ -6,6 +6,8 @@ What drills have in common. Configurations name ports of this machine; nothing h
 import functools
 import logging
 import multiprocessing
+import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,6 +28,7 @@ from edge_agent.config import DeviceConfig
 
 SETTLE_S = 90.0
 """After the last case: longer than two re-sends, so that what is missing then is lost."""
+FRONT_DOOR = Path(__file__).resolve().parent.parent / "tankwatch.py"
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -78,6 +81,18 @@ def sending(device: DeviceConfig, folder: Path) -> Callable[[], None]:
 def taking_in(cloud: CloudConfig, folder: Path) -> Callable[[], None]:
     """`cloud ingest` until it is killed, its log in the folder."""
     return functools.partial(quietly, folder / "ingest.log", ingest.run, cloud, threading.Event())
+
+
+def as_command(log: Path, *words: str) -> Callable[[], None]:
+    """`tankwatch WORDS` until it is killed: a program of its own, with nothing of ours in its memory."""
+    return functools.partial(_become, log, [sys.executable, str(FRONT_DOOR), *words])
+
+
+def _become(log: Path, command: list[str]) -> None:
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.execv(command[0], command)
 
 
 def quietly(log: Path, process: Callable[..., None], *arguments: object) -> None:

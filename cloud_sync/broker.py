@@ -24,19 +24,37 @@ READY_S = 15.0
 STOP_S = 5.0
 LARGEST_MESSAGE = 320 * 1024
 """A part of a clip and its topic fit in."""
+TUNED = (
+    "autosave_interval 60",
+    "max_inflight_messages 1000",
+    "max_queued_messages 100000",
+    f"message_size_limit {LARGEST_MESSAGE}",
+    "log_type error",
+    "log_type warning",
+)
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
 class EmbeddedBroker:
-    """A broker on this machine alone. `users`: name -> password; None lets everybody in. Port 0 takes a free one."""
+    """A broker on this machine alone. `users`: name -> password; None lets everybody in. Port 0 takes a free one.
+
+    `tuned` = False: Mosquitto as Debian's package sets it up, but for where it listens and keeps what it saves.
+    """
 
     def __init__(
-        self, port: int, data_dir: Path, users: Mapping[str, str] | None = None, *, program: str | None = None
+        self,
+        port: int,
+        data_dir: Path,
+        users: Mapping[str, str] | None = None,
+        *,
+        program: str | None = None,
+        tuned: bool = True,
     ) -> None:
         self.port = port or _free_port()
         self._folder = data_dir
         self._users = dict(users or {})
+        self._settings = TUNED if tuned else ()
         self._program = program or mosquitto() or sys.executable
         self._process: subprocess.Popen | None = None
 
@@ -94,7 +112,8 @@ class EmbeddedBroker:
 
     def _mosquitto_command(self) -> list[str]:
         conf = self._folder / "mosquitto.conf"
-        conf.write_text("\n".join([*_mosquitto_lines(self.port, self._folder), *self._mosquitto_users()]) + "\n")
+        lines = [*_mosquitto_lines(self.port, self._folder), *self._settings, *self._mosquitto_users()]
+        conf.write_text("\n".join(lines) + "\n")
         return [self._program, "-c", str(conf)]
 
     def _mosquitto_users(self) -> list[str]:
@@ -152,12 +171,6 @@ def _mosquitto_lines(port: int, folder: Path) -> list[str]:
         f"listener {port} {HOST}",
         "persistence true",
         f"persistence_location {folder.resolve()}/",
-        "autosave_interval 60",
-        "max_inflight_messages 1000",
-        "max_queued_messages 100000",
-        f"message_size_limit {LARGEST_MESSAGE}",
-        "log_type error",
-        "log_type warning",
     ]
     return lines + (["user root"] if os.geteuid() == 0 else [])
 

@@ -7,6 +7,7 @@ import bisect
 import functools
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ SHARED = (
     "profile_sha256",
 )
 """What the cases of a group have in common, beside the tenth of clarity they are in."""
+_shared = operator.itemgetter(*SHARED)
 TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 
 
@@ -57,7 +59,7 @@ def count_in(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> No
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
-    return (*(row[name] for name in SHARED), tenths(row["clarity"]))
+    return (*_shared(row), tenths(row["clarity"]))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import looks
-from cloud_sync.tables import case_groups, cases, clips, dead_letters, gaps
+from cloud_sync import gaps, looks
+from cloud_sync.tables import case_groups, cases, clips, dead_letters
 
 
 def summary(engine: Engine) -> dict[str, int]:
@@ -12,7 +12,8 @@ def summary(engine: Engine) -> dict[str, int]:
 
     `queued`: looks that are wanted and can be watched; `awaiting_clip`: the same, but the clip is still to come.
     `duplicated`: cases beyond the first that carry the same number of the same station. For it every case is read,
-    and for `clips` every clip. `missing`: numbers in open gaps.
+    and for `clips` every clip. `missing`: numbers that never came and do not wait at
+    their station.
     """
     with engine.connect() as connection:
         numbers = sa.select(cases.c.site, cases.c.station, cases.c.sequence).distinct().subquery()
@@ -24,9 +25,6 @@ def summary(engine: Engine) -> dict[str, int]:
 def held(connection: sa.Connection) -> dict[str, int]:
     """The same without `duplicated` and `clips`: from counters and small tables."""
     queue = looks.counts(connection)
-    open_gaps = sa.select(sa.func.coalesce(sa.func.sum(gaps.c.last - gaps.c.first + 1), 0)).where(
-        gaps.c.closed_at.is_(None)
-    )
     return {
         "cases": int(connection.scalar(sa.select(sa.func.sum(case_groups.c.cases))) or 0),
         "review_needed": sum(queue.values()),
@@ -34,7 +32,7 @@ def held(connection: sa.Connection) -> dict[str, int]:
         "awaiting_clip": queue["coming"],
         "without_clip": queue["bare"],
         "reviewed": queue["judged"],
-        "missing": int(connection.scalar(open_gaps) or 0),
+        "missing": sum(gaps.lacking(connection).values()),
         "dead_letters": _count(connection, dead_letters),
     }
 

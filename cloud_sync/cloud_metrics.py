@@ -88,7 +88,7 @@ FLEET: tuple[Metric[Look], ...] = (
            (*STATION, "role", "version")),
     Metric("tankwatch_cloud_station_alarms_active", "gauge", "Alarms on its screen.", _cloud(lambda all: all.alarms),
            (*STATION, "priority")),
-    Metric("tankwatch_cloud_station_missing_cases", "gauge", "Case numbers that never came.",
+    Metric("tankwatch_cloud_station_missing_cases", "gauge", "Case numbers that never came and do not wait at it.",
            lambda look: dict.fromkeys(look.figures.statuses, 0) | look.figures.gap_cases, STATION),
     Metric("tankwatch_cloud_station_camera_up", "gauge", "1 while its camera gives pictures.",
            _health(lambda one: float(one.input.camera == "ok")), STATION),

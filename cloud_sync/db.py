@@ -5,6 +5,7 @@ The tables are in `tables`, their history in migrations/. Nothing else here know
 
 import fcntl
 import functools
+import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     """
     statement, positional = _compiled_insert(table, connection.dialect)
     if positional:
-        connection.exec_driver_sql(statement, [tuple(row[name] for name in positional) for row in rows])
+        connection.exec_driver_sql(statement, list(map(operator.itemgetter(*positional), rows)))
     else:
         named = [column.key for column in table.columns]
         connection.exec_driver_sql(statement, [{name: row[name] for name in named} for row in rows])

@@ -11,14 +11,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import backup, counters, device_health, mode_orders
+from cloud_sync import backup, counters, device_health, gaps, mode_orders
 from cloud_sync import looks as looks_module
 from cloud_sync.tables import (
     case_groups,
     cases,
     clips,
     dead_letters,
-    gaps,
     looks,
     parallel_runs,
     rollouts,
@@ -42,7 +41,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     cases: dict[tuple[str, ...], int]
     """(site, station, verdict, decision, outcome) -> how many."""
     gap_cases: dict[Place, int]
-    """Numbers that are missing."""
+    """Numbers that are missing and do not wait at the station."""
     alarms: dict[tuple[str, str, str], int]
     """(site, station, priority) -> how many are on its screen."""
     health: dict[Place, Metrics]
@@ -79,7 +78,7 @@ def figures(connection: sa.Connection) -> Figures:
         seen_at={place: at for place, (_, at) in said.items()},
         last_case_at=_last_case(connection),
         cases=_cases(connection),
-        gap_cases=_gaps(connection),
+        gap_cases=gaps.lacking(connection),
         alarms=_alarms(connection),
         health={place: metrics for place, (metrics, _) in told.items() if metrics},
         health_at={place: at for place, (_, at) in told.items()},
@@ -114,12 +113,6 @@ def _cases(connection: sa.Connection) -> dict[tuple[str, ...], int]:
     key = (group.site, group.station, group.verdict, group.decision, group.outcome)
     rows = connection.execute(sa.select(*key, sa.func.sum(group.cases)).group_by(*key))
     return {tuple(row[:-1]): int(row[-1]) for row in rows}
-
-
-def _gaps(connection: sa.Connection) -> dict[Place, int]:
-    missing = sa.func.sum(gaps.c.last - gaps.c.first + 1)
-    query = sa.select(gaps.c.site, gaps.c.station, missing).where(gaps.c.closed_at.is_(None))
-    return {(site, station): int(many) for site, station, many in connection.execute(query.group_by(*_place(gaps)))}
 
 
 def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:

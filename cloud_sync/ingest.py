@@ -34,6 +34,8 @@ LULL_S = 0.002
 """A pause this long ends a batch: whoever waits for a receipt should not wait for strangers."""
 REST_S = 0.05
 """Between two commits at least: with one for each of 200 messages a second nobody else could write to SQLite."""
+MANY = 50
+"""So many do not rest: a station with a backlog has 100 under way, and waits for their receipts before it says more."""
 BATCH_BYTES = 32 * 1024 * 1024
 BACK_OFF_S = (1.0, 30.0)
 TRY_AGAIN = (StoreError, sa.exc.OperationalError, sa.exc.InterfaceError)
@@ -122,10 +124,13 @@ class Listener:
         """More of what is already on its way, or comes while others may write, up to one batch."""
         count, rested_at_s = 0, self._committed_at_s + REST_S
         while 0 < len(self._waiting) < self._batch and self._bytes < BATCH_BYTES:
-            if count == len(self._waiting) and time.monotonic() >= rested_at_s:
+            if count == len(self._waiting) and (count >= MANY or time.monotonic() >= rested_at_s):
                 return
             count = len(self._waiting)
-            self._client.loop(LULL_S)
+            # What has arrived is read without asking each time whether there is more: that was a third of its cost.
+            self._client.loop_read()
+            if len(self._waiting) <= count:
+                self._client.loop(LULL_S)
 
     def _ask(self) -> None:
         """What the devices are asked for; a database that would not is tried again."""

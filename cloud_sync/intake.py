@@ -78,10 +78,11 @@ class Intake:
             take_turns(connection, _concerned(batch))
             _take_statuses(connection, taken.statuses, now)
             shown = challenge_runs.recognised(connection, (row for _, row in taken.cases))
+            # What still waits at a station is said before its cases: then a gap in them is known to be none.
+            device_health.take_metrics(connection, taken.metrics, now)
             # Clips first: nobody waits for the sums that cases change while a clip goes to a bucket.
             stored = self._take_clips(connection, taken, held, now)
             self._take_cases(connection, taken, held, shown, now=now)
-            device_health.take_metrics(connection, taken.metrics, now)
             device_health.take_alarms(connection, taken.alarms, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())

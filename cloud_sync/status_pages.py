@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
 from sqlalchemy.engine import Engine
 
-from cloud_sync import cases, challenge_history, db, fleet
+from cloud_sync import cases, challenge_history, db, fleet, gaps
 from cloud_sync.accounts import needs
 from cloud_sync.case_words import WORDS
 from cloud_sync.tables import cases as case_table
-from cloud_sync.tables import dead_letters, gaps
+from cloud_sync.tables import dead_letters
 
 blueprint = Blueprint("status", __name__)
 SHOWN = 50
@@ -23,9 +23,7 @@ CHOICES = (1, 7, 30, 90)
 def station_list() -> str:
     with _engine().connect() as connection:
         found = fleet.now(connection, db.now())
-        missing = connection.execute(
-            sa.select(gaps).where(gaps.c.closed_at.is_(None)).order_by(gaps.c.noticed_at.desc()).limit(SHOWN)
-        ).all()
+        missing = gaps.not_to_come(connection, SHOWN)
         summary = cases.held(connection)
         missed = [miss.run for miss in challenge_history.misses(connection) if miss.is_open]
         refused = connection.execute(sa.select(dead_letters).order_by(dead_letters.c.last_at.desc()).limit(SHOWN)).all()

@@ -17,6 +17,9 @@ LONGEST_CLIP_RETRY_S = 3600.0
 """A clip that the cloud will not take is megabytes each time."""
 UNRECEIPTED_CASES = 100
 """So many cases are under way without a receipt: a broker's queue (1,000 by default) is never flooded."""
+NEWEST_CASES = 20
+"""So many of them are the newest ones where more wait: what is said today does not wait behind a month without a
+network. The others are the oldest."""
 UNRECEIPTED_CLIPS = 4
 
 
@@ -33,6 +36,8 @@ class Publish:
 class _Attempt:
     due_s: float
     tries: int = 0
+    newest: bool = False
+    """A case that overtook older ones."""
 
 
 @dataclass(slots=True)
@@ -93,12 +98,28 @@ class Deliveries:
         due = [pair for pair in self._cases.values() if pair[1].due_s <= now_s][:budget]
         self.resent += len(due)
         room = min(budget - len(due), UNRECEIPTED_CASES - len(self._cases))
-        fresh = self.outbox.waiting_cases(room, frozenset(self._cases)) if room > 0 else []
+        oldest, newest = self._fresh(room) if room > 0 else ([], [])
         for _, attempt in due:
             _again(attempt, now_s, LONGEST_RETRY_S)
-        for case in fresh:
-            self._cases[case.case_id] = (case, _Attempt(now_s + FIRST_RETRY_S, tries=1))
-        return [Publish(self.topics.case, case.payload) for case in [case for case, _ in due] + fresh]
+        for cases, overtakes in ((oldest, False), (newest, True)):
+            for case in cases:
+                self._cases[case.case_id] = (case, _Attempt(now_s + FIRST_RETRY_S, tries=1, newest=overtakes))
+        return [Publish(self.topics.case, case.payload) for case in (*(case for case, _ in due), *oldest, *newest)]
+
+    def _fresh(self, room: int) -> tuple[list[WaitingCase], list[WaitingCase]]:
+        """The oldest, and the newest where not all that wait can be under way; each by their sequence."""
+        under_way = frozenset(self._cases)
+        oldest = self.outbox.waiting_cases(room, under_way)
+        overtaking = sum(attempt.newest for _, attempt in self._cases.values())
+        lane = min(room, NEWEST_CASES - overtaking)
+        newest = self.outbox.waiting_cases(max(lane, 1), under_way, newest_first=True) if oldest else []
+        if not newest or newest[0].sequence - oldest[0].sequence < UNRECEIPTED_CASES:
+            return oldest, []
+        newest = newest[:lane][::-1]
+        slots = UNRECEIPTED_CASES - NEWEST_CASES - (len(self._cases) - overtaking)
+        taken = {case.sequence for case in newest}
+        behind = [case for case in oldest if case.sequence not in taken]
+        return behind[: max(0, min(room - len(newest), slots))], newest
 
     def _announce(self, now_s: float) -> Publish | None:
         """The manifest of the next clip, due again or new. The answer says where to begin, or that it is there."""

@@ -96,11 +96,13 @@ class Outbox:
                 outbox_table.add(rows, stored, self._clock())
             return stored.case
 
-    def waiting_cases(self, limit: int, skip: frozenset[str] = frozenset()) -> list[WaitingCase]:
-        """Cases without a receipt in the order of their sequence, without those in `skip`."""
+    def waiting_cases(
+        self, limit: int, skip: frozenset[str] = frozenset(), *, newest_first: bool = False
+    ) -> list[WaitingCase]:
+        """Cases without a receipt in the order of their sequence or against it, without those in `skip`."""
         with self._transaction() as rows:
-            found = outbox_table.waiting_cases(rows, limit + len(skip))
-        return [WaitingCase(*row) for row in found if row[0] not in skip][:limit]
+            found = outbox_table.waiting_cases(rows, limit, skip, newest_first=newest_first)
+        return [WaitingCase(*row) for row in found]
 
     def cases_after(self, sequence: int, limit: int) -> list[Case]:
         """Cases with a later sequence, in its order, as long as they are kept: receipted or not."""
@@ -142,7 +144,8 @@ class Outbox:
         return Backlog(cases, clips, None if oldest is None else max(0.0, self._clock() - oldest))
 
     def waiting_bytes(self) -> int:
-        """Of the cases and clips without a receipt. Looks at each clip's file: not for every second."""
+        """Of the cases and clips without a receipt. Looks at each clip's file: not for every second. Of more than 1,000
+        cases the oldest stand for all."""
         with self._transaction() as rows:
             cases, clips = outbox_table.waiting_bytes(rows)
         return cases + sum(self.spool.clip_bytes(sha256) for sha256 in clips)

@@ -96,8 +96,10 @@ class Spool:
             return 0
 
     def remove_drafts(self) -> int:
-        """Whatever was not finished when the device stopped."""
+        """Whatever was not finished when the device stopped. The other process may be about to write the first id."""
         drafts = list(self.folder.glob("*" + durable.TEMPORARY))
+        if not (self.folder / _INSTALL).exists():
+            drafts = [draft for draft in drafts if not draft.name.startswith(_INSTALL)]
         for draft in drafts:
             durable.remove(draft)
         return len(drafts)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from postgres_server import PostgresServer, programs
 
+from benchmarks.postgres_server import PostgresServer, programs
 from cloud_sync import db
 from cloud_sync.config import BucketConfig, CloudConfig
 from cloud_sync.store import open_store

@@ -27,9 +27,9 @@ CERTIFICATE = ModeCertificate(
 
 
 def work(site: Site) -> None:
-    """One station: four cases and a gap of two, a disagreement whose clip waits, status, metrics, alarm and order."""
+    """One station: four cases and a gap of five, of which three wait, a clip to come, status, metrics, alarm, order."""
     site.case(1)
-    site.intake.handle([case_message(a_case(n, verdict="ok", decision="ok")) for n in (2, 3, 6)], db.now())
+    site.intake.handle([case_message(a_case(n, verdict="ok", decision="ok")) for n in (2, 3, 9)], db.now())
     status = Status(
         status="online", mode="partial", bundle=BundleRef(3, "b" * 64), software="1", since="2026-11-20T14:00:00Z"
     )

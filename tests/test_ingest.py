@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
+from cloud_fakes import SITE, STATION, TOPICS, a_case, a_clip, case_message, clip_messages
 from cloud_kinds import NewCloud, opened
+from device_files import a_report
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
@@ -22,7 +23,7 @@ from cloud_sync.intake import Handled, Intake
 from cloud_sync.tables import cases, clips, dead_letters, gaps, stations
 from edge_agent import wire
 from edge_agent.errors import StoreError
-from edge_agent.messages import Receipt, Status
+from edge_agent.messages import InputMetrics, Metrics, OutputMetrics, Receipt, Status
 
 NOW = 1_800_000_000.0
 FAULT = {
@@ -165,6 +166,40 @@ def test_missing_numbers_are_noticed_and_closed_when_they_arrive_late(cloud: Clo
     assert _open_gaps(cloud) == [(2, 2), (4, 4)]
     cloud.handle(case_message(a_case(4)), case_message(a_case(2)), case_message(a_case(6)))
     assert _open_gaps(cloud) == []
+
+
+def test_a_stretch_that_arrives_late_shrinks_the_gap_in_place(cloud: Cloud) -> None:
+    cloud.handle(case_message(a_case(1000)))
+    for first in range(1, 1000, 100):
+        cloud.handle(*(case_message(a_case(number)) for number in range(first, min(first + 100, 1000))))
+        assert _open_gaps(cloud) == ([(first + 100, 999)] if first < 900 else [])
+    assert len(cloud.rows(gaps)) == 1
+
+
+def test_what_still_waits_at_its_station_is_not_missing(cloud: Cloud, caplog) -> None:
+    def metrics(waiting: int) -> bytes:
+        told = msgspec.structs.replace(a_report().software, waiting_cases=waiting)
+        at = "2026-11-20T14:00:00Z"
+        return wire.encode(Metrics(at=at, boot_id="b", software=told, input=InputMetrics(), output=OutputMetrics()))
+
+    caplog.set_level("INFO", "cloud_sync.gaps")
+    cloud.handle(case_message(a_case(10)), Message(TOPICS.metrics, metrics(8)))
+    with cloud.engine.connect() as connection:
+        assert gap_rules.lacking(connection) == {(SITE, STATION): 1} and len(gap_rules.not_to_come(connection, 5)) == 1
+    assert "1 cases are missing" in caplog.text
+    caplog.clear()
+    cloud.handle(case_message(a_case(1)))
+    cloud.handle(case_message(a_case(12)), Message(TOPICS.metrics, metrics(9)))
+    assert "they wait at the station" in caplog.text and "are missing" not in caplog.text
+    with cloud.engine.connect() as connection:
+        assert gap_rules.lacking(connection) == {} and gap_rules.not_to_come(connection, 5) == []
+
+
+def test_a_number_that_comes_again_under_another_id_is_told(cloud: Cloud, caplog) -> None:
+    cloud.handle(case_message(a_case(1)), case_message(a_case(3)))
+    other = msgspec.structs.replace(a_case(1), case_id="TANK1-other-000001")
+    cloud.handle(case_message(other), case_message(a_case(2)))
+    assert "first=1 last=1 came again" in caplog.text and _open_gaps(cloud) == []
 
 
 def test_a_station_whose_first_cases_never_came_has_a_gap(cloud: Cloud) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from benchmarks.made_cases import make_case, write_clip
-from edge_agent import durable, wire
+from edge_agent import durable, outbox_table, wire
 from edge_agent.errors import StoreError
 from edge_agent.outbox import RECORD_DAYS, Outbox, PendingCases
 from edge_agent.records import Case
@@ -380,3 +380,47 @@ def test_two_processes_that_start_together_agree_on_the_installation(tmp_path):
     assert all((tmp_path / f"id{n}").read_bytes()[-1:].isdigit() for n in range(4))
     assert {Spool(tmp_path / "spool").install_id() for _ in range(3)} == {Spool(tmp_path / "spool").install_id()}
     assert not list((tmp_path / "spool").glob("*.tmp"))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_id_that_the_other_process_is_about_to_write_is_not_swept_away(tmp_path, monkeypatch, known):
+    """Both start on a new device: the one that puts removes what a former run left."""
+    spool, write = Spool(tmp_path / "spool"), durable.write
+
+    def write_while_the_other_starts(path, data):
+        write(path, data)
+        if known:
+            write(spool.folder / "install-id", b"01234567")
+        Outbox.open(tmp_path / "outbox.db", spool.folder).close()
+
+    monkeypatch.setattr(durable, "write", write_while_the_other_starts)
+    assert spool.install_id() == (spool.folder / "install-id").read_text() and len(spool.install_id()) == 8
+
+
+def test_what_waits_is_counted_without_reading_each_case(opened):
+    """With 100,000 of them the uplink would do nothing else."""
+    box = opened()
+    box.put(make_case(1))
+    with box._transaction() as rows:
+        (plan,) = rows.execute("EXPLAIN QUERY PLAN SELECT count(*) FROM cases WHERE receipted_at IS NULL")
+    assert "COVERING INDEX cases_unreceipted" in plan[3]
+
+
+def test_a_database_of_before_gets_the_index_that_counts(tmp_path):
+    with sqlite3.connect(tmp_path / "outbox.db") as rows:
+        for statement in outbox_table._TABLES.split(";\n"):
+            rows.execute(statement)
+        rows.execute("CREATE INDEX cases_waiting ON cases (sequence) WHERE receipted_at IS NULL")
+        rows.execute(f"PRAGMA user_version={outbox_table.VERSION}")
+    with outbox_table.connect(tmp_path / "outbox.db") as rows:
+        names = {name for (name,) in rows.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert "cases_unreceipted" in names and "cases_waiting" not in names
+
+
+def test_the_bytes_of_a_long_backlog_are_those_of_its_oldest_cases(opened, monkeypatch):
+    box = opened()
+    cases = [box.put(make_case(number)) for number in (1, 2, 4, 5)]
+    sizes = [len(wire.encode(case)) for case in cases]
+    assert box.waiting_bytes() == sum(sizes)
+    monkeypatch.setattr(outbox_table, "WEIGHED", 2)
+    assert box.waiting_bytes() == 2 * sum(sizes[:2])

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from cloud_fakes import STATION, TOPICS, a_case, a_clip, case_message, clip_messages
 from cloud_kinds import NewCloud, maker, opened
 from desk_site import Site
-from postgres_server import PostgresServer
 
+from benchmarks.postgres_server import PostgresServer
 from cloud_sync import db
 from cloud_sync.dead_letters import Message
 from cloud_sync.intake import Intake

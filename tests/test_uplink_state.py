@@ -122,8 +122,40 @@ def test_no_more_than_a_hundred_cases_go_out_without_a_receipt(talk):
     for number in range(1, 131):
         talk.put(number)
     out = talk.drain(Connected())
-    assert cases_in(out) == list(range(1, 101))
-    assert cases_in(talk.drain(talk.receipt(cases=receipts_for(out)))) == list(range(101, 131))
+    assert len(set(cases_in(out))) == len(cases_in(out)) == 100
+    rest = cases_in(talk.drain(talk.receipt(cases=receipts_for(out))))
+    assert rest == sorted(set(range(1, 131)) - set(cases_in(out)))
+
+
+def test_of_more_than_can_be_under_way_the_newest_overtake_and_the_oldest_have_most_places(talk):
+    for number in range(1, 301):
+        talk.put(number)
+    out = talk.drain(Connected())
+    assert sorted(cases_in(out)) == [*range(1, 81), *range(281, 301)]
+    out = talk.drain(talk.receipt(cases=receipts_for(out)))
+    assert sorted(cases_in(out)) == [*range(81, 161), *range(261, 281)]
+
+
+def test_a_case_of_now_goes_out_at_once_while_a_month_of_them_waits(talk):
+    for number in range(1, 301):
+        talk.put(number)
+    out = talk.drain(Connected())
+    talk.put(301)
+    assert cases_in(talk.drain()) == []
+    (first,) = [receipt for receipt in receipts_for(out) if receipt[0] == make_case(300).case_id]
+    assert cases_in(talk.drain(talk.receipt(cases=(first,)))) == [301]
+    (old,) = [receipt for receipt in receipts_for(out) if receipt[0] == make_case(1).case_id]
+    assert cases_in(talk.drain(talk.receipt(cases=(old,)))) == [81]
+
+
+def test_a_month_of_cases_goes_out_each_once_where_every_one_is_receipted(talk):
+    for number in range(1, 301):
+        talk.put(number)
+    said, out = [], talk.drain(Connected())
+    while out:
+        said += cases_in(out)
+        out = talk.drain(talk.receipt(cases=receipts_for(out)))
+    assert sorted(said) == list(range(1, 301)) and talk.outbox.backlog().cases == 0
 
 
 def test_a_clip_follows_its_case_and_goes_in_parts_behind_its_manifest(talk):

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, on a Unix socket in a temporary folder; it goes with whoever started it.
+"""A PostgreSQL of our own, for tests and drills, on a Unix socket in a temporary folder; it goes with who started it.
 
 Names sort by ICU's en-US, unlike SQLite's by bytes: whoever relies on an order of the database's own shows here.
 """
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from cloud_sync.broker import end_with_parent
 
 READY_S = 30.0
 MEMORY_BYTES = 4 << 30
+SAFE = {"synchronous_commit": "on", "full_page_writes": "on"}
+"""Of a server that is stopped under way: what it has committed is there when it starts again."""
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -41,10 +44,10 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """The server does not run as root: there it becomes the user of Debian's package."""
+    """The server does not run as root: there it becomes the user of Debian's package. `settings`: beside SETTINGS."""
 
-    def __init__(self, bin_folder: Path) -> None:
-        self._bin = bin_folder
+    def __init__(self, bin_folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._bin, self._settings = bin_folder, SETTINGS | dict(settings or {})
         # A socket's path has 107 letters at most. In memory where there is enough: dozens of databases are many files.
         memory = Path("/dev/shm")
         roomy = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES
@@ -54,7 +57,8 @@ class PostgresServer:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self._numbers = itertools.count(1)
         self._template: str | None = None
-        self._process = self._start()
+        self._make_data()
+        self._process = self._serve()
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://tankwatch@/{database}?host={self.folder}"
@@ -72,21 +76,31 @@ class PostgresServer:
         self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
         return self.url(name)
 
-    def stop(self) -> None:
-        """At once: nobody wants its data any more."""
+    def go_away(self) -> None:
+        """At once, as if it had been killed: connections break, nobody can connect."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(READY_S)
+
+    def come_back(self) -> None:
+        """With what was committed before."""
+        self._process = self._serve()
+
+    def stop(self) -> None:
+        """Nobody wants its data any more."""
+        self.go_away()
         shutil.rmtree(self.folder)
 
-    def _start(self) -> subprocess.Popen:
+    def _make_data(self) -> None:
         data = self.folder / "data"
         locale = ["--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8", "--encoding=UTF8"]
         self._checked("initdb", "-D", str(data), "-U", "tankwatch", "--auth=trust", "--no-sync", *locale)
-        settings = SETTINGS | {"unix_socket_directories": str(self.folder)}
+
+    def _serve(self) -> subprocess.Popen:
+        settings = self._settings | {"unix_socket_directories": str(self.folder)}
         arguments = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
         with open(self.folder / "server.log", "wb") as log:
             process = subprocess.Popen(
-                [self._bin / "postgres", "-D", data, *arguments],
+                [self._bin / "postgres", "-D", self.folder / "data", *arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
