@@ -45,15 +45,17 @@ def sync(path: Path) -> None:
 def write_first(path: Path, data: bytes) -> None:
     """`path` holds what the first of several processes wrote, whole; the others change nothing. Raises StoreError."""
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
-    write(temporary, data)
     try:
+        write(temporary, data)
         os.link(temporary, path)
-    except OSError as error:
+    except (OSError, StoreError) as error:
         # Where another was first, its word holds.
         if not path.exists():
-            raise failure(path, error) from error
+            raise error if isinstance(error, StoreError) else failure(path, error) from error
     finally:
-        let_go(temporary)
+        # Those of the others too: they take this word, and one that was killed removes nothing itself.
+        for left in path.parent.glob(f"{path.name}-*{TEMPORARY}") if path.exists() else [temporary]:
+            let_go(left)
     sync_folder(path.parent)
 
 

@@ -96,8 +96,10 @@ class Spool:
             return 0
 
     def remove_drafts(self) -> int:
-        """Whatever was not finished when the device stopped."""
-        drafts = list(self.folder.glob("*" + durable.TEMPORARY))
+        """Whatever was not finished when the device stopped; while there is no id, not one that is being written."""
+        spared = "" if (self.folder / _INSTALL).exists() else _INSTALL
+        found = self.folder.glob("*" + durable.TEMPORARY)
+        drafts = [path for path in found if not spared or not path.name.startswith(spared)]
         for draft in drafts:
             durable.remove(draft)
         return len(drafts)
