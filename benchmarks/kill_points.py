@@ -154,7 +154,7 @@ KEEPING = (
     Point(
         "retention has removed a record's file, and not its clip",
         "upkeep",
-        Moment("after", "edge_agent.durable:remove", within="Outbox.retain"),
+        Moment("before", "edge_agent.durable:remove", within="Outbox.retain", holding="twclip"),
     ),
     Point(
         "retention has removed a record's files, and not forgotten its row",
@@ -182,7 +182,7 @@ SENDING = (
         Moment("before", "edge_agent.uplink_state:UplinkState._take", holding="Acknowledged"),
     ),
     Point(
-        "the broker's acknowledgement of a case is heard, and there is no receipt",
+        "the broker's second acknowledgement is heard, and counts for nothing",
         "uplink",
         Moment("after", "edge_agent.uplink_state:UplinkState._take", holding="Acknowledged", nth=2),
     ),

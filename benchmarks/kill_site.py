@@ -73,14 +73,7 @@ class Site:
 
     def dies(self, name: str, moment: Moment, work: Work) -> bool:
         """Whether the process has died at that moment, and not otherwise."""
-        mark = self.folder / "mark"
-        mark.unlink(missing_ok=True)
-        process = _FORK.Process(target=armed, args=(moment, mark, work), name=name, daemon=True)
-        process.start()
-        process.join(DIE_S)
-        struck = process.exitcode == -9 and mark.exists()
-        process.kill()
-        process.join()
+        struck = dies(moment, work, self.folder / "mark")
         self.processes.killed[name] += struck
         return struck
 
@@ -117,6 +110,18 @@ class Site:
         return found + device_faults(self.device)
 
 
+def dies(moment: Moment, work: Work, mark: Path) -> bool:
+    """Does the work in a process of its own; whether that has died at the moment, which makes `mark`."""
+    mark.unlink(missing_ok=True)
+    process = _FORK.Process(target=armed, args=(moment, mark, work), daemon=True)
+    process.start()
+    process.join(DIE_S)
+    struck = process.exitcode == -9 and mark.exists()
+    process.kill()
+    process.join()
+    return struck
+
+
 @contextmanager
 def site(folder: Path, seed: int) -> Iterator[Site]:
     """Broker, uplink and intake run; all of it ends with the context."""
@@ -132,8 +137,10 @@ def site(folder: Path, seed: int) -> Iterator[Site]:
         processes = Processes({"uplink": sending(device, folder), "ingest": taking_in(cloud, folder)})
         stack.callback(processes.stop)
         engine.dispose()
-        for name in processes.starts:
-            processes.start(name)
+        processes.start("ingest")
+        # What is said before anybody listens is said again after 10 s.
+        until(lambda: _is_in(folder / "ingest.log", "connected"), SETTLE_S)
+        processes.start("uplink")
         yield Site(folder, device, cloud, broker, engine, processes, reader, seed)
 
 
@@ -162,6 +169,10 @@ def device_faults(device: DeviceConfig) -> list[str]:
 def said_by_agent(log: Path) -> set[str]:
     """Ids in the agent's log."""
     return {line.split()[0].removeprefix("case=") for line in log.read_text().splitlines() if line.startswith("case=")}
+
+
+def _is_in(log: Path, words: str) -> bool:
+    return log.is_file() and words in log.read_text()
 
 
 def _said_in(spool: Spool, id: str) -> SaidCase:
