@@ -192,7 +192,20 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("broker", "camera", "canary", "clock", "ingest", "kill", "outage", "promote", "restore", "swap", "update")
+    names = (
+        "broker",
+        "camera",
+        "canary",
+        "clock",
+        "ingest",
+        "kill",
+        "outage",
+        "powercut",
+        "promote",
+        "restore",
+        "swap",
+        "update",
+    )
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 

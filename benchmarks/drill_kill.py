@@ -1,172 +1,153 @@
-"""`drill kill`: the agent is killed again and again while cases are made; the cloud must hold each exactly once.
+"""`drill kill`: agent and uplink are killed again and again; the cloud must hold each case exactly once, no file half.
 
-Real outbox, uplink, broker and ingest, each in its own process, killed by SIGKILL at random moments. What counts as
-said is what a journal holds that is written and synced after `put` has returned. `--full` also kills broker and ingest.
+The first cases come from the whole agent, camera to outbox; then it dies at the named points, then at random moments,
+over made cases with short clips. Outbox, uplink, broker and intake are the real ones. What counts as said is what the
+agent's log or a journal holds, which is synced after `put` has returned, and all that was ever in the spool.
 """
 
-import argparse
 import functools
-import json
 import random
-import sys
-import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import sqlalchemy as sa
 
-from benchmarks import feeding, ledger
-from benchmarks.installation import SETTLE_S, Processes, make_configs, sending, taking_in, until
-from benchmarks.made_cases import make_case
-from cloud_sync import cases as cloud_cases
-from cloud_sync import db
-from cloud_sync.broker import EmbeddedBroker
-from cloud_sync.store import ClipStore, open_store
-from edge_agent.config import DeviceConfig
-from edge_agent.spool import Spool
+from benchmarks import feeding, kill_frames, kill_named, kill_site, ledger, wholeness
+from benchmarks.exercise import Exercise, Ledger, Say
+from benchmarks.installation import until
+from benchmarks.kill_points import POINTS, Plan, Point
+from benchmarks.kill_site import Site
 
-PACE_S = 0.05
+PACE_S = 0.03
 """Between two cases: without it the uplink would be killed before it has said anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is made and killed."""
-
-    cases: int
-    kills: int
-    seed: int
-    victims: tuple[str, ...]
+LOOK_S = 0.005
+FIRST = 10_000
+"""Number of the first case of the random part; the named points use those below."""
+OTHERS_EVERY = 20
+"""So many kills of the device's processes for one of the broker or of the intake."""
+FAULTS = (*ledger.FAULTS, "half_written", "torn", "unfinished")
 
 
 def run(argv: list[str]) -> int:
-    """`tankwatch drill kill`; ends with 1 if anything is lost or there twice."""
-    parser = argparse.ArgumentParser("tankwatch drill kill", description="SIGKILL at random moments.")
-    parser.add_argument("--cases", type=int, help="default 200, with --full 2000")
-    parser.add_argument("--kills", type=int, help="default 50, with --full 500")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--full", action="store_true", help="more of all, and broker and ingest are killed too")
-    parser.add_argument("--frames", action="store_true", help="the whole agent, from the camera's frames on, is killed")
-    parser.add_argument("--json", action="store_true", help="only the ledger, as one JSON object")
-    options = parser.parse_args(argv)
-    plan = Plan(
-        cases=options.cases or (2000 if options.full else 200),
-        kills=options.kills if options.kills is not None else (500 if options.full else 50),
-        seed=options.seed,
-        victims=("inspect", "uplink", "broker", "ingest") if options.full else ("inspect", "uplink"),
+    """`tankwatch drill kill`; 1 if anything is lost, there twice, or half written."""
+    return Exercise("kill", "SIGKILL at named and at random moments.", plan_of, drill, is_good).run(argv)
+
+
+def plan_of(full: bool, seed: int) -> Plan:
+    """All named points in both forms."""
+    if full:
+        return Plan(10_000, frames=100, kills=1000, frame_kills=50, points=POINTS, seed=seed, others=True)
+    return Plan(120, frames=1, kills=12, frame_kills=1, points=POINTS, seed=seed)
+
+
+def is_good(found: Ledger) -> bool:
+    """Nothing lost, nothing twice, nothing half, and as much was done as was asked for."""
+    if any(found[name] for name in FAULTS) or found["broken"]:
+        return False
+    return (
+        found["cases"] >= found["asked"] and found["random_kills"] >= found["asked_kills"] and found["state_reads"] > 0
     )
-    with tempfile.TemporaryDirectory(prefix="tankwatch-drill-") as folder:
-        found = _drill_for(options.frames)(plan, Path(folder), lambda words: print(words, file=sys.stderr))
-    print(json.dumps(found) if options.json else _words(found))
-    return 0 if is_good(found) else 1
 
 
-def is_good(found: dict) -> bool:
-    """Nothing lost, nothing twice, and as many cases as were asked for."""
-    return ledger.is_clean(found) and found["cases"] >= found["asked"]
-
-
-def _drill_for(frames: bool) -> Callable[[Plan, Path, Callable[[str], None]], dict]:
-    if not frames:
-        return drill
-    from benchmarks.drill_kill_frames import drill_with_frames  # it builds on this module
-
-    return drill_with_frames
-
-
-def drill(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -> dict:
+def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> Ledger:
     """Runs the plan in `folder` and gives the ledger."""
+    # Before the first picture: OpenCV's threads do not live through a fork, and who waits for them waits for ever.
     cv2.setNumThreads(1)
     began_s = time.monotonic()
-    with ExitStack() as stack:
-        broker = stack.enter_context(EmbeddedBroker(0, folder / "broker"))
-        device, cloud = make_configs(folder, broker.port)
-        journal = folder / "journal"
-        journal.touch()
-        db.open_database(cloud).dispose()
-        processes = Processes(
-            {
-                "inspect": functools.partial(_make_cases, device, journal, plan),
-                "uplink": sending(device, folder),
-                "ingest": taking_in(cloud, folder),
-            }
-        )
-        stack.callback(processes.stop)
-        for name in processes.starts:
-            processes.start(name)
-        _kill(plan, processes, broker, journal, say)
-        engine = db.open_database(cloud)
-        stack.callback(engine.dispose)
-        under_fire = cloud_cases.summary(engine)["cases"]
-        processes.alive["inspect"].join()
-        say(f"{plan.cases} cases are made, {sum(processes.killed.values())} kills done; waiting for the cloud")
-        _settle(engine, plan, journal)
-        found = make_ledger(engine, plan, device, journal, open_store(cloud)) | {
-            "kills": sum(processes.killed.values()),
-            "killed": dict(sorted(processes.killed.items())),
-            "arrived_under_fire": under_fire,
-        }
-    return found | {"broker": broker.name, "seconds": round(time.monotonic() - began_s, 1)}
+    with kill_site.site(folder, plan.seed) as site:
+        broken = _named(site, [point for point in plan.points if point.scene == "new device"], say)
+        broken |= kill_frames.run(site, plan, say)
+        rest = [point for point in plan.points if point.scene != "new device" and point.process != "agent"]
+        broken |= _named(site, rest, say)
+        random_kills = plan.frame_kills + _at_random(site, plan, say)
+        broken |= _words("the end", site.faults())
+        found = make_ledger(site, plan)
+    return found | {
+        "named": len(plan.points),
+        "broken": broken,
+        "random_kills": random_kills,
+        "broker": site.broker.name,
+        "seconds": round(time.monotonic() - began_s, 1),
+    }
 
 
-def make_ledger(engine: sa.Engine, plan: Plan, device: DeviceConfig, journal: Path, store: ClipStore) -> dict:
-    """What was said against what is held; what a journal holds and no file does is lost too."""
-    spoken = ledger.said_in(Spool(device.spool_path))
-    found = ledger.compare(engine, spoken, journal=feeding.said(journal), store=store)
-    return {"drill": "kill", "asked": plan.cases, **found, "seed": plan.seed}
+def make_ledger(site: Site, plan: Plan) -> Ledger:
+    """What was said against what is held, and the files of the device."""
+    folders = [site.device.folder, *site.folder.glob("new-*")]
+    until(lambda: not any(map(wholeness.unfinished, folders)), 5.0)
+    return {
+        "drill": "kill",
+        "asked": plan.cases,
+        "frames": len(kill_site.said_by_agent(site.agent_log)),
+        **site.compare(site.store),
+        "half_written": len(wholeness.half_written(site.device.spool_path)),
+        "unfinished": sum(len(wholeness.unfinished(folder)) for folder in folders),
+        "torn": len(site.reader.torn),
+        "state_reads": site.reader.reads,
+        "asked_kills": plan.kills,
+        "killed": dict(sorted(site.processes.killed.items())),
+        "seed": plan.seed,
+    }
 
 
-def _kill(plan: Plan, processes: Processes, broker: EmbeddedBroker, journal: Path, say: Callable[[str], None]) -> None:
-    """Kills spread over the cases, each at a random moment within the making of one."""
-    chance = random.Random(plan.seed)
-    for number in range(plan.kills):
-        _wait_for_cases(journal, min((number + 1) * plan.cases // (plan.kills + 1), plan.cases - 1), processes)
+def _named(site: Site, points: list[Point], say: Say) -> dict[str, list[str]]:
+    broken: dict[str, list[str]] = {}
+    for point in points:
+        found = _words(point.words, kill_named.strike(site, point, POINTS.index(point) + 1))
+        say(f"{point.process}: {point.words}: {found.get(point.words, 'all holds')}")
+        broken |= found
+    return broken
+
+
+def _words(name: str, faults: list[str]) -> dict[str, list[str]]:
+    return {name: faults} if faults else {}
+
+
+def _at_random(site: Site, plan: Plan, say: Say) -> int:
+    """Kills spread over the cases that are still to be made, each at a random moment; how many."""
+    cases, kills = max(plan.cases - len(site.know()), plan.kills), plan.kills - plan.frame_kills
+    chance, processes = random.Random(plan.seed), site.processes
+    processes.starts["inspect"] = functools.partial(_make_cases, site, cases)
+    processes.start("inspect")
+    for number in range(kills):
+        _wait_for_cases(site, (number + 1) * cases // (kills + 1))
         # Two of three fall into the making of a case, the others into the quiet between.
         time.sleep(PACE_S + chance.uniform(-0.005, 0.02) if chance.random() < 0.67 else chance.uniform(0, PACE_S))
-        victim = plan.victims[number % 2] if chance.random() < 0.8 else chance.choice(plan.victims)
-        if victim == "broker":
-            broker.kill()
-            processes.killed["broker"] += 1
-            time.sleep(chance.uniform(0, 0.5))
-            broker.start()
-        else:
-            processes.kill(victim)
-            processes.start(victim)
+        victim = ("inspect", "uplink")[number % 2]
+        processes.kill(victim)
+        processes.start(victim)
+        if plan.others and number % OTHERS_EVERY == 0:
+            _kill_another(site, chance)
         if number % 10 == 9:
-            say(f"{number + 1} of {plan.kills} kills, {len(feeding.said(journal))} of {plan.cases} cases")
+            say(f"{number + 1} of {kills} kills, {_made(site)} of {cases} cases")
+    processes.alive["inspect"].join()
+    return kills
 
 
-def _wait_for_cases(journal: Path, wanted: int, processes: Processes) -> None:
-    while len(feeding.said(journal)) < wanted:
-        making = processes.alive["inspect"]
-        if not making.is_alive() and len(feeding.said(journal)) < wanted:
+def _kill_another(site: Site, chance: random.Random) -> None:
+    if chance.random() < 0.5:
+        site.processes.kill("ingest")
+        site.processes.start("ingest")
+        return
+    site.broker.kill()
+    site.processes.killed["broker"] += 1
+    time.sleep(chance.uniform(0, 0.5))
+    site.broker.start()
+
+
+def _make_cases(site: Site, cases: int) -> None:
+    site.feeding(range(FIRST + _made(site), FIRST + cases), pace_s=PACE_S)()
+
+
+def _wait_for_cases(site: Site, wanted: int) -> None:
+    while (made := _made(site)) < wanted:
+        making = site.processes.alive["inspect"]
+        if not making.is_alive() and _made(site) == made:
             raise RuntimeError(f"the process that makes cases ended by itself with status {making.exitcode}")
-        time.sleep(0.002)
+        time.sleep(LOOK_S)
 
 
-def _make_cases(device: DeviceConfig, journal: Path, plan: Plan) -> None:
-    feeding.feed(device, journal, range(1, plan.cases + 1), seed=plan.seed, pace_s=PACE_S)
-
-
-def _settle(engine: sa.Engine, plan: Plan, journal: Path) -> None:
-    wanted_clips = sum(make_case(number).sampled.reason != "none" for number in range(1, plan.cases + 1))
-
-    def is_there() -> bool:
-        found = cloud_cases.summary(engine)
-        return found["cases"] >= len(feeding.said(journal)) and found["clips"] >= wanted_clips
-
-    until(is_there, SETTLE_S)
-
-
-def _words(found: dict) -> str:
-    killed = ", ".join(f"{name} {count}" for name, count in found.get("killed", {"inspect": found["kills"]}).items())
-    return (
-        f"{found['cases']} cases, {found['kills']} kills ({killed}): {found['lost']} lost, "
-        f"{found['duplicated']} duplicated, {found['changed']} changed; {found['queued']} in the queue, "
-        f"{found['queue_lost']} missing there, {found['queue_extra']} too many; {found['clips_lost']} clips lost; "
-        f"{found['seconds']} s with {found['broker']}"
-    )
+def _made(site: Site) -> int:
+    """Cases of the random part that were said: they come in the order of their numbers."""
+    last = feeding.last_said(site.journal)
+    return max(0, int(last[-6:]) - FIRST + 1) if last else 0

@@ -53,7 +53,9 @@ def write_first(path: Path, data: bytes) -> None:
         if not path.exists():
             raise error if isinstance(error, StoreError) else failure(path, error) from error
     finally:
-        let_go(temporary)
+        # Those of the others too: they take this word, and one that was killed removes nothing itself.
+        for left in path.parent.glob(f"{path.name}-*{TEMPORARY}") if path.exists() else [temporary]:
+            let_go(left)
     sync_folder(path.parent)
 
 

@@ -34,6 +34,8 @@ class Link:
         self._broker, self._client_id = broker, client_id
         self._subscriptions, self._will = subscriptions, will
         self._events: list[Event] = []
+        self._taken: list[int] = []
+        """Numbers of the messages that were given out, and of which the broker has not heard."""
         self._client = self._make_client()
         self._up_since_s: float | None = None
         self._wait_s, self._next_try_s = FIRST_WAIT_S, 0.0
@@ -41,7 +43,11 @@ class Link:
         self._fault = ""
 
     def receive(self, timeout_s: float) -> list[Event]:
-        """What has happened, waiting at most `timeout_s` for it; connects where it is time to."""
+        """What has happened, waiting at most `timeout_s` for it; connects where it is time to.
+
+        Who asks has dealt with what was given before: only now the broker hears that those messages have come.
+        """
+        self._acknowledge()
         if self._client.socket() is None:
             self._connect_when_due(timeout_s)
         if self._client.socket() is not None:
@@ -55,6 +61,11 @@ class Link:
         if handed.rc not in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN):
             log.warning("publish refused topic=%s reason=%s", message.topic, mqtt.error_string(handed.rc))
             self._events.append(Acknowledged())
+
+    def _acknowledge(self) -> None:
+        taken, self._taken = self._taken, []
+        for number in taken:
+            self._client.ack(number, 1)
 
     def drop(self, reason: str) -> None:
         """Gives the connection up; the next `receive` makes a new one."""
@@ -83,6 +94,7 @@ class Link:
             clean_session=False,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
         # The window is kept by UplinkState; paho may hold what is in it and a few words more, never a second queue.
@@ -94,9 +106,7 @@ class Link:
         client.on_connect = self._guarded(self._on_connect)
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_publish = self._guarded(lambda *_: self._events.append(Acknowledged()))
-        client.on_message = self._guarded(
-            lambda _client, _userdata, message: self._events.append(Received(message.topic, message.payload))
-        )
+        client.on_message = self._guarded(self._on_message)
         client.on_subscribe = self._guarded(self._on_subscribe)
         return client
 
@@ -146,6 +156,14 @@ class Link:
         log.info("connected broker=%s client=%s", self._place, self._client_id)
         self._events.append(Connected())
 
+    def _on_message(self, client, _userdata, message: mqtt.MQTTMessage) -> None:
+        self._events.append(Received(message.topic, bytes(message.payload)))
+        if message.dup:
+            # It comes again: one that ends this process shall not do so for ever.
+            client.ack(message.mid, message.qos)
+        elif message.qos:
+            self._taken.append(message.mid)
+
     def _on_subscribe(self, _client, _userdata, _mid, reason_codes, _properties) -> None:
         refused = [topic for topic, code in zip(self._subscriptions, reason_codes, strict=False) if code.is_failure]
         if refused:
@@ -157,6 +175,8 @@ class Link:
         lasted_s = time.monotonic() - self._up_since_s
         self._up_since_s = None
         self._events.append(Disconnected())
+        # The broker gives them again, under numbers of the next connection.
+        self._taken.clear()
         log.info("disconnected broker=%s reason=%s after_s=%.1f", self._place, reason_code, lasted_s)
         self._short_lives = 0 if lasted_s >= STABLE_S else self._short_lives + 1
         if lasted_s >= STABLE_S:

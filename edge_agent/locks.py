@@ -41,6 +41,19 @@ def borrowed(database: Path, own: TextIO | None) -> Iterator[bool]:
         yield _taken(file)
 
 
+@contextmanager
+def in_turn(database: Path) -> Iterator[None]:
+    """One process at a time opens a database, makes it, or puts it aside; the others wait for the moment it takes."""
+    path = database.with_name("opening.lock")
+    try:
+        file = open(path, "a")  # noqa: SIM115 - closed below, in all cases
+    except OSError as error:
+        raise durable.failure(path, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _taken(file: TextIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

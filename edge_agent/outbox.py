@@ -25,6 +25,8 @@ from edge_agent.spool import Spool, Stored
 RECORD_DAYS = 30
 """Receipted records stay this long, so that a cloud restored from a backup can ask again. They are days of running: a
 clock that is set, forward or back, makes no record older or younger."""
+_BESIDE = ("-wal", "-shm")
+"""Endings of the files that SQLite keeps beside a database, and finds by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Outbox:
         self._guard = threading.RLock()
         self._lock = locks.lock(database.with_name(f"{role}.lock"), database)
         self._retained_s: float | None = None
+        self._file: tuple[int, int] | None = None
         self.notes: list[str] = []
         """What had to be mended at start, for the log."""
         self._connect()
@@ -225,7 +228,10 @@ class Outbox:
                 ) from error
 
     def _connect(self) -> None:
-        with locks.borrowed(self._database, self._lock if self._role == "outbox" else None) as writing:
+        self._file = None
+        own = self._lock if self._role == "outbox" else None
+        with locks.in_turn(self._database), locks.borrowed(self._database, own) as writing:
+            self._clear_the_way()
             try:
                 self._rows = outbox_table.connect(self._database)
             except sqlite3.OperationalError as error:
@@ -243,6 +249,12 @@ class Outbox:
                 self._rebuild()
         self._file = _identity(self._database)
         self._sequence = outbox_table.last_sequence(self._rows)
+
+    def _clear_the_way(self) -> None:
+        """A new database needs a journal and an index of its own: who still has the old one open would share them."""
+        if not self._database.exists():
+            for ending in _BESIDE:
+                durable.remove(Path(f"{self._database}{ending}"))
 
     def _rebuild(self) -> None:
         """Rows for the cases that only the spool knows."""
@@ -310,7 +322,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _set_aside(database: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     aside = database.with_name(f"{database.name}.damaged-{stamp}")
-    for ending in ("", "-wal", "-shm"):
+    for ending in ("", *_BESIDE):
         part = Path(f"{database}{ending}")
         if part.exists():
             os.replace(part, f"{aside}{ending}")

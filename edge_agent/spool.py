@@ -96,10 +96,10 @@ class Spool:
             return 0
 
     def remove_drafts(self) -> int:
-        """Whatever was not finished when the device stopped. The other process may be about to write the first id."""
-        drafts = list(self.folder.glob("*" + durable.TEMPORARY))
-        if not (self.folder / _INSTALL).exists():
-            drafts = [draft for draft in drafts if not draft.name.startswith(_INSTALL)]
+        """Whatever was not finished when the device stopped; while there is no id, not one that is being written."""
+        spared = "" if (self.folder / _INSTALL).exists() else _INSTALL
+        found = self.folder.glob("*" + durable.TEMPORARY)
+        drafts = [path for path in found if not spared or not path.name.startswith(spared)]
         for draft in drafts:
             durable.remove(draft)
         return len(drafts)

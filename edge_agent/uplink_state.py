@@ -154,11 +154,11 @@ class UplinkState:
         if self._unacknowledged and now.monotonic_s - self._last_sign_s > BROKER_SILENT_S:
             return [Reconnect(f"the broker acknowledged nothing for {BROKER_SILENT_S:.0f} s")]
         free = self.device.inflight - self._unacknowledged
-        if free <= 0:
-            return []
-        out = self._news(now) + self._answers
-        self._answers = []
-        out += self._from_outbox(now, max(0, free - len(out)))
+        # Answers wait for no room: once the events are dealt with, the broker does not give an order again.
+        out, self._answers = self._answers, []
+        if free > 0:
+            out += self._news(now)
+            out += self._from_outbox(now, max(0, free - len(out)))
         if not self._unacknowledged:
             self._last_sign_s = now.monotonic_s
         self._unacknowledged += len(out)

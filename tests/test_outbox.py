@@ -140,6 +140,35 @@ def test_the_sender_sees_what_is_put_after_the_database_was_replaced(opened, tmp
     assert [w.sequence for w in sender.waiting_cases(10)] == [1, 2]
 
 
+HOLDS_IT_OPEN = """
+import sys
+from pathlib import Path
+from edge_agent.outbox import Outbox
+sender = Outbox.attach(Path(sys.argv[1]) / "outbox.db", Path(sys.argv[1]) / "spool")
+print(len(sender.waiting_cases(10)), flush=True)
+sys.stdin.readline()
+print(len(sender.waiting_cases(10)), flush=True)
+"""
+
+
+@pytest.mark.parametrize("gone", ["put aside", "removed by hand"])
+def test_a_new_database_shares_no_journal_with_the_one_that_the_sender_has_open(opened, tmp_path, gone):
+    """As a kill leaves it between the database, which was put aside, and what SQLite keeps beside it."""
+    box = opened()
+    box.put(make_case(1))
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_IT_OPEN, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as sender:
+        assert sender.stdout.readline() == "1\n"
+        box.close()
+        database = tmp_path / "outbox.db"
+        database.rename(tmp_path / "outbox.db.damaged") if gone == "put aside" else database.unlink()
+        again = opened()
+        assert again.put(make_case(2)).sequence == 2
+        assert sender.communicate("\n", timeout=60)[0] == "2\n"
+    assert [w.sequence for w in again.waiting_cases(10)] == [1, 2]
+
+
 def test_a_sender_alone_makes_a_lost_database_again(opened, tmp_path):
     box = opened()
     box.put(make_case(1))
@@ -372,6 +401,27 @@ def test_a_case_whose_clip_is_gone_goes_without_it(opened):
     assert box.put(case, draft).clip is None
     assert "goes without it" in box.notes[-1]
     assert box.backlog().clips == 0
+
+
+def test_a_start_takes_the_id_that_the_uplink_is_about_to_write_from_nobody(opened, tmp_path):
+    spool = Spool(tmp_path / "spool")
+    writing = spool.folder / "install-id-77-88.tmp"
+    writing.write_bytes(b"0123")
+    opened().close()
+    assert writing.exists()
+    assert len(spool.install_id()) == 8 and not writing.exists(), "the others take the first one's word"
+
+
+def test_who_is_second_to_write_an_id_takes_the_first_ones_word_whatever_becomes_of_its_own(tmp_path, monkeypatch):
+    path = tmp_path / "install-id"
+
+    def overtaken(temporary, data):
+        path.write_bytes(b"first")
+        raise StoreError("removed by a start")
+
+    monkeypatch.setattr(durable, "write", overtaken)
+    durable.write_first(path, b"later")
+    assert path.read_bytes() == b"first"
 
 
 def test_two_processes_that_start_together_agree_on_the_installation(tmp_path):

@@ -19,10 +19,13 @@ from benchmarks.made_cases import SITE, STATION, make_case, write_clip
 from cloud_sync.broker import EmbeddedBroker
 from edge_agent import config as device_config
 from edge_agent import state, station, uplink, wire
+from edge_agent.deliveries import Publish
 from edge_agent.errors import ConfigError
+from edge_agent.link import Link
 from edge_agent.messages import ClipManifest, Receipt, Status
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
+from edge_agent.uplink_state import Connected, Received
 
 TOPICS = wire.Topics(SITE, STATION)
 
@@ -249,3 +252,36 @@ def test_without_a_profile_nothing_is_sent_until_one_names_the_station_and_anoth
     assert not thread.is_alive()
     assert systemd.heard()[-1] == "STOPPING=1"
     systemd.socket.close()
+
+
+def received(link, within_s=20.0):
+    """What comes in next of a message; None where nothing does."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        for event in link.receive(0.05):
+            if isinstance(event, Received):
+                return event
+    return None
+
+
+def test_what_was_given_out_and_not_dealt_with_comes_again_once(tmp_path):
+    """A process that dies while it carries out an order is given it again, and one that dies of it is not for ever."""
+    with EmbeddedBroker(0, tmp_path) as broker:
+        if broker.name != "mosquitto":
+            pytest.skip("amqtt gives nothing a second time")
+        config = device_config.BrokerConfig(port=broker.port)
+
+        def connect():
+            return Link(config, "device", subscriptions=("t",), will=lambda: Publish("w", b""))
+
+        links, cloud = [connect()], Cloud(broker.port)
+        until(lambda: Connected() in links[0].receive(0.05))
+        links[0].receive(0.2)
+        cloud.client.publish("t", b"order", qos=1)
+        assert received(links[0]) == Received("t", b"order")
+        links.pop()
+        links.append(connect())
+        assert received(links[0]) == Received("t", b"order")
+        links.pop()
+        assert received(connect(), within_s=3.0) is None
+        cloud.close()
