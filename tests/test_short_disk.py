@@ -138,6 +138,14 @@ def test_a_database_that_is_gone_while_the_disk_is_full_is_made_again_once_there
     assert [case.sequence for case in pending.retry()] == [2] and box.backlog().cases == 2
 
 
+def test_a_lock_that_the_disk_does_not_give_the_uplink_is_a_fault_of_the_disk(box, tmp_path):
+    box.close()
+    (tmp_path / "outbox.lock").unlink()
+    (tmp_path / "outbox.lock").mkdir()
+    with pytest.raises(StoreError, match="outbox.lock cannot be written"):
+        Outbox.attach(tmp_path / "outbox.db", tmp_path / "spool")
+
+
 def test_no_clip_is_begun_in_the_room_for_records(tmp_path, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(durable, "RECORD_ROOM_BYTES", 1 << 60)
