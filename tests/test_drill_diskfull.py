@@ -16,7 +16,8 @@ from edge_agent.spool import Spool
 PARTS = Refusals(every=(1, 2, 3, 5, 8, 13, 21, 34), cases=3, seed=4)
 STATION = {
     "lost": 0, "gaps": 0, "duplicated": 0, "changed": 0, "queue_lost": 0, "queue_extra": 0, "clips_lost": 0,
-    "disorder": 0, "refused_by_clips": 0, "recovered_s": 1.0, "decided_without_disk": 2, "alarms": {"disk": "w", "disk-space": "w"},
+    "disorder": 0, "refused_by_clips": 0, "recovered_s": 1.0, "decided_without_disk": 2,
+    "alarms": {"disk": "w", "disk-space": "w"},
 }  # fmt: skip
 
 
