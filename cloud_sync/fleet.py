@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import concord
+from cloud_sync import clip_parts, concord
 from cloud_sync.device_health import kept
-from cloud_sync.tables import case_groups, cases, device_alarms, device_health, stations
+from cloud_sync.tables import case_groups, cases, dead_letters, device_alarms, device_health, stations
 from edge_agent import alarms as alarm_rules
 from edge_agent.messages import Alarm, Status
 from edge_agent.records import OutcomeWord, VerdictWord
@@ -22,6 +22,9 @@ COMPARED = ("agree", "machine_leak", "human_leak")
 DAY_S, HOUR_S = 86_400.0, 3600.0
 QUIET_S = 3600.0
 """A device sends metrics every ten seconds; one that has sent none for an hour is not online, whatever it said last."""
+
+REFUSED_S = 7200.0
+"""A device offers a clip that is not taken again within the hour (`deliveries`); twice that, for one that was away."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,11 +68,13 @@ class StationNow(msgspec.Struct, frozen=True, kw_only=True):
     cases: int
     """All that are held."""
     is_online: bool
+    quota_words: str = ""
+    """Why its clips are refused; empty while they are not."""
 
     @property
     def wants_somebody(self) -> bool:
-        """Somebody should look: it is away, or an alarm is high."""
-        return not self.is_online or any(alarm.priority == "high" for alarm in self.alarms)
+        """Somebody should look: it is away, its clips are refused, or an alarm is high."""
+        return not self.is_online or bool(self.quota_words) or any(alarm.priority == "high" for alarm in self.alarms)
 
 
 class DayCase(msgspec.Struct, frozen=True):
@@ -93,6 +98,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 def now(connection: sa.Connection, at: float) -> list[StationNow]:
     """Every station that was ever heard of: those that want somebody first, then by name."""
     said, heard, alarms = _said(connection), _metrics_at(connection), _alarms(connection)
+    quotas = over_quota(connection, at)
     days, held, last = counts(connection, at - DAY_S, at + DAY_S), _held(connection), _last(connection)
     found = []
     for place in sorted({*said, *held}):
@@ -110,6 +116,7 @@ def now(connection: sa.Connection, at: float) -> list[StationNow]:
                 last_verdict=case.verdict if case else None,
                 cases=held.get(place, 0),
                 is_online=_is_online(status, heard.get(place), at),
+                quota_words=quotas.get(place, ""),
             )
         )
     return sorted(found, key=lambda one: (not one.wants_somebody, one.place))
@@ -148,6 +155,19 @@ def counts(connection: sa.Connection, since: float, until: float, place: Place |
     return {
         (row["site"], row["station"]): Counts(**{name: row[name] for name in Counts.__struct_fields__}) for row in rows
     }
+
+
+def over_quota(connection: sa.Connection, at: float) -> dict[Place, str]:
+    """Stations whose clips were refused lately because they have too many here, and the reason. They offer each again
+    within the hour, so one that is refused no longer drops out."""
+    letters = dead_letters.c
+    lately = (letters.last_at > at - REFUSED_S, letters.reason.startswith(clip_parts.QUOTA))
+    rows = connection.execute(sa.select(letters.topic, letters.reason).where(*lately).order_by(letters.last_at))
+    found = {}
+    for topic, reason in rows:
+        parts = topic.split("/")
+        found[parts[2], parts[3]] = reason
+    return found
 
 
 def known(connection: sa.Connection, place: Place) -> bool:

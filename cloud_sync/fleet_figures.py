@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from cloud_sync import fleet, mode_orders
 from cloud_sync import looks as looks_module
-from cloud_sync import mode_orders
 from cloud_sync.device_health import kept
 from cloud_sync.tables import (
     case_groups,
@@ -47,6 +47,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """(site, station, verdict, decision, outcome) -> how many."""
     gap_cases: dict[Place, int]
     """Numbers that are missing."""
+    over_quota: dict[Place, str]
+    """Stations whose clips are refused, and why."""
     alarms: dict[tuple[str, str, str], int]
     """(site, station, priority) -> how many are on its screen."""
     health: dict[Place, Metrics]
@@ -70,9 +72,11 @@ class ClipFigures(msgspec.Struct, frozen=True):
 
     count: dict[str, int]
     bytes: dict[str, int]
+    station_bytes: dict[Place, int]
+    """Of what each station has here, whole or on its way."""
 
 
-def figures(connection: sa.Connection) -> Figures:
+def figures(connection: sa.Connection, now: float) -> Figures:
     """A look at everything but the clips."""
     said, seen = _stations(connection)
     health, health_at = _health(connection)
@@ -83,6 +87,7 @@ def figures(connection: sa.Connection) -> Figures:
         last_case_at=_last_case(connection),
         cases=_cases(connection),
         gap_cases=_gaps(connection),
+        over_quota=fleet.over_quota(connection, now),
         alarms=_alarms(connection),
         health=health,
         health_at=health_at,
@@ -102,7 +107,14 @@ def clip_figures(connection: sa.Connection) -> ClipFigures:
     """Reads every row of `clips`: not for every look."""
     query = sa.select(clips.c.state, sa.func.count(), sa.func.sum(clips.c.bytes)).group_by(clips.c.state)
     rows = connection.execute(query).all()
-    return ClipFigures({row[0]: row[1] for row in rows}, {row[0]: int(row[2]) for row in rows})
+    here = clips.c.state.in_(("stored", "partial")), clips.c.station.is_not(None)
+    place = (clips.c.site, clips.c.station)
+    sums = connection.execute(sa.select(*place, sa.func.sum(clips.c.bytes)).where(*here).group_by(*place))
+    return ClipFigures(
+        {row[0]: row[1] for row in rows},
+        {row[0]: int(row[2]) for row in rows},
+        {(site, station): int(size) for site, station, size in sums},
+    )
 
 
 def _stations(connection: sa.Connection) -> tuple[dict[Place, Status | None], dict[Place, float]]:

@@ -57,7 +57,13 @@ def ingest(argv: list[str]) -> int:
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
     store, engine = open_store(config), db.open_database(config)
-    intake = Intake(engine, store, max_clip_bytes=config.max_clip_mb * 1_000_000)
+    quota = config.max_clip_gb_per_station
+    intake = Intake(
+        engine,
+        store,
+        max_clip_bytes=config.max_clip_mb * 1_000_000,
+        station_clip_bytes=None if quota is None else int(quota * 1e9),
+    )
     listener = Listener(config, intake, DesireSending(engine))
     transcoder = Transcoder(store)
     listener.on_clip = transcoder.add

@@ -76,6 +76,8 @@ class Deliveries:
             self._clips.pop(sha256, None)
             if self._run and self._run.clip.sha256 == sha256:
                 self._run = None
+        if self._run and self._run.clip.sha256 in receipt.refused:
+            self._run = None
         if receipt.parts:
             self.outbox.resume_at(receipt.parts)
             self._resume(dict(receipt.parts))
