@@ -6,13 +6,11 @@ a broker and `cloud ingest` are the real programs; what they say of themselves i
 
 import json
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import msgspec
 
 from benchmarks import ledger, small_disk
 from benchmarks.installation import make_configs, until
+from benchmarks.programs import PATIENCE_S, Programs
 from calibration.scene import draw_station
 from calibration.twin import profile_of
 from cloud_sync import config as cloud_config
@@ -33,9 +32,6 @@ from edge_agent.config import AuditConfig, DeviceConfig
 from edge_agent.spool import Spool
 
 KEEP_FREE_MB = 36
-PATIENCE_S = 240.0
-"""For each thing that is waited for, on a machine that does much else."""
-EVERY_S = 0.05
 HELD_CLIPS = 2
 AUDIT = 2
 RANK_WORDS = ("held agreement", "held", "agreement", "other")
@@ -70,27 +66,20 @@ class Clips:
             return self.here
 
 
+@dataclass
 class Station:
     """The programs, and what they say."""
 
-    def __init__(self, folder: Path, port: int, stack: ExitStack, seed: int) -> None:
-        self._folder, self._stack = folder, stack
-        self.device, self.cloud = _configs(folder, port, seed)
+    programs: Programs
+    device: DeviceConfig
+    cloud: CloudConfig
+    folder: Path
+
+    def __post_init__(self) -> None:
         self.clips = Clips(self.device)
-        self._programs: dict[str, subprocess.Popen] = {}
 
-    def start(self, package: str, name: str) -> None:
-        """`tankwatch PACKAGE NAME`."""
-        config = self._folder / ("device.toml" if package == "agent" else "cloud.toml")
-        command = [sys.executable, str(small_disk.TREE / "tankwatch.py"), package, name, "--config", str(config)]
-        with open(self._folder / f"{name}.log", "ab") as log:
-            self._programs[name] = subprocess.Popen(command, stdout=log, stderr=log)
-        self._stack.callback(self._programs[name].kill)
-
-    def stop(self, name: str) -> None:
-        """As its supervisor does."""
-        self._programs[name].terminate()
-        self._programs[name].wait(PATIENCE_S)
+    def start(self, package: str, word: str) -> None:
+        self.programs.start(word, package, word, self.folder / ("device.toml" if package == "agent" else "cloud.toml"))
 
     def alarms(self) -> dict[str, str]:
         """Those that hold, by id, with their words."""
@@ -103,24 +92,17 @@ class Station:
         return told.last_case.case_id if told and told.last_case else ""
 
     def said(self) -> set[str]:
-        lines = (self._folder / "inspect.log").read_text(errors="replace").splitlines()
+        lines = self.programs.said("inspect").splitlines()
         return {line.split()[0].removeprefix("case=") for line in lines if line.startswith("case=")}
 
     def wait(self, what: str, true: Callable[[], bool]) -> None:
-        """Raises RuntimeError where it does not come true, or a program has ended by itself."""
+        """The clips are looked at meanwhile."""
 
         def looked() -> bool:
             self.clips.look()
-            ended = [name for name, program in self._programs.items() if program.poll() not in (None, 0)]
-            if ended:
-                raise RuntimeError(f"{ended} ended by itself: {self._last_words(ended)}")
             return true()
 
-        if not until(looked, PATIENCE_S, EVERY_S):
-            raise RuntimeError(f"{what} has not come in {PATIENCE_S:.0f} s: {self._last_words(self._programs)}")
-
-    def _last_words(self, names: Iterable[str]) -> dict[str, str]:
-        return {name: (self._folder / f"{name}.log").read_text(errors="replace")[-1500:] for name in names}
+        self.programs.wait(what, looked)
 
 
 class Taker:
@@ -147,12 +129,11 @@ class Taker:
 def main(argv: list[str]) -> int:
     """FOLDER and what is asked, as JSON; prints the figures."""
     folder, asked = Path(argv[0]), json.loads(argv[1])
-    with ExitStack() as stack:
-        broker = stack.enter_context(EmbeddedBroker(0, folder / "broker"))
-        one = Station(folder, broker.port, stack, asked["seed"])
+    with EmbeddedBroker(0, folder / "broker") as broker, Programs(folder) as programs:
+        one = Station(programs, *_configs(folder, broker.port, asked["seed"]), folder)
         db.open_database(one.cloud).dispose()
-        for package, name in (("cloud", "ingest"), ("agent", "uplink"), ("agent", "inspect")):
-            one.start(package, name)
+        for package, word in (("cloud", "ingest"), ("agent", "uplink"), ("agent", "inspect")):
+            one.start(package, word)
         found = _fills(one) | _taken(one, folder / small_disk.PLACE, asked["decided"])
         found |= _settled(one)
     print(json.dumps(found | {"broker": broker.name}))
@@ -162,7 +143,7 @@ def main(argv: list[str]) -> int:
 def _fills(one: Station) -> dict:
     """With clips alone: room is made of what the cloud holds, then of audits that it does not hold."""
     one.wait("clips that the cloud holds", lambda: sum(rank < 2 for rank in one.clips.here.values()) >= HELD_CLIPS)
-    one.stop("ingest")
+    one.programs.stop("ingest")
     one.wait("room made of what the cloud holds", lambda: any(rank < 2 for rank in one.clips.gone))
     one.wait("room made of audits", lambda: AUDIT in one.clips.gone)
     return {"refused_by_clips": int("disk" in one.alarms())}
@@ -198,7 +179,7 @@ def _taken(one: Station, place: Path, units: int) -> dict:
 
 def _settled(one: Station) -> dict:
     """The cloud is there again: what it holds in the end against what the station has said."""
-    one.stop("inspect")
+    one.programs.stop("inspect")
     one.start("cloud", "ingest")
     engine, store, spool = db.open_database(one.cloud), open_store(one.cloud), Spool(one.device.spool_path)
     spoken, said = ledger.said_in(spool), one.said()

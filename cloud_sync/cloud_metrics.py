@@ -143,7 +143,7 @@ DESK: tuple[Metric[Look], ...] = (
            lambda look: _whole(look.clips.count, "partial", "stored"), ("state",)),
     Metric("tankwatch_cloud_clip_bytes", "gauge", "Bytes of these clips.",
            lambda look: _whole(look.clips.bytes, "partial", "stored"), ("state",)),
-    Metric("tankwatch_cloud_store_up", "gauge", "1 while the clip store can be used.",
+    Metric("tankwatch_cloud_store_up", "gauge", "1 while clip store and database take what comes.",
            lambda look: float(look.store_up)),
     Metric("tankwatch_cloud_data_free_bytes", "gauge", "Free on the disk of data_dir.",
            lambda look: look.free_bytes),
