@@ -192,7 +192,8 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("camera", "canary", "clock", "cloudfull", "diskfull", "kill", "promote", "restore", "swap", "update")
+    delivery = ("cloudfull", "diskfull", "kill", "restore", "soak")
+    names = (*delivery, "camera", "canary", "clock", "promote", "swap", "update")
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 
