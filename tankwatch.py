@@ -192,20 +192,8 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = (
-        "broker",
-        "camera",
-        "canary",
-        "clock",
-        "ingest",
-        "kill",
-        "outage",
-        "powercut",
-        "promote",
-        "restore",
-        "swap",
-        "update",
-    )
+    delivery = ("broker", "cloudfull", "diskfull", "ingest", "kill", "outage", "powercut", "restore", "soak")
+    names = (*delivery, "camera", "canary", "clock", "promote", "swap", "update")
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 

@@ -113,7 +113,7 @@ class BucketStore:
             self._asked(lambda: next(iter(self._bucket.list("none", chunk_size=1)), None))
         except StoreError:
             return "clip bucket"
-        return None
+        return self.parts.fault()
 
     def _upload(self, sha256: str, path: Path) -> None:
         """What is as long there as here was checked by its SHA-256 on the way (see `_bucket`)."""

@@ -36,7 +36,7 @@ def mend(connection: sa.Connection, store: ClipStore, now: float) -> Mended:
     found = sorted(sha256 for sha256 in held if said.get(sha256) not in ("stored", "retired"))
     take_turns(connection, [*lost, *found])
     for sha256 in lost:
-        waits = {"state": "partial", "next_part": 0, "stored_at": None}
+        waits = {"state": "partial", "next_part": 0, "stored_at": None, "seen_at": now}
         connection.execute(sa.update(clips).where(clips.c.sha256 == sha256).values(waits))
         log.warning("clip=%s is not in the store: asked for again", sha256)
     for at in range(0, len(lost), CHUNK):
@@ -49,8 +49,10 @@ def mend(connection: sa.Connection, store: ClipStore, now: float) -> Mended:
 
 def _note_found(connection: sa.Connection, found: dict[str, int], now: float) -> None:
     known = set(connection.scalars(sa.select(clips.c.sha256).where(clips.c.sha256.in_(found))))
-    query = sa.select(cases.c.clip_sha256, cases.c.case_id).where(cases.c.clip_sha256.in_(found))
-    owner = {row.clip_sha256: row.case_id for row in connection.execute(query)}
+    query = sa.select(cases.c.clip_sha256, cases.c.case_id, cases.c.site, cases.c.station).where(
+        cases.c.clip_sha256.in_(found)
+    )
+    owner = {row.clip_sha256: (row.case_id, row.site, row.station) for row in connection.execute(query)}
     for sha256, size in found.items():
         parts = -(-size // PART_BYTES)
         row = {"state": "stored", "bytes": size, "parts": parts, "part_bytes": PART_BYTES, "next_part": parts}
@@ -58,5 +60,7 @@ def _note_found(connection: sa.Connection, found: dict[str, int], now: float) ->
         if sha256 in known:
             connection.execute(sa.update(clips).where(clips.c.sha256 == sha256).values(row))
         else:
-            connection.execute(sa.insert(clips).values(row | {"sha256": sha256, "case_id": owner.get(sha256, "")}))
+            case_id, site, station = owner.get(sha256, ("", None, None))
+            row |= {"sha256": sha256, "case_id": case_id, "site": site, "station": station}
+            connection.execute(sa.insert(clips).values(row))
         log.warning("clip=%s was in the store without its row: noted", sha256)

@@ -15,6 +15,8 @@ from edge_agent.messages import ClipManifest
 from edge_agent.wire import Topic
 
 log = logging.getLogger(__name__)
+QUOTA = "clip quota"
+"""How the reason of a refusal begins that ends when there is room again."""
 
 
 class ClipRow(msgspec.Struct, frozen=True):
@@ -28,6 +30,11 @@ class ClipRow(msgspec.Struct, frozen=True):
     part_bytes: int
     next_part: int
     stored_at: float | None
+    site: str | None = None
+    station: str | None = None
+    """Who sends it."""
+    seen_at: float | None = None
+    """When its manifest or a part of it came last."""
 
 
 class ClipMessage(msgspec.Struct, frozen=True):
@@ -46,6 +53,8 @@ class Taken(msgspec.Struct, frozen=True):
     """Clips that are whole."""
     retired: tuple[str, ...]
     """Clips that were whole once and have had their time: nobody need send them."""
+    unwanted: tuple[str, ...]
+    """Clips that are not taken now: no part need be sent until they are offered again."""
     wanted: tuple[tuple[str, int], ...]
     """Unfinished clips and the part to go on with."""
     refused: tuple[tuple[int, str], ...]
@@ -55,22 +64,30 @@ class Taken(msgspec.Struct, frozen=True):
 class ClipParts:
     """Takes clips in; the caller commits."""
 
-    def __init__(self, store: ClipStore, *, max_bytes: int) -> None:
+    def __init__(self, store: ClipStore, *, max_bytes: int, station_bytes: int | None = None) -> None:
+        """`max_bytes`: of one clip. `station_bytes`: of all those of one station; None = no limit."""
         self._store = store
         self._max_bytes = max_bytes
+        self._station_bytes = station_bytes
 
     def take(self, connection: sa.Connection, messages: Sequence[ClipMessage], now: float) -> Taken:
         """Writes parts, finishes clips, updates their rows. Raises StoreError (disk full)."""
         before = _rows(connection, {str(message.topic.id) for message in messages})
         rows = dict(before)
-        refused = []
+        refused: list[tuple[int, str]] = []
+        unwanted: set[str] = set()
         for message in messages:
             sha256 = str(message.topic.id)
             row, reason = self._step(rows.get(sha256), message, now)
+            if row is not None and sha256 not in rows:
+                reason = self._beyond_quota(connection, rows, before, row)
+                row = None if reason else row
             if reason:
                 refused.append((message.place, reason))
             if row is not None:
                 rows[sha256] = row
+            elif reason:
+                unwanted.add(sha256)
         changed = [row for sha256, row in rows.items() if row != before.get(sha256)]
         self._sync(changed)
         _save(connection, changed, before)
@@ -78,7 +95,12 @@ class ClipParts:
         return Taken(
             stored=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "stored"),
             retired=tuple(sha256 for sha256 in touched if sha256 in rows and rows[sha256].state == "retired"),
-            wanted=tuple((sha256, _next_part(rows.get(sha256))) for sha256 in touched if not _over(rows.get(sha256))),
+            unwanted=tuple(sha256 for sha256 in touched if sha256 in unwanted - rows.keys()),
+            wanted=tuple(
+                (sha256, _next_part(rows.get(sha256)))
+                for sha256 in touched
+                if not _over(rows.get(sha256)) and sha256 not in unwanted - rows.keys()
+            ),
             refused=tuple(refused),
         )
 
@@ -87,7 +109,7 @@ class ClipParts:
             return row, None
         if message.manifest is not None:
             reason = self._unfit(message.topic, message.manifest)
-            return (row, reason) if reason else (self._announced(row, message.manifest, now), None)
+            return (row, reason) if reason else (self._announced(row, message, message.manifest, now), None)
         if row is None:
             log.info("part clip=%s came before its manifest: asked for again", message.topic.id)
             return None, None
@@ -102,7 +124,22 @@ class ClipParts:
             return f"clip of {manifest.bytes} bytes cannot have {manifest.parts} parts of {manifest.part_bytes}"
         return None
 
-    def _announced(self, row: ClipRow | None, manifest: ClipManifest, now: float) -> ClipRow:
+    def _beyond_quota(
+        self, connection: sa.Connection, rows: dict[str, ClipRow], before: dict[str, ClipRow], new: ClipRow
+    ) -> str | None:
+        """Why the station's new clip is not taken. What is announced counts, or ten clips at once would slip in."""
+        if self._station_bytes is None or new.state == "stored":
+            return None
+        used = _bytes_of(connection, new)
+        announced = [row for sha256, row in rows.items() if sha256 not in before]
+        used += sum(row.bytes for row in announced if (row.site, row.station) == (new.site, new.station))
+        if used + new.bytes <= self._station_bytes:
+            return None
+        here = f"it has {used / 1e9:.2f} GB here, limit {self._station_bytes / 1e9:.2f} GB"
+        cure = "raise max_clip_gb_per_station or shorten the days under [retention]"
+        return f"{QUOTA} of station {new.station} is used up ({here}): {cure}"
+
+    def _announced(self, row: ClipRow | None, message: ClipMessage, manifest: ClipManifest, now: float) -> ClipRow:
         state = "stored" if self._store.holds(manifest.sha256) else "partial"
         new = ClipRow(
             sha256=manifest.sha256,
@@ -113,9 +150,13 @@ class ClipParts:
             part_bytes=manifest.part_bytes,
             next_part=manifest.parts if state == "stored" else 0,
             stored_at=now if state == "stored" else None,
+            site=message.topic.site,
+            station=message.topic.station,
+            seen_at=now,
         )
-        same = row is not None and msgspec.structs.replace(row, next_part=0) == new
-        return row if row is not None and same else new
+        if row is not None and msgspec.structs.replace(row, next_part=0, seen_at=now) == new:
+            return msgspec.structs.replace(row, seen_at=now)
+        return new
 
     def _part(self, row: ClipRow, message: ClipMessage, now: float) -> tuple[ClipRow, str | None]:
         number, size = message.topic.part, len(message.data)
@@ -127,7 +168,7 @@ class ClipParts:
         if size != wanted:
             return row, f"part {number} has {size} bytes, the manifest says {wanted}"
         self._store.parts.write(row.sha256, number * row.part_bytes, message.data)
-        row = msgspec.structs.replace(row, next_part=number + 1)
+        row = msgspec.structs.replace(row, next_part=number + 1, seen_at=now)
         if row.next_part < row.parts:
             return row, None
         if self._store.finish(row.sha256):
@@ -160,6 +201,13 @@ def _finished(row: ClipRow, now: float) -> ClipRow:
 def _rows(connection: sa.Connection, hashes: set[str]) -> dict[str, ClipRow]:
     found = connection.execute(sa.select(clips).where(clips.c.sha256.in_(hashes)))
     return {row.sha256: ClipRow(**row._mapping) for row in found}
+
+
+def _bytes_of(connection: sa.Connection, like: ClipRow) -> int:
+    """Of all that the station has here or on its way."""
+    mine = (clips.c.site == like.site) & (clips.c.station == like.station)
+    counted = clips.c.state.in_(("stored", "partial"))
+    return int(connection.scalar(sa.select(sa.func.sum(clips.c.bytes)).where(mine, counted)) or 0)
 
 
 def _save(connection: sa.Connection, changed: Sequence[ClipRow], before: dict[str, ClipRow]) -> None:

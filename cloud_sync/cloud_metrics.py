@@ -24,6 +24,8 @@ class Look(msgspec.Struct, frozen=True):
     figures: Figures
     clips: ClipFigures
     store_up: bool
+    free_bytes: float
+    """On the disk of data_dir."""
     now_s: float
     """UTC, seconds since 1970."""
 
@@ -105,6 +107,11 @@ FLEET: tuple[Metric[Look], ...] = (
            _health(lambda one: one.software.disk_free_mb * MB if one.software.disk_mb else None), STATION),
     Metric("tankwatch_cloud_station_temperature_celsius", "gauge", "Of its hottest zone.",
            _health(lambda one: one.software.temperature_c), STATION),
+    Metric("tankwatch_cloud_station_clip_bytes", "gauge", "Of its clips here, whole or on their way.",
+           lambda look: look.clips.station_bytes, STATION),
+    Metric("tankwatch_cloud_station_clips_refused", "gauge",
+           "1 while its clips are refused because it has as many here as max_clip_gb_per_station allows.",
+           lambda look: {place: float(place in look.figures.over_quota) for place in look.figures.statuses}, STATION),
     Metric("tankwatch_certificate_miss_rate_upper_ratio", "gauge",
            "Upper bound of the certificate that the station's mode rests on: of leaking units, those answered ok.",
            _certified(lambda one: one.miss_rate_upper), STATION),
@@ -137,11 +144,13 @@ DESK: tuple[Metric[Look], ...] = (
            lambda look: _whole(look.clips.count, "partial", "stored"), ("state",)),
     Metric("tankwatch_cloud_clip_bytes", "gauge", "Bytes of these clips.",
            lambda look: _whole(look.clips.bytes, "partial", "stored"), ("state",)),
-    Metric("tankwatch_cloud_store_up", "gauge", "1 while the clip store can be used.",
+    Metric("tankwatch_cloud_store_up", "gauge", "1 while clip store and database take what comes.",
            lambda look: float(look.store_up)),
     Metric("tankwatch_cloud_backup_timestamp_seconds", "gauge",
            "When the last whole 'cloud backup' was begun (UTC); 0 where none ever was.",
            _cloud(lambda all: all.backup_at)),
+    Metric("tankwatch_cloud_data_free_bytes", "gauge", "Free on the disk of data_dir.",
+           lambda look: look.free_bytes),
     Metric("tankwatch_cloud_training_runs", "gauge", "Training runs by state.",
            _cloud(lambda all: _whole(all.runs, "queued", "training", "failed", "done")), ("state",)),
     Metric("tankwatch_cloud_rollouts", "gauge", "Rollouts by state.", _cloud(lambda all: all.rollouts), ("state",)),

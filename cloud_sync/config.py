@@ -127,6 +127,8 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_tested_days: Positive = 730
     judged_days: Positive = 730
     """A clip that somebody judged within so many days stays, whatever its age."""
+    partial_days: Positive = 14
+    """Parts of a clip of which none has come for so long go; its station begins with the first one again."""
 
 
 class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,6 +193,8 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Messages with one commit."""
     max_clip_mb: Positive = 256
     """A larger clip is refused."""
+    max_clip_gb_per_station: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Clips of a station that has so much here are refused until some have gone; its cases come in. None = no limit."""
     clip_overdue_h: Positive = 24
     """A clip that has not arrived by then is shown as 'never arrived'."""
     policy: str | None = None

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import concord, device_health
-from cloud_sync.tables import case_groups, cases, stations
+from cloud_sync import clip_parts, concord, device_health
+from cloud_sync.tables import case_groups, cases, dead_letters, stations
 from edge_agent import alarms as alarm_rules
 from edge_agent.messages import Alarm, Status
 from edge_agent.records import OutcomeWord, VerdictWord
@@ -21,6 +21,9 @@ COMPARED = ("agree", "machine_leak", "human_leak")
 DAY_S, HOUR_S = 86_400.0, 3600.0
 QUIET_S = 3600.0
 """A device sends metrics every ten seconds; one that has sent none for an hour is not online, whatever it said last."""
+
+REFUSED_S = 7200.0
+"""A device offers a clip that is not taken again within the hour (`deliveries`); twice that, for one that was away."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +67,13 @@ class StationNow(msgspec.Struct, frozen=True, kw_only=True):
     cases: int
     """All that are held."""
     is_online: bool
+    quota_words: str = ""
+    """Why its clips are refused; empty while they are not."""
 
     @property
     def wants_somebody(self) -> bool:
-        """Somebody should look: it is away, or an alarm is high."""
-        return not self.is_online or any(alarm.priority == "high" for alarm in self.alarms)
+        """Somebody should look: it is away, its clips are refused, or an alarm is high."""
+        return not self.is_online or bool(self.quota_words) or any(alarm.priority == "high" for alarm in self.alarms)
 
 
 class DayCase(msgspec.Struct, frozen=True):
@@ -91,7 +96,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 def now(connection: sa.Connection, at: float, only: Place | None = None) -> list[StationNow]:
     """Every station that was ever heard of, or `only` that one: those that want somebody first, then by name."""
-    said, alarms = device_health.statuses(connection), _alarms(connection)
+    said, alarms, quotas = device_health.statuses(connection), _alarms(connection), over_quota(connection, at)
     heard = {place: at for place, (_, at) in device_health.reports(connection).items()}
     days, held, last = counts(connection, at - DAY_S, at + DAY_S, only), _held(connection), _last(connection)
     found = []
@@ -110,6 +115,7 @@ def now(connection: sa.Connection, at: float, only: Place | None = None) -> list
                 last_verdict=case.verdict if case else None,
                 cases=held.get(place, 0),
                 is_online=_is_online(status, heard.get(place), at),
+                quota_words=quotas.get(place, ""),
             )
         )
     return sorted(found, key=lambda one: (not one.wants_somebody, one.place))
@@ -148,6 +154,19 @@ def counts(connection: sa.Connection, since: float, until: float, place: Place |
     return {
         (row["site"], row["station"]): Counts(**{name: row[name] for name in Counts.__struct_fields__}) for row in rows
     }
+
+
+def over_quota(connection: sa.Connection, at: float) -> dict[Place, str]:
+    """Stations whose clips were refused lately because they have too many here, and the reason. They offer each again
+    within the hour, so one that is refused no longer drops out."""
+    letters = dead_letters.c
+    lately = (letters.last_at > at - REFUSED_S, letters.reason.startswith(clip_parts.QUOTA))
+    rows = connection.execute(sa.select(letters.topic, letters.reason).where(*lately).order_by(letters.last_at))
+    found = {}
+    for topic, reason in rows:
+        parts = topic.split("/")
+        found[parts[2], parts[3]] = reason
+    return found
 
 
 def known(connection: sa.Connection, place: Place) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import backup, counters, device_health, gaps, mode_orders
+from cloud_sync import backup, counters, device_health, fleet, gaps, mode_orders
 from cloud_sync import looks as looks_module
 from cloud_sync.tables import (
     case_groups,
@@ -42,6 +42,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """(site, station, verdict, decision, outcome) -> how many."""
     gap_cases: dict[Place, int]
     """Numbers that are missing and do not wait at the station."""
+    over_quota: dict[Place, str]
+    """Stations whose clips are refused, and why."""
     alarms: dict[tuple[str, str, str], int]
     """(site, station, priority) -> how many are on its screen."""
     health: dict[Place, Metrics]
@@ -67,9 +69,11 @@ class ClipFigures(msgspec.Struct, frozen=True):
 
     count: dict[str, int]
     bytes: dict[str, int]
+    station_bytes: dict[Place, int]
+    """Of what each station has here, whole or on its way."""
 
 
-def figures(connection: sa.Connection) -> Figures:
+def figures(connection: sa.Connection, now: float) -> Figures:
     """A look at everything but the clips."""
     said, told = device_health.statuses(connection), device_health.reports(connection)
     letters = connection.execute(sa.select(sa.func.count(), sa.func.sum(dead_letters.c.count))).one()
@@ -79,6 +83,7 @@ def figures(connection: sa.Connection) -> Figures:
         last_case_at=_last_case(connection),
         cases=_cases(connection),
         gap_cases=gaps.lacking(connection),
+        over_quota=fleet.over_quota(connection, now),
         alarms=_alarms(connection),
         health={place: metrics for place, (metrics, _) in told.items() if metrics},
         health_at={place: at for place, (_, at) in told.items()},
@@ -99,7 +104,14 @@ def clip_figures(connection: sa.Connection) -> ClipFigures:
     """Reads every row of `clips`: not for every look."""
     query = sa.select(clips.c.state, sa.func.count(), sa.func.sum(clips.c.bytes)).group_by(clips.c.state)
     rows = connection.execute(query).all()
-    return ClipFigures({row[0]: row[1] for row in rows}, {row[0]: int(row[2]) for row in rows})
+    here = clips.c.state.in_(("stored", "partial")), clips.c.station.is_not(None)
+    place = (clips.c.site, clips.c.station)
+    sums = connection.execute(sa.select(*place, sa.func.sum(clips.c.bytes)).where(*here).group_by(*place))
+    return ClipFigures(
+        {row[0]: row[1] for row in rows},
+        {row[0]: int(row[2]) for row in rows},
+        {(site, station): int(size) for site, station, size in sums},
+    )
 
 
 def _last_case(connection: sa.Connection) -> dict[Place, float]:

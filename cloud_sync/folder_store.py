@@ -86,7 +86,7 @@ class FolderStore:
                 yield path.stem, path.stat().st_size
 
     def fault(self) -> str | None:
-        return None if os.access(self._clips, os.W_OK) else "clip folder"
+        return self.parts.fault() if os.access(self._clips, os.W_OK) else "clip folder"
 
     def _path(self, sha256: str, suffix: str = SUFFIX) -> Path:
         return self._clips / sha256[:2] / f"{sha256}{suffix}"

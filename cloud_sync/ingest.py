@@ -22,6 +22,7 @@ from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.desire_sending import DesireSending
 from cloud_sync.intake import Intake
+from cloud_sync.intake_fault import IntakeFault
 from cloud_sync.store import open_store
 from cloud_sync.video import Transcoder
 from edge_agent import wire
@@ -59,8 +60,15 @@ def ingest(argv: list[str]) -> int:
 def run(config: CloudConfig, stop: threading.Event) -> None:
     """Ingests until `stop` is set; an absent broker is waited for. Raises TankwatchError at start."""
     store, engine = open_store(config), db.open_database(config)
-    intake = Intake(engine, store, max_clip_bytes=config.max_clip_mb * 1_000_000)
-    listener = Listener(config, intake, DesireSending(engine))
+    quota = config.max_clip_gb_per_station
+    intake = Intake(
+        engine,
+        store,
+        max_clip_bytes=config.max_clip_mb * 1_000_000,
+        station_clip_bytes=None if quota is None else int(quota * 1e9),
+    )
+    fault = IntakeFault(config.folder, config.broker.client_id)
+    listener = Listener(config, intake, DesireSending(engine), fault)
     transcoder = Transcoder(store)
     listener.on_clip = transcoder.add
     try:
@@ -73,8 +81,16 @@ def run(config: CloudConfig, stop: threading.Event) -> None:
 class Listener:
     """One MQTT connection and the messages that wait for their commit."""
 
-    def __init__(self, config: CloudConfig, intake: Intake, desires: DesireSending | None = None) -> None:
+    def __init__(
+        self,
+        config: CloudConfig,
+        intake: Intake,
+        desires: DesireSending | None = None,
+        fault: IntakeFault | None = None,
+    ) -> None:
+        """`fault`: where it says that it takes nothing in."""
         self._broker, self._batch = config.broker, config.batch
+        self._fault = fault
         self._intake, self._desires = intake, desires
         self.on_clip: Callable[[str], None] = lambda _: None
         """Told of every clip that is held."""
@@ -146,8 +162,12 @@ class Listener:
         try:
             self._handle([message for _, _, message in waiting])
             self._committed_at_s = time.monotonic()
+            if self._fault:
+                self._fault.ends()
         except TRY_AGAIN as error:
             log.error("nothing is taken in now: %s: trying again", error)
+            if self._fault:
+                self._fault.holds(error)
             if self._client.is_connected():
                 self._waiting = waiting
                 self._bytes = sum(len(message.payload) for _, _, message in waiting)

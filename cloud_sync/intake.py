@@ -60,15 +60,25 @@ class _Held:
     cases: dict[str, str] = field(default_factory=dict)
     clips: list[str] = field(default_factory=list)
     parts: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 class Intake:
     """Where messages become rows; knows nothing of the connection that brought them."""
 
-    def __init__(self, engine: Engine, store: ClipStore, *, max_clip_bytes: int, root: str = wire.ROOT) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: ClipStore,
+        *,
+        max_clip_bytes: int,
+        station_clip_bytes: int | None = None,
+        root: str = wire.ROOT,
+    ) -> None:
+        """`station_clip_bytes`: of all clips of one station; None = as many as there is room for."""
         self._engine = engine
         self._root = root
-        self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes)
+        self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes, station_bytes=station_clip_bytes)
 
     def handle(self, batch: Sequence[Message], now: float) -> Handled:
         """One commit for the batch, then the receipts to publish. Raises StoreError or SQLAlchemy's DatabaseError."""
@@ -144,6 +154,8 @@ class Intake:
             log.info("clips stored=%s", ",".join(done.stored))
         for sha256 in (*done.stored, *done.retired):
             held[senders[sha256]].clips.append(sha256)
+        for sha256 in done.unwanted:
+            held[senders[sha256]].refused.append(sha256)
         for sha256, part in done.wanted:
             held[senders[sha256]].parts.append((sha256, part))
         return done.stored
@@ -205,5 +217,7 @@ def _take_statuses(connection: sa.Connection, statuses: dict[Station, bytes], no
 
 
 def _receipt(station: Station, held: _Held, root: str) -> Message:
-    receipt = Receipt(cases=tuple(held.cases.items()), clips=tuple(held.clips), parts=tuple(held.parts))
+    receipt = Receipt(
+        cases=tuple(held.cases.items()), clips=tuple(held.clips), parts=tuple(held.parts), refused=tuple(held.refused)
+    )
     return Message(wire.Topics(*station, root=root).receipt, wire.encode(receipt))

@@ -4,6 +4,7 @@ Counts by verdict tell what a plant makes and how well, so nobody gets them for 
 is no proof: behind a reverse proxy everybody is.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -65,10 +66,16 @@ def _look() -> Look:
 
     def figures() -> Figures:
         with shelf.engine.connect() as connection:
-            return fleet_figures.figures(connection)
+            return fleet_figures.figures(connection, db.now())
 
     def clips() -> ClipFigures:
         with shelf.engine.connect() as connection:
             return fleet_figures.clip_figures(connection)
 
-    return Look(recent.answer(figures), recent_clips.answer(clips), shelf.store_fault.answer() is None, db.now())
+    return Look(
+        recent.answer(figures),
+        recent_clips.answer(clips),
+        store_up=shelf.store_fault.answer() is None,
+        free_bytes=shutil.disk_usage(shelf.config.folder).free,
+        now_s=db.now(),
+    )

@@ -3,12 +3,17 @@
 A part is written in place and counts once it is synced. All ingest processes of one cloud share this folder.
 """
 
+import contextlib
 import hashlib
 import os
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge_agent import durable
 from edge_agent.errors import StoreError
+from edge_agent.messages import SHA256
 
 
 class ClipLost(StoreError):
@@ -71,3 +76,15 @@ class PartialClips:
 
     def discard(self, sha256: str) -> None:
         durable.remove(self.path(sha256))
+
+    def untouched_since(self, at: float) -> Iterator[str]:
+        """Names of those that were written last before then, seconds since 1970."""
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if re.fullmatch(SHA256, path.name) and path.stat().st_mtime < at:
+                    yield path.name
+
+    def fault(self) -> str | None:
+        """Why nothing can be taken in, for a person; None where it can."""
+        free = shutil.disk_usage(self._folder).free
+        return f"data folder: {free / 1e6:.0f} MB are free" if free < durable.RECORD_ROOM_BYTES else None

@@ -41,6 +41,9 @@ class Going(msgspec.Struct, frozen=True):
     kind: str
 
 
+UNFINISHED = "unfinished"
+
+
 def retain(argv: list[str]) -> int:
     """`tankwatch cloud retain --config cloud.toml [--dry-run]`"""
     parser = argparse.ArgumentParser(prog="tankwatch cloud retain", description="Removes clips that had their time.")
@@ -52,7 +55,10 @@ def retain(argv: list[str]) -> int:
     engine = db.open_database(config)
     if options.dry_run:
         with engine.connect() as connection:
-            gone = plan(connection, config.retention, db.now())
+            gone = [
+                *plan(connection, config.retention, db.now()),
+                *unfinished(connection, config.retention, db.now()),
+            ]
     else:
         gone = run(engine, open_store(config), config.retention, db.now())
     engine.dispose()
@@ -72,8 +78,19 @@ def run(engine: Engine, store: ClipStore, policy: RetentionConfig, now: float) -
     with engine.begin() as connection:
         clip_index.mend(connection, store, now)
         wanted = plan(connection, policy, now)
+        stale = unfinished(connection, policy, now)
     _finish_interrupted(engine, store)
-    return [going for going in wanted if _retire(engine, store, policy, going, now=now)]
+    _drop_strays(engine, store, now - policy.partial_days * DAY_S)
+    dropped = [going for going in stale if _drop(engine, store, policy, going, now=now)]
+    return dropped + [going for going in wanted if _retire(engine, store, policy, going, now=now)]
+
+
+def unfinished(connection: sa.Connection, policy: RetentionConfig, now: float) -> list[Going]:
+    """Clips of which nothing has come for so long that nobody waits for the rest; nothing is changed."""
+    return [
+        Going(row.sha256, row.bytes, row.case_id, UNFINISHED)
+        for row in connection.execute(_stale(policy, now).order_by(clips.c.sha256))
+    ]
 
 
 def summary(gone: list[Going], words: str) -> str:
@@ -94,6 +111,33 @@ def _retire(engine: Engine, store: ClipStore, policy: RetentionConfig, going: Go
         audit_log.note(connection, who="command line", did="clip_retired", about=about, now=now)
     store.remove(going.sha256)
     return True
+
+
+def _drop(engine: Engine, store: ClipStore, policy: RetentionConfig, going: Going, *, now: float) -> bool:
+    """Row and parts; the station offers the clip again. False where more of it has come meanwhile."""
+    with engine.begin() as connection:
+        db.take_turns(connection, [going.sha256])
+        if connection.execute(_stale(policy, now).where(clips.c.sha256 == going.sha256)).first() is None:
+            return False
+        connection.execute(sa.delete(clips).where(clips.c.sha256 == going.sha256))
+        store.parts.discard(going.sha256)
+    return True
+
+
+def _drop_strays(engine: Engine, store: ClipStore, before: float) -> None:
+    """Parts that no row knows, as after a commit that failed."""
+    for sha256 in list(store.parts.untouched_since(before)):
+        with engine.begin() as connection:
+            db.take_turns(connection, [sha256])
+            if connection.scalar(sa.select(clips.c.state).where(clips.c.sha256 == sha256)) != "partial":
+                store.parts.discard(sha256)
+
+
+def _stale(policy: RetentionConfig, now: float) -> sa.Select:
+    columns = (clips.c.sha256, clips.c.bytes, clips.c.case_id)
+    return sa.select(*columns).where(
+        clips.c.state == "partial", sa.func.coalesce(clips.c.seen_at, 0.0) < now - policy.partial_days * DAY_S
+    )
 
 
 def _finish_interrupted(engine: Engine, store: ClipStore) -> None:

@@ -177,6 +177,10 @@ clips = sa.Table(
     _number("part_bytes"),
     _number("next_part"),
     _time("stored_at", null=True),
+    _text("site", null=True),  # who sends it, as the topic says
+    _text("station", null=True),
+    _time("seen_at", null=True),  # when its manifest or a part of it came last
+    sa.Index("ix_clips_station", "site", "station", "state"),
 )
 
 gaps = sa.Table(

@@ -36,6 +36,7 @@ from cloud_sync import (
     drift_pages,
     error_pages,
     gold_pages,
+    intake_fault,
     metrics_pages,
     model_pages,
     navigation,
@@ -172,7 +173,9 @@ def create_app(config: CloudConfig) -> Flask:
         store,
         Videos(store),
         desk,
-        OneAtATime(store.fault, "clip store, which is being asked"),
+        OneAtATime(
+            lambda: store.fault() or intake_fault.words(config.folder, db.now()), "clip store, which is being asked"
+        ),
     )
     app = Flask(__name__)
     app.config.update(_settings(config))

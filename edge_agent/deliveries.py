@@ -81,6 +81,8 @@ class Deliveries:
             self._clips.pop(sha256, None)
             if self._run and self._run.clip.sha256 == sha256:
                 self._run = None
+        if self._run and self._run.clip.sha256 in receipt.refused:
+            self._run = None
         if receipt.parts:
             self.outbox.resume_at(receipt.parts)
             self._resume(dict(receipt.parts))
@@ -144,9 +146,16 @@ class Deliveries:
             if now_s < run.asking_until_s:
                 return None
             run.asking_until_s, run.next_part = None, min(run.clip.next_part, run.parts - 1)
-        with open(run.clip.path, "rb") as file:
-            file.seek(run.next_part * PART_BYTES)
-            message = Publish(self.topics.clip_part(run.clip.sha256, run.next_part), file.read(PART_BYTES))
+        try:
+            with open(run.clip.path, "rb") as file:
+                file.seek(run.next_part * PART_BYTES)
+                data = file.read(PART_BYTES)
+        except FileNotFoundError:
+            # A disk that is short gives up clips, also the one that is under way.
+            self._run = None
+            self._whole(run.clip)
+            return None
+        message = Publish(self.topics.clip_part(run.clip.sha256, run.next_part), data)
         run.next_part += 1
         if run.next_part == run.parts:
             attempt = self._clips[run.clip.sha256]

@@ -11,6 +11,8 @@ from edge_agent.errors import StoreError
 
 TEMPORARY = ".tmp"
 """Ending of a file that is not whole yet; whatever carries it at start is left over from an interruption."""
+RECORD_ROOM_BYTES = 16 << 20
+"""What is left of a disk belongs to records: four thousand of them, and what SQLite needs to take them."""
 READ_ONLY = "mount the disk for writing; one that became read-only by itself is damaged ('dmesg' says more)"
 
 
@@ -89,6 +91,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def leave_room(path: Path) -> None:
+    """Raises StoreError where what is free beside `path` is needed for records."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise failure(path, error) from error
+    if free < RECORD_ROOM_BYTES:
+        raise StoreError(
+            f"{path} is not written on ({free / 1e6:.0f} MB are free, the last {RECORD_ROOM_BYTES / 1e6:.0f} MB are "
+            "kept for records): free space"
+        )
 
 
 def failure(path: Path, error: OSError) -> StoreError:

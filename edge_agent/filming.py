@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_agent import durable
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
@@ -26,6 +27,7 @@ class Film:
         self._lamps, self._say = lamps, say
         self._writer: ClipWriter | None = None
         with self._going_without():
+            durable.leave_room(path)
             self._writer = ClipWriter(path, header)
         self._settled_s: float | None = None
         self._spans_s: list[tuple[float, float]] = []
@@ -38,6 +40,7 @@ class Film:
         now_s = sight.frame.monotonic_s
         crops = [sight.frame.image[y : y + h, x : x + w] for x, y, w, h in (lamp.rect_px for lamp in self._lamps)]
         with self._going_without():
+            self._leave_room(self._writer)
             self._writer.frame(sight.view, sight.frame.taken_at, crops, framing=sight.framing.status)
         if since_settled_s is None:
             self._watching = False
@@ -71,6 +74,14 @@ class Film:
         if self._writer:
             with self._going_without():
                 self._writer.discard()
+
+    def _leave_room(self, writer: ClipWriter) -> None:
+        """A record is worth more than any clip."""
+        try:
+            durable.leave_room(self.path)
+        except StoreError:
+            writer.discard()
+            raise
 
     @contextmanager
     def _going_without(self) -> Iterator[None]:

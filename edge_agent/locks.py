@@ -37,7 +37,12 @@ def borrowed(database: Path, own: TextIO | None) -> Iterator[bool]:
     if own is not None:
         yield True
         return
-    with open(database.with_name("outbox.lock"), "a") as file:
+    path = database.with_name("outbox.lock")
+    try:
+        file = open(path, "a")  # noqa: SIM115 - closed below, in all cases
+    except OSError as error:
+        raise durable.failure(path, error) from error
+    with file:
         yield _taken(file)
 
 

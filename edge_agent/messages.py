@@ -82,6 +82,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Clips that are stored whole."""
     parts: tuple[tuple[Sha256, Count], ...] = ()
     """Clips that are not whole yet, with the number of the next part that is wanted: where to resume."""
+    refused: tuple[Sha256, ...] = ()
+    """Clips that are not taken now: their parts need not be sent, and they may be offered again later."""
 
 
 class SoftwareMetrics(msgspec.Struct, frozen=True, kw_only=True):

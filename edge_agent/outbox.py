@@ -5,7 +5,6 @@ the very bytes ends the waiting. The database is a view of the spool: damaged or
 One process puts (`Outbox.open`), one sends (`Outbox.attach`); a second of either is refused.
 """
 
-import os
 import sqlite3
 import threading
 import time
@@ -154,12 +153,13 @@ class Outbox:
         return cases + sum(self.spool.clip_bytes(sha256) for sha256 in clips)
 
     def retain(self, now_s: float, free_bytes: int) -> int:
-        """Receipted records older than 30 days go, receipted clips where less than `free_bytes` are free. How many.
+        """Receipted records older than 30 days go, and clips as in `make_room`. How many.
 
         `now_s`: seconds on a clock that nobody sets; ages are the time between two calls, added up over restarts.
         The newest record always stays: the sequence continues from it when the database has to be made again.
         """
-        removed = 0
+        # First: a disk that is full takes no ages either.
+        removed = self.make_room(free_bytes)
         passed_s = 0.0 if self._retained_s is None else max(0.0, now_s - self._retained_s)
         with self._transaction() as rows:
             counted_s = outbox_table.grow_older(rows, passed_s)
@@ -171,14 +171,39 @@ class Outbox:
                     durable.remove(self.spool.clip_path(sha256))
                 outbox_table.forget(rows, case_id)
                 removed += 1
-        with self._transaction() as rows:
-            for sha256 in outbox_table.receipted_clips(rows):
-                if self.spool.free_bytes() >= free_bytes:
-                    break
-                durable.remove(self.spool.clip_path(sha256))
-                outbox_table.forget_clip(rows, sha256)
-                removed += 1
         return removed
+
+    def make_room(self, keep_free_bytes: int = 0, *, refused: bool = False) -> int:
+        """Clips go while too little is free, in the order of docs/delivery.md; never a record. How many.
+
+        Those that the cloud holds while less than `keep_free_bytes` are free, those of agreements without a receipt
+        below half of it; the others only where the disk has `refused` a record, until there is room for records.
+        """
+        least = durable.RECORD_ROOM_BYTES if refused else 0
+        limits = {"held agreement": keep_free_bytes, "held": keep_free_bytes, "agreement": keep_free_bytes // 2}
+        if self.spool.free_bytes() >= max(keep_free_bytes, least):
+            return 0
+        with self._transaction() as rows:
+            here = outbox_table.clips_by_worth(rows)
+        gone: list[tuple[outbox_table.Worth, str]] = []
+        for worth, sha256 in here:
+            if self.spool.free_bytes() >= max(limits.get(worth, 0), least):
+                break
+            durable.remove(self.spool.clip_path(sha256))
+            gone.append((worth, sha256))
+        self._tell_of(gone)
+        # The files first: a disk that is full does not take the rows.
+        with self._transaction() as rows:
+            for _, sha256 in gone:
+                outbox_table.forget_clip(rows, sha256)
+        return len(gone)
+
+    def _tell_of(self, gone: list[tuple[outbox_table.Worth, str]]) -> None:
+        """What nobody has any more is said."""
+        for wanted in ("agreement", "other"):
+            if count := sum(worth == wanted for worth, _ in gone):
+                whose = "agreements" if wanted == "agreement" else "cases without an agreement"
+                self.notes.append(f"the disk is short: {count} clips of {whose} went without a receipt")
 
     def answer(self, order_id: str) -> bytes | None:
         """The reply to an order that was carried out before; None where it was not."""
@@ -230,25 +255,27 @@ class Outbox:
     def _connect(self) -> None:
         self._file = None
         own = self._lock if self._role == "outbox" else None
-        with locks.in_turn(self._database), locks.borrowed(self._database, own) as writing:
-            self._clear_the_way()
-            try:
-                self._rows = outbox_table.connect(self._database)
-            except sqlite3.OperationalError as error:
-                raise _failure(self._database, error) from error
-            except sqlite3.DatabaseError as error:
-                if not writing:
-                    raise StoreError(
-                        f"outbox {self._database} is damaged ({error}): 'agent inspect' mends it"
-                    ) from error
-                self.notes.append(
-                    f"outbox {self._database} was damaged ({error}): kept as {_set_aside(self._database)}"
-                )
-                self._rows = outbox_table.connect(self._database)
-            if writing:
-                self._rebuild()
+        try:
+            with locks.in_turn(self._database), locks.borrowed(self._database, own) as writing:
+                self._clear_the_way()
+                self._rows = self._opened(writing=writing)
+                if writing:
+                    self._rebuild()
+                self._sequence = outbox_table.last_sequence(self._rows)
+        except sqlite3.OperationalError as error:
+            raise _failure(self._database, error) from error
         self._file = _identity(self._database)
-        self._sequence = outbox_table.last_sequence(self._rows)
+
+    def _opened(self, *, writing: bool) -> sqlite3.Connection:
+        try:
+            return outbox_table.connect(self._database)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            if not writing:
+                raise StoreError(f"outbox {self._database} is damaged ({error}): 'agent inspect' mends it") from error
+            self.notes.append(f"outbox {self._database} was damaged ({error}): kept as {_set_aside(self._database)}")
+            return outbox_table.connect(self._database)
 
     def _clear_the_way(self) -> None:
         """A new database needs a journal and an index of its own: who still has the old one open would share them."""
@@ -293,22 +320,50 @@ class PendingCases:
         """Puts the case behind those that wait; gives those that are on the disk now, oldest first."""
         self._waiting.append((case, clip))
         if len(self._waiting) > self._limit:
-            self._waiting.pop(0)
+            _, draft = self._waiting.pop(0)
             self.lost += 1
+            if draft:
+                durable.let_go(draft)
         return self.retry()
 
     def retry(self) -> list[Case]:
-        """Puts as many as the disk takes. Call it now and then while `fault` is set."""
+        """Puts as many as the disk takes, clips go for them. Call it now and then while `fault` is set."""
         done: list[Case] = []
         while self._waiting:
             try:
                 done.append(self._outbox.put(*self._waiting[0]))
             except StoreError as error:
                 self.fault = error
+                if self._make_room():
+                    continue
                 return done
             self._waiting.pop(0)
         self.fault = None
         return done
+
+    def _make_room(self) -> bool:
+        """A record is worth more than any clip: those in the outbox go first, then those that wait here."""
+        try:
+            if self._outbox.make_room(refused=True):
+                return True
+        except StoreError:
+            # Files may have gone although the rows could not be changed: the next attempt will tell.
+            return False
+        return self._outbox.spool.free_bytes() < durable.RECORD_ROOM_BYTES and self._give_up_clip()
+
+    def _give_up_clip(self) -> bool:
+        """The one that is wanted least of those that wait; False where there is none."""
+        filmed = [number for number, (case, draft) in enumerate(self._waiting) if case.clip and draft]
+        if not filmed:
+            return False
+        number = max(filmed, key=lambda one: outbox_table.urgency(self._waiting[one][0]))
+        case, draft = self._waiting[number]
+        assert case.clip and draft
+        for path in (draft, self._outbox.spool.clip_path(case.clip.sha256)):
+            durable.let_go(path)
+        self._waiting[number] = (msgspec.structs.replace(case, clip=None), None)
+        self._outbox.notes.append(f"the disk is short: the clip of case {case.case_id} went for its record")
+        return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -325,7 +380,7 @@ def _set_aside(database: Path) -> Path:
     for ending in ("", *_BESIDE):
         part = Path(f"{database}{ending}")
         if part.exists():
-            os.replace(part, f"{aside}{ending}")
+            durable.move(part, Path(f"{aside}{ending}"))
     return aside
 
 

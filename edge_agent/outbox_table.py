@@ -4,12 +4,17 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from edge_agent import wire
+from edge_agent.records import Case
 from edge_agent.spool import Stored
 
 VERSION = 1
 _URGENCY = {"disagreement": 0, "unsure": 1, "not_tested": 2, "challenge": 3, "audit": 4, "none": 5}
+Worth = Literal["held agreement", "held", "agreement", "other"]
+"""Of a clip: whether the cloud holds it too, and whether machine and inspector agreed."""
+_WORTH: dict[tuple[int, int], Worth] = {(1, 1): "held agreement", (1, 0): "held", (0, 1): "agreement", (0, 0): "other"}
 _TABLES = """
 CREATE TABLE cases (
     case_id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL, payload BLOB NOT NULL,
@@ -77,11 +82,15 @@ def add(rows: sqlite3.Connection, stored: Stored, now: float) -> None:
         (case.case_id, case.sequence, wire.sha256_of(stored.payload), stored.payload, case.ended_at, now),
     )
     if case.clip:
-        urgency = _URGENCY[case.sampled.reason]
         rows.execute(
             "INSERT OR IGNORE INTO clips (sha256, case_id, urgency, put_at) VALUES (?, ?, ?, ?)",
-            (case.clip.sha256, case.case_id, urgency, now),
+            (case.clip.sha256, case.case_id, urgency(case), now),
         )
+
+
+def urgency(case: Case) -> int:
+    """How much its clip is wanted: 0 most."""
+    return _URGENCY[case.sampled.reason]
 
 
 def waiting_cases(
@@ -185,10 +194,14 @@ def expired(rows: sqlite3.Connection, before_s: float) -> list[tuple[str, str | 
     ).fetchall()
 
 
-def receipted_clips(rows: sqlite3.Connection) -> list[str]:
-    """Clips that the cloud holds too, oldest first."""
-    found = rows.execute("SELECT sha256 FROM clips WHERE receipted_at IS NOT NULL AND usable = 1 ORDER BY put_at")
-    return [sha256 for (sha256,) in found.fetchall()]
+def clips_by_worth(rows: sqlite3.Connection) -> list[tuple[Worth, str]]:
+    """Every clip that is here, in the order in which they may go."""
+    found = rows.execute(
+        "SELECT receipted_at IS NOT NULL AS held, urgency >= ? AS agreed, sha256 FROM clips WHERE usable = 1 "
+        "ORDER BY held DESC, agreed DESC, CASE WHEN held THEN 0 ELSE -urgency END, put_at",
+        (_URGENCY["audit"],),
+    )
+    return [(_WORTH[held, agreed], sha256) for held, agreed, sha256 in found.fetchall()]
 
 
 def forget(rows: sqlite3.Connection, case_id: str) -> None:

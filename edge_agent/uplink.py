@@ -72,8 +72,10 @@ def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[],
             told.status("connected" if report.connected else f"no broker since {report.since}")
             state.write(config.uplink_path, report)
 
+        keep_free_bytes = config.keep_free_mb * 1_000_000
+        make_room = Patient(lambda: _make_room(outbox, keep_free_bytes), log.warning)
         renaming = Renaming(Path(config.station), name)
-        upkeep = Upkeep(Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, renaming)
+        upkeep = Upkeep(Patient(tell, log.warning), make_room, keep_free_bytes, told, renaming)
         _loop(uplink_state, link, outbox, upkeep, stopped)
     finally:
         outbox.close()
@@ -85,6 +87,8 @@ class Upkeep:
 
     tell: Callable[[], None]
     """Says how the uplink is, in uplink.json."""
+    make_room: Callable[[], None]
+    """A disk fills within minutes: looked at as often."""
     keep_free_bytes: int
     told: Notifier
     renaming: Renaming
@@ -105,6 +109,7 @@ def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped
         if time.monotonic() >= tell_at_s:
             tell_at_s = time.monotonic() + TELL_S
             upkeep.tell()
+            upkeep.make_room()
             if upkeep.renaming.has_come():
                 log.warning("the profile is another station's: the uplink ends, and is started anew for it")
                 break
@@ -120,6 +125,12 @@ def _retain(outbox: Outbox, keep_free_bytes: int) -> None:
         log.info("retained removed_files=%d", removed)
     except StoreError as error:
         log.error("retention failed fault=%s", error)
+
+
+def _make_room(outbox: Outbox, keep_free_bytes: int) -> None:
+    removed = outbox.make_room(keep_free_bytes)
+    if removed:
+        log.info("room made removed_clips=%d", removed)
 
 
 def _say(notes: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Clips have their time; what somebody needs, and every record, stays."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,29 @@ def test_a_clip_whose_row_or_case_is_missing_is_noted_and_never_removed(cloud: C
         connection.execute(sa.delete(cases).where(cases.c.case_id == a_case(2).case_id))
     assert cloud.retain() == {sha256}, "its row was made again, and its case says that it had its time"
     assert cloud.states()[alone] == "stored" and cloud.store.holds(alone)
+
+
+def test_parts_of_which_none_has_come_for_long_go_and_the_clip_begins_anew(cloud: Cloud, tmp_path: Path) -> None:
+    sent = {}
+    for number, days in ((1, 15.0), (2, 13.0)):
+        path = tmp_path / f"{number}.twclip"
+        ref = a_clip(path, frames=3, case_id=a_case(number).case_id, size=(64, 240))
+        sent[ref.sha256] = [case_message(a_case(number, clip=ref)), *clip_messages(path, a_case(number).case_id)]
+        cloud.intake.handle(clip_messages(path, a_case(number).case_id, part_bytes=1000)[:3], NOW - days * DAY_S)
+    old, young = sent
+    assert cloud.retain() == {old} and cloud.retain() == set()
+    assert cloud.states() == {young: "partial"}
+    assert (cloud.store.parts.size(old), cloud.store.parts.size(young)) == (0, 2000)
+    assert cloud.intake.handle(sent[old], NOW).clips == (old,)
+
+
+def test_parts_that_nobody_knows_go_once_they_are_old(cloud: Cloud) -> None:
+    stray, fresh = "a" * 64, "b" * 64
+    for sha256, age_s in ((stray, 15 * DAY_S), (fresh, 0.0)):
+        cloud.store.parts.write(sha256, 0, b"x")
+        os.utime(cloud.store.parts.path(sha256), (NOW - age_s, NOW - age_s))
+    assert cloud.retain() == set()
+    assert (cloud.store.parts.size(stray), cloud.store.parts.size(fresh)) == (0, 1)
 
 
 def test_a_dry_run_says_what_would_go_and_changes_nothing(cloud: Cloud, tmp_path: Path, capsys) -> None:

@@ -14,6 +14,7 @@ from cloud_sync import config as cloud_config
 from cloud_sync.config import BucketConfig, CloudConfig
 from cloud_sync.partial_clips import ClipLost
 from cloud_sync.store import ClipStore, open_store
+from edge_agent import durable
 from edge_agent.errors import ConfigError, StoreError
 
 DATA = b"a clip's bytes" * 1000
@@ -86,6 +87,12 @@ def test_video_and_word_of_damage_stand_beside_the_clip_and_go_with_it(store: Cl
     for _ in range(2):
         store.remove(SHA256)
         assert (store.holds(SHA256), store.video(SHA256), store.damage(SHA256)) == (False, None, None)
+
+
+def test_a_disk_that_is_full_is_a_fault_of_the_store(store: ClipStore, monkeypatch) -> None:
+    assert store.fault() is None
+    monkeypatch.setattr(durable, "RECORD_ROOM_BYTES", 1 << 60)
+    assert (store.fault() or "").startswith("data folder: ") and (store.fault() or "").endswith(" MB are free")
 
 
 @pytest.fixture
