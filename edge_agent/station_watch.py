@@ -4,6 +4,7 @@ One that cannot be used is said in words, and the one before goes on holding. Fi
 which takes what is new between two units.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class StationWatch:
     def look(self) -> None:
         """Reads the file where it has changed. From any thread."""
         with self._lock:
-            stamp = self._stamp_now()
+            stamp = stamp_of(self._path)
             if stamp == self._stamp:
                 return
             self._stamp = stamp
@@ -76,13 +77,6 @@ class StationWatch:
             return None, str(error)
         return (None if sha256 == self._taken else HeldProfile(profile, sha256)), ""
 
-    def _stamp_now(self) -> object:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
 
 def awaited_name(path: Path, told: Notifier, stopped: Callable[[], bool], say: Callable[[str], None]) -> str | None:
     """The station's, once it has a profile; None where it was stopped before. `say` hears why it waits."""
@@ -99,6 +93,34 @@ def awaited_name(path: Path, told: Notifier, stopped: Callable[[], bool], say: C
         told.ready(said)
         told.alive()
         pause.wait(WAIT_S)
+
+
+class Renaming:
+    """Whether the profile has come to be another station's: its topics and its orders are others, and whoever works
+    for the one begins anew for the other."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        self._stamp: object = None
+        self._has_come = False
+
+    def has_come(self) -> bool:
+        """Costs a `stat`."""
+        stamp = stamp_of(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            with contextlib.suppress(StationError):
+                self._has_come = station.load(self._path)[0].station != self._name
+        return self._has_come
+
+
+def stamp_of(path: Path) -> object:
+    """Another one whenever the file is another; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def misfit(profile: StationProfile, frame: Frame) -> str:

@@ -27,7 +27,7 @@ from edge_agent.records import BundleRef
 from edge_agent.repository import Refused, Repository
 from edge_agent.rhythm import asking
 from edge_agent.station_files import StationFiles
-from edge_agent.station_watch import awaited_name
+from edge_agent.station_watch import Renaming, awaited_name
 from edge_agent.update_report import SLOTS, Ledger, Slot
 
 STEP_S = 1.0
@@ -59,20 +59,25 @@ def agent_update(argv: list[str]) -> int:
 
 def serve(device: DeviceConfig, stopped: Callable[[], bool], told: Notifier) -> bool:
     """As `run`, but a device that is not set up yet, or has no repository, is no fault: it waits until `stopped`."""
-
-    def turned() -> bool:
-        told.alive()
-        return stopped()
-
+    path = Path(device.station)
     if device.updates.url is None:
         log.warning(NO_REPOSITORY)
         told.ready(NO_REPOSITORY)
-        while not turned():
+        while not stopped():
+            told.alive()
             _sleep(STEP_S, stopped)
-    elif awaited_name(Path(device.station), told, stopped, log.warning) is not None:
-        told.ready()
-        return run(device, turned, turned=told.alive)
-    return True
+        return True
+    name = awaited_name(path, told, stopped, log.warning)
+    if name is None:
+        return True
+    renaming = Renaming(path, name)
+
+    def ends() -> bool:
+        told.alive()
+        return stopped() or renaming.has_come()
+
+    told.ready()
+    return run(device, ends, turned=told.alive)
 
 
 def run(

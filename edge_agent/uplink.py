@@ -13,16 +13,16 @@ from importlib import metadata
 from pathlib import Path
 
 from edge_agent import config as device_config
-from edge_agent import state, station, wire
+from edge_agent import state, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.config import DeviceConfig
 from edge_agent.ending import with_its_threads
-from edge_agent.errors import StationError, StoreError
+from edge_agent.errors import StoreError
 from edge_agent.link import Link
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.rhythm import Patient, asking
-from edge_agent.station_watch import awaited_name
+from edge_agent.station_watch import Renaming, awaited_name
 from edge_agent.uplink_state import Device, Now, Reconnect, UplinkState
 
 STEP_S = 0.05
@@ -74,7 +74,9 @@ def _send(config: DeviceConfig, name: str, told: Notifier, stopped: Callable[[],
             told.status("connected" if report.connected else f"no broker since {report.since}")
             state.write(config.uplink_path, report)
 
-        upkeep = Upkeep(Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, Renaming(config, name))
+        upkeep = Upkeep(
+            Patient(tell, log.warning), config.keep_free_mb * 1_000_000, told, Renaming(Path(config.station), name)
+        )
         _loop(uplink_state, link, outbox, upkeep, stopped)
     finally:
         outbox.close()
@@ -88,26 +90,7 @@ class Upkeep:
     """Says how the uplink is, in uplink.json."""
     keep_free_bytes: int
     told: Notifier
-    renaming: "Renaming"
-
-
-class Renaming:
-    """Whether the profile has come to be another station's: its topics are others, and the uplink begins anew."""
-
-    def __init__(self, config: DeviceConfig, name: str) -> None:
-        self._path, self._name = Path(config.station), name
-        self._seen: object = None
-
-    def has_come(self) -> bool:
-        try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen:
-                return False
-            self._seen = seen
-            return station.load(self._path)[0].station != self._name
-        except (OSError, StationError):
-            return False
+    renaming: Renaming
 
 
 def _loop(talk: UplinkState, link: Link, outbox: Outbox, upkeep: Upkeep, stopped: Callable[[], bool]) -> None:
