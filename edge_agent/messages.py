@@ -137,6 +137,8 @@ class FrameCounts(msgspec.Struct, frozen=True):
     """The very picture that came before."""
     frozen: Count = 0
     """The same, for a second and longer."""
+    passed: Count = 0
+    """Sound, and not looked at: over an empty tank in which nothing moves some are enough."""
 
 
 class MissingCounts(msgspec.Struct, frozen=True):

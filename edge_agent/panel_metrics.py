@@ -208,8 +208,9 @@ INPUT: tuple[Metric[Signs], ...] = (
            _seen(lambda one: one.reconnects)),
     Metric("tankwatch_frames_total", "counter",
            "Frames by what became of them: usable; misframed (markers not in place); blind (black, white); duplicated "
-           "(the very picture before); frozen (the same for a second and more); dropped (nobody had "
-           "time); left_out (its capture time did not rise, or it had come before).", _seen(_frames), ("outcome",)),
+           "(the very picture before); frozen (the same for a second and more); passed (not looked at, over "
+           "an empty tank in which nothing moves); dropped (nobody had time); left_out (its capture time did not "
+           "rise, or it had come before).", _seen(_frames), ("outcome",)),
     Metric("tankwatch_framing_status", "gauge", "1 for the status that holds, 0 for the others.",
            _input(lambda one: _which(one.framing, get_args(FramingStatus))), ("status",)),
     Metric("tankwatch_framing_corners", "gauge", "Markers in sight, of four.", _picture(lambda one: one.corners_seen)),

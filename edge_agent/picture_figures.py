@@ -64,6 +64,10 @@ class PictureFigures:
             self._looked_s = now_s
             self._look(sight)
 
+    def passed(self) -> None:
+        """One more frame, that nobody had to look at."""
+        self._frames["passed"] += 1
+
     def _word(self, sight: Sight, now_s: float) -> str:
         """A picture that is the very same as the one before is no new one, whatever else it shows."""
         before, self._before = self._before, sight.thumb

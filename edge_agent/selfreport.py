@@ -118,6 +118,7 @@ class SelfReport:
         """One more frame came, of an empty tank in which nothing moves, and was not looked at."""
         self._stepped_s = self._clock()
         self._frames += 1
+        self.pictures.passed()
 
     def ended(self, cases: list[Case], began_s: float) -> None:
         """Cases that ended with the frame that came at `began_s`, on the clock of this report; `said` follows."""

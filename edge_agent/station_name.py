@@ -1,5 +1,6 @@
 """station.toml -> the station's name, for processes that speak in its name: waited for, and watched for another one."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from edge_agent import station
 from edge_agent.errors import StationError
+from edge_agent.station_watch import stamp_of
 
 WAIT_S = 0.5
 """Between two looks for a profile, while the station has none."""
@@ -31,20 +33,19 @@ def awaited(profile: Path, stopped: Callable[[], bool], waits: Callable[[str], N
 
 
 class Renaming:
-    """Whether the profile has come to be another station's."""
+    """Whether the profile has come to be another station's: its topics and its orders are others, and whoever works
+    for the one begins anew for the other."""
 
     def __init__(self, profile: Path, name: str) -> None:
         self._path, self._name = profile, name
-        self._seen: object = None
+        self._stamp: object = None
+        self._has_come = False
 
     def has_come(self) -> bool:
-        """A file that is away or unusable for a while says nothing of names."""
-        try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen:
-                return False
-            self._seen = seen
-            return station.load(self._path)[0].station != self._name
-        except (OSError, StationError):
-            return False
+        """Costs a `stat`. A file that is away or unusable for a while says nothing of names."""
+        stamp = stamp_of(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            with contextlib.suppress(StationError):
+                self._has_come = station.load(self._path)[0].station != self._name
+        return self._has_come

@@ -40,7 +40,7 @@ class StationWatch:
     def look(self) -> None:
         """Reads the file where it has changed. From any thread."""
         with self._lock:
-            stamp = self._stamp_now()
+            stamp = stamp_of(self._path)
             if stamp == self._stamp:
                 return
             self._stamp = stamp
@@ -71,12 +71,14 @@ class StationWatch:
             return None, str(error)
         return (None if sha256 == self._taken else HeldProfile(profile, sha256)), ""
 
-    def _stamp_now(self) -> object:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+
+def stamp_of(path: Path) -> object:
+    """Another one whenever the file is another; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def misfit(profile: StationProfile, frame: Frame) -> str:

@@ -24,6 +24,13 @@ def work_as_owner_of(folder: Path) -> None:
     os.seteuid(owner.st_uid)
 
 
+def leave_to_owner(path: Path) -> None:
+    """What root has made in somebody else's folder is that one's. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 @contextmanager
 def as_caller() -> Iterator[None]:
     """For a file that the caller wants to have."""

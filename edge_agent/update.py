@@ -58,21 +58,29 @@ def agent_update(argv: list[str]) -> int:
 
 
 def serve(device: DeviceConfig, stopped: Callable[[], bool], told: Notifier) -> bool:
-    """As `run`, but a device that is not set up yet, or has no repository, is no fault: it waits until `stopped`."""
+    """As `run`, but a device that is not set up yet, or has no repository, is no fault: it waits until `stopped`.
 
-    def turned() -> bool:
-        told.alive()
-        return stopped()
-
+    It ends, to be started anew, where the profile has come to be another station's.
+    """
+    path = Path(device.station)
     if device.updates.url is None:
         log.warning(NO_REPOSITORY)
         told.ready(NO_REPOSITORY)
-        while not turned():
+        while not stopped():
+            told.alive()
             _sleep(STEP_S, stopped)
-    elif station_name.awaited(Path(device.station), stopped, told.waits) is not None:
-        told.ready()
-        return run(device, turned, turned=told.alive)
-    return True
+        return True
+    name = station_name.awaited(path, stopped, told.waits)
+    if name is None:
+        return True
+    renaming = Renaming(path, name)
+
+    def ends() -> bool:
+        told.alive()
+        return stopped() or renaming.has_come()
+
+    told.ready()
+    return run(device, ends, turned=told.alive)
 
 
 def run(
@@ -82,13 +90,11 @@ def run(
     once: bool = False,
     turned: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Looks again and again until `stopped`, or the station has another name; False where the last look has failed.
+    """Looks again and again until `stopped`; False where the last look has failed.
 
     `turned` hears of each request. Raises ConfigError, StationError or StoreError where it cannot begin.
     """
-    path = Path(device.station)
-    name = station.load(path)[0].station
-    renaming = Renaming(path, name)
+    name = station.load(Path(device.station))[0].station
     words = f"the updates of {device.folder} are another process's: stop it, or give this one its own data_dir"
     with locks.alone(device.folder / "updates" / "lock", words):
         repository = Repository(device.updates, device.folder / "updates", turned=turned)
@@ -99,9 +105,6 @@ def run(
             except trial.Stopped:
                 break
             if once:
-                break
-            if renaming.has_come():
-                log.warning("the profile is another station's: the updates end, and are started anew for it")
                 break
             _sleep(STEP_S, stopped)
     return update.failures == 0

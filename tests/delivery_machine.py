@@ -99,6 +99,8 @@ class Client:
             self.on_message(self, None, SimpleNamespace(topic=topic, payload=payload, mid=self._number, qos=1))
         return mqtt.MQTT_ERR_SUCCESS
 
+    def loop_read(self) -> None: ...
+
     def publish(self, topic: str, payload: bytes, **_: object) -> SimpleNamespace:
         if self.dies == "before the receipt":
             raise Died

@@ -27,7 +27,7 @@ from edge_agent.state import DeviceState, Process, UplinkReport
 
 ALARM = Alarm(id="water", priority="medium", text="w", since="x", cause="c", consequence="d", action="e")
 PICTURE = PictureMetrics(
-    frames=FrameCounts(usable=900, misframed=40, blind=5, duplicated=3, frozen=2),
+    frames=FrameCounts(usable=900, misframed=40, blind=5, duplicated=3, frozen=2, passed=60),
     looks=30,
     missing=MissingCounts(blur=2),
     contrast_levels=71.0,
@@ -60,7 +60,7 @@ def a_state(age_s: float = 0.0, **changes: object) -> DeviceState:
         input=InputMetrics(
             camera="ok",
             fps=15.0,
-            frames=950,
+            frames=1010,
             dropped=7,
             framing="ok",
             shift_px=0.8,

@@ -74,10 +74,11 @@ def test_frames_are_told_by_what_became_of_them(text):
     found = samples(text)
     by = {
         word: value(found, "tankwatch_frames_total", outcome=word)
-        for word in ("usable", "misframed", "blind", "duplicated", "frozen", "dropped", "left_out")
+        for word in ("usable", "misframed", "blind", "duplicated", "frozen", "passed", "dropped", "left_out")
     }
     assert by == {
-        "usable": 900, "misframed": 40, "blind": 5, "duplicated": 3, "frozen": 2, "dropped": 7, "left_out": 4,
+        "usable": 900, "misframed": 40, "blind": 5, "duplicated": 3, "frozen": 2, "passed": 60, "dropped": 7,
+        "left_out": 4,
     }  # fmt: skip
 
 

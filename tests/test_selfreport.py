@@ -104,6 +104,15 @@ def test_a_live_camera_that_says_nothing_of_itself_has_stalled_when_no_frame_com
     assert (report.state().input.camera, alarms(report)) == ("ok", {})
 
 
+def test_frames_that_passed_over_a_calm_tank_are_counted_so_that_those_lost_are_a_share_of_all():
+    report = report_on()
+    report.stepped(sight(), 0.001)
+    report.passed()
+    report.passed()
+    told = report.state().input
+    assert told.picture.frames.passed == 2 and sum(msgspec.structs.astuple(told.picture.frames)) == told.frames == 3
+
+
 def test_a_frame_loop_that_is_busy_is_no_camera_that_is_silent():
     clock = Clock()
     report = report_on(clock=clock)

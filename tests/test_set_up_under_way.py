@@ -25,6 +25,7 @@ class Line:
     """A live camera: the tape's empty tank, and on `dip` its whole immersion; it plays as fast as frames are taken."""
 
     def __init__(self) -> None:
+        tape()  # made before it is played: it takes longer than a camera may to connect
         self.clock, self.gone, self.dip = TapeClock(), threading.Event(), threading.Event()
         self.at: dict[int, threading.Event] = {}
         """Waited for before that frame of an immersion."""

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from fakes_camera import profile
 
 from edge_agent import config, live, profile_history, station, sudo
+from edge_agent.bundle import open_bundle, write_bundle
 from edge_agent.config import DeviceConfig
+from edge_agent.inspection import shipped_bundle
 from edge_agent.profile_history import Change, ProfilePlace
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +67,18 @@ def test_orders_and_settings_of_alarms_are_the_services_own_files(device: Device
     assert of_others(device) == []
     assert (device.alarms_path / "orders" / "water.shelved.json").exists()
     assert "erna (command line)" in called(device, "agent", "alarms", "history", "--changes")
+
+
+@needs_root
+def test_a_bundle_that_root_has_put_in_its_place_can_be_followed_by_another(device: DeviceConfig) -> None:
+    """Files of root's in a folder of the services' can be replaced by them; the lock is opened, so it is theirs too."""
+    shipped = open_bundle(shipped_bundle())
+    other = msgspec.structs.replace(shipped.manifest, version=7)
+    path = device.folder.parent / "other.bundle"
+    write_bundle(path, other, shipped.nets, shipped.features, golden=shipped.golden)
+    called(device, "bundle", "use", str(path))
+    folders = [path for path in device.folder.rglob("*") if path.is_dir()]
+    assert folders and {path.stat().st_uid for path in (*folders, device.folder / "bundles" / "lock")} == {SERVICE}
 
 
 @needs_root

@@ -27,6 +27,7 @@ from edge_agent.offered import REFERENCES, bundle_target, station_target
 from edge_agent.outbox import Outbox
 from edge_agent.repository import Refused, Repository
 from edge_agent.uplink_state import Connected, Device, Now, UplinkState
+from tests.fakes_camera import profile
 from tests.test_notify import Supervisor
 
 PASSED = Passed()
@@ -48,6 +49,22 @@ def test_a_device_that_can_have_no_updates_yet_waits_and_says_that_it_lives(tmp_
     assert update.serve(device, stopped, told)
     assert "READY=1\nSTATUS=" in heard[0] + heard[1]
     systemd.socket.close()
+
+
+def test_updates_end_to_begin_anew_where_the_profile_has_come_to_be_another_stations(tmp_path, lab):
+    path, asked = tmp_path / "station.toml", [0]
+    device = update_lab.device_of(tmp_path / "device", "http://127.0.0.1:1/", lab.root)
+    device = msgspec.structs.replace(device, station=str(path))
+    path.write_bytes(station.dump(profile()))
+
+    def stopped() -> bool:
+        asked[0] += 1
+        if asked[0] == 3:
+            durable.write(path, station.dump(msgspec.structs.replace(profile(), station="TANK9")))
+        assert asked[0] < 1000, "it goes on for the station that was"
+        return False
+
+    update.serve(device, stopped, Notifier({}))
 
 
 def test_systemd_hears_of_every_request_and_every_piece_of_a_download(lab, device, no_exam):
