@@ -192,7 +192,9 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("camera", "canary", "clock", "kill", "promote", "restore", "swap", "update")
+    names = (
+        "camera", "canary", "clock", "kill", "media", "model", "payload", "promote", "restore", "swap", "update",
+    )  # fmt: skip
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 

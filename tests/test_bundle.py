@@ -42,7 +42,9 @@ def packed(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            about = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            about.compress_type = method
+            archive.writestr(about, content)
     return out.getvalue()
 
 
