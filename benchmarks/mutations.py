@@ -4,6 +4,7 @@ Structure first (other types, huge numbers, absent and double keys, deep nesting
 seeded hand chooses, so that a number names the message for good.
 """
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -96,7 +97,7 @@ def _a_value(chance: random.Random, raw: list[bytes]) -> Any:
     if chance.random() < 0.35:
         raw.append(chance.choice(RAW))
         return _MARK.format(len(raw) - 1)
-    return chance.choice(VALUES)
+    return copy.deepcopy(chance.choice(VALUES))
 
 
 def _replace(chance: random.Random, message: Any, raw: list[bytes]) -> None:

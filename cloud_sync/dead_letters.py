@@ -114,8 +114,8 @@ def _sender(topic: str) -> str:
 
 
 def _plain(text: str, letters: int) -> str:
-    """At most so many letters, none of which a database would not take."""
-    return text[:letters].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    """At most so many letters, all of which a database takes and none of which begins a line in the log."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:letters])
 
 
 def _row(topic: str, sha256: str, payload: bytes, reason: str, now: float) -> dict[str, object]:

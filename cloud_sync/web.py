@@ -54,6 +54,7 @@ from cloud_sync import (
 )
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
+from cloud_sync.decoding import Decoding
 from cloud_sync.judgement import Desk
 from cloud_sync.one_at_a_time import OneAtATime
 from cloud_sync.store import ClipStore, open_store
@@ -124,6 +125,8 @@ class Shelf:
     engine: Engine
     store: ClipStore
     videos: Videos
+    pictures: Decoding
+    """For posters and heat maps: nobody waits for a video."""
     desk: Desk
     store_fault: OneAtATime[str | None]
     """A bucket that is away lets wait."""
@@ -171,6 +174,7 @@ def create_app(config: CloudConfig) -> Flask:
         db.open_database(config),
         store,
         Videos(store),
+        Decoding(),
         desk,
         OneAtATime(store.fault, "clip store, which is being asked"),
     )
