@@ -34,7 +34,7 @@ def hostile(sound: bytes) -> dict[str, bytes]:
     manifests = {
         f"manifest: {name}": packed(members | {MANIFEST: make(members[MANIFEST])}) for name, make in _MANIFESTS.items()
     }
-    boxes = {f"file: {name}": make(sound, members) for name, make in _BOXES.items()}
+    boxes = {f"file: {name}": make(sound, members) for name, make in BOXES.items()}
     return nets | {"net: a million empty words in each": sealed(members | five)} | manifests | boxes
 
 
@@ -84,7 +84,7 @@ def _lying(at: int, value: int) -> Callable[[bytes, Members], bytes]:
     return make
 
 
-_BOXES: dict[str, Callable[[bytes, Members], bytes]] = {
+BOXES: dict[str, Callable[[bytes, Members], bytes]] = {
     "compressed": lambda _, members: packed(members, zipfile.ZIP_DEFLATED),
     "bomb": lambda _, members: packed(members | {FEATURES: bytes(64 << 20)}, zipfile.ZIP_DEFLATED),
     "nested bomb": lambda _, members: packed(members | {"nets/more.onnx": packed({"x": bytes(1 << 20)}, 8)}),

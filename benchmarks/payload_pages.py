@@ -22,6 +22,8 @@ SAMPLE = 40
 MOST_BYTES = 2_000_000
 """Of one answer: what streams without end is read no further."""
 USERS = {"drill-admin": "admin", "drill-expert": "expert"}
+TOO_MUCH = ("/cases.tar",)
+"""Asks, with 400, for less than everything."""
 ONCE = ("/logout", "/oidc")
 
 
@@ -51,7 +53,7 @@ def _broken(client: FlaskClient, app: Flask, engine: sa.Engine) -> Iterator[str]
             except Exception as error:  # noqa: BLE001 - an answer that breaks off in the middle is broken too
                 logging.getLogger(__name__).debug("%s: %r", path, error)
                 status = 500
-        if status >= 500 or status == 400:
+        if status >= 500 or (status == 400 and path not in TOO_MUCH):
             yield f"{path} {status}"
 
 
