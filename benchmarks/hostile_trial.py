@@ -34,7 +34,8 @@ def _tried(path: str) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_S, MOST_S))
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    for stream in (1, 2):  # the runtime speaks on both
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     try:
         _run(open_bundle(path))
         return RAN

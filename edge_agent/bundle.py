@@ -321,7 +321,7 @@ def _members(data: bytes, name: str) -> dict[str, bytes]:
                 _acceptable(info, needed | {FEATURES}, members.keys(), name)
                 members[info.filename] = archive.read(info)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, OverflowError) as error:
-        raise ModelError(f"bundle {name} is no whole zip file ({error}): fetch it again") from error
+        raise ModelError(f"bundle {name} is no whole zip file ({_short(error)}): fetch it again") from error
     missing = sorted(needed - members.keys())
     if missing:
         raise ModelError(
@@ -365,7 +365,7 @@ def _manifest(members: dict[str, bytes], name: str) -> BundleManifest:
         return msgspec.json.decode(members[MANIFEST], type=BundleManifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(
-            f"bundle {name}: its manifest is not usable ({error}): use a bundle made for this version"
+            f"bundle {name}: its manifest is not usable ({_short(error)}): use a bundle made for this version"
         ) from error
 
 
@@ -385,6 +385,12 @@ def _golden(members: dict[str, bytes], manifest: BundleManifest, name: str) -> d
 
 def _golden_member(case: str) -> str:
     return f"golden/{case}.twclip"
+
+
+def _short(error: Exception) -> str:
+    """A name may be quoted in it, of 64 KB."""
+    words = str(error)
+    return words if len(words) <= 200 else f"{words[:120]} … {words[-60:]}"
 
 
 def _same_hash(content: bytes, wanted: str | None, what: str) -> None:

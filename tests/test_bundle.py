@@ -165,6 +165,14 @@ def test_one_content_has_one_file(shipped, members):
     assert parse_bundle(packed(moved), "b.bundle").sha256 != shipped.sha256
 
 
+def test_a_refusal_quotes_no_more_than_a_person_reads(members):
+    data = packed(members)
+    longer = data[:26] + (60_000).to_bytes(2, "little") + data[28:]
+    manifest = json.loads(members[MANIFEST]) | {"x" * 50_000: 1}
+    for hostile in (longer, packed(members | {MANIFEST: json.dumps(manifest).encode()})):
+        assert len(refusal(hostile)) < 400
+
+
 def test_a_directory_that_would_take_seconds_is_not_read(members, monkeypatch):
     crowd = hostile_files.BOXES["half a million names"](b"", {})
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the directory was read"))
