@@ -193,7 +193,8 @@ def bench(argv: list[str]) -> int:
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
     delivery = ("broker", "cloudfull", "diskfull", "ingest", "kill", "outage", "powercut", "restore", "soak")
-    names = (*delivery, "camera", "canary", "clock", "promote", "swap", "update")
+    hostile = ("media", "model", "payload")
+    names = (*delivery, *hostile, "camera", "canary", "clock", "promote", "swap", "update")
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 

@@ -17,7 +17,6 @@ from cloud_sync import (
     clip_archive,
     db,
     judgement,
-    posters,
     registry,
     search,
 )
@@ -122,7 +121,7 @@ def poster(sha256: str) -> Response:
     with shelf.engine.connect() as connection:
         known = connection.scalar(sa.select(clips.c.state).where(clips.c.sha256 == sha256)) == "stored"
     try:
-        picture = posters.poster(shelf.store.clip(sha256)) if known else abort(404)
+        picture = shelf.pictures.poster(shelf.store.clip(sha256)) if known else abort(404)
     except StoreError:
         abort(404)
     response = current_app.response_class(picture, mimetype="image/jpeg")

@@ -12,6 +12,10 @@ from edge_agent.records import Case
 
 LARGEST_NUMBER = 2**31 - 1
 """Of an integer column on every database."""
+LONGEST_NAME = 200
+"""Letters of a serial number, a boot or an inspector; an index of PostgreSQL takes 2,700 bytes."""
+YEARS = range(1900, 2300)
+"""Of a case, by whatever clock: what lies beyond fits no calendar of a page."""
 
 
 class Rows(NamedTuple):
@@ -36,22 +40,16 @@ def utc_seconds(text: str) -> float:
     """ISO 8601 -> seconds since 1970; a time without a zone is UTC. Raises LinkError."""
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise LinkError(f"{text[:40]!r} is no ISO 8601 time: refused") from error
+    if moment.year not in YEARS:
+        raise LinkError(f"{text[:40]!r} is not between {YEARS[0]} and {YEARS[-1]}: refused")
+    return at
 
 
 def _case_row(topic: wire.Topic, payload: bytes, case: Case, now: float) -> dict[str, object]:
-    if (case.site, case.station) != (topic.site, topic.station):
-        raise LinkError(
-            f"case of {case.site}/{case.station} came on the topic of {topic.site}/{topic.station}: refused"
-        )
-    if max(case.sequence, abs(case.bundle.version)) > LARGEST_NUMBER:
-        raise LinkError(f"case {case.case_id} has a number over {LARGEST_NUMBER}: refused")
-    if any("\0" in text for text in (case.boot_id, case.serial or "", case.inspector or "")):
-        raise LinkError(f"case {case.case_id} has a zero character, which not every database holds: refused")
-    if case.profile_sha256 is not None and not re.fullmatch(SHA256, case.profile_sha256):
-        raise LinkError(f"case {case.case_id} names a station profile that is no hash: refused")
+    _check(topic, case)
     row: dict[str, object] = {
         "case_id": case.case_id,
         "sha256": wire.sha256_of(payload),
@@ -85,6 +83,26 @@ def _case_row(topic: wire.Topic, payload: bytes, case: Case, now: float) -> dict
     }
     row["group_id"] = case_groups.group_id(row)
     return row
+
+
+def _check(topic: wire.Topic, case: Case) -> None:
+    """What a schema does not say. Raises LinkError."""
+    if (case.site, case.station) != (topic.site, topic.station):
+        raise LinkError(
+            f"case of {case.site}/{case.station} came on the topic of {topic.site}/{topic.station}: refused"
+        )
+    if max(case.sequence, abs(case.bundle.version)) > LARGEST_NUMBER:
+        raise LinkError(f"case {case.case_id} has a number over {LARGEST_NUMBER}: refused")
+    names = (case.boot_id, case.serial or "", case.inspector or "")
+    if any("\0" in text for text in names):
+        raise LinkError(f"case {case.case_id} has a zero character, which not every database holds: refused")
+    longest = max(map(len, names))
+    if longest > LONGEST_NAME:
+        raise LinkError(f"case {case.case_id} has a name of {longest} letters, limit {LONGEST_NAME}: refused")
+    if not (0 < case.sampled.probability <= 1 and (case.score is None or 0 <= case.score <= 1)):
+        raise LinkError(f"case {case.case_id} has a score or a probability that is none: refused")
+    if case.profile_sha256 is not None and not re.fullmatch(SHA256, case.profile_sha256):
+        raise LinkError(f"case {case.case_id} names a station profile that is no hash: refused")
 
 
 def _second_word(case: Case) -> dict[str, object] | None:

@@ -4,27 +4,23 @@ the original.
 
 import struct
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-import cv2
 import msgspec
-import numpy as np
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, jsonify, request, send_file, url_for
 from flask_login import current_user
 
-from cloud_sync import video
+from cloud_sync import video, webm
 from cloud_sync.accounts import needs
 from cloud_sync.review import may_know
 from cloud_sync.tables import cases
 from edge_agent import clips
-from edge_agent.clips import EvidencePictures
 from edge_agent.errors import StoreError
 
 blueprint = Blueprint("clips", __name__)
 KEPT_S = 3600
 """Browsers keep a clip as long; its name is its content."""
-FAINTEST = 0.15
-"""Heat under this is left transparent: it is nobody's evidence."""
 SPACING_S = 0.05
 """Between the frames of the player's composites: what the shipped nets were trained with (models/data.py)."""
 MOST_FRAMES = 60
@@ -111,14 +107,26 @@ def several_frames(sha256: str) -> Response:
 @blueprint.get("/clips/<sha256>/composite.png")
 @needs("expert", "viewer")
 def composite(sha256: str) -> Response:
-    return _private(Response(_evidence(sha256).composite_png, mimetype="image/png"))
+    path = _for_who_may_know(sha256)
+    try:
+        _, picture, _ = clips.read(path).evidence_bytes() or abort(404)
+    except StoreError as error:
+        current_app.logger.warning("no composite clip=%s: %s", sha256, error)
+        abort(404)
+    return _private(Response(picture, mimetype="image/png"))
 
 
 @blueprint.get("/clips/<sha256>/heat.png")
 @needs("expert", "viewer")
 def heat(sha256: str) -> Response:
     """The heat map in colour, transparent where the detector saw nothing."""
-    return _private(Response(coloured(_evidence(sha256).heat), mimetype="image/png"))
+    path = _for_who_may_know(sha256)
+    try:
+        picture = current_app.extensions["tankwatch"].pictures.heat(path)
+    except StoreError as error:
+        current_app.logger.warning("no heat clip=%s: %s", sha256, error)
+        abort(404)
+    return _private(Response(picture, mimetype="image/png"))
 
 
 @blueprint.get("/clips/<sha256>.twclip")
@@ -126,14 +134,6 @@ def heat(sha256: str) -> Response:
 def original(sha256: str) -> Response:
     shelf = _shelf_with(sha256)
     return _private(send_file(shelf.store.clip(sha256), mimetype="application/x-tankwatch-clip", as_attachment=True))
-
-
-def coloured(heat: np.ndarray) -> bytes:
-    """(h, w) float32, 0..1 -> PNG with colour and alpha."""
-    levels = np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)
-    picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2BGRA)
-    picture[:, :, 3] = np.where(heat < FAINTEST, 0, np.minimum(255, 1.4 * levels)).astype(np.uint8)
-    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def addresses(sha256: str) -> Descriptor:
@@ -160,10 +160,10 @@ def _described(shelf, sha256: str) -> Descriptor:
     try:
         clip = clips.read(path)
         taken_s = clip.taken_s()
-        times_s = [tick / video.TICKS_PER_S for tick in video.ticks(taken_s)]
+        times_s = [tick / webm.TICKS_PER_S for tick in webm.ticks(taken_s)]
     except StoreError as error:
         return msgspec.structs.replace(known, fault=video.without_path(error, path))
-    fault = shelf.videos.fault(sha256) or (None if times_s else video.NO_FRAME)
+    fault = shelf.videos.fault(sha256) or (None if times_s else webm.NO_FRAME)
     if fault:
         return msgspec.structs.replace(known, fault=fault)
     return msgspec.structs.replace(
@@ -187,8 +187,8 @@ def _pictures(sha256: str, choose: Callable[[int], Iterable[int]]) -> list[bytes
         abort(404)
 
 
-def _evidence(sha256: str) -> EvidencePictures:
-    """Only for those who have judged, or whose work it is to see everything."""
+def _for_who_may_know(sha256: str) -> Path:
+    """The clip, only for those who have judged, or whose work it is to see everything."""
     shelf = _shelf_with(sha256)
     with shelf.engine.connect() as connection:
         ids = connection.scalars(sa.select(cases.c.case_id).where(cases.c.clip_sha256 == sha256)).all()
@@ -196,7 +196,7 @@ def _evidence(sha256: str) -> EvidencePictures:
     if not known and not current_user.may("viewer"):
         abort(403)
     try:
-        return clips.read(shelf.store.clip(sha256)).evidence() or abort(404)
+        return shelf.store.clip(sha256)
     except StoreError as error:
         current_app.logger.warning("no evidence clip=%s: %s", sha256, error)
         abort(404)

@@ -199,6 +199,9 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
         case "alarm":
             key = (topic.site, topic.station, str(topic.id))
             taken.alarms[key] = device_health.checked_alarm(topic, message.payload)
+        case _:
+            # Others' business: ingest does not subscribe to these. One that is none has to be found all the same.
+            wire.decode(message.payload, wire.MESSAGES[topic.kind])
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,14 +1,17 @@
-"""A stored clip -> one small picture of it, for lists."""
+"""A stored clip -> one small picture of it, for lists, and its heat map in colour. Decodes: `decoding` asks for it."""
 
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edge_agent import clips, pictures
 from edge_agent.errors import StoreError
 
 WIDTH_PX = 160
 QUALITY = 70
+FAINTEST = 0.15
+"""Heat under this is left transparent: it is nobody's evidence."""
 
 
 def poster(path: Path) -> bytes:
@@ -24,3 +27,19 @@ def poster(path: Path) -> bytes:
         grey, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_AREA
     )
     return pictures.encoded(small, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def heat(path: Path) -> bytes:
+    """PNG, transparent where the detector saw nothing. Raises StoreError where the clip has none."""
+    evidence = clips.read(path).evidence_bytes()
+    if evidence is None:
+        raise StoreError("the clip has no evidence: there is nothing to show")
+    return coloured(pictures.decoded(evidence[2], cv2.IMREAD_GRAYSCALE))
+
+
+def coloured(levels: np.ndarray) -> bytes:
+    """(h, w) uint8, 255 = sure -> PNG with colour and alpha."""
+    picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2BGRA)
+    alpha = np.minimum(255, 1.4 * levels)
+    picture[:, :, 3] = np.where(levels < FAINTEST * 255, 0, alpha).astype(np.uint8)
+    return pictures.encoded(picture, ".png", [])

@@ -55,6 +55,7 @@ from cloud_sync import (
 )
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
+from cloud_sync.decoding import Decoding
 from cloud_sync.judgement import Desk
 from cloud_sync.one_at_a_time import OneAtATime
 from cloud_sync.store import ClipStore, open_store
@@ -125,6 +126,8 @@ class Shelf:
     engine: Engine
     store: ClipStore
     videos: Videos
+    pictures: Decoding
+    """For posters and heat maps: nobody waits for a video."""
     desk: Desk
     store_fault: OneAtATime[str | None]
     """A bucket that is away lets wait."""
@@ -172,6 +175,7 @@ def create_app(config: CloudConfig) -> Flask:
         db.open_database(config),
         store,
         Videos(store),
+        Decoding(),
         desk,
         OneAtATime(
             lambda: store.fault() or intake_fault.words(config.folder, db.now()), "clip store, which is being asked"

@@ -8,6 +8,7 @@ of it; golden clips are looked through by `edge_agent.golden`, when they are jud
 import hashlib
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -204,6 +205,10 @@ LARGEST_FILE = 24 << 20
 LARGEST_MEMBER = {MANIFEST: 256 << 10, FEATURES: 8 << 20}
 LARGEST_NET = 4 << 20
 LARGEST_GOLDEN = 1 << 20
+LARGEST_DIRECTORY = 8 << 10
+"""Bytes about the members: some 70 each, and there are 15 at most."""
+_DIRECTORY_END = struct.Struct("<12sIIH")
+"""Signature and counts, bytes of the directory, where it begins, length of a comment."""
 _GOLDEN = re.compile(r"golden/[a-z0-9-]{1,40}\.twclip")
 
 
@@ -255,6 +260,9 @@ def parse_bundle(data: bytes, name: str = "bundle") -> Bundle:
     if features is not None or manifest.features is not None:
         _same_hash(features or b"", manifest.features, f"{FEATURES} of bundle {name}")
     golden = _golden(members, manifest, name)
+    if _zipped(members) != data:
+        # One content has one file: nothing before, between or behind its members, and no other words about them.
+        raise ModelError(f"bundle {name} is packed otherwise than ours, bytes were added or changed: fetch it again")
     return Bundle(manifest, hashlib.sha256(data).hexdigest(), nets, features, golden)
 
 
@@ -306,19 +314,31 @@ def _members(data: bytes, name: str) -> dict[str, bytes]:
     """Member name -> bytes, for the names that a bundle may have and no others."""
     needed = {MANIFEST, *(f"nets/{net}.onnx" for net in NET_NAMES)}
     members: dict[str, bytes] = {}
+    _check_directory(data, name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 _acceptable(info, needed | {FEATURES}, members.keys(), name)
                 members[info.filename] = archive.read(info)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, OverflowError) as error:
-        raise ModelError(f"bundle {name} is no whole zip file ({error}): fetch it again") from error
+        raise ModelError(f"bundle {name} is no whole zip file ({_short(error)}): fetch it again") from error
     missing = sorted(needed - members.keys())
     if missing:
         raise ModelError(
             f"bundle {name} lacks {', '.join(missing)}: it is cut off or older than this version, take a newer one"
         )
     return members
+
+
+def _check_directory(data: bytes, name: str) -> None:
+    """The directory is small, and all that is behind it is its own end: zipfile reads all of it before we see any."""
+    _, size, begin, _ = _DIRECTORY_END.unpack(data[-_DIRECTORY_END.size :].rjust(_DIRECTORY_END.size, b"\0"))
+    if not data.startswith(b"PK\3\4") or begin + size + _DIRECTORY_END.size != len(data):
+        raise ModelError(f"bundle {name} is no whole zip file: fetch it again")
+    if size > LARGEST_DIRECTORY:
+        raise ModelError(
+            f"bundle {name} has a directory of {size} bytes, limit {LARGEST_DIRECTORY}: it is not one of ours"
+        )
 
 
 def _acceptable(info: zipfile.ZipInfo, known: set[str], before: Collection[str], name: str) -> None:
@@ -345,7 +365,7 @@ def _manifest(members: dict[str, bytes], name: str) -> BundleManifest:
         return msgspec.json.decode(members[MANIFEST], type=BundleManifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(
-            f"bundle {name}: its manifest is not usable ({error}): use a bundle made for this version"
+            f"bundle {name}: its manifest is not usable ({_short(error)}): use a bundle made for this version"
         ) from error
 
 
@@ -365,6 +385,12 @@ def _golden(members: dict[str, bytes], manifest: BundleManifest, name: str) -> d
 
 def _golden_member(case: str) -> str:
     return f"golden/{case}.twclip"
+
+
+def _short(error: Exception) -> str:
+    """A name may be quoted in it, of 64 KB."""
+    words = str(error)
+    return words if len(words) <= 200 else f"{words[:120]} … {words[-60:]}"
 
 
 def _same_hash(content: bytes, wanted: str | None, what: str) -> None:

@@ -14,8 +14,11 @@ from edge_agent.errors import StoreError
 
 MAGIC = b"TWCLIP1\n"
 MAX_RECORD_BYTES = 64 * 1024 * 1024
+LARGEST_JSON = 1 << 20
+"""Bytes of what is no picture: a few numbers each."""
 _HEAD = struct.Struct("<cI")
 _NUMBER = struct.Struct("<I")
+CHECKSUM_BYTES = _NUMBER.size
 T = TypeVar("T")
 
 
@@ -61,6 +64,8 @@ def blobs(payload: bytes, count: int) -> list[bytes]:
 
 def decode(payload: bytes, kind: type[T]) -> T:
     """JSON -> `kind`. Raises StoreError."""
+    if len(payload) > LARGEST_JSON:
+        raise StoreError(f"clip has words of {len(payload)} bytes, limit {LARGEST_JSON}: refused")
     try:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

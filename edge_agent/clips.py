@@ -27,10 +27,13 @@ from edge_agent.records import BundleRef, ClipRef, Composite, Evidence, FramingS
 
 SUFFIX = CLIP_SUFFIX
 MAX_FRAMES = 20_000
+MOST_EVIDENCE, MOST_LAMPS, MOST_SPANS = 16, 16, 5000
+SCALES_PX_PER_MM = 1e-3, 1e3
 END_BYTES = 32 << 20
 """Kept free below the limit for a last frame, the evidence and the end record."""
 _FRAMINGS: tuple[FramingStatus, ...] = ("ok", "shifted", "lost", "unchecked")
 _FRAME = struct.Struct("<QddB9dB")
+_FRAMING_AT = struct.calcsize("<Qdd")
 
 
 class ClipHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +219,7 @@ class Clip:
     def __init__(self, source: Path | bytes) -> None:
         self._source = source
         self._frames: list[tuple[int, int]] = []
-        self._evidence: tuple[int, int] | None = None
+        self._evidence: list[tuple[int, int]] = []
         self.whole = False
         self.watch = Watch()
         with self._open() as file:
@@ -234,8 +237,21 @@ class Clip:
                 yield self._frame(file.read(length))
 
     def views(self) -> Iterator[TankView]:
-        """The tank views alone."""
-        return (frame.view for frame in self.frames())
+        """The tank views alone; no lamp is decoded."""
+        with self._open() as file:
+            for at, length in self._frames:
+                file.seek(at)
+                yield self._view(file.read(length))
+
+    def check_pictures(self) -> None:
+        """Looks at the headers of every picture, and decodes none. Raises StoreError."""
+        with self._open() as file:
+            for at, length in self._frames:
+                file.seek(at)
+                grey, *lamps = self._pictures(file.read(length))
+                pictures.checked_size(grey, self.header.view_size_px)
+                for lamp in lamps:
+                    pictures.checked_size(lamp)
 
     def taken_s(self) -> list[float]:
         """Monotonic capture time of each whole frame, in order; no picture is read. Raises StoreError."""
@@ -259,17 +275,29 @@ class Clip:
 
     def evidence(self) -> EvidencePictures | None:
         """The strongest evidence; None where the clip has none. Raises StoreError where it is damaged."""
-        if self._evidence is None:
+        found = self.evidence_bytes()
+        if found is None:
             return None
-        with self._open() as file:
-            file.seek(self._evidence[0])
-            blobs = clip_bytes.blobs(file.read(self._evidence[1]), 3)
-        numbers, composite = (
-            clip_bytes.decode(blobs[0], ClipEvidence),
-            pictures.decoded(blobs[1], cv2.IMREAD_COLOR)[:, :, ::-1],
+        numbers, composite_png, heat_png = found
+        return EvidencePictures(
+            clip_bytes.decode(numbers, ClipEvidence),
+            pictures.decoded(composite_png, cv2.IMREAD_COLOR)[:, :, ::-1],
+            pictures.decoded(heat_png, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255,
+            composite_png,
+            heat_png,
         )
-        heat = pictures.decoded(blobs[2], cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-        return EvidencePictures(numbers, composite, heat, blobs[1], blobs[2])
+
+    def evidence_bytes(self) -> tuple[bytes, bytes, bytes] | None:
+        """Its numbers as JSON, its composite and its heat map as PNG, undecoded. None and StoreError as `evidence`."""
+        if not self._evidence:
+            return None
+        at, length = self._evidence[-1]
+        with self._open() as file:
+            file.seek(at)
+            numbers, composite_png, heat_png = clip_bytes.blobs(file.read(length), 3)
+        for picture in (composite_png, heat_png):
+            pictures.checked_size(picture)
+        return numbers, composite_png, heat_png
 
     def _open(self) -> BinaryIO:
         if isinstance(self._source, bytes):
@@ -290,42 +318,61 @@ class Clip:
         for kind, at, payload in clip_bytes.records(file, size):
             if header is None:
                 header = _header(kind, payload)
-            elif kind == b"F":
-                self._frames.append((at, len(payload)))
-            elif kind == b"E":
-                self._evidence = (at, len(payload))
             elif kind == b"Z":
-                end = clip_bytes.decode(payload, _End)
-                self.whole, self.watch = end.frames == len(self._frames), end.watch
+                self.whole, self.watch = self._end(payload, size - at)
                 break
             else:
-                raise StoreError(f"{self._name} holds a record of unknown kind {kind!r}: made by a newer version?")
-            if len(self._frames) > MAX_FRAMES:
-                raise StoreError(f"{self._name} has more than {MAX_FRAMES} frames: refused")
+                self._keep(kind, at, len(payload))
         if header is None:
             raise StoreError(f"{self._name} breaks off in its header: nothing can be shown")
         return header
+
+    def _keep(self, kind: bytes, at: int, length: int) -> None:
+        """Where a record's payload lies."""
+        places = {b"F": self._frames, b"E": self._evidence}.get(kind)
+        if places is None:
+            raise StoreError(f"{self._name} holds a record of unknown kind {kind!r}: made by a newer version?")
+        places.append((at, length))
+        if len(self._frames) > MAX_FRAMES or len(self._evidence) > MOST_EVIDENCE:
+            raise StoreError(f"{self._name} has more than {MAX_FRAMES} frames, or {MOST_EVIDENCE} evidences: refused")
+
+    def _end(self, payload: bytes, rest: int) -> tuple[bool, Watch]:
+        """`rest`: bytes of the file from here on."""
+        end = clip_bytes.decode(payload, _End)
+        behind = rest - len(payload) - clip_bytes.CHECKSUM_BYTES
+        if behind:
+            raise StoreError(f"{self._name} holds {behind} bytes behind its end: refused")
+        if len(end.watch.spans_s) > MOST_SPANS:
+            raise StoreError(f"{self._name} was watched in over {MOST_SPANS} stretches: refused")
+        return end.frames == len(self._frames), end.watch
 
     @property
     def _name(self) -> str:
         return "clip" if isinstance(self._source, bytes) else f"clip {self._source}"
 
     def _tank_picture(self, payload: bytes) -> bytes:
-        lamps = _FRAME.unpack_from(payload)[-1] if len(payload) >= _FRAME.size else 0
-        picture = clip_bytes.blobs(payload[_FRAME.size :], 1 + lamps)[0]
+        picture = self._pictures(payload)[0]
         pictures.checked_size(picture, self.header.view_size_px)
         return picture
 
-    def _frame(self, payload: bytes) -> ClipFrame:
+    def _pictures(self, payload: bytes) -> list[bytes]:
+        """The tank view and the lamps of a frame, undecoded."""
         if len(payload) < _FRAME.size:
             raise StoreError(f"{self._name} has a frame of {len(payload)} bytes: damaged")
-        sequence, monotonic_s, taken_at, framing, *matrix, lamps = _FRAME.unpack_from(payload)
+        framing, lamps = payload[_FRAMING_AT], payload[_FRAME.size - 1]
         if framing >= len(_FRAMINGS) or lamps > len(self.header.lamps):
             raise StoreError(f"{self._name} has a frame that does not fit its header: damaged")
-        blobs = clip_bytes.blobs(payload[_FRAME.size :], 1 + lamps)
-        grey = pictures.decoded(blobs[0], cv2.IMREAD_GRAYSCALE, self.header.view_size_px)
-        view = TankView(grey, sequence, monotonic_s, np.array(matrix, np.float64).reshape(3, 3))
-        crops = tuple(pictures.decoded(blob, cv2.IMREAD_COLOR) for blob in blobs[1:])
+        return clip_bytes.blobs(payload[_FRAME.size :], 1 + lamps)
+
+    def _view(self, payload: bytes) -> TankView:
+        grey = pictures.decoded(self._pictures(payload)[0], cv2.IMREAD_GRAYSCALE, self.header.view_size_px)
+        sequence, monotonic_s, _, _, *matrix, _ = _FRAME.unpack_from(payload)
+        return TankView(grey, sequence, monotonic_s, np.array(matrix, np.float64).reshape(3, 3))
+
+    def _frame(self, payload: bytes) -> ClipFrame:
+        view = self._view(payload)
+        crops = tuple(pictures.decoded(blob, cv2.IMREAD_COLOR) for blob in self._pictures(payload)[1:])
+        _, _, taken_at, framing, *_ = _FRAME.unpack_from(payload)
         return ClipFrame(view, taken_at, _FRAMINGS[framing], crops)
 
 
@@ -344,4 +391,7 @@ def _header(kind: bytes, payload: bytes) -> ClipHeader:
     header = clip_bytes.decode(payload, ClipHeader)
     if kind != b"H" or not all(0 < side <= MAX_SIDE_PX for side in header.view_size_px):
         raise StoreError(f"clip's header is unusable (view {header.view_size_px}, limit {MAX_SIDE_PX} px): refused")
+    scale, lamps = header.px_per_mm, len(header.lamps)
+    if lamps > MOST_LAMPS or not (scale is None or SCALES_PX_PER_MM[0] <= scale <= SCALES_PX_PER_MM[1]):
+        raise StoreError(f"clip's header is unusable ({lamps} lamps, {scale} px a mm): refused")
     return header

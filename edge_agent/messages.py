@@ -20,7 +20,8 @@ IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 # Python's `$` also matches before a final line feed; the lengths close that gap for hashes.
 Sha256 = Annotated[str, msgspec.Meta(pattern=SHA256, max_length=64)]
 Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER, max_length=128)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""As large as a database takes."""
 AlarmPriority = Literal["low", "medium", "high"]
 AlarmState = Literal["normal", "unacknowledged", "acknowledged", "returned", "shelved", "suppressed", "out_of_service"]
 """After ISA-18.2. On the wire only those whose cause is there: never `normal`, never `returned`."""

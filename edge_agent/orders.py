@@ -10,7 +10,7 @@ from edge_agent.state import DeviceState
 def carry_out(command: Command, outbox: Outbox, seen: DeviceState | None, utc: str) -> Reply:
     """Does what is ordered and says so. A trigger waits in the outbox for `agent inspect`."""
     if command.expires_at is not None and command.expires_at < utc:
-        return Reply(id=command.id, done=False, text=f"expired at {command.expires_at}: send it again")
+        return Reply(id=command.id, done=False, text=f"expired at {command.expires_at[:40]}: send it again")
     match command.order:
         case "send_clip" if command.case_id:
             count = outbox.send_again(case_id=command.case_id)

@@ -1,9 +1,10 @@
-"""Arrays <-> JPEG or PNG bytes. A picture's size is read from its header first, so that a bomb is never decoded."""
+"""Arrays <-> JPEG or PNG bytes. Size and form are read from a picture's headers first, so that no bomb is decoded."""
 
 import cv2
 import numpy as np
 
 from edge_agent.errors import StoreError
+from edge_agent.picture_form import form_fault
 from edge_agent.picture_size import picture_size
 
 MAX_SIDE_PX = 4096
@@ -30,8 +31,12 @@ def decoded(data: bytes, flag: int, wanted_px: tuple[int, int] | None = None) ->
 
 
 def checked_size(data: bytes, wanted_px: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Width and height from the header alone. Raises StoreError where they are not `wanted_px` or over the limit."""
+    """Width and height from the headers alone. Raises StoreError where they are not `wanted_px` or over the limit, and
+    for a picture of another form than `encoded` gives it.
+    """
     size = picture_size(data)
     if size is None or not all(0 < side <= MAX_SIDE_PX for side in size) or (wanted_px and size != tuple(wanted_px)):
         raise StoreError(f"clip holds a picture of {size} px, wanted {wanted_px or 'at most 4096 a side'}: refused")
+    if fault := form_fault(data):
+        raise StoreError(f"clip holds {fault}: refused")
     return size

@@ -167,6 +167,8 @@ def decode(payload: bytes, kind: type[M]) -> M:
     _check_size(payload, kind)
     name = _schema_name(kind)
     try:
+        if not payload.isascii():
+            payload.decode()  # what stands in unknown fields is skipped unread, and whoever keeps the payload reads it
         schema = msgspec.json.decode(payload, type=_Envelope).schema
         if schema != name:
             raise LinkError(
@@ -174,7 +176,7 @@ def decode(payload: bytes, kind: type[M]) -> M:
             )
         message = msgspec.json.decode(payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LinkError(f"not a {name} message: {error}") from error
+        raise LinkError(f"not a {name} message: {_short(str(error))}") from error
     if isinstance(message, Case):
         _check_identifiers(message)
     return message
@@ -217,6 +219,11 @@ def _kind(rest: list[str]) -> tuple[TopicKind, str | None, int | None] | None:
 def _schema_name(kind: type[msgspec.Struct]) -> str:
     (field,) = (field for field in msgspec.structs.fields(kind) if field.name == "schema")
     return field.default
+
+
+def _short(words: str) -> str:
+    """Errors quote what they do not like, whatever its length; where it stands comes last."""
+    return words if len(words) <= 200 else f"{words[:100]} … {words[-80:]}"
 
 
 def _check_size(payload: bytes, kind: type[msgspec.Struct]) -> None:

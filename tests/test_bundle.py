@@ -10,8 +10,10 @@ import msgspec
 import onnx
 import pytest
 
+from benchmarks import hostile_files
 from edge_agent.bundle import (
     FEATURES,
+    LARGEST_DIRECTORY,
     LARGEST_FILE,
     LARGEST_GOLDEN,
     MANIFEST,
@@ -42,7 +44,9 @@ def packed(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            about = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            about.compress_type = method
+            archive.writestr(about, content)
     return out.getvalue()
 
 
@@ -142,6 +146,37 @@ def test_a_truncated_bundle_is_refused(members):
     data = packed(members)
     for share in (0.1, 0.5, 0.9, 0.999):
         refusal(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("name", [name for name in hostile_files.BOXES if name != "too large"])
+def test_no_box_but_our_own_is_opened(members, name):
+    refusal(hostile_files.BOXES[name](packed(members), members))
+
+
+def test_one_content_has_one_file(shipped, members):
+    """A zip reader would take all of these for the same bundle."""
+    data = packed(members)
+    assert parse_bundle(data, "b.bundle").nets == shipped.nets
+    dated = bytearray(data)
+    dated[12] ^= 1
+    moved = dict(reversed(members.items()))
+    for other in (bytes(dated), b"#!/bin/sh\n" + data, data + b"x", data[:-2] + b"\1\0x"):
+        refusal(other)
+    assert parse_bundle(packed(moved), "b.bundle").sha256 != shipped.sha256
+
+
+def test_a_refusal_quotes_no_more_than_a_person_reads(members):
+    data = packed(members)
+    longer = data[:26] + (60_000).to_bytes(2, "little") + data[28:]
+    manifest = json.loads(members[MANIFEST]) | {"x" * 50_000: 1}
+    for hostile in (longer, packed(members | {MANIFEST: json.dumps(manifest).encode()})):
+        assert len(refusal(hostile)) < 400
+
+
+def test_a_directory_that_would_take_seconds_is_not_read(members, monkeypatch):
+    crowd = hostile_files.BOXES["half a million names"](b"", {})
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the directory was read"))
+    assert f"limit {LARGEST_DIRECTORY}" in refusal(crowd)
 
 
 def test_an_altered_net_is_refused(members):

@@ -24,6 +24,7 @@ from cloud_sync.tables import cases, clips, dead_letters, gaps, stations
 from edge_agent import wire
 from edge_agent.errors import StoreError
 from edge_agent.messages import InputMetrics, Metrics, OutputMetrics, Receipt, Status
+from edge_agent.records import Sampled
 
 NOW = 1_800_000_000.0
 FAULT = {
@@ -37,6 +38,9 @@ FAULT = {
     ),
 }
 """How each database is made to refuse a clip that is whole, and how that ends."""
+
+
+STATUS = wire.encode(Status(status="online", software="1.0", since="2026-11-29T20:00:00Z"))
 
 
 def _huge_number() -> bytes:
@@ -134,6 +138,14 @@ def test_other_content_under_the_same_case_id_is_set_aside_and_the_first_stays(c
         ("tankwatch/v1/plant/TANK1/nonsense", b"{}", "none that this version knows"),
         ("elsewhere", b"{}", "none of tankwatch/v1"),
         (TOPICS.status, b"{}", "not a tankwatch/status/1 message"),
+        (TOPICS.status, STATUS[:-1] + b',"new":"\xff"}', "not a tankwatch/status/1 message: 'utf-8'"),
+        (TOPICS.receipt, b"{}", "not a tankwatch/receipt/1 message"),
+        (TOPICS.case, wire.encode(a_case(serial="s" * 4000)), "name of 4000 letters, limit 200"),
+        (TOPICS.case, wire.encode(a_case(started_at="0001-01-01T00:00:00Z")), "is not between 1900 and"),
+        (TOPICS.case, wire.encode(a_case(ended_at="9999-12-31T23:59:59-12:00")), "is not between 1900 and"),
+        (TOPICS.case, wire.encode(a_case(sampled=Sampled("none", 0.0))), "a probability that is none"),
+        (TOPICS.case, wire.encode(a_case(score=7.0)), "a score or"),
+        (TOPICS.case, wire.encode(a_case(verdict="v" * 20_000)), "Invalid enum value 'vvv"),
         (TOPICS.clip_manifest("a" * 64), b"{}", "not a tankwatch/clip-manifest/1 message"),
     ],
 )
@@ -144,7 +156,7 @@ def test_what_cannot_be_taken_is_set_aside_with_the_reason(
     receipt = cloud.handle(Message(topic, payload), good)
     assert receipt.cases == ((a_case(7).case_id, wire.sha256_of(good.payload)),)
     (letter,) = cloud.rows(dead_letters)
-    assert reason in letter.reason
+    assert reason in letter.reason and len(letter.reason) <= 300
     assert letter.bytes == len(payload)
 
 

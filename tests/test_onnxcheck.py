@@ -1,12 +1,15 @@
 """Hostile and broken ONNX files, and the ones that we ship."""
 
+import time
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import hostile_nets
 from edge_agent.errors import ModelError
-from edge_agent.onnxcheck import check_onnx
+from edge_agent.onnxcheck import MOST_FIELDS, check_onnx
 
 
 def net(op: str = "Relu", *, domain: str = "", initializers=(), **attributes) -> onnx.ModelProto:
@@ -114,3 +117,20 @@ def test_every_cut_of_a_net_is_refused_or_whole():
         except ModelError:
             continue
         onnx.load_from_string(data[:length])  # what passes is a protobuf, cut between fields
+
+
+@pytest.mark.parametrize("name", list(hostile_nets.hostile()))
+def test_every_hostile_net_is_refused_with_little_work(name):
+    data = hostile_nets.hostile()[name]
+    began_s = time.process_time()
+    with pytest.raises(ModelError) as caught:
+        check_onnx(data, "net detector")
+    assert time.process_time() - began_s < 1.0, "the limit is 2 s for a bundle of five"
+    assert len(str(caught.value)) < 300
+
+
+def test_the_smallest_net_passes_and_is_far_from_the_limit_of_fields():
+    check_onnx(hostile_nets.sound().SerializeToString(), "net")
+    check_onnx(b"\x32\x00" * (MOST_FIELDS - 500) + hostile_nets.sound().SerializeToString(), "net")
+    with pytest.raises(ModelError, match=f"more than {MOST_FIELDS} fields"):
+        check_onnx(b"\x32\x00" * MOST_FIELDS + hostile_nets.sound().SerializeToString(), "net")

@@ -109,9 +109,9 @@ def test_a_damaged_clip_is_tried_once_and_the_page_says_what_is_wrong(desk: Desk
     assert videos.fault(sha256) is None
     assert client.get(f"/clips/{sha256}.webm").status_code == 404
     fault = videos.fault(sha256)
-    assert fault is not None and "cannot be decoded" in fault
+    assert fault is not None and "clip holds a JPEG" in fault
     assert client.get(f"/clips/{sha256}/clip.json").json["fault"] == fault
-    with pytest.raises(StoreError, match="cannot be decoded"):
+    with pytest.raises(StoreError, match="clip holds a JPEG"):
         Videos(desk.shelf.store).of(sha256)
     page = client.get(f"/review/{desk.case_id[:-1]}2").get_data(as_text=True)
     assert "The clip is damaged and cannot be shown." in page and "cannot be decoded" in page

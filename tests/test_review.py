@@ -9,7 +9,7 @@ from browser import free_port
 from cloud_fakes import clip_messages
 from desk_site import PASSWORD, Browser, Site
 
-from cloud_sync import accounts, cases, db, sign_in, throttle, user_command, video
+from cloud_sync import accounts, cases, db, sign_in, throttle, user_command, webm
 from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig
 from cloud_sync.dead_letters import Message
@@ -209,9 +209,9 @@ def test_a_clip_that_cannot_be_shown_stays_and_is_no_traceback(site: Site) -> No
 
 
 def test_frame_times_rise_whatever_the_camera_said() -> None:
-    assert list(video.ticks([5.0, 5.1, 5.1, 4.0, 900.0])) == [0, 100, 101, 102, 5102]
+    assert list(webm.ticks([5.0, 5.1, 5.1, 4.0, 900.0])) == [0, 100, 101, 102, 5102]
     with pytest.raises(StoreError, match="nan"):
-        list(video.ticks([0.0, float("nan")]))
+        list(webm.ticks([0.0, float("nan")]))
 
 
 def test_the_summary_counts_what_must_be_reviewed_and_can_be(site: Site) -> None:

@@ -376,6 +376,23 @@ def test_nonsense_from_the_broker_is_ignored(talk, topic, payload):
     assert talk.drain(Received(topic, payload)) == []
 
 
+def test_numbers_that_no_database_takes_end_nothing(talk):
+    talk.drain(Connected())
+    parts = b'{"schema":"tankwatch/receipt/1","parts":[["%s",%d]]}' % (b"a" * 64, 2**63)
+    assert talk.drain(Received(TOPICS.receipt, parts)) == []
+    largest = Receipt(parts=(("a" * 64, 2**63 - 1),))
+    assert talk.drain(Received(TOPICS.receipt, wire.encode(largest))) == []
+    talk.drain(Received(TOPICS.desired, b'{"schema":"tankwatch/desired/1","counter":%d}' % 10**400))
+    assert state.desired(talk.device.desired_path) is None
+    assert order(talk, id="9", order="self_test").done
+
+
+def test_an_answer_quotes_no_more_of_an_order_than_a_person_reads(talk):
+    talk.drain(Connected())
+    reply = order(talk, id="9", order="trigger", expires_at=" " + "\x01" * 40_000)
+    assert not reply.done and len(reply.text) < 250
+
+
 def test_a_broken_outbox_stops_deliveries_but_not_the_conversation(talk, monkeypatch):
     talk.put(1)
     monkeypatch.setattr(talk.outbox, "waiting_cases", _broken)

@@ -98,11 +98,20 @@ def test_unknown_fields_are_ignored_because_stations_lag_behind():
             "done",
         ),
         (b" " * (wire.MESSAGE_BYTES + 1), "limit"),
+        # What is in a field that this version does not know is kept and shown with the rest.
+        (b'{"schema": "tankwatch/reply/1", "id": "1", "done": true, "text": "", "new": "\xff"}', "utf-8"),
     ],
 )
 def test_bytes_that_are_no_message_are_refused_with_the_reason(payload, word):
     with pytest.raises(LinkError, match=word):
         wire.decode(payload, wire.Reply)
+
+
+def test_a_reason_quotes_a_little_of_what_was_said_and_names_the_place():
+    with pytest.raises(LinkError) as caught:
+        wire.decode(msgspec.json.encode(make_case(verdict="v" * 50_000)), Case)
+    assert len(str(caught.value)) < 300 and "Invalid enum value 'vvv" in str(caught.value)
+    assert str(caught.value).endswith("at `$.verdict`")
 
 
 @given(st.binary(max_size=300))
