@@ -85,7 +85,7 @@ def calibrate(argv: list[str]) -> int:
     """`calibrate`, for devices too, whose processes calibration may not import itself."""
     from calibration.profile import calibrate as run
 
-    return run(argv, _device_of_caller)
+    return run(argv, _setup_device)
 
 
 def agent(argv: list[str]) -> int:
@@ -221,15 +221,6 @@ def _config(argv):
         return early.parse_known_args(argv)[0].config
     except argparse.ArgumentError:
         return None
-
-
-def _device_of_caller(path):
-    """The same for the command line, which may be root's; what it keeps is the device's."""
-    from edge_agent import config, sudo
-
-    device = _setup_device(path)
-    sudo.work_as_owner_of(config.load(path).folder)
-    return device
 
 
 def _setup_device(path):

@@ -89,8 +89,7 @@ def report(argv: list[str], device_of: DeviceOf) -> int:
         found = setup_report.make(device, _progress(device, trail), time.time())
     if options.out:
         data = (device.reports / f"{found.profile_sha256}.html").read_bytes()
-        with sudo.as_caller():
-            durable.write(options.out, data)
+        durable.write(options.out, data)
     print(msgspec.json.encode(found).decode() if options.json else "\n".join(_words(found)))
     return 0
 

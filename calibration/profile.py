@@ -70,8 +70,7 @@ def fit(argv: list[str], device_of: DeviceOf) -> int:
         change = Change(who=sudo.person(), through="command line", reason=options.reason)
         profile_history.save(device.place, profile, change, expected=holds, now=time.time())
     if options.out:
-        with sudo.as_caller():
-            durable.write(options.out, station.dump(_required(profile, options)))
+        durable.write(options.out, station.dump(_required(profile, options)))
     for line in (*report.found, *report.unfit):
         print(line, file=sys.stderr)
     return 0

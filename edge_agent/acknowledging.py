@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from edge_agent import config, durable, sudo
+from edge_agent import config, durable
 
 
 def acknowledge(argv: list[str]) -> int:
@@ -11,7 +11,6 @@ def acknowledge(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("tankwatch agent acknowledge", description="What brought the mode down is mended.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="device.toml")
     device = config.load(parser.parse_args(argv).config)
-    sudo.work_as_owner_of(device.folder)
     durable.write(device.acknowledged_path, b"")
     print("acknowledged: the mode goes back to what is ordered, unless its cause is still there")
     return 0

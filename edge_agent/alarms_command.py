@@ -27,7 +27,6 @@ def agent_alarms(argv: list[str]) -> int:
     """`tankwatch agent alarms list|acknowledge|shelve|unshelve|set|history|propose --config device.toml`."""
     options = _parser().parse_args(argv)
     device = config.load(options.config)
-    sudo.work_as_owner_of(device.folder)
     _COMMANDS[options.command](device, options)
     return 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent import config as device_config
-from edge_agent import durable, sudo, trial_run, utc
+from edge_agent import durable, trial_run, utc
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigError, ModelError
@@ -183,7 +183,6 @@ def _locked(device: DeviceConfig) -> Iterator[None]:
     _make_folder(path.parent)
     try:
         file = open(path, "a")  # noqa: SIM115 - closed below, as its last act
-        sudo.leave_to_owner(path)
     except OSError as error:
         raise durable.failure(path, error) from error
     with file:
@@ -216,7 +215,6 @@ def _stamp(path: Path) -> object:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        sudo.leave_to_owner(folder)
         durable.sync_folder(folder.parent)
     except OSError as error:
         raise durable.failure(folder, error) from error

@@ -7,14 +7,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from edge_agent.bundle import open_bundle, write_bundle
+from edge_agent.inspection import shipped_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 CALL = """import sys
 sys.path.insert(0, sys.argv[1])
 from edge_agent import alarms_command, bundle, cases_since, data_owner, live, profile_check, slots
 data_owner.USERS = (sys.argv[2],)
-import calibration.profile, tankwatch
+import calibration.profile, encodings.cp437, models.bundle_command, tankwatch
 sys.exit(tankwatch.main(sys.argv[3:]))
 """
 """All is imported first: the interpreter may lie where only root may look."""
@@ -39,7 +43,8 @@ def station():
 
 def call(folder, *argv, user=SERVICE.pw_name):
     command = [sys.executable, "-c", CALL, str(ROOT), user, *argv, "--config", str(folder / "device.toml")]
-    return subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=120)
+    person = os.environ | {"SUDO_USER": "erna", "USER": "root", "LOGNAME": "root"}
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=120, env=person)
 
 
 def owners(folder):
@@ -59,6 +64,20 @@ def test_what_root_writes_by_hand_belongs_to_the_service(station, argv):
     done = call(station, *argv)
     assert done.returncode == 0, done.stderr
     assert owners(station) == {SERVICE.pw_uid}
+
+
+def test_a_bundle_that_root_puts_in_its_place_can_be_followed_by_another(station):
+    shipped = open_bundle(shipped_bundle())
+    other, path = msgspec.structs.replace(shipped.manifest, version=7), station / "other.bundle"
+    write_bundle(path, other, shipped.nets, shipped.features, golden=shipped.golden)
+    done = call(station, "bundle", "use", str(path))
+    assert done.returncode == 0, done.stderr
+    assert (station / "data/bundles/lock").exists() and owners(station) == {SERVICE.pw_uid}
+
+
+def test_the_record_names_the_person_behind_sudo(station):
+    call(station, "agent", "alarms", "set", "drift", "priority", "low", "--reason", "a trial")
+    assert "erna (command line)" in call(station, "agent", "alarms", "history", "--changes").stdout
 
 
 def test_data_of_somebody_who_is_no_service_are_worked_on_by_root(station):
