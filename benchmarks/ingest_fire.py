@@ -36,10 +36,10 @@ class Fire:
 
     def kill(self, count: int) -> None:
         """So many deaths, each moment in its turn or after new cases have come. The last to be started lives on."""
-        for moment in (*itertools.islice(self._turns, count - 1), RANDOM):
+        for left in reversed(range(count)):
             if self._armed == RANDOM or not self._dies_by_itself():
                 self._kill_where_it_is(RANDOM)
-            self._start(moment)
+            self._start(next(self._turns) if left else RANDOM)
 
     def while_away(self, away: Away, for_s: float) -> tuple[float, float]:
         """The database is away so long, ingest is killed meanwhile, and then all goes on. From when to when it was."""

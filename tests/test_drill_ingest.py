@@ -13,7 +13,7 @@ from cloud_sync.store import open_store
 from edge_agent import wire
 from edge_agent.messages import Receipt
 
-GOOD = dict.fromkeys((*ledger.FAULTS, "early", "while_away"), 0) | {
+GOOD = dict.fromkeys((*ledger.FAULTS, "early", "while_away", "stalled"), 0) | {
     "cases": 40,
     "kills": 9,
     "asked_kills": 9,
