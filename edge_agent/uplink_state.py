@@ -33,8 +33,10 @@ from edge_agent.uplink_health import Traffic, UplinkHealth
 
 METRICS_S = 10.0
 LOOK_S = 0.25
-BROKER_SILENT_S = 60.0
-"""A broker that acknowledges nothing for so long is dropped and connected again."""
+BROKER_SILENT_S, MOST_SILENT_S = 15.0, 60.0
+"""A broker that acknowledges nothing for so long while nothing moves is dropped and connected again: half-open links
+tell nobody. Metrics are due every METRICS_S, so it is noticed within 25 s. Where that does not help it may be something
+that takes our bytes and passes them on slowly: then twice as long each time."""
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,11 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes of ours have arrived on the other side: the link may be slow, it is not dead."""
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message from one of the device's subscriptions."""
 
@@ -80,7 +87,7 @@ class Reconnect:
     reason: str
 
 
-Event = Connected | Disconnected | Acknowledged | Received
+Event = Connected | Disconnected | Acknowledged | Moved | Received
 Action = Publish | Reconnect
 
 
@@ -114,6 +121,7 @@ class UplinkState:
         """Since when there is a connection, or none."""
         self._receipt_at: str | None = None
         self._unacknowledged, self._last_sign_s = 0, started.monotonic_s
+        self._patience_s = BROKER_SILENT_S
         self._metrics_due_s = started.monotonic_s
         self._retained: dict[str, bytes] = {}
         """What this run has published with retain, by topic: only changes go out again."""
@@ -151,8 +159,8 @@ class UplinkState:
             self._take(event, now)
         if not self._connected:
             return []
-        if self._unacknowledged and now.monotonic_s - self._last_sign_s > BROKER_SILENT_S:
-            return [Reconnect(f"the broker acknowledged nothing for {BROKER_SILENT_S:.0f} s")]
+        if self._unacknowledged and now.monotonic_s - self._last_sign_s > self._patience_s:
+            return [self._give_up(now)]
         free = self.device.inflight - self._unacknowledged
         if free <= 0:
             return []
@@ -160,7 +168,7 @@ class UplinkState:
         self._answers = []
         out += self._from_outbox(now, max(0, free - len(out)))
         if not self._unacknowledged:
-            self._last_sign_s = now.monotonic_s
+            self._last_sign_s, self._patience_s = now.monotonic_s, BROKER_SILENT_S
         self._unacknowledged += len(out)
         self._sent += len(out)
         return list(out)
@@ -195,12 +203,19 @@ class UplinkState:
             case Acknowledged():
                 self._unacknowledged = max(0, self._unacknowledged - 1)
                 self._last_sign_s = now.monotonic_s
+            case Moved():
+                self._last_sign_s = now.monotonic_s
             case Received(topic, payload):
                 try:
                     self._hear(topic, payload, now)
                 except TankwatchError as error:
                     # Also a receipt that the disk did not take: the case goes again, and so does the receipt.
                     log.warning("ignored topic=%s reason=%s", topic[:200], error)
+
+    def _give_up(self, now: Now) -> Reconnect:
+        silent_s, self._last_sign_s = now.monotonic_s - self._last_sign_s, now.monotonic_s
+        self._patience_s = min(2 * self._patience_s, MOST_SILENT_S)
+        return Reconnect(f"the broker acknowledged nothing for {silent_s:.0f} s")
 
     def _hear(self, topic: str, payload: bytes, now: Now) -> None:
         kind = wire.parse_topic(topic, self._topics.root)
