@@ -88,8 +88,8 @@ def schedule(seed: int, number: int, *, cable: bool = False) -> tuple[Fault, ...
     """The faults of schedule `number`: its own kind first, by turns, then up to two of any kind and side."""
     chance = random.Random(f"{seed}/{number}")
     kinds = (*KINDS, "cable") if cable else KINDS
-    turn = number // len(kinds)
-    first = _fault(chance, kinds[number % len(kinds)], SIDES[(number + turn + 1) % 2])
+    turn, place = divmod(number, len(kinds))
+    first = _fault(chance, kinds[place], SIDES[(place + turn + 1) % 2])
     beside = range(chance.choice([0, 0, 1, 1, MOST_BESIDE]))
     return (first, *(_fault(chance, chance.choice(kinds), chance.choice(SIDES)) for _ in beside))
 

@@ -35,8 +35,10 @@ METRICS_S = 10.0
 LOOK_S = 0.25
 BROKER_SILENT_S, MOST_SILENT_S = 15.0, 60.0
 """A broker that acknowledges nothing for so long while nothing moves is dropped and connected again: half-open links
-tell nobody. Metrics are due every METRICS_S, so it is noticed within 25 s. Where that does not help it may be something
-that takes our bytes and passes them on slowly: then twice as long each time."""
+tell nobody. Metrics are due every METRICS_S, so it is noticed within half a minute. Where that does not help it may be
+something that takes our bytes and passes them on slowly: then twice as long each time."""
+HOLD_S = 2.0
+"""Without an acknowledgement for so long nothing new goes out: what moves then is what went out before."""
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +122,8 @@ class UplinkState:
         self._linked_since = started.utc
         """Since when there is a connection, or none."""
         self._receipt_at: str | None = None
-        self._unacknowledged, self._last_sign_s = 0, started.monotonic_s
+        self._unacknowledged = 0
+        self._last_sign_s = self._acknowledged_s = started.monotonic_s
         self._patience_s = BROKER_SILENT_S
         self._metrics_due_s = started.monotonic_s
         self._retained: dict[str, bytes] = {}
@@ -161,6 +164,8 @@ class UplinkState:
             return []
         if self._unacknowledged and now.monotonic_s - self._last_sign_s > self._patience_s:
             return [self._give_up(now)]
+        if self._unacknowledged and now.monotonic_s - self._acknowledged_s > HOLD_S:
+            return []
         free = self.device.inflight - self._unacknowledged
         if free <= 0:
             return []
@@ -168,7 +173,8 @@ class UplinkState:
         self._answers = []
         out += self._from_outbox(now, max(0, free - len(out)))
         if not self._unacknowledged:
-            self._last_sign_s, self._patience_s = now.monotonic_s, BROKER_SILENT_S
+            self._last_sign_s = self._acknowledged_s = now.monotonic_s
+            self._patience_s = BROKER_SILENT_S
         self._unacknowledged += len(out)
         self._sent += len(out)
         return list(out)
@@ -194,7 +200,7 @@ class UplinkState:
         match event:
             case Connected():
                 self._connected, self._since, self._linked_since = True, now.utc, now.utc
-                self._last_sign_s = self._metrics_due_s = now.monotonic_s
+                self._last_sign_s = self._acknowledged_s = self._metrics_due_s = now.monotonic_s
                 self._connects += 1
                 self._retained.clear()
                 self.deliveries.reconnected(now.monotonic_s)
@@ -202,7 +208,7 @@ class UplinkState:
                 self._connected, self._linked_since = False, now.utc
             case Acknowledged():
                 self._unacknowledged = max(0, self._unacknowledged - 1)
-                self._last_sign_s = now.monotonic_s
+                self._last_sign_s = self._acknowledged_s = now.monotonic_s
             case Moved():
                 self._last_sign_s = now.monotonic_s
             case Received(topic, payload):

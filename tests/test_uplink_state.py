@@ -236,6 +236,16 @@ def test_a_slow_link_on_which_bytes_still_move_is_not_left(talk):
     assert isinstance(talk.step(after_s=16)[0], Reconnect)
 
 
+def test_nothing_new_is_said_to_a_broker_that_has_fallen_silent_so_that_what_moves_is_what_went_out_before(talk):
+    talk.put(1)
+    talk.acknowledge = False
+    talk.step(Connected())
+    talk.put(2)
+    assert talk.step(after_s=2.5) == [] and talk.step(Moved(), after_s=9) == []
+    out = talk.step(Acknowledged())
+    assert cases_in(out) == [1, 2]  # the first one is due again
+
+
 def test_a_broker_that_stays_silent_is_given_longer_each_time_up_to_a_minute_until_it_has_everything(talk):
     talk.put(1)
     talk.acknowledge = False
