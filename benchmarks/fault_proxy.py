@@ -284,6 +284,11 @@ class ProxyThread:
     def _run(self) -> None:
         with self._inside():
             self._loop.run_forever()
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left))
 
 
 def _free_port(host: str) -> int:
