@@ -115,8 +115,8 @@ def _live(plan: Plan, lanes: list[Lane], say: Callable[[str], None]) -> list[Out
     outcomes: list[Outcome] = []
 
     def live(lane: Lane) -> None:
-        while not waiting.empty():
-            outcomes.append(lane.run(waiting.get()))
+        while (number := _next(waiting)) is not None:
+            outcomes.append(lane.run(number))
             if not outcomes[-1].is_good:
                 say(f"schedule {outcomes[-1].number} went wrong: {_named(outcomes[-1], plan)}")
                 return
@@ -129,6 +129,13 @@ def _live(plan: Plan, lanes: list[Lane], say: Callable[[str], None]) -> list[Out
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def _next(waiting: "queue.SimpleQueue[int]") -> int | None:
+    try:
+        return waiting.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _named(outcome: Outcome, plan: Plan) -> dict:

@@ -4,6 +4,8 @@ Fair until it is armed. It knows borders and types of MQTT packets; what they sa
 """
 
 import asyncio
+import contextlib
+import random
 import socket
 import threading
 import time
@@ -15,9 +17,11 @@ from typing import Self, TypeVar
 from benchmarks.link_faults import Fault, Side
 from benchmarks.mqtt_packets import PUBACK, PUBLISH, Packets, kind, marked_again
 from benchmarks.proxied_link import Course, Link, Noticed, close, until_closed
+from edge_agent.errors import LinkError
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)
 READ_BYTES = 65536
 OVERTAKEN_S = 2.0
 """A packet that waits for others to overtake it goes then at the latest."""
@@ -40,12 +44,15 @@ class FaultProxy:
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task] = set()
         self._server: asyncio.Server | None = None
+        self._door = asyncio.Lock()
         self._mute: Fault | None = None
         self._busy_until_s = 0.0
 
     async def open(self) -> None:
-        """Listens, always at the same port."""
-        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        """Listens, always at the same port; it may do so already."""
+        async with self._door:
+            if self._server is None:
+                self._server = await asyncio.start_server(self._accept, self.host, self.port)
 
     async def arm(self, faults: tuple[Fault, ...]) -> None:
         """From here on packets are counted, and these faults happen to them."""
@@ -60,8 +67,7 @@ class FaultProxy:
             self._courses[upward] = Course(overtaken=self._courses[upward].overtaken)
             self._release_overtaken(upward, all_of_them=True)
         self._mute = None
-        if self._server is None:
-            await self.open()
+        await self.open()
 
     async def close(self) -> None:
         """Everything ends."""
@@ -235,8 +241,7 @@ class FaultProxy:
                 link.send(packet, upward)
 
     def _listen_again(self) -> None:
-        if self._server is None:
-            self._keep(self.open())
+        self._keep(self.open())
 
     def _speak_again(self, fault: Fault) -> None:
         """For whoever connects from now on; who is there already never hears a word."""
@@ -292,7 +297,10 @@ class ProxyThread:
 
 
 def _free_port(host: str) -> int:
-    """Known before the proxy runs: whoever is to use it may be started first."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """Known before the proxy runs: whoever is to use it may be started first. No port that the kernel gives to whoever
+    connects somewhere: while nobody is let in it would be free to take."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise LinkError(f"no port of {PORTS} is free on {host}: end what uses them")

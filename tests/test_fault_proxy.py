@@ -188,8 +188,8 @@ def test_whoever_is_turned_away_may_come_again_when_the_time_is_over(rig):
     assert until(lambda: rig.proxy.happened, WITHIN_S, 0.001)
     with pytest.raises(ConnectionError):
         rig.connect()
-    assert until(rig.proxy.is_quiet, WITHIN_S, 0.01)
-    rig.thread.call(rig.proxy.fair())
+    assert until(rig.proxy.is_quiet, WITHIN_S, 0.001)
+    rig.thread.call(rig.proxy.fair())  # which comes at the moment when it opens by itself
     again = rig.connect()
     again.sendall(packet(PUBLISH, 2))
     assert rig.sees(2, place=1)
