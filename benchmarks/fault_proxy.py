@@ -70,12 +70,14 @@ class FaultProxy:
         await self.open()
 
     async def close(self) -> None:
-        """Everything ends."""
+        """Everything ends, and has ended."""
         self._stop_listening()
         for task in list(self._tasks):
             task.cancel()
-        for link in list(self._links):
-            link.end(hard=True)
+        while self._links or self._tasks:
+            for link in list(self._links):
+                link.end(hard=True)
+            await asyncio.sleep(0.01)
 
     def is_quiet(self) -> bool:
         """Every fault has happened and had its time."""
@@ -289,11 +291,6 @@ class ProxyThread:
     def _run(self) -> None:
         with self._inside():
             self._loop.run_forever()
-            left = asyncio.all_tasks(self._loop)
-            for task in left:
-                task.cancel()
-            if left:
-                self._loop.run_until_complete(asyncio.wait(left))
 
 
 def _free_port(host: str) -> int:
