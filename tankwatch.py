@@ -186,13 +186,14 @@ def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review", "panel")
     seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
-    names = (*daily, *seldom)
+    beside = ("delivery",)
+    names = (*daily, *seldom, *beside)
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
 
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    delivery = ("broker", "cloudfull", "diskfull", "ingest", "kill", "outage", "powercut", "restore", "soak")
+    delivery = ("broker", "cloudfull", "diskfull", "ingest", "kill", "link", "outage", "powercut", "restore", "soak")
     hostile = ("media", "model", "payload")
     names = (*delivery, *hostile, "camera", "canary", "clock", "promote", "swap", "update")
     if argv[:1] == ["all"]:

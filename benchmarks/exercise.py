@@ -23,6 +23,10 @@ class Exercise(Generic[P]):
     plan: Callable[[bool, int], P]
     drill: Callable[[P, Path, Say], Ledger]
     is_good: Callable[[Ledger], bool]
+    ask: Callable[[argparse.ArgumentParser], object] = lambda _: None
+    """Adds options of this drill's own."""
+    heed: Callable[[P, argparse.Namespace], P] = lambda plan, _: plan
+    """The plan, with those options in it."""
 
     def run(self, argv: list[str]) -> int:
         """`tankwatch drill NAME`; 1 where the ledger is not good."""
@@ -30,9 +34,11 @@ class Exercise(Generic[P]):
         parser.add_argument("--full", action="store_true", help="the whole drill; without it a short form")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--json", action="store_true", help="only the ledger, as one JSON object")
+        self.ask(parser)
         options = parser.parse_args(argv)
+        plan = self.heed(self.plan(options.full, options.seed), options)
         with tempfile.TemporaryDirectory(prefix="tankwatch-drill-") as folder:
-            found = self.drill(self.plan(options.full, options.seed), Path(folder), _say)
+            found = self.drill(plan, Path(folder), _say)
         print(json.dumps(found) if options.json else words(found))
         return 0 if self.is_good(found) else 1
 

@@ -4,7 +4,9 @@ It tries again for ever, waiting longer each time, and says once what is wrong. 
 would end paho's work for good while it still calls itself connected.
 """
 
+import contextlib
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -12,10 +14,11 @@ from collections.abc import Callable
 import paho.mqtt.client as mqtt
 
 from edge_agent import config as device_config
+from edge_agent import dead_peer
 from edge_agent.config import BrokerConfig
 from edge_agent.deliveries import Publish
 from edge_agent.errors import ConfigError
-from edge_agent.uplink_state import Acknowledged, Connected, Disconnected, Event, Received
+from edge_agent.uplink_state import BROKER_SILENT_S, Acknowledged, Connected, Disconnected, Event, Moved, Received
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STABLE_S = 10.0
@@ -38,6 +41,9 @@ class Link:
         """Numbers of the messages that were given out, and of which the broker has not heard."""
         self._client = self._make_client()
         self._up_since_s: float | None = None
+        self._asked_s = 0.0
+        """When the broker was asked to take this device."""
+        self._under_way_bytes = 0
         self._wait_s, self._next_try_s = FIRST_WAIT_S, 0.0
         self._short_lives = 0
         self._fault = ""
@@ -52,6 +58,8 @@ class Link:
             self._connect_when_due(timeout_s)
         if self._client.socket() is not None:
             self._client.loop(timeout_s)
+            self._leave_who_does_not_answer()
+            self._look_at_what_moves()
         events, self._events = self._events, []
         return events
 
@@ -70,8 +78,7 @@ class Link:
     def drop(self, reason: str) -> None:
         """Gives the connection up; the next `receive` makes a new one."""
         log.warning("connection dropped broker=%s reason=%s", self._place, reason)
-        self._client.disconnect()
-        self._client.loop(0)
+        self._hang_up()
 
     def close(self, farewell: Publish, within_s: float = 2.0) -> None:
         """Says the last word and leaves, without waiting for long."""
@@ -103,6 +110,7 @@ class Link:
             client.username_pw_set(self._broker.username, device_config.secret(self._broker.password_env))
         if self._broker.ca is not None:
             _set_tls(client, self._broker)
+        client.on_socket_open = self._guarded(lambda _client, _userdata, opened: dead_peer.notice(opened))
         client.on_connect = self._guarded(self._on_connect)
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_publish = self._guarded(lambda *_: self._events.append(Acknowledged()))
@@ -119,6 +127,25 @@ class Link:
 
         return call
 
+    def _hang_up(self) -> None:
+        """At once: MQTT's goodbye would queue behind what a dead link does not take."""
+        connection = self._client.socket()
+        with contextlib.suppress(OSError):  # it may have broken by itself
+            if isinstance(connection, socket.socket):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._client.loop(0)
+
+    def _leave_who_does_not_answer(self) -> None:
+        waits = self._client.socket() is not None and not self._client.is_connected()
+        if waits and time.monotonic() - self._asked_s > BROKER_SILENT_S:
+            self._say(f"broker {self._place} takes connections and does not answer: see what listens there; {SAFE}")
+            self._hang_up()
+
+    def _look_at_what_moves(self) -> None:
+        before, self._under_way_bytes = self._under_way_bytes, dead_peer.under_way_bytes(self._client.socket())
+        if self._under_way_bytes < before:
+            self._events.append(Moved())
+
     def _connect_when_due(self, timeout_s: float) -> None:
         wait_s = self._next_try_s - time.monotonic()
         if wait_s > 0:
@@ -130,6 +157,7 @@ class Link:
         self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
+            self._asked_s = time.monotonic()
         except ssl.SSLCertVerificationError as error:
             cure = "see that this device's clock is right, then check broker.ca"
             self._say(f"broker {self._place} shows a certificate that is not trusted ({error}): {cure}; {SAFE}")

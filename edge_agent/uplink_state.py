@@ -33,8 +33,12 @@ from edge_agent.uplink_health import Traffic, UplinkHealth
 
 METRICS_S = 10.0
 LOOK_S = 0.25
-BROKER_SILENT_S = 60.0
-"""A broker that acknowledges nothing for so long is dropped and connected again."""
+BROKER_SILENT_S, MOST_SILENT_S = 15.0, 60.0
+"""A broker that acknowledges nothing for so long while nothing moves is dropped and connected again: half-open links
+tell nobody. Metrics are due every METRICS_S, so it is noticed within half a minute. Where that does not help it may be
+something that takes our bytes and passes them on slowly: then twice as long each time."""
+HOLD_S = 2.0
+"""Without an acknowledgement for so long nothing new goes out: what moves then is what went out before."""
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +70,11 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes of ours have arrived on the other side: the link may be slow, it is not dead."""
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message from one of the device's subscriptions."""
 
@@ -80,7 +89,7 @@ class Reconnect:
     reason: str
 
 
-Event = Connected | Disconnected | Acknowledged | Received
+Event = Connected | Disconnected | Acknowledged | Moved | Received
 Action = Publish | Reconnect
 
 
@@ -113,7 +122,9 @@ class UplinkState:
         self._linked_since = started.utc
         """Since when there is a connection, or none."""
         self._receipt_at: str | None = None
-        self._unacknowledged, self._last_sign_s = 0, started.monotonic_s
+        self._unacknowledged = 0
+        self._last_sign_s = self._acknowledged_s = started.monotonic_s
+        self._patience_s = BROKER_SILENT_S
         self._metrics_due_s = started.monotonic_s
         self._retained: dict[str, bytes] = {}
         """What this run has published with retain, by topic: only changes go out again."""
@@ -151,8 +162,10 @@ class UplinkState:
             self._take(event, now)
         if not self._connected:
             return []
-        if self._unacknowledged and now.monotonic_s - self._last_sign_s > BROKER_SILENT_S:
-            return [Reconnect(f"the broker acknowledged nothing for {BROKER_SILENT_S:.0f} s")]
+        if self._unacknowledged and now.monotonic_s - self._last_sign_s > self._patience_s:
+            return [self._give_up(now)]
+        if self._unacknowledged and now.monotonic_s - self._acknowledged_s > HOLD_S:
+            return []
         free = self.device.inflight - self._unacknowledged
         # Answers wait for no room: once the events are dealt with, the broker does not give an order again.
         out, self._answers = self._answers, []
@@ -160,7 +173,8 @@ class UplinkState:
             out += self._news(now)
             out += self._from_outbox(now, max(0, free - len(out)))
         if not self._unacknowledged:
-            self._last_sign_s = now.monotonic_s
+            self._last_sign_s = self._acknowledged_s = now.monotonic_s
+            self._patience_s = BROKER_SILENT_S
         self._unacknowledged += len(out)
         self._sent += len(out)
         return list(out)
@@ -186,7 +200,7 @@ class UplinkState:
         match event:
             case Connected():
                 self._connected, self._since, self._linked_since = True, now.utc, now.utc
-                self._last_sign_s = self._metrics_due_s = now.monotonic_s
+                self._last_sign_s = self._acknowledged_s = self._metrics_due_s = now.monotonic_s
                 self._connects += 1
                 self._retained.clear()
                 self.deliveries.reconnected(now.monotonic_s)
@@ -194,6 +208,8 @@ class UplinkState:
                 self._connected, self._linked_since = False, now.utc
             case Acknowledged():
                 self._unacknowledged = max(0, self._unacknowledged - 1)
+                self._last_sign_s = self._acknowledged_s = now.monotonic_s
+            case Moved():
                 self._last_sign_s = now.monotonic_s
             case Received(topic, payload):
                 try:
@@ -201,6 +217,11 @@ class UplinkState:
                 except TankwatchError as error:
                     # Also a receipt that the disk did not take: the case goes again, and so does the receipt.
                     log.warning("ignored topic=%s reason=%s", topic[:200], error)
+
+    def _give_up(self, now: Now) -> Reconnect:
+        silent_s, self._last_sign_s = now.monotonic_s - self._last_sign_s, now.monotonic_s
+        self._patience_s = min(2 * self._patience_s, MOST_SILENT_S)
+        return Reconnect(f"the broker acknowledged nothing for {silent_s:.0f} s")
 
     def _hear(self, topic: str, payload: bytes, now: Now) -> None:
         kind = wire.parse_topic(topic, self._topics.root)

@@ -9,7 +9,17 @@ from edge_agent.errors import StoreError
 from edge_agent.messages import PART_BYTES, Alarm, ClipManifest, Command, Desired, Metrics, Receipt, Reply, Status
 from edge_agent.outbox import Outbox
 from edge_agent.records import Case
-from edge_agent.uplink_state import Acknowledged, Connected, Device, Disconnected, Now, Received, Reconnect, UplinkState
+from edge_agent.uplink_state import (
+    Acknowledged,
+    Connected,
+    Device,
+    Disconnected,
+    Moved,
+    Now,
+    Received,
+    Reconnect,
+    UplinkState,
+)
 
 TOPICS = wire.Topics("plant", "TANK1")
 ALARM = Alarm(id="camera", priority="high", text="camera lost", since="x", cause="c", consequence="d", action="e")
@@ -245,8 +255,41 @@ def test_a_broker_that_acknowledges_nothing_is_left(talk):
     talk.put(1)
     talk.acknowledge = False
     talk.step(Connected())
-    assert not any(isinstance(action, Reconnect) for action in talk.step(after_s=30))
-    assert isinstance(talk.step(after_s=31)[0], Reconnect)
+    assert not any(isinstance(action, Reconnect) for action in talk.step(after_s=14))
+    assert isinstance(talk.step(after_s=2)[0], Reconnect)
+
+
+def test_a_slow_link_on_which_bytes_still_move_is_not_left(talk):
+    talk.put(1)
+    talk.acknowledge = False
+    talk.step(Connected())
+    for _ in range(10):
+        assert not any(isinstance(action, Reconnect) for action in talk.step(Moved(), after_s=14))
+    assert isinstance(talk.step(after_s=16)[0], Reconnect)
+
+
+def test_nothing_new_is_said_to_a_broker_that_has_fallen_silent_so_that_what_moves_is_what_went_out_before(talk):
+    talk.put(1)
+    talk.acknowledge = False
+    talk.step(Connected())
+    talk.put(2)
+    assert talk.step(after_s=2.5) == [] and talk.step(Moved(), after_s=9) == []
+    out = talk.step(Acknowledged())
+    assert cases_in(out) == [1, 2]  # the first one is due again
+
+
+def test_a_broker_that_stays_silent_is_given_longer_each_time_up_to_a_minute_until_it_has_everything(talk):
+    talk.put(1)
+    talk.acknowledge = False
+    talk.step(Connected())
+    for patience_s in (15, 30, 60, 60):
+        assert not any(isinstance(action, Reconnect) for action in talk.step(after_s=patience_s))
+        assert isinstance(talk.step(after_s=0.5)[0], Reconnect)
+        talk.step(Disconnected(), Connected())
+    talk.step(*[Acknowledged()] * 20)
+    talk.put(2)
+    talk.step(after_s=1)
+    assert isinstance(talk.step(after_s=15.5)[0], Reconnect)
 
 
 def test_metrics_go_out_every_ten_seconds(talk):
