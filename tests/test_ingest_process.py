@@ -101,6 +101,19 @@ def test_cases_and_clips_are_receipted_over_the_broker(config, broker, running, 
     station.close()
 
 
+@pytest.mark.parametrize(("many", "rests"), [(1, True), (ingest.MANY, False)])
+def test_ingest_rests_between_two_commits_but_not_while_a_backlog_waits(config, monkeypatch, many, rests) -> None:
+    monkeypatch.setattr(ingest, "REST_S", 0.5)
+    intake = Intake(db.open_database(config), FolderStore(config.folder), max_clip_bytes=1_000_000)
+    listener = ingest.Listener(config, intake)
+    listener._waiting = [(number, 1, case_message(a_case(number))) for number in range(1, many + 1)]
+    rested_s = listener._committed_at_s = 1e9
+    monkeypatch.setattr(ingest.time, "monotonic", lambda: next(clock))
+    clock = iter((rested_s, rested_s + 0.1, rested_s + 0.6))
+    listener._gather()
+    assert (next(clock, None) is None) is rests
+
+
 def test_metrics_and_alarms_are_heard_and_an_ended_alarm_is_gone(config, broker, running) -> None:
     station = Station(broker.port)
     _wait_for_subscription(broker, station)
