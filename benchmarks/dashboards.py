@@ -219,6 +219,8 @@ CLOUD = Dashboard(
         Panel("Clips", "none", (("tankwatch_cloud_clips", "{{state}}"),)),
         Panel("Bytes of clips", "bytes", (("tankwatch_cloud_clip_bytes", "{{state}}"),)),
         Panel("Since the last backup", "s", (("time() - tankwatch_cloud_backup_timestamp_seconds", "begun"),)),
+        Panel("Clips by station", "bytes", (("tankwatch_cloud_station_clip_bytes", "{{site}}/{{station}}"),)),
+        Panel("Free for data_dir", "bytes", (("tankwatch_cloud_data_free_bytes", "free"),)),
         Panel("Training runs", "none", (("tankwatch_cloud_training_runs", "{{state}}"),)),
         Panel("Rollouts", "none", (("tankwatch_cloud_rollouts", "{{state}}"),)),
         Panel("Parallel runs", "none", (("tankwatch_cloud_parallel_runs", "{{state}}"),)),

@@ -32,6 +32,8 @@ from edge_agent.config import AuditConfig, DeviceConfig
 from edge_agent.spool import Spool
 
 KEEP_FREE_MB = 36
+SIZE_PX = (400, 300)
+"""Of the camera: a unit costs half of what it costs at 640x480."""
 HELD_CLIPS = 2
 AUDIT = 2
 RANK_WORDS = ("held agreement", "held", "agreement", "other")
@@ -201,10 +203,10 @@ def _settled(one: Station) -> dict:
 def _configs(folder: Path, port: int, seed: int) -> tuple[DeviceConfig, CloudConfig]:
     """The device's data on the small disk; what it says of itself in memory, as an installed one does."""
     device, cloud = make_configs(folder, port)
-    (folder / "station.toml").write_bytes(station.dump(profile_of(draw_station(seed, "demo"))))
+    (folder / "station.toml").write_bytes(station.dump(profile_of(draw_station(seed, "demo", SIZE_PX))))
     device = msgspec.structs.replace(
         device,
-        camera=f"twin:seed={seed},profile=demo,cases=100000",
+        camera=f"twin:seed={seed},profile=demo,cases=100000,size={SIZE_PX[0]}x{SIZE_PX[1]}",
         data_dir=str(folder / small_disk.PLACE / "device"),
         run_dir=str(folder / "run"),
         keep_free_mb=KEEP_FREE_MB,

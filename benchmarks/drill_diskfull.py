@@ -12,8 +12,8 @@ from benchmarks import ledger, refused_writes, small_disk
 from benchmarks.exercise import Exercise, Ledger, Say
 from benchmarks.refused_writes import Refusals
 
-MB = 72
-"""Four or five of the twin's clips."""
+MB = 56
+"""Five or six of the twin's clips."""
 LONGEST_RECOVERY_S = 10.0
 
 

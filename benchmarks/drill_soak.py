@@ -9,6 +9,7 @@ import multiprocessing
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,8 @@ def _drilled(plan: Plan, folder: Path, say: Say) -> Ledger:
         stack.callback(processes.stop)
         for name in processes.starts:
             processes.start(name)
-        samples = _watched(plan.soak, processes, done, device, cloud, say=say)
+        look = functools.partial(soaking.look, device, cloud.folder / "cloud.db")
+        samples = _watched(plan.soak, processes, done, look, say=say)
         put_s = time.monotonic() - began_s
         found = _settled(device, cloud, folder / "journal")
     return {
@@ -110,7 +112,12 @@ def _drilled(plan: Plan, folder: Path, say: Say) -> Ledger:
 
 
 def _watched(
-    soak: Soak, processes: Processes, done: soaking.Counted, device: DeviceConfig, cloud: CloudConfig, *, say: Say
+    soak: Soak,
+    processes: Processes,
+    done: soaking.Counted,
+    look: Callable[[int, dict[str, int]], Sample],
+    *,
+    say: Say,
 ) -> list[Sample]:
     """Samples at even distances, as long as cases are put. Raises RuntimeError where that breaks off."""
     samples: list[Sample] = []
@@ -119,7 +126,7 @@ def _watched(
         if done.value >= (len(samples) + 1) * every:
             pids = {name: process.pid or 0 for name, process in processes.alive.items()}
             with suppress(FileNotFoundError, ProcessLookupError):
-                samples.append(soaking.look(done.value, pids, device, cloud.folder / "cloud.db"))
+                samples.append(look(done.value, pids))
                 if len(samples) % (LOOKS // 6) == 0:
                     say(f"{done.value} of {soak.cases} cases")
         time.sleep(0.02)

@@ -115,7 +115,7 @@ def in_journal(journal: Path) -> dict[str, SaidCase]:
     return found
 
 
-def look(cases: int, pids: dict[str, int], device: DeviceConfig, cloud_db: Path) -> Sample:
+def look(device: DeviceConfig, cloud_db: Path, cases: int, pids: dict[str, int]) -> Sample:
     """At this moment."""
     return Sample(
         cases=cases,

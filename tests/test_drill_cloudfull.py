@@ -87,6 +87,13 @@ def test_what_ingest_finds_out_is_known_to_the_pages_until_it_is_over_or_old(tmp
     assert list(tmp_path.iterdir()) == [], "a new start knows nothing of before"
 
 
+def test_the_address_for_watchdogs_says_what_ingest_has_found_out(site):
+    assert site.stranger().get("/readyz").status_code == 200
+    IntakeFault(site.config.folder, "one").holds(StoreError("s3://secret/place is full"))
+    answer = site.stranger().get("/readyz")
+    assert (answer.status_code, answer.get_json()["faults"]) == (503, ["ingest takes nothing in: clip store refuses"])
+
+
 def test_a_token_reads_the_metrics_although_the_database_takes_nothing(site, monkeypatch):
     header = site.token("viewer")
     monkeypatch.setattr("cloud_sync.tokens.used", _full)

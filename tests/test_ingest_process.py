@@ -9,14 +9,16 @@ import paho.mqtt.client as mqtt
 import pytest
 import sqlalchemy as sa
 from cloud_fakes import TOPICS, a_case, a_clip, case_message, clip_messages
+from fakes_disk import full_disk
 from test_rollouts import an_alarm, metrics
 
-from cloud_sync import db, ingest
+from cloud_sync import db, ingest, intake_fault
 from cloud_sync.broker import EmbeddedBroker
 from cloud_sync.config import BrokerConfig, CloudConfig
 from cloud_sync.dead_letters import Message
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
+from cloud_sync.intake_fault import IntakeFault
 from cloud_sync.tables import cases, dead_letters, device_alarms, device_health
 from edge_agent import wire
 from edge_agent.errors import ConfigError, LinkError
@@ -168,6 +170,17 @@ def test_a_bug_in_one_message_sets_that_one_aside_and_takes_the_others(config, m
     with db.open_database(config).connect() as connection:
         assert sorted(connection.scalars(sa.select(cases.c.sequence))) == [1, 2, 4, 5]
         assert connection.scalars(sa.select(dead_letters.c.reason)).all() == ["our fault: ZeroDivisionError: a bug"]
+
+
+def test_while_the_disk_takes_nothing_it_says_so_and_no_longer(config) -> None:
+    intake = Intake(db.open_database(config), FolderStore(config.folder), max_clip_bytes=1_000_000)
+    listener = ingest.Listener(config, intake, fault=IntakeFault(config.folder, "one"))
+    listener._waiting = [(1, 1, case_message(a_case(1)))]
+    with full_disk():
+        assert not listener._step()
+    assert intake_fault.words(config.folder, db.now()) == "ingest takes nothing in: database refuses"
+    listener._waiting = [(1, 1, case_message(a_case(1)))]
+    assert listener._step() and intake_fault.words(config.folder, db.now()) is None
 
 
 def test_a_password_that_is_not_in_the_environment_is_one_clear_line(config) -> None:
