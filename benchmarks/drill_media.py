@@ -125,37 +125,39 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
     began_s, cloud = time.monotonic(), Cloud(folder)
     logging.disable(logging.CRITICAL)
     try:
-        client, clips = cloud.client(), hostile_clips.every()
-        for name, one in clips.items():
-            _show(cloud, client, name, one)
-        say(f"{len(clips)} clips: {_said(cloud)}")
-        _golden(cloud, clips)
-        _spoil(cloud, plan)
-        say(f"{plan.spoilt} clips spoilt by lot: {_said(cloud)}")
-        for words in [*media_names.let_in(cloud.intake, cloud.letters, db.now()), *media_names.offered()]:
-            cloud.fault("names_let_in", words)
-        for words in media_names.asked_for(client):
-            cloud.fault("names_let_in", words)
-        kills = _kill(cloud, client, plan)
-        say(f"{kills} kills of the decoding process: {_said(cloud)}")
-        for words in media_names.out_of_place(folder):
-            cloud.fault("out_of_place", words)
+        counts = _drilled(cloud, plan, say)
     finally:
         cloud.close()
         logging.disable(logging.NOTSET)
     return {
         "drill": "media",
-        "clips": len(clips),
+        **counts,
         "refused": cloud.found["refused"],
-        "spoilt": plan.spoilt,
-        "names": len(media_names.NAMES),
-        "kills": kills,
         "slowest_ms": round(cloud.slowest_ms, 1),
         **{name: cloud.found[name] for name in FAULTS},
         "words": cloud.words,
         "seed": plan.seed,
         "seconds": round(time.monotonic() - began_s, 1),
     }
+
+
+def _drilled(cloud: Cloud, plan: Plan, say: Say) -> dict[str, int]:
+    """How much of what was done."""
+    client, clips = cloud.client(), hostile_clips.every()
+    for name, one in clips.items():
+        _show(cloud, client, name, one)
+    say(f"{len(clips)} clips: {_said(cloud)}")
+    _golden(cloud, clips)
+    _spoil(cloud, plan)
+    say(f"{plan.spoilt} clips spoilt by lot: {_said(cloud)}")
+    let_in = [*media_names.let_in(cloud.intake, cloud.letters, db.now()), *media_names.offered()]
+    for words in [*let_in, *media_names.asked_for(client)]:
+        cloud.fault("names_let_in", words)
+    kills = _kill(cloud, client, plan)
+    say(f"{kills} kills of the decoding process: {_said(cloud)}")
+    for words in media_names.out_of_place(cloud.folder):
+        cloud.fault("out_of_place", words)
+    return {"clips": len(clips), "spoilt": plan.spoilt, "names": len(media_names.NAMES), "kills": kills}
 
 
 def is_good(ledger: dict) -> bool:

@@ -84,8 +84,25 @@ class Found:
 
 def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
     """Runs the plan in `folder` and gives the ledger."""
-    began_s, found, chance = time.monotonic(), Found(Counter(), []), random.Random(plan.seed)
-    shipped = shipped_bundle()
+    began_s, found = time.monotonic(), Found(Counter(), [])
+    counts = _drilled(found, plan, folder, say)
+    return {
+        "drill": "model",
+        **counts,
+        "refused": found.counts["refused"],
+        "passed": found.counts["passed"],
+        "worst_s": round(found.worst_s, 3),
+        "worst_mb": round(found.worst_mb, 1),
+        **{name: found.counts[name] for name in FAULTS},
+        "words": found.words[:20],
+        "seed": plan.seed,
+        "seconds": round(time.monotonic() - began_s, 1),
+    }
+
+
+def _drilled(found: Found, plan: Plan, folder: Path, say: Say) -> dict[str, object]:
+    """How much of what was done."""
+    chance, shipped = random.Random(plan.seed), shipped_bundle()
     small, kept = folder / "small.bundle", folder / "kept"
     small.write_bytes(hostile_files.small(open_bundle(shipped)))
     kept.mkdir()
@@ -101,19 +118,10 @@ def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
     tried = Counter(ran(_some(sorted(kept.iterdir()), plan.run, chance)))
     say(f"of {found.counts['passed']} let in {sum(tried.values())} were run: {dict(tried)}")
     return {
-        "drill": "model",
         "files": len(files),
         "turned": sum(len(task.bits) for task in turned),
         "sealed": sum(len(task.bits) + len(task.cuts) for task in changed),
-        "refused": found.counts["refused"],
-        "passed": found.counts["passed"],
         "tried": dict(sorted(tried.items())),
-        "worst_s": round(found.worst_s, 3),
-        "worst_mb": round(found.worst_mb, 1),
-        **{name: found.counts[name] for name in FAULTS},
-        "words": found.words[:20],
-        "seed": plan.seed,
-        "seconds": round(time.monotonic() - began_s, 1),
     }
 
 

@@ -58,8 +58,8 @@ def _header_fault(clip: Clip, preprocessing: Preprocessing) -> str:
         return f"has views of {width}x{height} px, limit {widest}x{tallest}"
     if not clip.whole:
         return f"breaks off after {clip.frame_count} frames"
-    if clip.frame_count > MOST_FRAMES:
-        return f"has {clip.frame_count} frames, limit {MOST_FRAMES}"
+    if not 0 < clip.frame_count <= MOST_FRAMES:
+        return f"has {clip.frame_count} frames, limit {MOST_FRAMES}, and 1 at least"
     return ""
 
 

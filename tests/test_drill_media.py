@@ -5,7 +5,7 @@ import pytest
 from benchmarks import drill_media, hostile_clips, media_names
 from benchmarks.drill_media import FAULTS, Plan
 from benchmarks.hostile_clips import Hostile
-from cloud_sync import decoding
+from cloud_sync import decoding, webm
 from edge_agent import clips, picture_form, pictures
 from edge_agent.errors import StoreError
 
@@ -49,6 +49,23 @@ def test_every_kind_of_picture_is_refused_by_its_headers_alone(monkeypatch):
         with pytest.raises(StoreError):
             list(clip.frames())
         assert clip.frame_count == 1, name
+
+
+@pytest.mark.parametrize("name", [name for name in hostile_clips._FILES if "million pixels" not in name])
+def test_every_kind_of_lying_file_is_refused_without_decoding(monkeypatch, name):
+    monkeypatch.setattr(pictures.cv2, "imdecode", lambda *_: pytest.fail("a picture was decoded"))
+    with pytest.raises(StoreError):
+        clip = clips.read(hostile_clips._FILES[name]())
+        clip.check_pictures()
+        if not list(webm.ticks(clip.taken_s())):
+            raise StoreError(webm.NO_FRAME)
+
+
+def test_a_video_needs_no_lamp():
+    bomb = hostile_clips._FILES["lamp that is a bomb"]()
+    assert len(list(clips.read(bomb).views())) == 1
+    with pytest.raises(StoreError):
+        list(clips.read(bomb).frames())
 
 
 def test_pictures_as_we_write_them_are_plain():
