@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cloud_sync import looks as looks_module
-from cloud_sync import mode_orders
+from cloud_sync import mode_orders, speakers
 from cloud_sync.device_health import kept
 from cloud_sync.tables import (
     case_groups,
@@ -49,6 +49,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that are missing."""
     alarms: dict[tuple[str, str, str], int]
     """(site, station, priority) -> how many are on its screen."""
+    doubled: frozenset[Place]
+    """Those in whose name two devices speak."""
     health: dict[Place, Metrics]
     health_at: dict[Place, float]
     certificates: dict[Place, ModeCertificate]
@@ -84,6 +86,7 @@ def figures(connection: sa.Connection) -> Figures:
         cases=_cases(connection),
         gap_cases=_gaps(connection),
         alarms=_alarms(connection),
+        doubled=_doubled(connection),
         health=health,
         health_at=health_at,
         certificates=_certificates(connection),
@@ -144,6 +147,11 @@ def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
         if alarm is None or alarm.state not in ASIDE:
             found[row.site, row.station, row.priority] += 1
     return found
+
+
+def _doubled(connection: sa.Connection) -> frozenset[Place]:
+    query = sa.select(*_place(device_alarms)).where(device_alarms.c.id == speakers.ALARM)
+    return frozenset((site, station) for site, station in connection.execute(query))
 
 
 def _certificates(connection: sa.Connection) -> dict[Place, ModeCertificate]:
