@@ -192,7 +192,7 @@ def bench(argv: list[str]) -> int:
 
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
-    names = ("camera", "canary", "clock", "identity", "kill", "promote", "restore", "swap", "update")
+    names = ("camera", "canary", "clock", "identity", "kill", "promote", "restore", "swap", "update", "web")
     if argv[:1] == ["all"]:
         from benchmarks import drill_all
 

@@ -32,7 +32,7 @@ from edge_agent import station
 from edge_agent.config import DeviceConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-CAMERA, BROKER, TOKEN, PIN = "Kamera@geheim7391", "Makler-geheim-8215", "tw_Marke-geheim-6620", "geheim-PIN-4477"
+CAMERA, BROKER, TOKEN, PIN = "Kamera@geheim7391", "Makler-geheim-8215", "tw_Marke-geheim-6620", "Zahl-4477-Z"
 SESSIONS, OIDC, S3_KEY, S3_ID = "Sitzung-geheim-1846", "Firma-geheim-9317", "Eimer-geheim-5520", "EIMERGEHEIM3086"
 PASSWORD, WRONG, DATABASE, SEAL = (
     "Kennwort-geheim-2761",
@@ -219,7 +219,7 @@ def a_cloud(folder: Path, broker_port: int, **more: object) -> dict:
     return {
         "data_dir": str(folder / "cloud"),
         "broker": {"port": broker_port, "username": "station", "password_env": "C_BROKER"},
-        "web": {"port": free_port(), "secret_env": "C_WEB"},
+        "web": {"port": (port := free_port()), "secret_env": "C_WEB", "url": f"http://127.0.0.1:{port}"},
         "oidc": {"issuer": f"http://127.0.0.1:{closed}", "client_id": "tankwatch", "secret_env": "C_OIDC"},
         **more,
     }
@@ -273,6 +273,7 @@ def test_a_device_tells_no_secret(programs, tmp_path):
     with EmbeddedBroker(0, tmp_path / "broker", users) as broker, a_camera_that_refuses() as camera:
         about = a_device(tmp_path, broker.port, camera)
         config, data = written(tmp_path / "device.toml", about), tmp_path / "data"
+        data.mkdir()
         assert programs.run("agent", "pin", "--config", config, "--stdin", stdin=PIN + "\n") == 0
         with (
             a_spy(broker.port, programs.said),
