@@ -159,11 +159,13 @@ class Browser:
     """At one of our servers; keeps cookies, the newest form token, and all that it was told."""
 
     def __init__(self, port: int, said: dict[str, bytes]) -> None:
-        self.port, self.said, self.cookie, self.token = port, said, "", ""
+        self.port, self.said, self.token = port, said, ""
+        self.cookies: dict[str, str] = {}
 
     def ask(self, method: str, path: str, fields: dict[str, str] | None = None, **headers: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
-        own = {"Cookie": self.cookie, "Origin": f"http://127.0.0.1:{self.port}"}
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        own = {"Cookie": cookies, "Origin": f"http://127.0.0.1:{self.port}"}
         body = None
         if fields is not None:
             own["Content-Type"] = "application/x-www-form-urlencoded"
@@ -173,8 +175,9 @@ class Browser:
         told = answer.read() if not path.endswith(".mjpg") else b""
         # What the server tells; the cookie that it sets is for this browser alone, and looked at as well.
         self.said[f"{method} {path} {len(self.said)}"] = str(answer.headers).encode() + told
-        if cookie := answer.headers.get("Set-Cookie"):
-            self.cookie = cookie.split(";")[0]
+        for cookie in answer.headers.get_all("Set-Cookie", []):
+            name, _, value = cookie.split(";")[0].partition("=")
+            self.cookies[name] = value
         if found := re.search(rb'name="csrf_token" value="([^"]+)"', told):
             self.token = found[1].decode()
         connection.close()
@@ -330,6 +333,7 @@ def test_a_cloud_tells_no_secret(programs, tmp_path):
             browser = Browser(about["web"]["port"], programs.said)
             browser.ask("GET", "/login")
             assert browser.ask("POST", "/login", {"name": "ada", "password": WRONG}) == 401
+            browser.ask("GET", "/login")
             assert browser.ask("POST", "/login", {"name": "ada", "password": PASSWORD}) == 302
             pages = ("/users", "/tokens", "/audit", "/stations", "/review", "/cases", "/readyz", "/api/v1/openapi.json")
             for path in pages:
