@@ -28,7 +28,7 @@ COMMANDS = {
     "bench": ("tankwatch:bench", "benchmarks, each as a ratio against its baseline"),
     "drill": ("tankwatch:drill", "fault exercises with a ledger"),
     "docs": ("benchmarks.docs_site:docs", "the documents as a site of plain files"),
-    "check": ("benchmarks.quality:check", "format, lint, types, layers"),
+    "check": ("benchmarks.quality:check", "format, lint, types, layers, lock files, wheel"),
     "test": ("benchmarks.quality:test", "the tests"),
 }
 
@@ -194,7 +194,7 @@ def bench(argv: list[str]) -> int:
 def drill(argv: list[str]) -> int:
     """Fault exercises by name."""
     delivery = ("broker", "cloudfull", "diskfull", "ingest", "kill", "link", "outage", "powercut", "restore", "soak")
-    hostile = ("media", "model", "payload")
+    hostile = ("identity", "media", "model", "payload", "web")
     names = (*delivery, *hostile, "camera", "canary", "clock", "promote", "swap", "update")
     if argv[:1] == ["all"]:
         from benchmarks import drill_all

@@ -15,13 +15,17 @@ CHECKS = {
     "lint": [PYTHON, "-m", "ruff", "check", "."],
     "types": [PYTHON, "-m", "mypy"],
     "layers": [PYTHON, "-c", LAYERS],
+    "supply": [PYTHON, "-m", "benchmarks.supply"],
+    "wheel": [PYTHON, "-m", "benchmarks.wheel"],
 }
 MENDING = ([PYTHON, "-m", "ruff", "check", "--fix", "."], [PYTHON, "-m", "ruff", "format", "."])
 
 
 def check(argv: list[str]) -> int:
-    """Format, lint, types, layers: all of them run, and 1 is returned where one of them fails."""
-    parser = argparse.ArgumentParser(prog="tankwatch check", description="Format, lint, types, layers.")
+    """Format, lint, types, layers, supply chain, wheel: all of them run, and 1 is returned where one of them fails."""
+    parser = argparse.ArgumentParser(
+        prog="tankwatch check", description="Format, lint, types, layers, lock files, wheel."
+    )
     parser.add_argument("--fix", action="store_true", help="first mend what ruff can mend by itself")
     options = parser.parse_args(argv)
     for command in MENDING if options.fix else ():

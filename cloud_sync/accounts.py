@@ -13,11 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from flask import abort, request
+from flask import abort, current_app, request
 from flask_login import current_user, login_required
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log, db, roles
+from cloud_sync import audit_log, db, roles, throttle
 from cloud_sync.roles import ROLES, Right, Role
 from cloud_sync.tables import users
 from edge_agent.errors import ConfigError
@@ -90,12 +90,22 @@ def needs(*rights: Right) -> Callable:
         @functools.wraps(view)
         @login_required
         def guarded(*arguments: object, **named: object) -> object:
-            return view(*arguments, **named) if current_user.may(*rights) else abort(403)
+            if current_user.may(*rights):
+                return view(*arguments, **named)
+            _note_refusal()
+            abort(403)
 
         guarded.rights = rights  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def _note_refusal() -> None:
+    """So many of one address in a while, or they could fill the log."""
+    engine, now = current_app.extensions["tankwatch"].engine, act()
+    attempt = throttle.Attempt(now.who, now.address, now.at, kind="access")
+    throttle.failed(engine, attempt, f"{request.method} {request.path}")
 
 
 def act() -> Act:

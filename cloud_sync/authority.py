@@ -80,6 +80,17 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def issue_alone(name: str, now: datetime) -> tuple[bytes, bytes, bytes, x509.Certificate]:
+    """(authority, certificate, key as PEM, certificate) of a client that nobody else's listener or client counts with.
+
+    The authority's key signs this once and is gone, so whoever trusts it trusts this certificate and no other.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = _self_signed(key, f"{name} alone"[:LONGEST_NAME], now, days=CERTIFICATE_DAYS)
+    alone = Authority(key, made)
+    return alone.pem, *alone.issue(name, now)
+
+
 def begin(key_path: Path, certificate_path: Path, name: str, now: datetime) -> Authority:
     """A new authority. Raises ConfigError, StoreError.
 
@@ -88,14 +99,7 @@ def begin(key_path: Path, certificate_path: Path, name: str, now: datetime) -> A
     """
     name = name[:LONGEST_NAME]
     key = _load(key_path) if key_path.exists() else ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    certificate = (
-        _builder(name, subject, key, (now - BACKDATED, now + timedelta(days=AUTHORITY_DAYS)))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    certificate = _self_signed(key, name, now, days=AUTHORITY_DAYS)
     key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not key_path.exists():
         write_private(key_path, _key_pem(key, _passphrase()))
@@ -144,6 +148,17 @@ def _load(path: Path) -> Key:
     if not isinstance(key, Key):
         raise ConfigError(f"{path} is no key of an authority made here: bring the one that 'tankwatch provision' made")
     return key
+
+
+def _self_signed(key: Key, name: str, now: datetime, *, days: int) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    return (
+        _builder(name, subject, key, (now - BACKDATED, now + timedelta(days=days)))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
 
 
 def _builder(name: str, issuer: x509.Name, key: Key, validity: tuple[datetime, datetime]) -> x509.CertificateBuilder:

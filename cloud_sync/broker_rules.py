@@ -11,6 +11,8 @@ from edge_agent.wire import Topics
 
 CLOUD = "tankwatch-cloud"
 """The cloud's user: the name in its certificate."""
+CLOUD_AUTHORITY = "cloud-ca.crt"
+"""File with what signed the cloud's certificate, and nothing else."""
 AUDIT_HEAD = f"{wire.ROOT}/cloud/audit/head"
 STATIONS_PORT, CLOUD_PORT = 8883, 8884
 QUEUED = 100_000
@@ -27,11 +29,8 @@ LARGEST_MESSAGE = 320 * 1024
 
 def configuration(folder: str, *, cloud_bind: str, ports: tuple[int, int] = (STATIONS_PORT, CLOUD_PORT)) -> str:
     """Mosquitto's file; `folder` is where it finds the others. `ports`: the stations' and the cloud's."""
-    tls = f"""cafile {folder}/ca.crt
-certfile {folder}/server.crt
+    tls = f"""certfile {folder}/server.crt
 keyfile {folder}/server.key
-# Who was revoked is refused. Read again at SIGHUP (systemctl reload mosquitto).
-crlfile {folder}/crl.pem
 tls_version tlsv1.2
 # No certificate, no connection; its name is the user in the access list.
 require_certificate true
@@ -42,12 +41,17 @@ acl_file {folder}/acl
 
 # Stations. (TLS 1.2 or later: the option below is a lower bound.)
 listener {ports[0]}
+cafile {folder}/ca.crt
+# Who was revoked is refused. Read again at SIGHUP (systemctl reload mosquitto).
+crlfile {folder}/crl.pem
 {tls}
 # The certificate's name is the client id as well: no station can throw another off by taking its id.
 use_username_as_clientid true
 
-# The cloud's processes share one certificate and have an id each, so this listener leaves ids alone.
+# The cloud's processes share one certificate and have an id each, so this listener leaves ids alone; and so it lets in
+# that certificate and no other: a station's would take the id of ingest here, and throw it off.
 listener {ports[1]} {cloud_bind}
+cafile {folder}/{CLOUD_AUTHORITY}
 {tls}
 
 persistence true
@@ -75,12 +79,14 @@ def _cloud_lines() -> list[str]:
 
 
 def _station_lines(topics: Topics) -> list[str]:
-    """`alarm/+` is read too: what a former run has left there, retained, the device takes back."""
+    """`alarm/+` is read too: what a former run has left there, retained, the device takes back. And its own `status`,
+    by which it finds out that another device has its name.
+    """
     said = [
         one.replace(f"{wire.ROOT}/+/+/", f"{wire.ROOT}/{topics.site}/{topics.station}/", 1)
         for one in wire.device_filters()
     ]
-    heard = (topics.receipt, topics.desired, topics.commands, topics.alarm("+"))
+    heard = (topics.receipt, topics.desired, topics.commands, topics.status, topics.alarm("+"))
     return [*(f"topic write {topic}" for topic in said), *(f"topic read {topic}" for topic in heard)]
 
 

@@ -64,6 +64,8 @@ class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the button says."""
     role_claim: str | None = None
     """Claim whose value, or one of whose values, is a role of ours; the strongest counts."""
+    pseudonyms: bool = False
+    """New users are called `user-` and eight random signs here, not by their name or address at the provider."""
     default_role: Role | Literal["none"] = "viewer"
     """Of whoever comes without one; "none" = refused."""
     domains: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ class BucketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many days `cloud retain` keeps clips after their case came; records stay for ever."""
+    """How many days `cloud retain` keeps clips after their case came, and names of who has left; records stay."""
 
     agreement_days: Positive = 365
     disagreement_days: Positive = 1825
@@ -129,6 +131,8 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A clip that somebody judged within so many days stays, whatever its age."""
     partial_days: Positive = 14
     """Parts of a clip of which none has come for so long go; its station begins with the first one again."""
+    names_days: Positive | None = None
+    """Names of users who were disabled so long ago are forgotten (docs/privacy.md); None = when somebody says so."""
 
 
 class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cloud_sync import backup, counters, device_health, fleet, gaps, mode_orders
+from cloud_sync import backup, counters, device_health, fleet, gaps, mode_orders, speakers
 from cloud_sync import looks as looks_module
 from cloud_sync.tables import (
     case_groups,
     cases,
     clips,
     dead_letters,
+    device_alarms,
     looks,
     parallel_runs,
     rollouts,
@@ -46,6 +47,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Stations whose clips are refused, and why."""
     alarms: dict[tuple[str, str, str], int]
     """(site, station, priority) -> how many are on its screen."""
+    doubled: frozenset[Place]
+    """Those in whose name two devices speak."""
     health: dict[Place, Metrics]
     health_at: dict[Place, float]
     certificates: dict[Place, ModeCertificate]
@@ -85,6 +88,7 @@ def figures(connection: sa.Connection, now: float) -> Figures:
         gap_cases=gaps.lacking(connection),
         over_quota=fleet.over_quota(connection, now),
         alarms=_alarms(connection),
+        doubled=_doubled(connection),
         health={place: metrics for place, (metrics, _) in told.items() if metrics},
         health_at={place: at for place, (_, at) in told.items()},
         certificates=_certificates(connection),
@@ -134,6 +138,11 @@ def _alarms(connection: sa.Connection) -> dict[tuple[str, str, str], int]:
         if alarm is None or alarm.state not in ASIDE:
             found[*place, priority] += 1
     return found
+
+
+def _doubled(connection: sa.Connection) -> frozenset[Place]:
+    query = sa.select(*_place(device_alarms)).where(device_alarms.c.id == speakers.ALARM)
+    return frozenset((site, station) for site, station in connection.execute(query))
 
 
 def _certificates(connection: sa.Connection) -> dict[Place, ModeCertificate]:

@@ -5,6 +5,8 @@ here, the broker or the station sends it again.
 """
 
 import argparse
+import hashlib
+import hmac
 import logging
 import signal
 import sys
@@ -221,7 +223,7 @@ class Listener:
         log.info("connected broker=%s:%d", *_address(self._broker))
         if self._desires is not None:
             self._desires.connected()
-        client.subscribe([(topic, 1) for topic in _subscriptions(self._broker.share)])
+        client.subscribe([(topic, 1) for topic in subscriptions(self._broker)])
 
     def _published(
         self, _client: mqtt.Client, _data: object, number: int, _reason: object, _properties: object
@@ -237,12 +239,23 @@ class Listener:
         log.warning("disconnected reason=%s", reason)
 
 
-def _subscriptions(share: str | None) -> tuple[str, ...]:
+def subscriptions(broker: BrokerConfig) -> tuple[str, ...]:
     """Parts of a clip are taken in order, so each process hears all of them and the first takes each; who shares a
     subscription is not told what the broker retains."""
-    shared = f"$share/{share}/" if share else ""
+    shared = f"$share/{_group(broker)}/" if broker.share else ""
     everybody = (f"{wire.ROOT}/+/+/{name}" for name in ("status", "alarm/+", "clip/+/+"))
     return (*everybody, *(f"{shared}{wire.ROOT}/+/+/{name}" for name in ("case", "metrics")))
+
+
+def _group(broker: BrokerConfig) -> str:
+    """The shared group's name, which only those can tell who have the cloud's key or password.
+
+    Mosquitto's access list rules what a member hears, not who joins: a station that knew the name would be dealt its
+    share of all cases, and they would be dropped before it instead of coming here.
+    """
+    secret = Path(broker.key).read_bytes() if broker.key else cloud_config.secret(broker.password_env) or b""
+    known = secret if isinstance(secret, bytes) else secret.encode()
+    return f"{broker.share}-{hmac.new(known, str(broker.share).encode(), hashlib.sha256).hexdigest()[:16]}"
 
 
 def _subscribed(_client: mqtt.Client, _data: object, _mid: int, reasons: list, _properties: object) -> None:

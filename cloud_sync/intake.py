@@ -15,11 +15,22 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import case_groups, case_row, challenge_parts, challenge_runs, dead_letters, device_health, gaps, looks
+from cloud_sync import (
+    case_groups,
+    case_row,
+    challenge_parts,
+    challenge_runs,
+    db,
+    dead_letters,
+    device_health,
+    gaps,
+    looks,
+)
 from cloud_sync.challenge_runs import Shown
 from cloud_sync.clip_parts import ClipMessage, ClipParts
 from cloud_sync.db import insert_rows, take_turns
 from cloud_sync.dead_letters import Message
+from cloud_sync.speakers import Speakers
 from cloud_sync.store import ClipStore
 from cloud_sync.tables import cases, second_words, stations
 from edge_agent import wire
@@ -48,6 +59,8 @@ class _Sorted:
     """What challengers said; by place, where one spoke."""
     clips: list[ClipMessage] = field(default_factory=list)
     statuses: dict[Station, bytes] = field(default_factory=dict)
+    spoken: list[tuple[Station, Status]] = field(default_factory=list)
+    """Every status, in order."""
     metrics: dict[Station, bytes] = field(default_factory=dict)
     alarms: dict[tuple[str, str, str], Alarm | None] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -77,6 +90,7 @@ class Intake:
     ) -> None:
         """`station_clip_bytes`: of all clips of one station; None = as many as there is room for."""
         self._engine = engine
+        self._speakers = Speakers(db.now())
         self._root = root
         self._clip_parts = ClipParts(store, max_bytes=max_clip_bytes, station_bytes=station_clip_bytes)
 
@@ -94,7 +108,10 @@ class Intake:
             stored = self._take_clips(connection, taken, held, now)
             self._take_cases(connection, taken, held, shown, now=now)
             device_health.take_alarms(connection, taken.alarms, now)
+            speaking = self._who_speaks(taken, now)
+            device_health.take_alarms(connection, speaking, now)
             dead_letters.bury(connection, [(batch[place], reason) for place, reason in taken.refused], now)
+        self._speakers.kept(speaking)
         receipts = tuple(_receipt(station, what, self._root) for station, what in held.items())
         return Handled(receipts, stored)
 
@@ -103,6 +120,11 @@ class Intake:
         with self._engine.begin() as connection:
             take_turns(connection, _concerned([message]))
             dead_letters.bury(connection, [(message, reason)], now)
+
+    def _who_speaks(self, taken: _Sorted, now: float) -> Mapping[tuple[str, str, str], Alarm | None]:
+        for station, status in taken.spoken:
+            self._speakers.hear(station, status, now)
+        return self._speakers.alarms({*taken.statuses, *taken.metrics}, now)
 
     def _take_cases(
         self,
@@ -116,12 +138,18 @@ class Intake:
         if not taken.cases:
             return
         wanted = {row["case_id"] for _, row in taken.cases}
-        held_before = sa.select(cases.c.case_id, cases.c.sha256).where(cases.c.case_id.in_(wanted))
-        known = {row.case_id: row.sha256 for row in connection.execute(held_before)}
+        columns = (cases.c.case_id, cases.c.sha256, cases.c.site, cases.c.station)
+        held_before = connection.execute(sa.select(*columns).where(cases.c.case_id.in_(wanted))).all()
+        known = {row.case_id: row.sha256 for row in held_before}
+        owners = {row.case_id: (row.site, row.station) for row in held_before}
         new: dict[Station, list[dict]] = defaultdict(list)
         seconds: list[dict] = []
         for place, row in taken.cases:
             station, case_id = (row["site"], row["station"]), row["case_id"]
+            if owners.setdefault(case_id, station) != station:
+                # No receipt either: it would tell one station of another's case.
+                taken.refused.append((place, f"case {case_id} is another station's: refused"))
+                continue
             if case_id not in known:
                 known[case_id] = row["sha256"]
                 new[station].append(row)
@@ -192,7 +220,7 @@ def _sort_one(taken: _Sorted, place: int, message: Message, root: str, now: floa
         case "clip_part":
             taken.clips.append(ClipMessage(place, topic, None, message.payload))
         case "status":
-            wire.decode(message.payload, Status)
+            taken.spoken.append(((topic.site, topic.station), wire.decode(message.payload, Status)))
             taken.statuses[topic.site, topic.station] = message.payload
         case "metrics":
             taken.metrics[topic.site, topic.station] = device_health.checked_metrics(message.payload)

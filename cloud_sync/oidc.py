@@ -4,6 +4,7 @@ Only loaded where cloud.toml has [oidc]. Users are known by issuer and subject, 
 could give to somebody else; the first sign-in makes the user.
 """
 
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,7 +118,7 @@ def _admitted(claims: dict[str, Any]) -> User:
         audit_log.take_turn(connection)
         held = accounts.of_subject(connection, subject)
         if held is None:
-            name = name_of(claims)
+            name = f"user-{secrets.token_hex(4)}" if config.pseudonyms else name_of(claims)
             accounts.add(connection, NewUser(name, role, subject=subject), act_now)
         else:
             name = _brought_up_to_date(connection, held, role, act_now)

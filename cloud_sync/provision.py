@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from cloud_sync import authority, broker_rules, issued, station_folder
 from cloud_sync.alone import alone
@@ -70,12 +72,15 @@ def _provision(options: argparse.Namespace) -> int:
         _revoke(desk, options.revoke, options.site, now)
         return 0
     begin(desk, options.site, tuple(options.broker), now, cloud_bind=options.cloud_bind)
-    renew_own(desk, now)
+    is_new = renew_own(desk, now)
     if options.station:
         archive = give(desk, options.station, now, site=options.site, root=options.updates_root or _root_here())
         _say(f"{archive} is for the device; its README.txt says what to do with it")
     write_broker_files(desk, now)
     _say(f"broker: {desk.folder / BROKER / 'tankwatch.conf'}; cloud: {desk.folder / CLOUD / 'cloud-lines.toml'}")
+    if is_new:
+        _say("the cloud's certificate is a new one: systemctl restart mosquitto, then the cloud's services (tankwatch-")
+        _say("cloud-ingest and the others): until both are done it gets nothing, and every device keeps what it has")
     _say(f"the authority's key is {desk.key}: keep it (and a copy) off this machine between two calls")
     _say_reload(desk)
     return 0
@@ -132,23 +137,25 @@ def give(desk: Desk, station: str, now: datetime, *, site: str | None = None, ro
     return station_folder.write(desk.folder / STATIONS / name, carried)
 
 
-def renew_own(desk: Desk, now: datetime) -> None:
-    """Certificates of broker and cloud are there and hold for a while."""
-    book = _book(desk)
+def renew_own(desk: Desk, now: datetime) -> bool:
+    """Certificates of broker and cloud are there and hold for a while. Whether the cloud's is a new one."""
+    book, is_new = _book(desk), False
     soon = (now + RENEWED_BEFORE).timestamp()
-    for name, place, stem, hosts in (
-        (SERVER, BROKER, "server", book.server_names),
-        (broker_rules.CLOUD, CLOUD, "cloud", ()),
-    ):
-        folder = desk.folder / place
-        _open_folder(folder)
-        if _book(desk).holding(name, soon) and (folder / f"{stem}.crt").exists():
-            continue
-        certificate, key, _ = _issue(desk, name, now, hosts=hosts)
-        authority.write_private(folder / f"{stem}.key", key)
-        authority.write_public(folder / f"{stem}.crt", certificate)
-        authority.write_public(folder / "ca.crt", desk.certificate.read_bytes())
+    for place in (BROKER, CLOUD):
+        _open_folder(desk.folder / place)
+    if not (book.holding(SERVER, soon) and (desk.folder / BROKER / "server.crt").exists()):
+        certificate, key, _ = _issue(desk, SERVER, now, hosts=book.server_names)
+        _put(desk, BROKER, "server", certificate, key)
+    own, trusted = desk.folder / CLOUD / "cloud.crt", desk.folder / BROKER / broker_rules.CLOUD_AUTHORITY
+    if not (book.holding(broker_rules.CLOUD, soon) and own.exists() and trusted.exists()):
+        alone, certificate, key, made = authority.issue_alone(broker_rules.CLOUD, now)
+        _note(desk, made, None)
+        _put(desk, CLOUD, "cloud", certificate, key)
+        # Last: while it is missing the next call does all of this again.
+        authority.write_public(trusted, alone)
+        is_new = True
     authority.write_public(desk.folder / CLOUD / "cloud-lines.toml", _cloud_lines(desk.folder / CLOUD, book).encode())
+    return is_new
 
 
 def revoke(desk: Desk, station: str, site: str | None, now: datetime) -> str:
@@ -183,11 +190,23 @@ def _issue(
 ) -> tuple[bytes, bytes, str]:
     """(certificate, key, its last day); it is in the book before anybody has it, so that it can be revoked."""
     certificate, key, made = desk.open().issue(name, now, hosts=hosts)
-    ends = made.not_valid_after_utc
+    _note(desk, made, owner)
+    return certificate, key, f"{made.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _note(desk: Desk, made: x509.Certificate, owner: tuple[str, str] | None) -> None:
+    """Into the book."""
     site, station = owner or (None, None)
-    entry = Certificate(name, f"{made.serial_number:x}", ends.timestamp(), site, station)
+    name = str(made.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    entry = Certificate(name, f"{made.serial_number:x}", made.not_valid_after_utc.timestamp(), site, station)
     issued.write(desk.folder, _book(desk).add(entry))
-    return certificate, key, f"{ends:%Y-%m-%d}"
+
+
+def _put(desk: Desk, place: str, stem: str, certificate: bytes, key: bytes) -> None:
+    folder = desk.folder / place
+    authority.write_private(folder / f"{stem}.key", key)
+    authority.write_public(folder / f"{stem}.crt", certificate)
+    authority.write_public(folder / "ca.crt", desk.certificate.read_bytes())
 
 
 def _open_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`cloud retain`: clips that have had their time go, by kind of case; cases' records and what was said of them stay.
+"""`cloud retain`: clips that have had their time go, by kind of case, and names of users who left; records stay.
 
 A clip stays whatever its age while it is in a dataset or a study, sent to training, gold, wanted by the queue, or
 judged lately. Rows are mended by what the store holds first: nothing goes because an index is missing.
@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log, clip_index, db
+from cloud_sync import audit_log, clip_index, db, forgetting
 from cloud_sync import config as cloud_config
 from cloud_sync.config import RetentionConfig
 from cloud_sync.store import ClipStore, open_store
@@ -61,6 +61,8 @@ def retain(argv: list[str]) -> int:
             ]
     else:
         gone = run(engine, open_store(config), config.retention, db.now())
+        for pseudonym in forgetting.forget_overdue(engine, config.retention, db.now()):
+            print(f"a user who left long ago is {pseudonym} from now on", file=sys.stderr)
     engine.dispose()
     for going in gone:
         print(msgspec.json.encode(going).decode() if options.json else f"{going.sha256}  {_words(going)}")

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from sqlalchemy.engine import Engine
 
-from cloud_sync import accounts, db
+from cloud_sync import accounts, db, forgetting
 from cloud_sync import config as cloud_config
 from cloud_sync.accounts import Account, Act, Change
 from cloud_sync.roles import ROLES
 from edge_agent.errors import ConfigError
 
 PASSWORD_VARIABLE = "TANKWATCH_PASSWORD"
+KEPT = "The audit log, released datasets and signed orders keep the name: their hashes stand over it."
 
 
 def user(argv: list[str]) -> int:
-    """`tankwatch cloud user add|role|disable|enable|list NAME --role ROLE --config cloud.toml`"""
+    """`tankwatch cloud user add|role|disable|enable|forget|list NAME --role ROLE --config cloud.toml`"""
     options = _parser().parse_args(argv)
     engine = db.open_database(cloud_config.load(options.config))
     if options.action == "list":
@@ -29,6 +30,11 @@ def user(argv: list[str]) -> int:
         accounts.add_user(engine, options.name, _password_from_person(), options.role or "expert", now=db.now())
         print(f"user {options.name} may sign in as {options.role or 'expert'}", file=sys.stderr)
         return 0
+    if options.action == "forget":
+        with engine.begin() as connection:
+            pseudonym = forgetting.forget(connection, options.name, Act(at=db.now()))
+        print(f"the user is {pseudonym} from now on, also in what was judged. {KEPT}", file=sys.stderr)
+        return 0
     _change(engine, options.name, _wanted(options.action, options.role))
     print(f"user {options.name}: {options.action}; sessions that were open have ended", file=sys.stderr)
     return 0
@@ -37,7 +43,7 @@ def user(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tankwatch cloud user", description=__doc__.splitlines()[0])
     words = "'add' also sets a new password or role"
-    parser.add_argument("action", choices=["add", "role", "disable", "enable", "list"], help=words)
+    parser.add_argument("action", choices=["add", "role", "disable", "enable", "forget", "list"], help=words)
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--role", choices=ROLES, help="default of 'add': expert")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="cloud.toml")

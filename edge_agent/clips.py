@@ -133,7 +133,18 @@ class ClipWriter:
         framing: FramingStatus = "unchecked",
     ) -> None:
         """One more tank view, of the header's size, with its capture time and the lamps beside it."""
+        self.add(self.encoded(view, taken_at, lamp_crops, framing=framing))
+
+    def add(self, record: bytes) -> None:
+        """One more frame, as `encoded` gave it."""
         self._refuse_too_long()
+        self._write(record)
+        self.frames += 1
+
+    def encoded(
+        self, view: TankView, taken_at: float, lamp_crops: Sequence[np.ndarray] = (), *, framing: FramingStatus
+    ) -> bytes:
+        """A frame's record; nothing is written."""
         height, width = view.grey.shape
         if (width, height) != self._size:
             raise ValueError(f"tank view is {width}x{height}, the clip's header says {self._size}")
@@ -149,8 +160,7 @@ class ClipWriter:
         ]
         for picture in (view.grey, *lamp_crops):
             parts.append(clip_bytes.blob(pictures.encoded(picture, *self._encoding)))
-        self._write(clip_bytes.record(b"F", b"".join(parts)))
-        self.frames += 1
+        return clip_bytes.record(b"F", b"".join(parts))
 
     def evidence(self, composite: Composite, evidence: Evidence, origin_px: tuple[float, float] | None) -> None:
         """The strongest evidence; the last one written counts."""

@@ -1,6 +1,8 @@
 """The open case's sights -> its clip: one writer a case, closed with what a replay needs to know.
 
-A disk that takes no clip stops no inspection: the case goes on without its pictures, and that is said once.
+Only tank and lamps may be seen in it. A frame waits until the next look for the codes has found that the camera still
+frames the tank; where it does not, what came since the look before is black: it may be a room with people in it. A disk
+that takes no clip stops no inspection: the case goes on without its pictures, and that is said once.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from edge_agent.eyes import Sight
 from edge_agent.judge import Judge
 from edge_agent.records import BundleRef, ClipRef, Verdict
 from edge_agent.station import Lamp, StationProfile, scale_of
+from edge_agent.unseen import Unseen
 
 
 class Film:
@@ -29,6 +32,7 @@ class Film:
         with self._going_without():
             durable.leave_room(path)
             self._writer = ClipWriter(path, header)
+        self._unseen = Unseen(lamps)
         self._settled_s: float | None = None
         self._spans_s: list[tuple[float, float]] = []
         self._watching = False
@@ -38,10 +42,10 @@ class Film:
         if self._writer is None:
             return
         now_s = sight.frame.monotonic_s
-        crops = [sight.frame.image[y : y + h, x : x + w] for x, y, w, h in (lamp.rect_px for lamp in self._lamps)]
         with self._going_without():
             self._leave_room(self._writer)
-            self._writer.frame(sight.view, sight.frame.taken_at, crops, framing=sight.framing.status)
+            for record in self._unseen.step(sight, self._writer):
+                self._writer.add(record)
         if since_settled_s is None:
             self._watching = False
             return
@@ -63,7 +67,9 @@ class Film:
         )
         clip: ClipRef | None = None
         with self._going_without():
-            if judge.strongest:
+            for record in self._unseen.rest():
+                self._writer.add(record)
+            if judge.strongest and not self._unseen.hides(judge.strongest[0]):
                 self._writer.evidence(*judge.strongest, origin_px=verdict.leak_at_tank_px)
             # The disk is waited for beside the frames, where the case is put.
             clip = self._writer.close(watch, synced=False)

@@ -59,6 +59,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Version of this program."""
     since: str
     """UTC, ISO 8601: since when the status holds, as far as the device knows."""
+    uplink_id: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    """Of this start of the uplink, random: where one comes back after another has spoken, two devices have one name."""
 
 
 class ClipManifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from edge_agent import install_release as releases
+from edge_agent import sbom
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.install import TREE
 from edge_agent.install_parts import CONFIG, EDGE, HOME, JOURNAL, JOURNAL_SOURCE, PARTS, Part
@@ -39,7 +40,7 @@ def package(argv: list[str]) -> int:
 
 
 def build(tree: Path, part: Part, out: Path, wheels: Path | None = None) -> Path:
-    """The package's path. Raises ConfigError or StoreError."""
+    """The package's path; its bill of materials lies beside it. Raises ConfigError or StoreError."""
     if shutil.which("dpkg-deb") is None:
         raise ConfigError("dpkg-deb is missing: build the package on a Debian or Ubuntu machine")
     if wheels is not None and not list(wheels.glob("*.whl")):
@@ -51,6 +52,7 @@ def build(tree: Path, part: Part, out: Path, wheels: Path | None = None) -> Path
         _fill(root, tree, part, wheels)
         _settle(root)
         _dpkg_deb(root, out / name, "none" if wheels else "xz")
+    (out / name).with_suffix(".cdx.json").write_bytes(sbom.sbom(tree, part.packages))
     return out / name
 
 

@@ -5,6 +5,7 @@ It shares nothing with the inspection but the outbox, the spool and state.json, 
 
 import argparse
 import logging
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -143,6 +144,7 @@ def _device(config: DeviceConfig, station_id: str, install_id: str) -> Device:
         topics=wire.Topics(config.site, station_id),
         version=_version(),
         boot_id=install_id,
+        uplink_id=secrets.token_hex(8),
         state_path=config.state_path,
         desired_path=config.desired_path,
         update_path=config.update_path,

@@ -27,6 +27,7 @@ from edge_agent.messages import (
     Status,
 )
 from edge_agent.outbox import Outbox
+from edge_agent.rivals import Rivals
 from edge_agent.state import DeviceState, UplinkReport
 from edge_agent.update_report import UpdateFile
 from edge_agent.uplink_health import Traffic, UplinkHealth
@@ -106,6 +107,8 @@ class Device:
     """What `agent update` says of itself; None = there is none."""
     inflight: int = 20
     keep_free_bytes: int = 1 << 30
+    uplink_id: str | None = None
+    """Of this start, random; None = not told."""
 
 
 class UplinkState:
@@ -136,6 +139,7 @@ class UplinkState:
             started_s=started.monotonic_s,
             keep_free_bytes=device.keep_free_bytes,
         )
+        self._rivals = Rivals(device.uplink_id)
         self._board = Board()
         self._looked_s = float("-inf")
         self._fault = ""
@@ -144,9 +148,11 @@ class UplinkState:
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """The device's own alarms too: those that a former run left at the broker have to be ended."""
+        """The device's own alarms too: those that a former run left at the broker have to be ended. And its own
+        status: another's there is another device's.
+        """
         topics = self._topics
-        return (topics.receipt, topics.desired, topics.commands, topics.alarm("+"))
+        return (topics.receipt, topics.desired, topics.commands, topics.status, topics.alarm("+"))
 
     def will(self, now: Now) -> Publish:
         """What the broker says for the device when it falls silent."""
@@ -233,6 +239,8 @@ class UplinkState:
                 self._obey(wire.decode(payload, Command), now)
             case "desired":
                 self._wish(payload)
+            case "status" if payload:
+                self._rivals.heard(wire.decode(payload, Status), now.monotonic_s)
             case "alarm" if payload and topic not in self._alarms(state.read(self.device.state_path)):
                 self._retained[topic] = payload
 
@@ -279,6 +287,7 @@ class UplinkState:
             challenger_update=told.challenger.report if told.challenger else None,
             software=self.device.version,
             since=since,
+            uplink_id=self.device.uplink_id,
         )
         return Publish(self._topics.status, wire.encode(status), retain=True)
 
@@ -296,7 +305,8 @@ class UplinkState:
         """People's orders are taken within a quarter of a second."""
         if now.monotonic_s - self._looked_s >= LOOK_S:
             self._looked_s = now.monotonic_s
-            self._board = self._alarm_keeper.look(self._health.conditions, Moment(now.monotonic_s, now.utc_s))
+            conditions = (*self._health.conditions, *self._rivals.conditions(now.monotonic_s))
+            self._board = self._alarm_keeper.look(conditions, Moment(now.monotonic_s, now.utc_s))
 
     def _updates_alarm(self) -> tuple[Alarm, ...]:
         trouble = self._updates().alarm

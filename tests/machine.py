@@ -47,13 +47,13 @@ def release(argv):
 def make_tree(folder: Path, *marks: str) -> Path:
     """A checkout that needs no packages, and whose fitness is a matter of files; `marks` make it another release."""
     folder.mkdir()
-    for name in ("edge_agent", "systemd"):
+    for name in ("edge_agent", "systemd", "locks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("tankwatch.py", "setup.cfg"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "tankwatch").write_text(LAUNCHER)
     (folder / "tankwatch").chmod(0o755)
-    for place in ("cloud_sync", "models", "calibration", "benchmarks", "locks", "docs"):
+    for place in ("cloud_sync", "models", "calibration", "benchmarks", "docs"):
         (folder / place).mkdir()
     for package in ("edge_agent", "cloud_sync"):
         (folder / package / "release_check.py").write_text(CHECK)

@@ -208,6 +208,16 @@ def test_an_address_that_tries_many_names_has_to_wait(site: Site) -> None:
     assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=later) is not None
 
 
+def test_whoever_asks_for_what_his_role_may_not_leaves_a_line_and_never_fills_the_log(site: Site) -> None:
+    viewer = site.browser("viewer")
+    for _ in range(throttle.FAILURES_ADDRESS + 5):
+        assert viewer.get("/users").status_code == 403
+    with site.engine.connect() as connection:
+        lines = connection.execute(sa.select(audit).where(audit.c.did == "access_failed")).all()
+    assert {(line.who, line.about) for line in lines} == {("viewer", "GET /users")}
+    assert len(lines) == throttle.FAILURES_ADDRESS
+
+
 def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(site: Site) -> None:
     """A page that forgets is put beside the others; those that do not leave one line and no second."""
     answers = iter((("no", 400), ("done", 200)))

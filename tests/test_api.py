@@ -4,11 +4,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import schemathesis
 import sqlalchemy as sa
 from desk_site import ONE_OF_EACH_ROLE, Site
-from hypothesis import HealthCheck, Phase, given, settings
 
+from benchmarks import web_fuzz
 from cloud_sync import audit_log, db, tokens
 from cloud_sync.accounts import Act
 from cloud_sync.roles import ROLES
@@ -285,46 +284,10 @@ def everything_sent(site: Site, *, examples: int) -> int:
     quality = site.browser("quality")
     quality.send(f"/review/{case_id}", {"judgement": "ok", "familiar": "no"})
     quality.send("/datasets", {"name": "weekly"})
-    headers = site.token("admin", days=700)
-    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", site.app)
     known = {"case_id": [case_id, bare, "none"], "name": ["weekly", "none"], "version": [1, 2]}
-    sent = 0
-    for found in schema.get_all_operations():
-        sent += _sent_to(found.ok(), headers, known, examples)
-    return sent
-
-
-def _sent_to(operation, headers: dict[str, str], known: dict[str, list], examples: int) -> int:
-    sent = 0
-    generation = operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
-    generation |= operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
-
-    @given(case=generation)
-    @settings(
-        max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    def send(case) -> None:
-        nonlocal sent
-        for name, values in known.items():
-            # Otherwise nothing but 404 would be seen: every other request names something that is there.
-            if name in case.path_parameters and sent % 2:
-                case.path_parameters[name] = values[sent // 2 % len(values)]
-        sent += 1
-        answer = case.call(headers=headers)
-        case.validate_response(answer, checks=CHECKS, headers=headers)
-
-    send()
-    return sent
-
-
-CHECKS = [
-    schemathesis.checks.not_a_server_error,
-    schemathesis.checks.status_code_conformance,
-    schemathesis.checks.content_type_conformance,
-    schemathesis.checks.response_schema_conformance,
-    schemathesis.checks.response_headers_conformance,
-]
+    sent = web_fuzz.api(site.app, site.token("admin", days=700), known, examples=examples)
+    assert sent.faults == []
+    return sent.requests
 
 
 def test_whatever_is_sent_is_answered_as_described_and_never_with_5xx(site: Site) -> None:

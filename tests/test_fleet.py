@@ -44,6 +44,18 @@ def says(site: Site, station: str, *, at: float = NOW, online: bool = True, alar
     site.intake.handle([Message(topic, wire.encode(message)) for topic, message in messages], at)
 
 
+def test_two_devices_that_speak_by_turns_in_one_name_are_an_alarm_on_the_page_and_in_the_metrics(site: Site) -> None:
+    for turn, uplink_id in enumerate(("a", "b", "a")):
+        status = Status(status="online", software="1", since=utc.text(NOW + turn), uplink_id=uplink_id)
+        site.intake.handle([Message(root("TANK1").status, wire.encode(status))], NOW + turn)
+    says(site, "TANK2")
+    page = site.browser("quinn").text("/stations")
+    assert page.count("two devices speak as plant/TANK1") == 1
+    metrics = site.app.test_client().get("/metrics", headers=site.token("viewer")).text
+    assert 'tankwatch_cloud_station_name_shared{site="plant",station="TANK1"} 1' in metrics
+    assert 'tankwatch_cloud_station_name_shared{site="plant",station="TANK2"} 0' in metrics
+
+
 def alarm(priority: str) -> Alarm:
     about = {"cause": "a thing", "consequence": "something", "action": "mend it", "since": "2026-11-29T11:00:00Z"}
     return Alarm(id=f"a-{priority}", priority=priority, text=f"a {priority} thing: mend it", **about)

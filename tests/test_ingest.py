@@ -160,6 +160,19 @@ def test_what_cannot_be_taken_is_set_aside_with_the_reason(
     assert letter.bytes == len(payload)
 
 
+def test_a_case_under_anothers_id_is_refused_and_tells_its_sender_nothing(cloud: Cloud) -> None:
+    theirs = case_message(a_case(1))
+    cloud.intake.handle([theirs], 1.0)
+    forged = a_case(1, station="TANK2")
+    copied = msgspec.structs.replace(theirs, topic=case_message(forged).topic)
+    for lie in (case_message(forged), copied):
+        assert cloud.intake.handle([lie], 2.0).receipts == ()
+    # In one batch too, whichever comes first.
+    first, second = a_case(2), a_case(2, station="TANK2")
+    handled = cloud.intake.handle([case_message(first), case_message(second)], 3.0)
+    assert [receipt.topic.split("/")[3] for receipt in handled.receipts] == ["TANK1"]
+
+
 def test_the_same_bad_message_a_hundred_times_is_one_row(cloud: Cloud) -> None:
     for _ in range(100):
         cloud.handle(Message(TOPICS.case, b"{"))

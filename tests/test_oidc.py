@@ -91,6 +91,17 @@ def test_the_first_sign_in_makes_the_user_and_the_next_finds_it(site: Site, prov
     ]
 
 
+def test_where_pseudonyms_are_wanted_no_name_of_the_providers_is_kept(provider, tmp_path, monkeypatch) -> None:
+    site = site_for(provider, tmp_path, monkeypatch, pseudonyms=True)
+    come_back(site, provider)
+    come_back(site, provider)
+    made = [one.name for one in accounts.all_users(site.engine) if one.subject]
+    assert len(made) == 1 and made[0].startswith("user-") and found(site, "nora") is None
+    with site.engine.connect() as connection:
+        lines = connection.execute(sa.select(audit)).all()
+    assert "nora" not in str(lines)
+
+
 def test_the_page_that_was_asked_for_comes_next_and_never_another_site(site: Site, provider: Provider) -> None:
     assert come_back(site, provider, following="/stations").location == "/stations"
     assert come_back(site, provider, following="//evil.example").location == "/cases"

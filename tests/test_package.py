@@ -38,6 +38,8 @@ def test_same_checkout_gives_the_same_bytes_whoever_builds_and_when(tmp_path):
     second = package.build(other, EDGE, tmp_path / "second")
     os.umask(before)
     assert first.read_bytes() == second.read_bytes()
+    bills = [path.with_suffix(".cdx.json") for path in (first, second)]
+    assert bills[0].read_bytes() == bills[1].read_bytes() and b'"name": "onnxruntime"' in bills[0].read_bytes()
     assert {line[1] for line in listed(first)} == {"root/root"}
 
 

@@ -3,12 +3,10 @@
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import tarfile
-import threading
 import time
 import tomllib
 import warnings
@@ -16,70 +14,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import paho.mqtt.client as mqtt
 import pytest
 
+from benchmarks import secured
+from benchmarks.secured import ANSWER_S, Broker, make_desk
 from cloud_sync import authority, broker_rules, issued, mqtt_client, provision
 from cloud_sync import config as cloud_config
 from cloud_sync.broker import mosquitto
+from cloud_sync.ingest import subscriptions
 from cloud_sync.provision import Desk
 from edge_agent import config as device_config
 from edge_agent import doctor_tls
-from edge_agent.errors import ConfigError, StoreError
+from edge_agent.errors import ConfigError, LinkError, StoreError
 from edge_agent.wire import Topics
 
 NOW = datetime.now(UTC)
 A, B = Topics("plant-1", "TANK1"), Topics("plant-1", "TANK2")
-ANSWER_S = 10.0
-DEBIANS = """user root
-pid_file {folder}/mosquitto.pid
-persistence true
-persistence_location {folder}/
-log_dest stderr
-include_dir {folder}/conf.d
-"""
-"""As Debian's mosquitto.conf goes."""
 CONNECT, CONNACK = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x", b"\x20\x02"
 
 pytestmark = pytest.mark.skipif(not mosquitto(), reason="mosquitto is absent")
-
-
-def make_desk(folder, *stations):
-    desk = Desk(folder, folder / "offline" / "ca.key")
-    provision.begin(desk, "plant-1", ("127.0.0.1",), NOW)
-    provision.renew_own(desk, NOW)
-    for station in stations:
-        provision.give(desk, station, NOW)
-    provision.write_broker_files(desk, NOW)
-    return desk
-
-
-class Broker:
-    """Mosquitto with the files of a desk, on ports of its own."""
-
-    def __init__(self, desk):
-        self.desk, self.ports = desk, (free_port(), free_port())
-        self.process = None
-
-    def start(self):
-        folder = self.desk.folder / "broker"
-        text = broker_rules.configuration(str(folder), cloud_bind="127.0.0.1", ports=self.ports)
-        conf = self.desk.folder / "mosquitto.conf"
-        (self.desk.folder / "conf.d").mkdir(exist_ok=True)
-        (self.desk.folder / "conf.d/tankwatch.conf").write_text(text)
-        conf.write_text(DEBIANS.format(folder=self.desk.folder))
-        log = open(self.desk.folder / "broker.log", "wb")  # noqa: SIM115
-        self.process = subprocess.Popen([mosquitto(), "-c", str(conf)], stdout=log, stderr=log)
-        deadline = time.monotonic() + ANSWER_S
-        while not all(answers(port) for port in self.ports) and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-    def reload(self):
-        self.process.send_signal(signal.SIGHUP)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -90,66 +43,23 @@ def broker(tmp_path_factory):
     made.stop()
 
 
-class Client:
-    """A client that connects with a certificate and keeps what comes."""
-
-    def __init__(self, broker, folder, *, client_id="", cloud=False, listen=(), clean_session=True):
-        stem = "cloud" if cloud else "device"
-        self.heard, self.refused, self._new = [], None, threading.Condition()
-        about = {"client_id": client_id, "clean_session": clean_session, "reconnect_on_failure": False}
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, **about)
-        self.client.tls_set(str(folder / "ca.crt"), str(folder / f"{stem}.crt"), str(folder / f"{stem}.key"))
-        self.client.on_message = self._message
-        up, subscribed = threading.Event(), threading.Event()
-        self.client.on_connect = lambda *_: up.set()
-        self.client.on_subscribe = lambda *_: subscribed.set()
-        self.client.connect("127.0.0.1", broker.ports[cloud])
-        self.client.loop_start()
-        if not up.wait(ANSWER_S / 5):
-            self.client.loop_stop()
-            raise ConnectionRefusedError("the broker says nothing")
-        if listen:
-            self.client.subscribe([(topic, 1) for topic in listen])
-            assert subscribed.wait(ANSWER_S)
-
-    def _message(self, _client, _data, message):
-        with self._new:
-            self.heard.append((message.topic, message.payload))
-            self._new.notify_all()
+class Client(secured.Client):
+    """What it says and hears is the same word unless told otherwise."""
 
     def say(self, topic, payload=b"x"):
-        self.client.publish(topic, payload, qos=1).wait_for_publish(ANSWER_S)
+        super().say((topic, payload))
 
     def hears(self, topic, payload=b"x"):
-        with self._new:
-            return self._new.wait_for(lambda: (topic, payload) in self.heard, ANSWER_S)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return super().hears(topic, payload)
 
 
 def folder_of(broker, station):
-    return broker.desk.folder / "stations" / f"plant-1-{station}"
+    return broker.station(station)
 
 
 def test_station_and_cloud_hear_each_other(broker):
     with (
-        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+        Client(broker, broker.desk.folder / "cloud", listen=["tankwatch/v1/#"]) as cloud,
         Client(broker, folder_of(broker, "TANK1"), listen=[A.receipt, A.desired, A.commands]) as station,
     ):
         for topic in (A.status, A.case, A.clip_part("0" * 64, 0), A.metrics, A.alarm("x"), A.disposition, A.reply("1")):
@@ -164,7 +74,7 @@ def test_station_and_cloud_hear_each_other(broker):
 
 def test_station_cannot_speak_as_another_or_as_the_cloud(broker):
     with (
-        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+        Client(broker, broker.desk.folder / "cloud", listen=["tankwatch/v1/#"]) as cloud,
         Client(broker, folder_of(broker, "TANK1")) as station,
     ):
         for topic in (B.case, B.status, B.receipt, A.receipt, A.desired, A.command("9"), broker_rules.AUDIT_HEAD):
@@ -178,7 +88,7 @@ def test_station_cannot_listen_to_another(broker):
     with (
         Client(broker, folder_of(broker, "TANK1"), listen=["#", B.receipt, B.desired, A.receipt]) as station,
         Client(broker, folder_of(broker, "TANK2")) as other,
-        Client(broker, broker.desk.folder / "cloud", cloud=True) as cloud,
+        Client(broker, broker.desk.folder / "cloud") as cloud,
     ):
         other.say(B.case, b"private")
         cloud.say(B.receipt, b"private")
@@ -204,7 +114,7 @@ def test_station_that_takes_the_client_id_of_another_does_not_throw_it_off(broke
     with Client(broker, folder_of(broker, "TANK2"), client_id="plant-1-TANK2", listen=[B.receipt]) as owner:
         with Client(broker, folder_of(broker, "TANK1"), client_id="plant-1-TANK2"):
             assert owner.client.is_connected()
-        with Client(broker, broker.desk.folder / "cloud", cloud=True) as cloud:
+        with Client(broker, broker.desk.folder / "cloud") as cloud:
             cloud.say(B.receipt, b"still there")
         assert owner.hears(B.receipt, b"still there")
 
@@ -213,8 +123,8 @@ def test_processes_of_the_cloud_share_its_certificate_and_a_group(broker):
     folder = broker.desk.folder / "cloud"
     listen = ["$share/ingest/tankwatch/v1/+/+/case"]
     with (
-        Client(broker, folder, cloud=True, client_id="tankwatch-ingest", listen=listen) as ingest,
-        Client(broker, folder, cloud=True, client_id="tankwatch-order") as order,
+        Client(broker, folder, client_id="tankwatch-ingest", listen=listen) as ingest,
+        Client(broker, folder, client_id="tankwatch-order") as order,
         Client(broker, folder_of(broker, "TANK1")) as station,
     ):
         station.say(A.case, b"shared")
@@ -225,8 +135,8 @@ def test_what_waits_for_an_ingest_that_is_away_never_fills_the_brokers_memory(tm
     monkeypatch.setattr(broker_rules, "QUEUED_BYTES", 1_000_000)
     broker = Broker(make_desk(tmp_path / "desk", "TANK1"))
     broker.start()
-    folder, topic, part = broker.desk.folder / "cloud", A.clip_part("a" * 64, 0), b"x" * 250_000
-    stays = {"cloud": True, "client_id": "tankwatch-ingest", "clean_session": False}
+    folder, topic, part = broker.cloud, A.clip_part("a" * 64, 0), b"x" * 250_000
+    stays = {"client_id": "tankwatch-ingest", "clean_session": False}
     try:
         with Client(broker, folder, listen=[topic, A.case], **stays):
             pass
@@ -240,6 +150,31 @@ def test_what_waits_for_an_ingest_that_is_away_never_fills_the_brokers_memory(tm
         assert 1 <= [heard for heard, _ in ingest.heard].count(topic) <= 6
     finally:
         broker.stop()
+
+
+def test_station_has_no_place_at_the_clouds_port_and_cannot_throw_ingest_off(broker):
+    folder, listen = broker.desk.folder / "cloud", ["tankwatch/v1/#"]
+    with Client(broker, folder, client_id="tankwatch-ingest", listen=listen) as ingest:
+        with pytest.raises(LinkError, match="not let in"):
+            Client(broker, folder_of(broker, "TANK1"), client_id="tankwatch-ingest", port=broker.ports[1])
+        with Client(broker, folder_of(broker, "TANK1")) as station:
+            station.say(A.case, b"still heard")
+        assert ingest.hears(A.case, b"still heard")
+
+
+def test_station_that_knows_the_name_of_the_shared_group_is_dealt_no_cases(broker):
+    """The group that cloud.toml names is not the one that ingest joins."""
+    access = cloud_config.BrokerConfig(share="ingest", key=str(broker.cloud / "cloud.key"))
+    shared = next(topic for topic in subscriptions(access) if topic.endswith("/case"))
+    with (
+        Client(broker, broker.cloud, listen=[shared]) as ingest,
+        Client(broker, folder_of(broker, "TANK1"), listen=["$share/ingest/tankwatch/v1/+/+/case"]),
+        Client(broker, folder_of(broker, "TANK2")) as station,
+    ):
+        for number in range(10):
+            station.say(B.case, b"%d" % number)
+        assert ingest.hears(B.case, b"9")
+        assert len(ingest.heard) == 10
 
 
 def test_client_without_a_certificate_is_refused(broker):
@@ -276,7 +211,7 @@ def test_stolen_device_writes_nothing_after_a_reload_and_does_not_come_in_again(
     with (
         Client(broker, stolen) as thief,
         Client(broker, folder_of(broker, "TANK1")) as station,
-        Client(broker, broker.desk.folder / "cloud", cloud=True, listen=["tankwatch/v1/#"]) as cloud,
+        Client(broker, broker.desk.folder / "cloud", listen=["tankwatch/v1/#"]) as cloud,
     ):
 
         def heard(word):
@@ -459,6 +394,17 @@ def test_certificates_of_broker_and_cloud_are_renewed_before_they_end(tmp_path):
     assert (desk.folder / "broker/server.crt").read_bytes() == before
     provision.renew_own(desk, NOW + timedelta(days=690))
     assert (desk.folder / "broker/server.crt").read_bytes() != before
+
+
+def test_desk_of_an_older_release_gets_a_cloud_certificate_of_its_own_and_says_what_to_restart(tmp_path, capsys):
+    desk = make_desk(tmp_path / "desk")
+    before = (desk.folder / "cloud/cloud.crt").read_bytes()
+    (desk.folder / "broker/cloud-ca.crt").unlink()
+    assert provision.provision(["--out", str(desk.folder)]) == 0
+    assert "restart mosquitto, then the cloud's services" in capsys.readouterr().err
+    assert (desk.folder / "cloud/cloud.crt").read_bytes() != before
+    assert provision.provision(["--out", str(desk.folder)]) == 0
+    assert "restart mosquitto, then" not in capsys.readouterr().err
 
 
 def test_key_of_another_authority_is_never_written_over(tmp_path):

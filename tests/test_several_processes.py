@@ -96,7 +96,7 @@ def test_a_case_id_that_two_stations_use_at_once_is_held_once_and_stops_nobody(i
 
     at_once(2, take)
     assert [row.case_id for row in rows(intakes[0], cases)] == [one.case_id]
-    assert ["held with other content" in row.reason for row in rows(intakes[0], dead_letters)] == [True]
+    assert ["is another station's" in row.reason for row in rows(intakes[0], dead_letters)] == [True]
 
 
 def test_what_no_column_takes_is_a_request_that_does_not_fit(request, tmp_path, quick_passwords) -> None:

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from benchmarks.made_cases import BUNDLE, make_case, write_clip
-from edge_agent import deliveries, state, wire
+from edge_agent import deliveries, rivals, state, wire
 from edge_agent.alarm_keeper import AlarmKeeper
 from edge_agent.deliveries import Publish
 from edge_agent.errors import StoreError
@@ -30,7 +30,8 @@ class Conversation:
 
     def __init__(self, folder):
         self.outbox = Outbox.open(folder / "outbox.db", folder / "spool")
-        device = Device(TOPICS, "1.0", "boot", folder / "state.json", folder / "desired.json", keep_free_bytes=0)
+        paths = folder / "state.json", folder / "desired.json"
+        device = Device(TOPICS, "1.0", "boot", *paths, keep_free_bytes=0, uplink_id="mine")
         self.folder, self.device, self.now_s = folder, device, 100.0
         alarms = AlarmKeeper("uplink", folder / "alarms", folder / "alarms.toml")
         self.uplink = UplinkState(device, self.outbox, self.now(), alarms)
@@ -489,3 +490,30 @@ def test_words_that_use_up_the_window_leave_none_for_cases_that_are_due_again(ta
     order = Command(id="order-1", order="self_test")
     out = talk.step(Acknowledged(), Received(TOPICS.command("order-1"), wire.encode(order)), after_s=11)
     assert cases_in(out) == [] and len(out) <= 2, "the reply, and metrics, which are due"
+
+
+def status_of(uplink_id):
+    return Received(TOPICS.status, wire.encode(Status(status="online", software="1", since="x", uplink_id=uplink_id)))
+
+
+def alarms_of(talk):
+    return [alarm.id for alarm in talk.uplink.report(talk.now()).alarms]
+
+
+def test_another_device_with_its_name_is_an_alarm_once_this_one_has_spoken(talk):
+    talk.drain(Connected(), status_of("before"))
+    assert alarms_of(talk) == [], "what a former start has left, retained"
+    talk.drain(status_of("mine"))
+    talk.drain(Disconnected(), after_s=1)
+    out = talk.drain(Connected(), status_of("another"), after_s=1)
+    assert alarms_of(talk) == ["client-id"]
+    assert TOPICS.alarm("client-id") in [message.topic for message in out]
+    talk.drain(after_s=rivals.LASTING_S + 1)
+    assert alarms_of(talk) == []
+
+
+def test_its_own_status_and_one_of_an_older_version_are_no_rival(talk):
+    talk.drain(Connected(), status_of("mine"))
+    talk.drain(Disconnected(), after_s=1)
+    talk.drain(Connected(), status_of("mine"), status_of(None), Received(TOPICS.status, b""), after_s=1)
+    assert alarms_of(talk) == []
