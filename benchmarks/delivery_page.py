@@ -68,8 +68,8 @@ made by `benchmarks/fault_proxy.py`. A killed publisher goes on with the first c
 * **handed over**: the publisher's call has returned. Tankwatch says a case when it is on the disk, and that counts.
 * **lost**: handed over, and never seen by a plain durable subscriber (paho, QoS 1, a session that stays); for
   Tankwatch: not in the cloud's database with the same bytes.
-* **twice**: seen there more than once; for Tankwatch: held more than once. On the wire Tankwatch says a case again until
-  its receipt is there; the intake knows it by then.
+* **twice**: seen there more than once; for Tankwatch: held more than once. On the wire Tankwatch says a case again
+  until its receipt is there; the intake knows it by then.
 * **blocked**: the longest single call. Tankwatch hands a case to its keeper's thread; the fsyncs are that thread's.
 
 ## How the peers were run
