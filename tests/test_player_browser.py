@@ -336,7 +336,7 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     page.goto(f"{desk.address}/review/{desk.cases[2]}")
     assert becomes(page, "!document.getElementById('video-fault').hidden")
     words = page.inner_text("#video-fault")
-    assert "cannot be decoded" in words and "cannot tell" in words
+    assert "clip holds a JPEG" in words and "cannot tell" in words
     page.reload()
     assert "The clip is damaged and cannot be shown." in page.inner_text("#missing")
     assert page.locator("input[name=judgement]").count() == 1
