@@ -1,17 +1,20 @@
-"""Pages for administrators: users with their roles, and tokens for the API."""
+"""Pages for administrators: users with their roles, and tokens for the API; and for everybody: the own password."""
 
 from collections.abc import Callable
 
 import sqlalchemy as sa
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import accounts, db, tokens
-from cloud_sync.accounts import Change, NewUser, act, needs
+from cloud_sync import accounts, db, sessions, throttle, tokens
+from cloud_sync.accounts import Change, NewUser, User, act, needs
 from cloud_sync.roles import ROLES
+from cloud_sync.throttle import Attempt
 from edge_agent.errors import ConfigError
 
 blueprint = Blueprint("users", __name__)
+WRONG_PASSWORD = "The present password does not fit. After five attempts, wait a quarter of an hour."
 CHANGES: dict[str, Callable[[str], Change]] = {
     "role": lambda value: Change(role=value),  # type: ignore[arg-type]  # `change` refuses what is no role
     "password": lambda value: Change(password=value),
@@ -49,6 +52,36 @@ def user_change(name: str, what: str) -> Response | tuple[str, int]:
         accounts.change(connection, name, wanted, act())
 
     return _done(work) or redirect(url_for("users.user_list"))
+
+
+@blueprint.get("/password")
+@needs()
+def password_page() -> str:
+    return _password_page()
+
+
+@blueprint.post("/password")
+@needs()
+def password_change() -> Response | tuple[str, int]:
+    """With the present one; guessing it is slowed down as at the sign-in. Sessions elsewhere end."""
+    form, now = request.form, act()
+    if form.get("new", "") != form.get("again", ""):
+        return _password_page("The two new passwords differ."), 400
+    tried = Attempt(now.who, now.address, now.at, kind="password")
+    if not throttle.admitted(_shelf().engine, tried):
+        return _password_page(WRONG_PASSWORD), 401
+    with _shelf().engine.connect() as connection:
+        found = accounts.with_password(connection, now.who, form.get("current", ""))
+    throttle.ended(_shelf().engine, tried, right=found is not None)
+    if found is None:
+        return _password_page(WRONG_PASSWORD), 401
+    try:
+        with _shelf().engine.begin() as connection:
+            accounts.change(connection, found.name, Change(password=form.get("new", "")), now)
+    except ConfigError as error:
+        return _password_page(str(error)), 400
+    sessions.begin(User(found.name, found.role, found.epoch + 1))
+    return redirect(url_for("review.start"))
 
 
 @blueprint.get("/tokens")
@@ -89,6 +122,12 @@ def _done(work: Callable[[sa.Connection], None]) -> tuple[str, int] | None:
     except ConfigError as error:
         return _user_page(str(error)), 400
     return None
+
+
+def _password_page(fault: str | None = None) -> str:
+    with _shelf().engine.connect() as connection:
+        own = accounts.find(connection, current_user.name)
+    return render_template("password.html", fault=fault, of_company=own is not None and own.subject is not None)
 
 
 def _role():

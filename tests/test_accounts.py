@@ -61,7 +61,7 @@ def test_a_viewer_changes_nothing_anywhere(site: Site) -> None:
     viewer = site.browser("viewer")
     token = token_in(viewer.text("/cases"))
     for path in _posting(site, case_id):
-        if path not in ("/login", "/logout", "/login/resume"):
+        if path not in ("/login", "/logout", "/login/resume", "/password"):
             assert viewer.post(path, {"csrf_token": token, "judgement": "ok"}).status_code == 403, path
 
 
@@ -206,6 +206,29 @@ def test_an_address_that_tries_many_names_has_to_wait(site: Site) -> None:
     assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=1001.0) is None
     later = 1001.0 + throttle.FAILURES_WITHIN_S
     assert sign_in.attempt(site.engine, "expert", PASSWORD, "192.0.2.1", now=later) is not None
+
+
+def test_a_user_changes_the_own_password_with_the_present_one_and_is_signed_out_elsewhere(site: Site) -> None:
+    here, elsewhere = site.browser("viewer"), site.browser("viewer")
+    new = {"new": "another long one", "again": "another long one"}
+    assert here.send("/password", {"current": "wrong", **new}).status_code == 401
+    assert here.send("/password", {"current": PASSWORD, "new": "short", "again": "short"}).status_code == 400
+    assert here.send("/password", {"current": PASSWORD, "new": "another long one", "again": "other"}).status_code == 400
+    assert here.send("/password", {"current": PASSWORD, **new}).status_code == 302
+    assert here.get("/cases").status_code == 200 and elsewhere.get("/cases").status_code == 302
+    assert site.stranger().sign_in("viewer", PASSWORD).status_code == 401
+    assert site.stranger().sign_in("viewer", "another long one").status_code == 302
+    with site.engine.connect() as connection:
+        did = connection.scalars(sa.select(audit.c.did).where(audit.c.who == "viewer")).all()
+    assert "password_failed" in did and "user_changed" in did
+
+
+def test_guessing_the_present_password_is_slowed_down_like_signing_in(site: Site) -> None:
+    browser = site.browser("viewer")
+    new = {"new": "another long one", "again": "another long one"}
+    for _ in range(throttle.FAILURES_NAME):
+        browser.send("/password", {"current": "wrong", **new})
+    assert browser.send("/password", {"current": PASSWORD, **new}).status_code == 401, "the right one, too late"
 
 
 def test_whoever_asks_for_what_his_role_may_not_leaves_a_line_and_never_fills_the_log(site: Site) -> None:
