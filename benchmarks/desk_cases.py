@@ -188,7 +188,8 @@ def _row(case: Case) -> dict[str, Any]:
 
 
 def _clip_row(row: Mapping[str, Any]) -> dict[str, object]:
-    about = {"case_id": row["case_id"], "bytes": row["clip_bytes"], "stored_at": row["received_at"]}
+    about = {name: row[name] for name in ("case_id", "site", "station")}
+    about |= {"bytes": row["clip_bytes"], "stored_at": row["received_at"], "seen_at": row["received_at"]}
     return {"sha256": row["clip_sha256"], "state": "stored", "parts": 2, "part_bytes": 262_144, "next_part": 2} | about
 
 

@@ -54,7 +54,7 @@ class Talk:
         keeper = AlarmKeeper("uplink", folder / "alarms", folder / "alarms.toml")
         self._uplink = UplinkState(self._device, self.outbox, self._now(), keeper)
         self._chance, self.found = random.Random(seed), Found()
-        self._uplink.step([Connected()], self._now())
+        self._step(Connected())
         self._seed, self._put = seed, 0
         self._fill()
 
@@ -137,10 +137,10 @@ class Talk:
         if not waiting or self._waiting():
             self.found.fault("good_lost", f"{len(waiting)} waited, {len(self._waiting())} do")
 
-    def _step(self, message: Received) -> list[Publish]:
+    def _step(self, event: Event) -> list[Publish]:
         """The broker acknowledges all that this leads to."""
         self._now_s += 0.3
-        events: list[Event] = [message]
+        events: list[Event] = [event]
         said: list[Publish] = []
         while events:
             out = [one for one in self._uplink.step(events, self._now()) if isinstance(one, Publish)]

@@ -69,7 +69,7 @@ class Spool:
         return self.clip_path(sha256).exists()
 
     def case(self, case_id: str) -> Stored | None:
-        """What is stored under `case_id`; a damaged file is set aside and counts as missing."""
+        """What is stored under `case_id`; a damaged file is set aside and counts as missing. Raises StoreError."""
         path = self.case_path(case_id)
         if not path.exists():
             return None
@@ -77,7 +77,7 @@ class Spool:
         try:
             return Stored(wire.decode(payload, Case), payload)
         except LinkError:
-            path.replace(path.with_name(path.name + DAMAGED_SUFFIX))
+            durable.move(path, path.with_name(path.name + DAMAGED_SUFFIX))
             return None
 
     def case_ids(self) -> Iterator[str]:

@@ -192,7 +192,7 @@ def test_the_commands_say_what_they_did(cloud: Cloud, tmp_path: Path, capsys, mo
     said = capsys.readouterr()
     assert json.loads(said.out)["clips"] == 2 and "2 cases, 2 judgements, 2 clips" in said.err
     with cloud.engine.connect() as connection:
-        assert 0 <= db.now() - fleet_figures.figures(connection).backup_at < 60
+        assert 0 <= db.now() - fleet_figures.figures(connection, db.now()).backup_at < 60
     assert restore.restore([str(tmp_path / "out"), *config, "--force", "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["clips_lost"] == 0 and "cloud resend STATION" in said.err

@@ -121,8 +121,9 @@ def test_a_station_without_a_profile_is_shown_and_not_inspected_until_one_appear
         assert (now.watched, now.aim) == (None, None)
         seen = next(PublishedCamera(config.load(device).live_path).frames())
         assert (seen.image.shape[1], seen.image.shape[0]) == PROFILE.frame_size_px
+        before = state_of(tmp_path).input.frames
         line.dip.set()
-        wait_for(lambda: state_of(tmp_path).input.frames > len(tape().pictures) + 20)
+        wait_for(lambda: state_of(tmp_path).input.frames > before + len(tape().pictures) + 40)
         assert cases_of(tmp_path) == []
         sha256 = put(tmp_path, PROFILE)
         now, alarms = told(tmp_path, mode="shadow", profile_sha256=sha256)

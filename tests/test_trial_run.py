@@ -44,6 +44,8 @@ class Device:
         kept = trial_run.made_way(self.record)
         if killed_after > 0:
             self.record = kept
+        if number == self.places[kept.now]:
+            return
         if killed_after > 1:
             self.places[trial_run.free_place(kept)] = number
         if killed_after > 2:
