@@ -16,12 +16,14 @@ def crops() -> data.Crops:
     return data.Crops(*(np.concatenate([getattr(one, name) for one in found]) for name in ("pictures", "rows")))
 
 
+@pytest.mark.full
 def test_crops_hold_composites_and_rows(crops):
     assert crops.pictures.shape[1:] == (3, data.CROP_PX, data.CROP_PX)
     assert crops.rows.shape[1:] == (data.MOST_ROWS, 6)
     assert (crops.rows[..., 4] == data.RISING).any()
 
 
+@pytest.mark.full
 def test_something_changes_where_a_bubble_is_said_to_be(crops):
     # The middle frame differs from both neighbours at a moving thing, and hardly anywhere else.
     at, beside = [], []
@@ -37,6 +39,7 @@ def test_something_changes_where_a_bubble_is_said_to_be(crops):
     assert np.median(at) > 2 * np.median(beside)
 
 
+@pytest.mark.full
 def test_bubbles_rise_in_their_rows(crops):
     assert (crops.rows[crops.rows[..., 4] == data.RISING][:, 3] < 0).all()
 

@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks.drill_all import FRONT_DOOR
 
 
@@ -11,6 +13,7 @@ def drilled(*words):
     )
 
 
+@pytest.mark.full
 def test_each_chosen_drill_says_its_ledger_on_a_line_and_whether_it_was_good():
     done = drilled("--only", "restore", "--json", "--seed", "4")
     (said,) = map(json.loads, done.stdout.splitlines())

@@ -14,12 +14,14 @@ def ledger(tmp_path_factory) -> dict:
     return drill_canary.drill(drill_canary.Plan(KINDS, (), 31), tmp_path_factory.mktemp("drill"))
 
 
+@pytest.mark.full
 def test_a_hostile_bundle_meets_one_device_and_its_rollout_takes_it_back_by_itself(ledger):
     assert drill_canary.is_good(ledger)
     assert ledger["devices_touched"] == dict.fromkeys(KINDS, 1) and ledger["elsewhere"] == 0
     assert ledger["rolled_back"] and ledger["bundles"] == 3
 
 
+@pytest.mark.full
 def test_what_always_says_the_same_and_what_lacks_its_certificate_never_start(ledger):
     assert ledger["refused"] == ["always-ok", drill_canary.UNCERTIFIED] and ledger["started"] == ["wrong-shape"]
     assert "golden case" in ledger["words"]["always-ok"]

@@ -28,6 +28,8 @@ from models.golden import GoldenClip
 from models.net import CaseNet
 from models.stages import Workplace
 
+pytestmark = pytest.mark.full
+"""Two cases are filmed and looked at by the shipped nets first, half a minute."""
 REST = Watch(settled_s=0.0, spans_s=((0.0, 5.0),), usable_s=5.0)
 
 

@@ -72,6 +72,7 @@ def test_first_call_installs_and_runs_the_second_only_runs(checkout):
     assert (second.returncode, second.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_half_made_environment_is_made_anew(checkout):
     call(checkout, "inspect")
     (checkout / ".venv" / "half-made").touch()
@@ -82,6 +83,7 @@ def test_half_made_environment_is_made_anew(checkout):
     assert not list(checkout.glob(".venv-old-*"))
 
 
+@pytest.mark.full
 def test_two_first_calls_at_once_install_once(checkout):
     command = [sys.executable, checkout / "tankwatch", "inspect"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -113,6 +115,7 @@ def test_environment_of_a_python_that_was_replaced_is_not_trusted(tmp_path, chec
     assert not launcher.is_ready(folder, "edge", checkout / "locks")
 
 
+@pytest.mark.full
 def test_own_pip_is_found_where_python_has_no_ensurepip(tmp_path, monkeypatch):
     wheel_of_installed_pip(tmp_path)
     monkeypatch.setattr(launcher, "SYSTEM_WHEELS", tmp_path)
@@ -159,6 +162,7 @@ def test_folder_that_cannot_be_written_is_a_clear_line(checkout):
     assert answer.stderr.count("\n") == 1 and "TANKWATCH_VENV" in answer.stderr
 
 
+@pytest.mark.full
 def test_package_that_cannot_be_had_is_a_clear_line_and_keeps_what_stands(checkout):
     assert call(checkout, "inspect").returncode == 0
     (checkout / "locks" / "demo.txt").write_text("tankwatch-no-such==1 --hash=sha256:" + "0" * 64 + "\n")

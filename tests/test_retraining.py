@@ -63,6 +63,7 @@ def all_runs(config: CloudConfig) -> list[Run]:
     return found
 
 
+@pytest.mark.full
 def test_a_run_ends_in_a_candidate_whose_lineage_leads_back_to_its_examples(done) -> None:
     config, made = done
     assert (made.state, made.scope, made.started_by, made.why, made.share) == (
@@ -82,6 +83,7 @@ def test_a_run_ends_in_a_candidate_whose_lineage_leads_back_to_its_examples(done
     assert not (run_folder.of_run(config, made.id) / "clips").exists()
 
 
+@pytest.mark.full
 def test_a_candidate_that_answered_nothing_of_one_kind_goes_on_without_a_certificate_and_the_log_says_so(done) -> None:
     config, made = done
     folder = run_folder.of_run(config, made.id)
@@ -89,6 +91,7 @@ def test_a_candidate_that_answered_nothing_of_one_kind_goes_on_without_a_certifi
     assert any("without a certificate" in line for line in run_folder.log_of(folder, 1000))
 
 
+@pytest.mark.full
 def test_recipes_compete_and_the_best_by_the_declared_criterion_goes_on(done) -> None:
     metrics = json.loads(done[1].metrics)
     losses = {one["name"]: one["held_out_loss"] for one in metrics["recipes"]}
@@ -97,6 +100,7 @@ def test_recipes_compete_and_the_best_by_the_declared_criterion_goes_on(done) ->
     assert metrics["handful_loss"] < 0.15
 
 
+@pytest.mark.full
 def test_the_champion_is_not_compared_on_cases_chosen_because_it_failed(done) -> None:
     config, made = done
     engine = db.open_database(config)
@@ -116,6 +120,7 @@ def test_the_champion_is_not_compared_on_cases_chosen_because_it_failed(done) ->
     assert metrics["random"]["champion"]["cases"] == len(tests) - 3
 
 
+@pytest.mark.full
 def test_both_are_compared_on_a_fresh_set_of_the_twin_with_a_report(done) -> None:
     config, made = done
     metrics = json.loads(made.metrics)
@@ -127,6 +132,7 @@ def test_both_are_compared_on_a_fresh_set_of_the_twin_with_a_report(done) -> Non
     assert all(int(source.split("seed=")[1].split(",")[0]) >= 1 << 30 for source in sources)
 
 
+@pytest.mark.full
 def test_there_is_one_run_for_a_dataset_and_it_is_said_which(done, capsys) -> None:
     config, made = done
     assert run(config, "--now", *QUICK, "--json") == 0
@@ -137,6 +143,7 @@ def test_there_is_one_run_for_a_dataset_and_it_is_said_which(done, capsys) -> No
     assert [one.state for one in all_runs(config)] == ["skipped", "done"]
 
 
+@pytest.mark.full
 def test_a_damaged_clip_is_named_and_counted_and_stops_nothing(done) -> None:
     metrics = json.loads(done[1].metrics)
     (missing,) = metrics["missing"]

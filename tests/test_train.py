@@ -272,6 +272,7 @@ def test_a_dataset_of_which_too_little_can_be_used_is_refused(dataset, parent_fi
         retrain(mostly, parent_file, tmp_path / "out.bundle", first[0], seed=1)
 
 
+@pytest.mark.full
 def test_the_benchmark_looks_at_the_same_frames_in_files_that_differ(dataset):
     one = JudgedClip(next(dataset.parent.glob("9*.twclip")), True)
     other = train_clips._renamed(one, 7)
