@@ -29,7 +29,6 @@ FALSE_A_VIEW = 1.0
 CROPS_A_VIEW = 640 * 480 / CROP_PX**2
 NEAR_PX = 6.0
 SIZES_PX = ((0.0, 3.0), (3.0, 5.0), (5.0, 99.0))
-MEDIAN_EVERY_S = 0.1
 FIRST_TEST_SEED = 77_000_000
 CLIPS = {
     "boiling upright": ("bubbles-boiling-silhouette/*.mp4", False),

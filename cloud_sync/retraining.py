@@ -6,7 +6,6 @@ A fault of data or disk ends in `failed`, with words; the run can then be taken 
 
 import logging
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -301,8 +300,3 @@ def _fail(plant: Plant, run: Run, fault: str) -> None:
     log.error("run=%d failed: %s", run.id, fault)
     with plant.engine.begin() as connection:
         runs.change(connection, run.id, state="failed", fault=fault, ended_at=db.now())
-
-
-def report_of(config: CloudConfig, run_id: int, part: str) -> Path:
-    """The evaluation's own page."""
-    return run_folder.of_run(config, run_id) / part / "report.html"

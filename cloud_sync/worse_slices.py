@@ -16,7 +16,6 @@ LEAST_UNITS = 30
 """In each of the two times: fewer show nothing after the others were paid for."""
 SERIAL_LETTERS = 4
 """Of a serial that tell what is made, as far as anybody can know from here."""
-QUESTIONS = ("uncertain", "disagrees")
 LATEST_DAYS, BEFORE_DAYS = 7, 35
 
 

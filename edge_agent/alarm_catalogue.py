@@ -137,11 +137,6 @@ def value(setting: Setting, text: str) -> Value | None:
         raise ConfigError(f"{setting} is a number, not {text!r}") from error
 
 
-def setting_of(rule: Rule, setting: Setting) -> Value | None:
-    """As it is in force."""
-    return rule.limit if setting == "limit" else getattr(rule, setting)
-
-
 def table(catalogue: Catalogue | None = None) -> str:
     """The catalogue as rows of Markdown, the gravest first."""
     alarms = (catalogue or shipped()).alarm

@@ -24,7 +24,6 @@ from edge_agent.bundle import (
     write_bundle,
 )
 from edge_agent.errors import ModelError
-from edge_agent.infer import Aggregator
 from edge_agent.kymograph import ROWS, STEPS
 from edge_agent.records import Visibility
 from models import golden
@@ -163,14 +162,6 @@ def fitted_features(bundle: Bundle) -> Features:
         raise ModelError(f"the parent bundle's features have shape {table.shape}, {wanted} columns are needed")
     values, (leaky, weight, case, familiar) = table[:, : len(FEATURES)], table[:, len(FEATURES) :].T
     return Features(values.copy(), leaky > 0.5, weight.copy(), case.astype(int), familiar > 0.5)
-
-
-def same_scores(bundle: Bundle, net: CaseNet, values: np.ndarray) -> float:
-    """The largest difference between the shipped aggregator and the fitted one, row by row as the device asks."""
-    shipped = Aggregator(bundle.nets["aggregator"])
-    with torch.no_grad():
-        fitted = net(torch.from_numpy(values)).numpy()
-    return float(np.abs(np.array([shipped.score(row) for row in values]) - fitted).max())
 
 
 def card(lines: list[str]) -> str:
