@@ -70,6 +70,7 @@ class Rounds:
 
     taken: dict[str, list[Taken]] = field(default_factory=lambda: {name: [] for name in CONDITIONS})
     drained: list[int] = field(default_factory=list)
+    drained_per_s: list[float] = field(default_factory=list)
     refilled: int = 0
     loads: list[float] = field(default_factory=list)
 
@@ -105,6 +106,7 @@ def figures(measured: Rounds, waiting: int) -> dict:
         "more_ms": {name: _more(measured.taken[name], quiet, "step_ms") for name in CONDITIONS[1:]},
         "more_cpu_ms": {name: _more(measured.taken[name], quiet, "cpu_ms") for name in CONDITIONS[1:]},
         "drained_in_turn": {"least": min(measured.drained), "sum": sum(measured.drained)},
+        "drained_per_s": _quartiles(measured.drained_per_s),
         "refilled": measured.refilled,
         "load": _quartiles(measured.loads),
     }
@@ -133,10 +135,10 @@ def _rounds(stations: dict[str, Station], processes: Processes, rounds: int, wai
         frames = _retaken(scenes[number % len(scenes)], sensor, began_s)
         for name, station in stations.items():
             with _beside(processes, station):
-                before = _drain_begins(station, waiting, measured) if name == "draining" else 0
-                taken = _one(station, frames)
                 if name == "draining":
-                    measured.drained.append(before - station.outbox.backlog().cases + 1)
+                    taken = _while_it_drains(station, frames, waiting, measured)
+                else:
+                    taken = _one(station, frames)
             if number >= 0:
                 measured.taken[name].append(taken)
         measured.loads.append(os.getloadavg()[0])
@@ -153,6 +155,15 @@ def _beside(processes: Processes, station: Station) -> Iterator[None]:
     finally:
         for name in station.beside:
             pause(processes, name)
+
+
+def _while_it_drains(station: Station, frames: Sequence[Frame], waiting: int, measured: Rounds) -> Taken:
+    before, began_s = _drain_begins(station, waiting, measured), time.monotonic()
+    taken = _one(station, frames)
+    # Its own case came to those that wait.
+    measured.drained.append(before + 1 - station.outbox.backlog().cases)
+    measured.drained_per_s.append(measured.drained[-1] / (time.monotonic() - began_s))
+    return taken
 
 
 def _drain_begins(station: Station, waiting: int, measured: Rounds) -> int:

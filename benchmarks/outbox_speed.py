@@ -88,8 +88,8 @@ def words(figures: dict) -> str:
         more = f", {latency['more_ms'][name]} more than quiet" if name in latency["more_ms"] else ""
         lines.append(f"the step that ends a case, {name.replace('_', ' ')}, ms: {step}{more}")
     lines.append(
-        f"differences within {figures['limit_more_ms']:g} ms by their medians; {latency['drained_in_turn']} receipted "
-        "while the drain was timed"
+        f"differences within {figures['limit_more_ms']:g} ms by their medians; {latency['drained_in_turn']} receipts "
+        f"in the turns of the drain, {latency['drained_per_s']} a second"
     )
     return "\n".join(lines)
 

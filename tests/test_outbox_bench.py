@@ -28,7 +28,7 @@ def taken(step_ms: float) -> list[Taken]:
 
 def rounds(**later_ms: float) -> Rounds:
     times = {name: taken(20.0 + later_ms.get(name, 0.0)) for name in CONDITIONS}
-    return Rounds(times, drained=[40, 60, 50], loads=[1.0])
+    return Rounds(times, drained=[40, 60, 50], drained_per_s=[20.0], loads=[1.0])
 
 
 def test_a_filled_outbox_needs_no_mending_and_its_copy_is_its_own(tmp_path):
