@@ -188,7 +188,8 @@ def bench(argv: list[str]) -> int:
     seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
     beside = ("delivery",)
     names = (*daily, *seldom, *beside)
-    return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names})
+    outbox = {"outbox": "benchmarks.outbox_speed:run"}
+    return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names} | outbox)
 
 
 def drill(argv: list[str]) -> int:

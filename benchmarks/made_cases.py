@@ -61,8 +61,10 @@ def make_case(number: int = 1, *, seed: int = 0, **changes) -> Case:
     return msgspec.structs.replace(case, **changes)
 
 
-def write_clip(path: Path, case: Case, *, frames: int = 3, view_px: tuple[int, int] = VIEW_PX) -> ClipRef:
-    """A clip of a bubble that rises through noise."""
+def write_clip(
+    path: Path, case: Case, *, frames: int = 3, view_px: tuple[int, int] = VIEW_PX, synced: bool = True
+) -> ClipRef:
+    """A clip of a bubble that rises through noise; not `synced`, it is on the disk once the spool keeps it."""
     noise = np.random.default_rng(int.from_bytes(case.case_id.encode()[-8:], "little"))
     writer = ClipWriter(
         path, ClipHeader(case_id=case.case_id, station=case.station, view_size_px=view_px, px_per_mm=0.8)
@@ -76,7 +78,8 @@ def write_clip(path: Path, case: Case, *, frames: int = 3, view_px: tuple[int, i
         bubbles = np.array([[view_px[0] / 2, view_px[1] / 2, 0.97, 0, -75, 9]], np.float32)
         writer.evidence(composite, Evidence(composite.monotonic_s, heat, bubbles, 0.97), case.leak_at_tank_px)
     end_s = views[-1].monotonic_s
-    return writer.close(Watch(settled_s=0.0, spans_s=((0.0, end_s),), usable_s=end_s))
+    watch = Watch(settled_s=0.0, spans_s=((0.0, end_s),), usable_s=end_s)
+    return writer.close(watch, synced=synced)
 
 
 def _view(noise: np.random.Generator, number: int, view_px: tuple[int, int]) -> TankView:
