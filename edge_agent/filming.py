@@ -2,8 +2,8 @@
 
 Only tank and lamps may be seen in it. A frame waits until the next look for the codes has found that the camera still
 frames the tank; where it does not, what came since the look before is black: it may be a room with people in it. A disk
-that takes no clip stops no inspection: the case goes on without its pictures, and that is said once. A clip that is full
-ends there and is kept: the case may go on for as long as it likes.
+that takes no clip stops no inspection: the case goes on without its pictures, and that is said once. A clip that is
+full ends there and is kept: the case may go on for as long as it likes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
