@@ -266,12 +266,13 @@ def _sealed(data: bytes) -> bytes:
 
 
 def _kill(cloud: Cloud, client: FlaskClient, plan: Plan) -> int:
-    """SIGKILL in the middle of a sound clip; the video is there all the same. One that ends each process is damaged."""
+    """SIGKILL in the middle of a sound clip; the video is there all the same. One that each process crashes on is
+    damaged."""
     lane, kills = cloud.shelf.videos.decoding, 0
     for number in range(plan.kills):
         sha256 = cloud.deliver(hostile_clips.sound(100 + 10 * number, frames=60))
         _warm(cloud)
-        with _killing(lane, once=True) as killed:
+        with _killing(lane, signal.SIGKILL, once=True) as killed:
             answer = client.get(f"/clips/{sha256}.webm").status_code
         kills += len(killed)
         if answer != 200:
@@ -282,7 +283,7 @@ def _kill(cloud: Cloud, client: FlaskClient, plan: Plan) -> int:
             cloud.fault("pages_broken", "/healthz")
     crasher = cloud.deliver(hostile_clips.sound(77, frames=400))
     _warm(cloud)
-    with _killing(lane, once=False) as killed:
+    with _killing(lane, signal.SIGSEGV, once=False) as killed:
         answer = client.get(f"/clips/{crasher}.webm").status_code
     if answer != 404 or "ends every process" not in str(cloud.shelf.videos.fault(crasher)):
         cloud.fault("crasher_shown", f"{answer} {cloud.shelf.videos.fault(crasher)}")
@@ -293,8 +294,8 @@ def _kill(cloud: Cloud, client: FlaskClient, plan: Plan) -> int:
 
 
 @contextlib.contextmanager
-def _killing(lane: Decoding, *, once: bool) -> Iterator[list[int]]:
-    """Kills whatever process works for the lane, as soon as it works."""
+def _killing(lane: Decoding, how: signal.Signals, *, once: bool) -> Iterator[list[int]]:
+    """Ends whatever process works for the lane, as soon as it works."""
     stop, killed = threading.Event(), list[int]()
 
     def work() -> None:
@@ -302,7 +303,7 @@ def _killing(lane: Decoding, *, once: bool) -> Iterator[list[int]]:
             pid = lane.pid
             if pid is not None and pid not in killed and _is_at_work(pid):
                 killed.append(pid)
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, how)
             stop.wait(0.001)
 
     thread = threading.Thread(target=work)

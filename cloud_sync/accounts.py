@@ -5,6 +5,7 @@ is `sign_in`'s matter, what a role may do `roles`'.
 """
 
 import functools
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from cloud_sync.roles import ROLES, Right, Role
 from cloud_sync.tables import users
 from edge_agent.errors import ConfigError
 
+log = logging.getLogger(__name__)
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 SHORTEST_PASSWORD = 10
 NO_PASSWORD = ""
@@ -102,10 +104,14 @@ def needs(*rights: Right) -> Callable:
 
 
 def _note_refusal() -> None:
-    """So many of one address in a while, or they could fill the log."""
+    """So many of one address in a while, or they could fill the log. A database that takes nothing just now changes
+    nothing about the answer."""
     engine, now = current_app.extensions["tankwatch"].engine, act()
     attempt = throttle.Attempt(now.who, now.address, now.at, kind="access")
-    throttle.failed(engine, attempt, f"{request.method} {request.path}")
+    try:
+        throttle.failed(engine, attempt, f"{request.method} {request.path}")
+    except sa.exc.OperationalError as error:
+        log.warning("refusal user=%s of %s %s is not noted: %s", now.who, request.method, request.path, error.orig)
 
 
 def act() -> Act:

@@ -79,9 +79,9 @@ class ClipParts:
         for message in messages:
             sha256 = str(message.topic.id)
             row, reason = self._step(rows.get(sha256), message, now)
-            if row is not None and sha256 not in rows:
+            if row is not None and not reason:
                 reason = self._beyond_quota(connection, rows, before, row)
-                row = None if reason else row
+                row = rows.get(sha256) if reason else row
             if reason:
                 refused.append((message.place, reason))
             if row is not None:
@@ -108,7 +108,7 @@ class ClipParts:
         if _over(row):
             return row, None
         if message.manifest is not None:
-            reason = self._unfit(message.topic, message.manifest)
+            reason = self._unfit(message.topic, message.manifest) or _not_theirs(row, message.topic, message.manifest)
             return (row, reason) if reason else (self._announced(row, message, message.manifest, now), None)
         if row is None:
             log.info("part clip=%s came before its manifest: asked for again", message.topic.id)
@@ -127,13 +127,14 @@ class ClipParts:
     def _beyond_quota(
         self, connection: sa.Connection, rows: dict[str, ClipRow], before: dict[str, ClipRow], new: ClipRow
     ) -> str | None:
-        """Why the station's new clip is not taken. What is announced counts, or ten clips at once would slip in."""
-        if self._station_bytes is None or new.state == "stored":
+        """Why the station's clip is not taken, a new one or one that is announced again and larger. What is announced
+        counts, or ten clips at once would slip in."""
+        more = new.bytes - _bytes_as_of(new, rows.get(new.sha256))
+        if self._station_bytes is None or new.state == "stored" or more <= 0:
             return None
         used = _bytes_of(connection, new)
-        announced = [row for sha256, row in rows.items() if sha256 not in before]
-        used += sum(row.bytes for row in announced if (row.site, row.station) == (new.site, new.station))
-        if used + new.bytes <= self._station_bytes:
+        used += sum(_bytes_as_of(new, row) - _bytes_as_of(new, before.get(row.sha256)) for row in rows.values())
+        if used + more <= self._station_bytes:
             return None
         here = f"it has {used / 1e9:.2f} GB here, limit {self._station_bytes / 1e9:.2f} GB"
         cure = "raise max_clip_gb_per_station or shorten the days under [retention]"
@@ -150,8 +151,8 @@ class ClipParts:
             part_bytes=manifest.part_bytes,
             next_part=manifest.parts if state == "stored" else 0,
             stored_at=now if state == "stored" else None,
-            site=message.topic.site,
-            station=message.topic.station,
+            site=row.site if row and row.station else message.topic.site,
+            station=row.station if row and row.station else message.topic.station,
             seen_at=now,
         )
         if row is not None and msgspec.structs.replace(row, next_part=0, seen_at=now) == new:
@@ -194,6 +195,15 @@ def _next_part(row: ClipRow | None) -> int:
     return 0 if row is None else row.next_part
 
 
+def _not_theirs(row: ClipRow | None, topic: Topic, manifest: ClipManifest) -> str | None:
+    """Who sends a clip that another station has announced may go on with it, and changes nothing about it: it counts
+    for the other."""
+    if row is None or row.station is None or (row.site, row.station) == (topic.site, topic.station):
+        return None
+    said, known = ((one.bytes, one.parts, one.part_bytes) for one in (manifest, row))
+    return None if said == known else f"clip has {row.bytes} bytes as station {row.station} announced it, not {said[0]}"
+
+
 def _finished(row: ClipRow, now: float) -> ClipRow:
     return msgspec.structs.replace(row, state="stored", next_part=row.parts, stored_at=now)
 
@@ -201,6 +211,11 @@ def _finished(row: ClipRow, now: float) -> ClipRow:
 def _rows(connection: sa.Connection, hashes: set[str]) -> dict[str, ClipRow]:
     found = connection.execute(sa.select(clips).where(clips.c.sha256.in_(hashes)))
     return {row.sha256: ClipRow(**row._mapping) for row in found}
+
+
+def _bytes_as_of(like: ClipRow, row: ClipRow | None) -> int:
+    """Of this row, where it is the same station's."""
+    return row.bytes if row is not None and (row.site, row.station) == (like.site, like.station) else 0
 
 
 def _bytes_of(connection: sa.Connection, like: ClipRow) -> int:

@@ -1,7 +1,8 @@
 """What the cloud makes of a clip's pictures, made in a `decoder` process: whatever is in them, this one goes on.
 
 The process stays for the next clip and is started anew when it has ended. One that ends in the middle of a clip gets
-a second try, since somebody may have ended it; a clip that ends two is damaged.
+a second try, since somebody may have ended it; a clip that ends two is damaged. SIGKILL comes from outside (from the
+kernel, where memory is short): it says nothing about the clip.
 """
 
 import logging
@@ -31,6 +32,8 @@ START_S = 60.0
 """On top, for its start on a busy machine."""
 LEAVE_S = 0.5
 """To end by itself."""
+HUNG = 1
+"""Instead of its status, where it had to be ended."""
 TRIES = 2
 PIECE_BYTES = 1 << 20
 Work = Literal["video", "poster", "heat"]
@@ -91,20 +94,26 @@ class Decoding:
 
     def _made(self, work: Work, clip: Path, most_s: float) -> bytes:
         with self._lock:
-            for _ in range(TRIES):
-                found = self._asked(Job(work, str(clip)), PATIENCE * most_s + START_S)
-                if found is not None:
-                    break
-            else:
-                raise StoreError("the clip cannot be decoded: it ends every process that tries to")
-        word, data = found
+            word, data = self._tried(Job(work, str(clip)), PATIENCE * most_s + START_S)
         if word == DONE:
             return data
         said = data.decode("utf-8", "replace")
         raise StoreError(said) from (OSError(said) if word == UNREADABLE else None)
 
-    def _asked(self, job: Job, within_s: float) -> tuple[int, bytes] | None:
-        """None: the process has ended before it has answered."""
+    def _tried(self, job: Job, within_s: float) -> tuple[int, bytes]:
+        ends = []
+        for _ in range(TRIES):
+            found = self._asked(job, within_s)
+            if isinstance(found, tuple):
+                return found
+            ends.append(found)
+        if -signal.SIGKILL in ends:
+            said = "the clip was not decoded: the process was killed from outside, look at the machine's memory"
+            raise StoreError(said) from OSError(said)
+        raise StoreError("the clip cannot be decoded: it ends every process that tries to")
+
+    def _asked(self, job: Job, within_s: float) -> tuple[int, bytes] | int | None:
+        """Its status: the process has ended before it has answered."""
         child = self._running()
         assert child.stdin is not None and child.stdout is not None
         deadline_s = time.monotonic() + within_s
@@ -119,13 +128,13 @@ class Decoding:
         except (EOFError, BrokenPipeError):
             return self._ended(job)
 
-    def _ended(self, job: Job) -> tuple[int, bytes] | None:
+    def _ended(self, job: Job) -> int | None:
         status = self._end()
         if status == -signal.SIGXCPU:
             raise StoreError("the clip cannot be decoded: it takes more CPU time than a clip of its size may")
         if status != 0:  # 0: it had nothing to do for long
             log.warning("decoder ended status=%s clip=%s", status, job.path)
-        return None
+        return status
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -163,7 +172,7 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:
-    """It goes by itself once nobody speaks to it, or is made to. Its status."""
+    """It goes by itself once nobody speaks to it, or is made to. Its status, or `HUNG`."""
     for pipe in (child.stdin, child.stdout):
         with suppress(BrokenPipeError):  # it was gone before it had read all
             if pipe:
@@ -172,7 +181,8 @@ def _end(child: subprocess.Popen[bytes]) -> int:
         return child.wait(LEAVE_S)
     except subprocess.TimeoutExpired:
         child.kill()
-        return child.wait()
+        child.wait()
+        return HUNG
 
 
 def _read(pipe: int, size: int, deadline_s: float) -> bytes:

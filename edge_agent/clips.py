@@ -29,8 +29,10 @@ SUFFIX = CLIP_SUFFIX
 MAX_FRAMES = 20_000
 MOST_EVIDENCE, MOST_LAMPS, MOST_SPANS = 16, 16, 5000
 SCALES_PX_PER_MM = 1e-3, 1e3
+FILMED_BYTES = 256_000_000
+"""No more is filmed: the cloud takes no larger clip unless somebody raises its `max_clip_mb`."""
 END_BYTES = 32 << 20
-"""Kept free below the limit for a last frame, the evidence and the end record."""
+"""Kept free below that for a last frame, the evidence and the end record."""
 _FRAMINGS: tuple[FramingStatus, ...] = ("ok", "shifted", "lost", "unchecked")
 _FRAME = struct.Struct("<QddB9dB")
 _FRAMING_AT = struct.calcsize("<Qdd")
@@ -124,6 +126,11 @@ class ClipWriter:
         self._write(MAGIC)
         self._write(clip_bytes.record(b"H", msgspec.json.encode(header)))
 
+    @property
+    def is_full(self) -> bool:
+        """One more frame, and a reader or the cloud would take none of it."""
+        return self.frames >= MAX_FRAMES or self._bytes > FILMED_BYTES - END_BYTES
+
     def frame(
         self,
         view: TankView,
@@ -137,7 +144,6 @@ class ClipWriter:
 
     def add(self, record: bytes) -> None:
         """One more frame, as `encoded` gave it."""
-        self._refuse_too_long()
         self._write(record)
         self.frames += 1
 
@@ -196,15 +202,6 @@ class ClipWriter:
             self._file.close()
             self._file = None
         durable.remove(self.path)
-
-    def _refuse_too_long(self) -> None:
-        """What no reader would take is not written on."""
-        if self.frames >= MAX_FRAMES or self._bytes > CLIP_BYTES - END_BYTES:
-            self.discard()
-            raise StoreError(
-                f"clip {self.path} has {self.frames} frames in {self._bytes / 1e6:.0f} MB, limits {MAX_FRAMES} and "
-                f"{CLIP_BYTES / 1e6:.0f} MB: take the unit out of the tank"
-            )
 
     def _open_file(self) -> io.FileIO:
         if self._file is None:

@@ -140,7 +140,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     alarms: str = "alarms.toml"
     """The plant's own settings of alarms, changed by `agent alarms set` and on the panel; it need not be there."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 1024
-    """Receipted clips go when less is free."""
+    """When less is free, clips that the cloud has receipted go; below half of it those of agreements without a receipt
+    go too."""
     seed: int | None = None
     """Of the audit's draw; None = from the system's random source."""
     audit: AuditConfig = AuditConfig()

@@ -2,14 +2,15 @@
 
 Only tank and lamps may be seen in it. A frame waits until the next look for the codes has found that the camera still
 frames the tank; where it does not, what came since the look before is black: it may be a room with people in it. A disk
-that takes no clip stops no inspection: the case goes on without its pictures, and that is said once.
+that takes no clip stops no inspection: the case goes on without its pictures, and that is said once. A clip that is
+full ends there and is kept: the case may go on for as long as it likes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent import durable
+from edge_agent import clips, durable
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import StoreError
 from edge_agent.eyes import Sight
@@ -20,7 +21,7 @@ from edge_agent.unseen import Unseen
 
 
 class Film:
-    """A ClipSink that writes `path`; `say` hears why there will be no clip."""
+    """A ClipSink that writes `path`; `say` hears why there will be no clip, or no more of it."""
 
     def __init__(
         self, path: Path, header: ClipHeader, lamps: tuple[Lamp, ...], say: Callable[[str], None] | None = None
@@ -35,7 +36,7 @@ class Film:
         self._unseen = Unseen(lamps)
         self._settled_s: float | None = None
         self._spans_s: list[tuple[float, float]] = []
-        self._watching = False
+        self._watching = self._has_ended = False
 
     def frame(self, sight: Sight, *, since_settled_s: float | None) -> None:
         """One more frame; `since_settled_s` is None where it shows nothing usable."""
@@ -44,9 +45,9 @@ class Film:
         now_s = sight.frame.monotonic_s
         with self._going_without():
             self._leave_room(self._writer)
-            for record in self._unseen.step(sight, self._writer):
-                self._writer.add(record)
-        if since_settled_s is None:
+            # Also behind the end: the strongest evidence may come from there, and it must not show a room.
+            self._add(self._unseen.step(sight, self._writer), self._writer)
+        if since_settled_s is None or self._has_ended:
             self._watching = False
             return
         self._settled_s = now_s - since_settled_s
@@ -67,8 +68,7 @@ class Film:
         )
         clip: ClipRef | None = None
         with self._going_without():
-            for record in self._unseen.rest():
-                self._writer.add(record)
+            self._add(self._unseen.rest(), self._writer)
             if judge.strongest and not self._unseen.hides(judge.strongest[0]):
                 self._writer.evidence(*judge.strongest, origin_px=verdict.leak_at_tank_px)
             # The disk is waited for beside the frames, where the case is put.
@@ -80,6 +80,20 @@ class Film:
         if self._writer:
             with self._going_without():
                 self._writer.discard()
+
+    def _add(self, records: Iterable[bytes], writer: ClipWriter) -> None:
+        for record in records:
+            if writer.is_full:
+                self._end(writer)
+                return
+            writer.add(record)
+
+    def _end(self, writer: ClipWriter) -> None:
+        if self._say and not self._has_ended:
+            limits = f"limits {clips.MAX_FRAMES} frames and {clips.FILMED_BYTES / 1e6:.0f} MB"
+            fact = f"a case goes on without the rest of its clip, which is full with {writer.frames} frames"
+            self._say(f"{fact}, {limits}: take the unit out of the tank")
+        self._has_ended = True
 
     def _leave_room(self, writer: ClipWriter) -> None:
         """A record is worth more than any clip."""

@@ -132,7 +132,8 @@ class FramingWatch:
             self._recent.clear()
             self._framing, self._due_s = raw, now_s + PERIOD_S
             return raw
-        self._framing = self._explained(self._believed(markers, now_s) or self._framing or raw)
+        believed = self._believed(markers, now_s) or self._framing or raw
+        self._framing = self._explained(replace(believed, codes_now=raw.codes_now))
         return self._framing
 
     def _explained(self, framing: Framing) -> Framing:
@@ -195,7 +196,7 @@ def check(
     if loner:
         corner, by = loner
         words = _loner_words(corner, by, reference)
-        return Framing("shifted", usual, len(seen), abs(by), 0.0, words)
+        return Framing("shifted", usual, len(seen), abs(by), 0.0, words, len(seen))
     tank = _complex(reference.tank_px)
     moved = motion.of(tank) - tank
     shift_px, rotation_deg = (
@@ -206,7 +207,7 @@ def check(
     if shift_px > reference.tolerance_shift_px or abs(rotation_deg) > reference.tolerance_rotation_deg:
         now = usual @ np.linalg.inv(motion.matrix())
         said = [_moved_words(motion, moved, reference), *said]
-        return Framing("shifted", now, len(seen), shift_px, rotation_deg, "; ".join(said))
+        return Framing("shifted", now, len(seen), shift_px, rotation_deg, "; ".join(said), len(seen))
     return Framing(
         "lost" if missing else "ok",
         usual,
@@ -214,6 +215,7 @@ def check(
         shift_px,
         rotation_deg,
         "; ".join(said),
+        len(seen),
     )
 
 

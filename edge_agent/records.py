@@ -73,6 +73,8 @@ class Framing:
     rotation_deg: float | None = None
     words: str = ""
     """What is wrong, the limit and the cure, for a person; empty while all is well."""
+    codes_now: int = 0
+    """Codes in the last picture that was looked at; what else is said here may be believed from pictures before it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

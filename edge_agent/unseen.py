@@ -1,7 +1,8 @@
 """Sights -> what of them a clip may show: tank and lamps, and black where nobody knows that the camera frames them.
 
 The codes are looked for a few times a second, and what they say is believed when it has lasted (`framing`). So the
-pictures between two looks wait for the second of them.
+pictures between two looks wait for the second of them, and a look that finds fewer codes than are believed in makes
+them wait on: a camera that is being turned away loses one code after the other.
 """
 
 from dataclasses import dataclass, replace
@@ -39,7 +40,8 @@ class Unseen:
         """The records that may be written now, in order."""
         looked_anew = sight.framing is not self._looked
         knows = _knows(sight.framing)
-        ready = self._released(writer, seen=knows) if looked_anew or self._is_long(sight) else []
+        decides = looked_anew and (not knows or _is_steady(sight.framing))
+        ready = self._released(writer, seen=knows) if decides or self._is_long(sight) else []
         self._looked = sight.framing
         if not knows:
             return [*ready, self._black(sight, writer)]
@@ -84,8 +86,16 @@ class Unseen:
 
 
 def _knows(framing: Framing) -> bool:
-    """Without any code in sight nobody knows where the tank is; with one it is known by how much the camera moved."""
-    return framing.status != "lost" or framing.corners_seen > 0
+    """Without any code in sight nobody knows where the tank is; with one it is known by how much the camera moved.
+
+    The picture's own look counts as well: what is believed is up to half a second older.
+    """
+    return framing.status == "unchecked" or min(framing.corners_seen, framing.codes_now) > 0
+
+
+def _is_steady(framing: Framing) -> bool:
+    """Whether this look alone finds what is believed."""
+    return framing.codes_now >= framing.corners_seen
 
 
 def _without_pictures(sight: Sight) -> Sight:

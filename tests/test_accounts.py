@@ -1,5 +1,7 @@
 """Users, roles and sessions: who may do what, when a session ends, and what the audit log knows of it."""
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,6 +241,15 @@ def test_whoever_asks_for_what_his_role_may_not_leaves_a_line_and_never_fills_th
         lines = connection.execute(sa.select(audit).where(audit.c.did == "access_failed")).all()
     assert {(line.who, line.about) for line in lines} == {("viewer", "GET /users")}
     assert len(lines) == throttle.FAILURES_ADDRESS
+
+
+def test_whoever_may_not_hears_that_also_while_the_database_takes_nothing(site: Site, caplog) -> None:
+    viewer = site.browser("viewer")
+    sa.event.listen(site.engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=10"))
+    with contextlib.closing(sqlite3.connect(site.config.folder / "cloud.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert viewer.get("/users").status_code == 403
+    assert "refusal user=viewer of GET /users is not noted: database is locked" in caplog.text
 
 
 def test_whatever_is_posted_leaves_a_line_even_where_its_page_forgot(site: Site) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
-from cloud_fakes import a_case, a_clip, case_message, clip_messages
+from cloud_fakes import TOPICS, a_case, a_clip, case_message, clip_messages
 from cloud_kinds import NewCloud, opened
 
 from cloud_sync import config as cloud_config
@@ -16,7 +16,7 @@ from cloud_sync.fleet_figures import clip_figures, figures
 from cloud_sync.intake import Handled, Intake
 from cloud_sync.tables import cases, clips, dead_letters
 from edge_agent import deliveries, wire
-from edge_agent.messages import Receipt
+from edge_agent.messages import PART_BYTES, ClipManifest, Receipt
 from edge_agent.outbox import Outbox
 from edge_agent.records import Sampled
 
@@ -59,6 +59,24 @@ class Cloud:
 
 def _from(station: str, message: Message) -> Message:
     return Message(message.topic.replace("/TANK1/", f"/{station}/"), message.payload)
+
+
+def announced(cloud: Cloud, *, bytes: int, sha256: str | None = None) -> Message:
+    """A manifest of TANK1 of one clip and of so many bytes."""
+    sha256 = sha256 or "a" * 64
+    manifest = ClipManifest(
+        sha256=sha256, bytes=bytes, parts=-(-bytes // PART_BYTES), part_bytes=PART_BYTES, case_id="TANK1-a1b2c3-000001"
+    )
+    return Message(TOPICS.clip_manifest(sha256), wire.encode(manifest))
+
+
+def refused(cloud: Cloud, messages: list[Message]) -> list[str]:
+    """The reasons why some of them are not taken."""
+    with cloud.engine.begin() as connection:
+        connection.execute(sa.delete(dead_letters))
+    cloud.intake.handle(messages, NOW)
+    with cloud.engine.connect() as connection:
+        return list(connection.scalars(sa.select(dead_letters.c.reason)))
 
 
 def receipts(handled: Handled) -> dict[str, Receipt]:
@@ -105,6 +123,36 @@ def test_a_clip_that_is_on_its_way_when_the_quota_is_reached_comes_to_its_end(cl
     cloud.sends(2)
     assert receipts(cloud.sends(3))["TANK1"].refused
     assert len(receipts(cloud.intake.handle(messages[1:], NOW))["TANK1"].clips) == 1
+
+
+def test_a_clip_that_was_announced_as_a_small_one_is_not_taken_as_a_large_one(cloud: Cloud):
+    small, large = announced(cloud, bytes=1), announced(cloud, bytes=9_000_000)
+    assert refused(cloud, [small]) == [] and cloud.count(sa.select(clips.c.bytes)) == 1
+    for together in ([large], [small, large]):
+        (reason,) = refused(cloud, together)
+        assert reason.startswith("clip quota of station TANK1 is used up")
+        assert cloud.count(sa.select(clips.c.bytes)) == 1
+
+
+def test_of_a_clip_that_is_announced_larger_only_the_difference_counts(cloud: Cloud):
+    size = cloud.filmed(99)[1].stat().st_size
+    cloud.sends(1)
+    first = announced(cloud, bytes=size)
+    assert refused(cloud, [first]) == []
+    fitting, beyond = (announced(cloud, bytes=int(size * share)) for share in (1.4, 1.6))
+    assert refused(cloud, [fitting, first, fitting]) == []
+    assert len(refused(cloud, [beyond])) == len(refused(cloud, [first, beyond])) == 1
+
+
+def test_a_clip_stays_with_the_station_that_announced_it_and_another_may_only_go_on_with_it(cloud: Cloud):
+    messages, _ = cloud.filmed(1)
+    cloud.intake.handle(messages[:2], NOW)
+    theirs = [_from("TANK2", message) for message in messages[1:]]
+    larger = _from("TANK2", announced(cloud, bytes=5_000, sha256=wire.parse_topic(messages[1].topic).id))
+    (reason,) = refused(cloud, [larger])
+    assert cloud.count(sa.select(clips.c.bytes)) > 5_000 and "as station TANK1 announced it" in reason
+    assert len(receipts(cloud.intake.handle(theirs, NOW))["TANK2"].clips) == 1
+    assert cloud.count(sa.select(sa.func.count()).where(clips.c.station == "TANK1", clips.c.state == "stored")) == 1
 
 
 def test_a_refused_clip_comes_in_once_others_have_had_their_time(cloud: Cloud):

@@ -84,6 +84,20 @@ def test_a_clip_that_ends_every_process_is_damaged_and_the_next_one_is_shown(tmp
     videos.decoding.close()
 
 
+@pytest.mark.parametrize("second", ["os.kill(os.getpid(), signal.SIGKILL)", "os.abort()"])
+def test_a_clip_whose_process_is_killed_from_outside_is_not_damaged(tmp_path, monkeypatch, second):
+    store, whole, once = FolderStore(tmp_path / "cloud"), decoding.PROGRAM, tmp_path / "once"
+    sha256, videos = _kept(store, tmp_path / "a", 5), Videos(store)
+    kill = f"os.mkdir({str(once)!r}), os.kill(os.getpid(), signal.SIGKILL)"
+    crashing(tmp_path, monkeypatch, f"{second} if os.path.exists({str(once)!r}) else ({kill})")
+    with pytest.raises(StoreError, match="killed from outside"):
+        videos.of(sha256)
+    assert once.is_dir() and videos.fault(sha256) is None
+    monkeypatch.setattr(decoding, "PROGRAM", whole)
+    assert videos.of(sha256).is_file()
+    videos.decoding.close()
+
+
 def test_a_clip_that_takes_more_time_than_its_size_allows_is_damaged(lane, clip, tmp_path, monkeypatch):
     crashing(tmp_path, monkeypatch, "decoder._allow(0.2)\n    while True: pass")
     with pytest.raises(StoreError, match="more CPU time than a clip of its size may") as caught:

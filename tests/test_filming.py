@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync.config import CloudConfig
 from edge_agent import clips
 from edge_agent.bundle import open_bundle
 from edge_agent.case import Identity
 from edge_agent.filming import film_in
 from edge_agent.inspection import make_inspector, shipped_bundle, working_view
 from edge_agent.pipeline import Sampling
-from edge_agent.records import Case, Frame
+from edge_agent.records import Case, ClipRef, Frame
+from edge_agent.wire import sha256_of
 from tests.fakes_disk import full_disk
 from tests.fakes_tape import FPS, PROFILE, tape
 
@@ -66,13 +68,23 @@ def test_a_disk_that_fills_up_while_filming_costs_the_clip_and_not_the_case(bund
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clip_ends_before_it_is_too_long_for_its_readers(tmp_path, monkeypatch, bundle):
-    monkeypatch.setattr(clips, "MAX_FRAMES", 50)
+@pytest.mark.parametrize(("limit", "value"), [("MAX_FRAMES", 50), ("FILMED_BYTES", clips.END_BYTES + 1_000_000)])
+def test_a_clip_that_is_full_ends_there_and_is_kept_and_the_case_goes_on(tmp_path, monkeypatch, bundle, limit, value):
+    monkeypatch.setattr(clips, limit, value)
     said: list[str] = []
-    (case,) = cases_of(inspector_for(bundle, lambda id: tmp_path / f"{id}.tmp", said.append), tape().frames())
-    assert case.clip is None
-    assert "take the unit out" in said[0]
-    assert list(tmp_path.iterdir()) == []
+    inspector = inspector_for(bundle, lambda id: tmp_path / f"{id}.tmp", said.append)
+    (case,) = cases_of(inspector, tape().frames())
+    (path,) = tmp_path.iterdir()
+    clip = clips.read(path)
+    assert case.clip == ClipRef(sha256_of(path.read_bytes()), path.stat().st_size)
+    assert clip.whole and 20 < clip.frame_count < len(tape().pictures) / 2
+    assert case.clip.bytes < clips.FILMED_BYTES and clip.frame_count <= clips.MAX_FRAMES
+    assert case.verdict == "leak" and case.decision == tape().truth.decision
+    assert len(said) == 1 and "take the unit out" in said[0]
+
+
+def test_no_more_is_filmed_than_the_cloud_takes():
+    assert CloudConfig(data_dir="").max_clip_mb * 1_000_000 >= clips.FILMED_BYTES
 
 
 def test_an_abandoned_case_leaves_no_clip(bundle, tmp_path):

@@ -31,6 +31,7 @@ SQUARE_PX = 9
 COLOURS = ((255, 0, 255), (0, 255, 0))
 """Magenta and green, as nothing at the tank is."""
 WITHIN_S = 90.0
+PAN_S = 0.5
 LONGEST_WORDS = 2000
 """Characters: no text of a message is a picture."""
 
@@ -75,6 +76,29 @@ class Turned(TapeCamera):
         turned_at = tape().truth.settled_s + 2.0
         for frame in super().frames():
             yield frame if frame.monotonic_s < turned_at else replace(frame, image=_noisy(pattern(), frame.sequence))
+
+
+class Panned(TapeCamera):
+    """The tape at 15 frames a second, until somebody turns the camera away within half a second."""
+
+    def frames(self) -> Iterator[Frame]:
+        panned_at = tape().truth.settled_s + 2.1
+        for frame in _slower(super().frames()):
+            away = (frame.monotonic_s - panned_at) / PAN_S
+            yield replace(frame, image=_beside(frame, min(1.0, away))) if away > 0 else frame
+
+
+def _slower(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Three of four, a little beside their time."""
+    kept = (frame for frame in frames if frame.sequence % 4)
+    return (replace(frame, sequence=number) for number, frame in enumerate(kept))
+
+
+def _beside(frame: Frame, share: float) -> np.ndarray:
+    """What is to be seen once the picture has moved out by this share of its width."""
+    both = np.hstack([frame.image, _noisy(pattern(), frame.sequence)])
+    left = round(share * frame.image.shape[1])
+    return np.ascontiguousarray(both[:, left : left + frame.image.shape[1]])
 
 
 def _noisy(image: np.ndarray, seed: int) -> np.ndarray:
@@ -220,3 +244,17 @@ def test_a_camera_that_is_turned_into_the_room_sends_no_picture_of_it(tmp_path):
     assert len(after) > FPS and after[0].framing == "ok" and after[-1].framing == "lost"
     assert not any(frame.view.grey.any() or any(crop.any() for crop in frame.lamp_crops) for frame in after)
     assert not any(map(shows_the_room, pictures(clip)))
+
+
+@pytest.mark.full
+def test_a_camera_that_pans_away_over_half_a_second_sends_no_picture_without_a_code(tmp_path):
+    left = inspected(tmp_path / "panned", Panned())
+    (clip,) = map(read, left.clips())
+    frames = list(clip.frames())
+    panned_at = tape().truth.settled_s + 2.1
+    gone_s = panned_at + PAN_S * max(x for x, _ in PROFILE.tank_px) / PROFILE.frame_size_px[0]
+    before = [frame for frame in frames if frame.view.monotonic_s < panned_at - 1.0]
+    gone = [frame for frame in frames if frame.view.monotonic_s >= gone_s]
+    assert len(before) > FPS / 2 and all(frame.view.grey.any() for frame in before)
+    assert len(gone) > FPS / 2 and gone[0].framing != "lost" and gone[-1].framing == "lost"
+    assert not any(frame.view.grey.any() or any(crop.any() for crop in frame.lamp_crops) for frame in gone)

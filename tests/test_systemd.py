@@ -66,6 +66,12 @@ def test_processes_of_one_user_leave_each_other_the_folder_in_memory(unit):
     assert ("RuntimeDirectory=tankwatch" in lines) == ("RuntimeDirectoryPreserve=yes" in lines)
 
 
+@pytest.mark.parametrize("name", ["tankwatch-cloud-web", "tankwatch-cloud-ingest"])
+def test_a_decoder_that_takes_too_much_memory_does_not_end_the_unit(name):
+    lines = (ROOT / "systemd" / f"{name}.service").read_text().splitlines()
+    assert "OOMPolicy=continue" in lines and any(line.startswith("MemoryMax=") for line in lines)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_that_has_to_say_it_is_ready_is_watched(unit):
     text = unit.read_text()
