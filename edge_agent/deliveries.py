@@ -63,12 +63,17 @@ class Deliveries:
     _cases: dict[str, tuple[WaitingCase, _Attempt]] = field(default_factory=dict)
     _clips: dict[str, _Attempt] = field(default_factory=dict)
     _run: _ClipRun | None = None
+    _noted: set[str] = field(default_factory=set)
 
     def next(self, now_s: float, budget: int) -> list[Publish]:
         """At most `budget` messages. `now_s`: monotonic."""
         out = self._next_cases(now_s, budget)
-        while len(out) < budget and (message := self._next_part(now_s) if self._run else self._announce(now_s)):
-            out.append(message)
+        try:
+            while len(out) < budget and (message := self._next_part(now_s) if self._run else self._announce(now_s)):
+                out.append(message)
+        except StoreError as error:
+            # The cases count as under way by now: whatever a clip does, they go out.
+            self._note_once(str(error))
         return out
 
     def receipt(self, receipt: Receipt) -> int:
@@ -127,15 +132,17 @@ class Deliveries:
         """The manifest of the next clip, due again or new. The answer says where to begin, or that it is there."""
         under_way = frozenset(sha256 for sha256, attempt in self._clips.items() if attempt.due_s > now_s)
         waiting = self.outbox.waiting_clips(1, under_way) if len(under_way) < UNRECEIPTED_CLIPS else []
-        size = self._whole(waiting[0]) if waiting else 0
+        if not waiting:
+            return None
+        clip, attempt = waiting[0], self._clips.setdefault(waiting[0].sha256, _Attempt(now_s))
+        # First: a clip that cannot be read does not stand before the others at each step.
+        _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
+        size = self._whole(clip)
         if not size:
             return None
-        clip, parts = waiting[0], -(-size // PART_BYTES)
-        attempt = self._clips.setdefault(clip.sha256, _Attempt(now_s))
-        self.resent += attempt.tries > 0
-        _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
-        self._run = _ClipRun(clip, parts, 0, now_s + FIRST_RETRY_S)
-        manifest = ClipManifest(sha256=clip.sha256, bytes=size, parts=parts, case_id=clip.case_id)
+        self.resent += attempt.tries > 1
+        self._run = _ClipRun(clip, -(-size // PART_BYTES), 0, now_s + FIRST_RETRY_S)
+        manifest = ClipManifest(sha256=clip.sha256, bytes=size, parts=self._run.parts, case_id=clip.case_id)
         return Publish(self.topics.clip_manifest(clip.sha256), wire.encode(manifest))
 
     def _next_part(self, now_s: float) -> Publish | None:
@@ -146,14 +153,8 @@ class Deliveries:
             if now_s < run.asking_until_s:
                 return None
             run.asking_until_s, run.next_part = None, min(run.clip.next_part, run.parts - 1)
-        try:
-            with open(run.clip.path, "rb") as file:
-                file.seek(run.next_part * PART_BYTES)
-                data = file.read(PART_BYTES)
-        except FileNotFoundError:
-            # A disk that is short gives up clips, also the one that is under way.
-            self._run = None
-            self._whole(run.clip)
+        data = self._part(run, now_s)
+        if data is None:
             return None
         message = Publish(self.topics.clip_part(run.clip.sha256, run.next_part), data)
         run.next_part += 1
@@ -163,6 +164,22 @@ class Deliveries:
             self._run = None
         return message
 
+    def _part(self, run: _ClipRun, now_s: float) -> bytes | None:
+        """Its bytes; None where the clip is gone. Raises StoreError where it cannot be read: others go meanwhile."""
+        try:
+            with open(run.clip.path, "rb") as file:
+                file.seek(run.next_part * PART_BYTES)
+                return file.read(PART_BYTES)
+        except FileNotFoundError:
+            # A disk that is short gives up clips, also the one that is under way.
+            self._run = None
+            self._whole(run.clip)
+            return None
+        except OSError as error:
+            self._run = None
+            _again(self._clips[run.clip.sha256], now_s, LONGEST_CLIP_RETRY_S)
+            raise _unreadable(run.clip, error) from error
+
     def _whole(self, clip: WaitingClip) -> int:
         """The clip's size; 0 where the file is gone or holds other bytes: then nobody waits for it any more."""
         try:
@@ -170,10 +187,11 @@ class Deliveries:
         except FileNotFoundError:
             data = b""
         except OSError as error:
-            raise StoreError(f"clip {clip.path} cannot be read ({error.strerror}): check the disk") from error
+            raise _unreadable(clip, error) from error
         if data and wire.sha256_of(data) == clip.sha256:
             return len(data)
         self.outbox.clip_unusable(clip.sha256)
+        self._clips.pop(clip.sha256, None)
         self.notes.append(f"clip of case {clip.case_id} is {'damaged' if data else 'gone'}: the case stays without it")
         return 0
 
@@ -182,6 +200,15 @@ class Deliveries:
         run = self._run
         if run and run.asking_until_s is not None and run.clip.sha256 in parts:
             run.asking_until_s, run.next_part = None, min(parts[run.clip.sha256], run.parts - 1)
+
+    def _note_once(self, fault: str) -> None:
+        if fault not in self._noted:
+            self._noted.add(fault)
+            self.notes.append(fault)
+
+
+def _unreadable(clip: WaitingClip, error: OSError) -> StoreError:
+    return StoreError(f"clip {clip.path} cannot be read ({error.strerror}): check the disk")
 
 
 def _again(attempt: _Attempt, now_s: float, longest_s: float) -> None:

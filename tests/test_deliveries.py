@@ -1,0 +1,87 @@
+"""What waits at a station and its clips: none of them stands in the way of the others."""
+
+import msgspec
+import pytest
+
+from benchmarks.made_cases import make_case, write_clip
+from edge_agent import wire
+from edge_agent.deliveries import Deliveries
+from edge_agent.messages import Receipt
+from edge_agent.outbox import Outbox
+from edge_agent.records import Sampled
+from tests.fakes_disk import full_disk
+
+TOPICS = wire.Topics("plant", "TANK1")
+
+
+class Station:
+    """An outbox and what goes out of it; the cloud says what the test says."""
+
+    def __init__(self, folder):
+        self.box = Outbox.open(folder / "outbox.db", folder / "spool")
+        self.deliveries = Deliveries(self.box, TOPICS)
+
+    def film(self, number, reason="disagreement", **size):
+        """The hash of the clip of a case that the cloud has."""
+        case, draft = make_case(number, sampled=Sampled(reason, 1.0)), self.box.spool.draft(make_case(number).case_id)
+        clip = write_clip(draft, case, **{"frames": 3, **size})
+        self.box.put(msgspec.structs.replace(case, clip=clip), draft)
+        self.box.receipted(cases=[(one.case_id, one.sha256) for one in self.box.waiting_cases(1)])
+        return clip.sha256
+
+    def spoil(self, sha256):
+        """Nobody can read a folder as a file: what a bad sector looks like."""
+        path = self.box.spool.clip_path(sha256)
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.fixture
+def station(tmp_path):
+    station = Station(tmp_path)
+    yield station
+    station.box.close()
+
+
+def kinds(out):
+    return [wire.parse_topic(message.topic).kind for message in out]
+
+
+def offered(out):
+    topics = [wire.parse_topic(message.topic) for message in out]
+    return [topic.id for topic in topics if topic.kind == "clip_manifest"]
+
+
+def test_a_clip_that_cannot_be_read_holds_up_neither_cases_nor_other_clips_and_is_said_once(station):
+    bad = station.film(1)
+    station.spoil(bad)
+    good = station.film(2)
+    station.box.put(make_case(3))
+    assert kinds(station.deliveries.next(0.0, 20)) == ["case"]
+    assert offered(station.deliveries.next(0.1, 20)) == [good]
+    station.deliveries.receipt(Receipt(clips=(good,)))
+    for second in range(1, 100):
+        assert offered(station.deliveries.next(float(second), 20)) == []
+    assert len(station.deliveries.notes) == 1 and "check the disk" in station.deliveries.notes[0]
+    assert station.box.backlog().clips == 1
+
+
+def test_cases_go_out_although_the_full_disk_does_not_take_that_a_clip_is_damaged(station):
+    station.box.spool.clip_path(station.film(1)).write_bytes(b"other bytes")
+    station.box.put(make_case(3))
+    with full_disk():
+        assert kinds(station.deliveries.next(0.0, 20)) == ["case"]
+    station.deliveries.next(30.0, 20)
+    assert station.box.backlog().clips == 0
+
+
+def test_a_clip_that_cannot_be_read_on_ends_nothing_and_lets_the_others_go(station):
+    bad, good = station.film(1, frames=12, view_px=(640, 480)), station.film(2)
+    assert offered(station.deliveries.next(0.0, 20)) == [bad]
+    station.deliveries.receipt(Receipt(parts=((bad, 0),)))
+    assert kinds(station.deliveries.next(0.1, 1)) == ["clip_part"]
+    station.spoil(bad)
+    station.box.put(make_case(3))
+    assert kinds(station.deliveries.next(0.2, 20)) == ["case"]
+    assert offered(station.deliveries.next(0.3, 20)) == [good]
+    assert len(station.deliveries.notes) == 1
