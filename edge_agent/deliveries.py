@@ -4,7 +4,10 @@ Time comes in, messages come out; the outbox is the only thing that is touched. 
 nothing here: only a receipt from the cloud ends a delivery.
 """
 
+import hashlib
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edge_agent import wire
 from edge_agent.errors import StoreError
@@ -183,16 +186,16 @@ class Deliveries:
     def _whole(self, clip: WaitingClip) -> int:
         """The clip's size; 0 where the file is gone or holds other bytes: then nobody waits for it any more."""
         try:
-            data = clip.path.read_bytes()
+            size, sha256 = _measured(clip.path)
         except FileNotFoundError:
-            data = b""
+            size, sha256 = 0, ""
         except OSError as error:
             raise _unreadable(clip, error) from error
-        if data and wire.sha256_of(data) == clip.sha256:
-            return len(data)
+        if size and sha256 == clip.sha256:
+            return size
         self.outbox.clip_unusable(clip.sha256)
         self._clips.pop(clip.sha256, None)
-        self.notes.append(f"clip of case {clip.case_id} is {'damaged' if data else 'gone'}: the case stays without it")
+        self.notes.append(f"clip of case {clip.case_id} is {'damaged' if size else 'gone'}: the case stays without it")
         return 0
 
     def _resume(self, parts: dict[str, int]) -> None:
@@ -205,6 +208,12 @@ class Deliveries:
         if fault not in self._noted:
             self._noted.add(fault)
             self.notes.append(fault)
+
+
+def _measured(path: Path) -> tuple[int, str]:
+    """Bytes and hash of a file, read piece by piece: a clip may be larger than the memory that the uplink has."""
+    with open(path, "rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unreadable(clip: WaitingClip, error: OSError) -> StoreError:

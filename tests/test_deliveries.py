@@ -1,16 +1,20 @@
 """What waits at a station and its clips: none of them stands in the way of the others."""
 
+import hashlib
+import tracemalloc
+
 import msgspec
 import pytest
 
 from benchmarks.made_cases import make_case, write_clip
 from edge_agent import wire
 from edge_agent.deliveries import Deliveries
-from edge_agent.messages import Receipt
+from edge_agent.messages import ClipManifest, Receipt
 from edge_agent.outbox import Outbox
-from edge_agent.records import Sampled
+from edge_agent.records import ClipRef, Sampled
 from tests.fakes_disk import full_disk
 
+LARGE_BYTES = 32 << 20
 TOPICS = wire.Topics("plant", "TANK1")
 
 
@@ -24,7 +28,9 @@ class Station:
     def film(self, number, reason="disagreement", **size):
         """The hash of the clip of a case that the cloud has."""
         case, draft = make_case(number, sampled=Sampled(reason, 1.0)), self.box.spool.draft(make_case(number).case_id)
-        clip = write_clip(draft, case, **{"frames": 3, **size})
+        return self.keep(case, write_clip(draft, case, **{"frames": 3, **size}), draft)
+
+    def keep(self, case, clip, draft):
         self.box.put(msgspec.structs.replace(case, clip=clip), draft)
         self.box.receipted(cases=[(one.case_id, one.sha256) for one in self.box.waiting_cases(1)])
         return clip.sha256
@@ -85,3 +91,16 @@ def test_a_clip_that_cannot_be_read_on_ends_nothing_and_lets_the_others_go(stati
     assert kinds(station.deliveries.next(0.2, 20)) == ["case"]
     assert offered(station.deliveries.next(0.3, 20)) == [good]
     assert len(station.deliveries.notes) == 1
+
+
+def test_a_clip_of_any_size_is_offered_with_little_memory(station):
+    case = make_case(1)
+    draft = station.box.spool.draft(case.case_id)
+    draft.write_bytes(bytes(LARGE_BYTES))
+    sha256 = hashlib.sha256(bytes(LARGE_BYTES)).hexdigest()
+    station.keep(case, ClipRef(sha256, LARGE_BYTES), draft)
+    tracemalloc.start()
+    (message,) = station.deliveries.next(0.0, 20)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert wire.decode(message.payload, ClipManifest).bytes == LARGE_BYTES and peak_bytes < LARGE_BYTES / 8
