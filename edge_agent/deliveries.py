@@ -23,6 +23,7 @@ UNRECEIPTED_CASES = 100
 NEWEST_CASES = 20
 """So many of them are the newest ones where more wait: what is said today does not wait behind a month without a
 network. The others are the oldest."""
+NEWEST_SHARE = UNRECEIPTED_CASES // NEWEST_CASES
 UNRECEIPTED_CLIPS = 4
 
 
@@ -121,7 +122,8 @@ class Deliveries:
         under_way = frozenset(self._cases)
         oldest = self.outbox.waiting_cases(room, under_way)
         overtaking = sum(attempt.newest for _, attempt in self._cases.values())
-        lane = min(room, NEWEST_CASES - overtaking)
+        # Their share of each step too: a window that is small would be theirs alone as often as they are receipted.
+        lane = min(max(1, room // NEWEST_SHARE), NEWEST_CASES - overtaking)
         newest = self.outbox.waiting_cases(max(lane, 1), under_way, newest_first=True) if oldest else []
         if not newest or newest[0].sequence - oldest[0].sequence < UNRECEIPTED_CASES:
             return oldest, []

@@ -11,7 +11,7 @@ from edge_agent import wire
 from edge_agent.deliveries import Deliveries
 from edge_agent.messages import ClipManifest, Receipt
 from edge_agent.outbox import Outbox
-from edge_agent.records import ClipRef, Sampled
+from edge_agent.records import Case, ClipRef, Sampled
 from tests.fakes_disk import full_disk
 
 LARGE_BYTES = 32 << 20
@@ -56,6 +56,22 @@ def kinds(out):
 def offered(out):
     topics = [wire.parse_topic(message.topic) for message in out]
     return [topic.id for topic in topics if topic.kind == "clip_manifest"]
+
+
+def cases_in(out):
+    return [wire.decode(message.payload, Case) for message in out if message.topic == TOPICS.case]
+
+
+def test_of_a_small_window_too_four_fifths_are_the_oldest_whose_receipts_come_at_once(station):
+    for number in range(1, 201):
+        station.box.put(make_case(number))
+    said = []
+    for step in range(5):
+        out = station.deliveries.next(float(step), 20)
+        said += [case.sequence for case in cases_in(out)]
+        held = tuple((case.case_id, wire.sha256_of(wire.encode(case))) for case in cases_in(out))
+        assert station.deliveries.receipt(Receipt(cases=held)) == 20
+    assert sorted(said) == [*range(1, 81), *range(181, 201)]
 
 
 def test_a_clip_that_cannot_be_read_holds_up_neither_cases_nor_other_clips_and_is_said_once(station):
