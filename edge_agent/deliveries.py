@@ -8,6 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from edge_agent import wire
 from edge_agent.errors import StoreError
@@ -25,6 +26,11 @@ NEWEST_CASES = 20
 network. The others are the oldest."""
 NEWEST_SHARE = UNRECEIPTED_CASES // NEWEST_CASES
 UNRECEIPTED_CLIPS = 4
+"""One that is refused is not counted, and one that is not answered while the cloud speaks of others until it is due."""
+MOST_DOUBLINGS = 6
+"""Where one clip after the other is not taken, each waits twice as long for its turn as the last: 64 s at most."""
+LOOK_S = 1.0
+"""To look for a clip among 100,000 whose cases have no receipts takes half a second: not at each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class _Attempt:
     tries: int = 0
     newest: bool = False
     """A case that overtook older ones."""
+    heard: Literal["nothing", "others", "answer", "refused"] = "nothing"
+    """Of a clip: what the cloud has said since it was announced. A disk that does not give it refuses it too."""
 
 
 @dataclass(slots=True)
@@ -68,6 +76,10 @@ class Deliveries:
     _clips: dict[str, _Attempt] = field(default_factory=dict)
     _run: _ClipRun | None = None
     _noted: set[str] = field(default_factory=set)
+    _refusals: int = 0
+    """Clips that were not taken since the last one that was."""
+    _offer_from_s: float = float("-inf")
+    _look_from_s: float = float("-inf")
 
     def next(self, now_s: float, budget: int) -> list[Publish]:
         """At most `budget` messages. `now_s`: monotonic."""
@@ -77,6 +89,7 @@ class Deliveries:
                 out.append(message)
         except StoreError as error:
             # The cases count as under way by now: whatever a clip does, they go out.
+            self._refusals += 1
             self._note_once(str(error))
         return out
 
@@ -92,6 +105,7 @@ class Deliveries:
                 self._run = None
         if self._run and self._run.clip.sha256 in receipt.refused:
             self._run = None
+        self._hear(receipt)
         if receipt.parts:
             self.outbox.resume_at(receipt.parts)
             self._resume(dict(receipt.parts))
@@ -101,8 +115,11 @@ class Deliveries:
         """What went out before may be lost with the broker: it is due soon, and a clip asks where to go on."""
         for attempt in [attempt for _, attempt in self._cases.values()] + list(self._clips.values()):
             attempt.due_s = min(attempt.due_s, now_s + FIRST_RETRY_S)
+            if attempt.heard == "others":
+                attempt.heard = "nothing"
         if self._run:
-            self._clips[self._run.clip.sha256] = _Attempt(now_s, tries=1)
+            heard = self._clips[self._run.clip.sha256].heard
+            self._clips[self._run.clip.sha256] = _Attempt(now_s, tries=1, heard=heard)
             self._run = None
 
     def _next_cases(self, now_s: float, budget: int) -> list[Publish]:
@@ -135,20 +152,57 @@ class Deliveries:
 
     def _announce(self, now_s: float) -> Publish | None:
         """The manifest of the next clip, due again or new. The answer says where to begin, or that it is there."""
-        under_way = frozenset(sha256 for sha256, attempt in self._clips.items() if attempt.due_s > now_s)
-        waiting = self.outbox.waiting_clips(1, under_way) if len(under_way) < UNRECEIPTED_CLIPS else []
-        if not waiting:
+        clip = self._next_clip(now_s)
+        if clip is None:
             return None
-        clip, attempt = waiting[0], self._clips.setdefault(waiting[0].sha256, _Attempt(now_s))
+        attempt = self._clips.setdefault(clip.sha256, _Attempt(now_s))
         # First: a clip that cannot be read does not stand before the others at each step.
         _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
+        attempt.heard = "refused"
+        self._offer_from_s = now_s + (2.0 ** min(self._refusals, MOST_DOUBLINGS) if self._refusals else 0.0)
         size = self._whole(clip)
         if not size:
             return None
+        attempt.heard = "nothing"
         self.resent += attempt.tries > 1
         self._run = _ClipRun(clip, -(-size // PART_BYTES), 0, now_s + FIRST_RETRY_S)
         manifest = ClipManifest(sha256=clip.sha256, bytes=size, parts=self._run.parts, case_id=clip.case_id)
         return Publish(self.topics.clip_manifest(clip.sha256), wire.encode(manifest))
+
+    def _next_clip(self, now_s: float) -> WaitingClip | None:
+        """The next one to offer; those that were passed over come when there is no other."""
+        later = {sha256: attempt for sha256, attempt in self._clips.items() if attempt.due_s > now_s}
+        held = sum(attempt.heard != "refused" for attempt in later.values())
+        if held >= UNRECEIPTED_CLIPS or now_s < max(self._offer_from_s, self._look_from_s):
+            return None
+        passed_over = {id for id, one in self._clips.items() if id not in later and one.heard in ("others", "refused")}
+        self._look_from_s = now_s + LOOK_S
+        found = self.outbox.waiting_clips(1, frozenset(later.keys() | passed_over))
+        if not found and passed_over:
+            found = self.outbox.waiting_clips(1, frozenset(later))
+        if found:
+            self._look_from_s = now_s
+            return found[0]
+        for sha256 in passed_over:
+            # Nobody waits for it any more.
+            del self._clips[sha256]
+        return None
+
+    def _hear(self, receipt: Receipt) -> None:
+        """What it says of the clips under way, and that new ones may go."""
+        parts = dict(receipt.parts)
+        for sha256, attempt in self._clips.items():
+            if sha256 in receipt.refused:
+                attempt.heard = "refused"
+            elif sha256 in parts:
+                attempt.heard = "answer"
+            elif attempt.heard == "nothing":
+                attempt.heard = "others"
+        self._refusals += bool(receipt.refused)
+        if receipt.clips or parts:
+            self._refusals, self._offer_from_s = 0, float("-inf")
+        if receipt.cases:
+            self._look_from_s = float("-inf")
 
     def _next_part(self, now_s: float) -> Publish | None:
         """The next part of the announced clip; None while the cloud may still say where to resume."""
@@ -158,6 +212,7 @@ class Deliveries:
             if now_s < run.asking_until_s:
                 return None
             run.asking_until_s, run.next_part = None, min(run.clip.next_part, run.parts - 1)
+            self._refusals += 1
         data = self._part(run, now_s)
         if data is None:
             return None
@@ -181,8 +236,9 @@ class Deliveries:
             self._whole(run.clip)
             return None
         except OSError as error:
-            self._run = None
-            _again(self._clips[run.clip.sha256], now_s, LONGEST_CLIP_RETRY_S)
+            self._run, attempt = None, self._clips[run.clip.sha256]
+            _again(attempt, now_s, LONGEST_CLIP_RETRY_S)
+            attempt.heard = "refused"
             raise _unreadable(run.clip, error) from error
 
     def _whole(self, clip: WaitingClip) -> int:

@@ -120,3 +120,62 @@ def test_a_clip_of_any_size_is_offered_with_little_memory(station):
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert wire.decode(message.payload, ClipManifest).bytes == LARGE_BYTES and peak_bytes < LARGE_BYTES / 8
+
+
+def test_clips_that_are_refused_for_ever_hold_no_place_and_come_after_the_fresh_ones(station):
+    refused = [station.film(number) for number in range(1, 6)]
+    assert _offers(station, range(60), refused=refused)[:5] == refused
+    fresh = station.film(6, reason="audit")
+    assert fresh in _offers(station, range(60, 130), refused=refused)
+    later = _offers(station, range(130, 4000), refused=refused)
+    assert set(refused) <= set(later), "they are offered again, later"
+    assert station.box.backlog().clips == 5
+
+
+def test_fresh_clips_go_before_refused_ones_that_are_due(station):
+    refused = station.film(1)
+    assert _offers(station, [0], refused=[refused]) == [refused]
+    fresh = station.film(2, reason="audit")
+    assert _offers(station, [100], refused=[refused]) == [fresh, refused]
+
+
+def test_clips_that_are_answered_never_while_the_cloud_speaks_of_others_come_after_the_fresh_ones(station):
+    silent = [station.film(number) for number in range(1, 5)]
+    fresh = station.film(5, reason="audit")
+    assert fresh in _offers(station, range(300), silent=silent)
+    assert station.box.backlog().clips == 4
+
+
+def test_a_cloud_that_says_nothing_at_all_is_sent_no_more_than_four_clips(station):
+    clips = [station.film(number) for number in range(1, 8)]
+    sent = [sha256 for second in range(3000) for sha256 in offered(station.deliveries.next(float(second), 20))]
+    assert set(sent) == set(clips[:4])
+
+
+def test_clips_that_the_cloud_has_no_room_for_are_offered_one_a_minute(station):
+    refused = [station.film(number) for number in range(1, 21)]
+    assert len(_offers(station, range(600), refused=refused)) <= 6 + 600 / 60
+
+
+def test_a_hundred_thousand_clips_without_receipts_are_looked_at_once_a_second(station, monkeypatch):
+    looks = []
+    really = station.box.waiting_clips
+    monkeypatch.setattr(station.box, "waiting_clips", lambda *wanted: looks.append(wanted) or really(*wanted))
+    for step in range(101):
+        station.deliveries.next(step / 20, 20)
+    assert len(looks) == 6
+    clip = station.film(1)
+    station.deliveries.receipt(Receipt(cases=((make_case(1).case_id, "0" * 64),)))
+    assert offered(station.deliveries.next(5.01, 20)) == [clip]
+
+
+def _offers(station, seconds, refused=(), silent=()):
+    """Clips in the order in which they are offered to a cloud that has all that it neither refuses nor ignores."""
+    offers = []
+    for second in seconds:
+        for _ in range(3):
+            for sha256 in offered(station.deliveries.next(float(second), 20)):
+                offers.append(sha256)
+                taken = () if sha256 in (*refused, *silent) else (sha256,)
+                station.deliveries.receipt(Receipt(clips=taken, refused=(sha256,) if sha256 in refused else ()))
+    return offers
