@@ -40,6 +40,8 @@ tell nobody. Metrics are due every METRICS_S, so it is noticed within half a min
 something that takes our bytes and passes them on slowly: then twice as long each time."""
 HOLD_S = 2.0
 """Without an acknowledgement for so long nothing new goes out: what moves then is what went out before."""
+ORDERS_LEFT, AGAIN_S = 100, 1.0
+"""Orders that the disk did not take are kept and tried again so often: the broker does not give them again."""
 log = logging.getLogger(__name__)
 
 
@@ -132,6 +134,10 @@ class UplinkState:
         self._retained: dict[str, bytes] = {}
         """What this run has published with retain, by topic: only changes go out again."""
         self._answers: list[Publish] = []
+        self._wish_left: tuple[Desired, bytes] | None = None
+        self._orders_left: dict[str, Command] = {}
+        """What the disk did not take."""
+        self._again_from_s = float("-inf")
         self._said_disposition: Disposition | None = None
         self._health = UplinkHealth(
             outbox,
@@ -164,6 +170,7 @@ class UplinkState:
 
     def step(self, events: list[Event], now: Now) -> list[Action]:
         """What has happened -> what to do."""
+        self._try_again(now)
         for event in events:
             self._take(event, now)
         if not self._connected:
@@ -220,8 +227,10 @@ class UplinkState:
             case Received(topic, payload):
                 try:
                     self._hear(topic, payload, now)
+                except StoreError as error:
+                    # Orders and wishes are tried again here; of a receipt the case goes again, and so does the receipt.
+                    log.warning("not taken yet topic=%s reason=%s", topic[:200], error)
                 except TankwatchError as error:
-                    # Also a receipt that the disk did not take: the case goes again, and so does the receipt.
                     log.warning("ignored topic=%s reason=%s", topic[:200], error)
 
     def _give_up(self, now: Now) -> Reconnect:
@@ -236,7 +245,7 @@ class UplinkState:
                 self._receipted += self.deliveries.receipt(wire.decode(payload, Receipt))
                 self._receipt_at = now.utc
             case "command":
-                self._obey(wire.decode(payload, Command), now)
+                self._order(wire.decode(payload, Command), now)
             case "desired":
                 self._wish(payload)
             case "status" if payload:
@@ -327,6 +336,16 @@ class UplinkState:
         traffic = Traffic(self._sent, self._receipted, self.deliveries.resent, self._connects - 1)
         return self._health.software(now.monotonic_s, traffic, seen)
 
+    def _order(self, command: Command, now: Now) -> None:
+        try:
+            self._obey(command, now)
+        except StoreError:
+            # A trigger is of its moment: later nobody waits for it.
+            if command.order != "trigger" and len(self._orders_left) < ORDERS_LEFT:
+                self._orders_left[command.id] = command
+            raise
+        self._orders_left.pop(command.id, None)
+
     def _obey(self, command: Command, now: Now) -> None:
         known = self._outbox.answer(command.id)
         if known is None:
@@ -338,8 +357,28 @@ class UplinkState:
         self._answers.append(Publish(self._topics.reply(command.id), known))
 
     def _wish(self, payload: bytes) -> None:
+        wish = wire.decode(payload, Desired)
+        if self._wish_left is None or wish.counter > self._wish_left[0].counter:
+            self._wish_left = wish, payload
+        self._keep_wish()
+
+    def _keep_wish(self) -> None:
         """The highest counter wins, also after a restart; what becomes of it is decided beside the frames."""
-        wish, kept = wire.decode(payload, Desired), state.desired(self.device.desired_path)
+        if self._wish_left is None:
+            return
+        (wish, payload), kept = self._wish_left, state.desired(self.device.desired_path)
         if kept is None or wish.counter > kept.counter:
             durable.write(self.device.desired_path, payload)
             log.info("desired counter=%d mode=%s", wish.counter, wish.mode)
+        self._wish_left = None
+
+    def _try_again(self, now: Now) -> None:
+        """What the disk did not take before. An outbox that does not take the first order is not asked for the next."""
+        if now.monotonic_s < self._again_from_s:
+            return
+        self._again_from_s = now.monotonic_s + AGAIN_S
+        with contextlib.suppress(StoreError):
+            self._keep_wish()
+        with contextlib.suppress(StoreError):
+            for command in list(self._orders_left.values()):
+                self._order(command, now)

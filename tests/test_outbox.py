@@ -474,3 +474,13 @@ def test_the_bytes_of_a_long_backlog_are_those_of_its_oldest_cases(opened, monke
     assert box.waiting_bytes() == sum(sizes)
     monkeypatch.setattr(outbox_table, "WEIGHED", 2)
     assert box.waiting_bytes() == 2 * sum(sizes[:2])
+
+
+def test_to_look_for_a_clip_no_record_is_read(opened):
+    box, said = opened(), []
+    box._rows.set_trace_callback(said.append)
+    box.waiting_clips(1)
+    (query,) = [words for words in said if words.startswith("SELECT")]
+    steps = [step for *_, step in box._rows.execute(f"EXPLAIN QUERY PLAN {query}")]
+    (step,) = [step for step in steps if "cases" in step]
+    assert step.startswith("SEARCH cases USING COVERING INDEX cases_held (case_id=?")

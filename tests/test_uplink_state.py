@@ -20,6 +20,7 @@ from edge_agent.uplink_state import (
     Reconnect,
     UplinkState,
 )
+from tests.fakes_disk import full_disk
 
 TOPICS = wire.Topics("plant", "TANK1")
 ALARM = Alarm(id="camera", priority="high", text="camera lost", since="x", cause="c", consequence="d", action="e")
@@ -411,6 +412,48 @@ def test_only_a_higher_counter_changes_what_is_desired(talk):
     for counter, mode in ((5, "shadow"), (4, "assist"), (5, "full"), (6, "human_only")):
         talk.drain(Received(TOPICS.desired, wire.encode(Desired(counter=counter, mode=mode))))
     assert state.desired(talk.device.desired_path) == Desired(counter=6, mode="human_only")
+
+
+def wish(counter, mode="shadow"):
+    return Received(TOPICS.desired, wire.encode(Desired(counter=counter, mode=mode)))
+
+
+def test_a_wish_that_the_full_disk_does_not_take_is_kept_once_there_is_room(talk):
+    talk.drain(Connected())
+    with full_disk():
+        for event in (wish(5), wish(7, "assist"), wish(6)):
+            talk.drain(event, after_s=1)
+        assert state.desired(talk.device.desired_path) is None
+    talk.drain(after_s=1.1)
+    assert state.desired(talk.device.desired_path) == Desired(counter=7, mode="assist")
+    talk.drain(wish(8))
+    talk.drain(after_s=1.1)
+    assert state.desired(talk.device.desired_path).counter == 8
+
+
+def asks(id, order="self_test"):
+    return Received(TOPICS.command(id), wire.encode(Command(id=id, order=order)))
+
+
+def replies_in(out):
+    return [wire.parse_topic(message.topic).id for message in out if "/reply/" in message.topic]
+
+
+def test_orders_that_the_full_disk_does_not_take_are_carried_out_once_there_is_room(talk):
+    talk.drain(Connected())
+    with full_disk():
+        assert replies_in(talk.drain(asks("1"), asks("2"), asks("3", "trigger"))) == []
+        assert replies_in(talk.drain(after_s=5)) == []
+    assert replies_in(talk.drain(after_s=1.1)) == ["1", "2"]
+    assert replies_in(talk.drain(after_s=5)) == [] and not talk.outbox.take_trigger()
+
+
+def test_no_more_orders_than_a_hundred_are_kept_in_memory(talk):
+    talk.drain(Connected())
+    with full_disk():
+        for number in range(130):
+            talk.drain(asks(str(number)))
+    assert replies_in(talk.drain(after_s=1.1)) == [str(number) for number in range(100)]
 
 
 @pytest.mark.parametrize("topic", [TOPICS.receipt, TOPICS.desired, TOPICS.command("1"), "foreign/topic", ""])
