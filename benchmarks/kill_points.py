@@ -164,7 +164,7 @@ KEEPING = (
     Point(
         "retention has forgotten the rows, and not committed it",
         "upkeep",
-        Moment("before", COMMIT, within="Outbox.retain", nth=5),
+        Moment("before", COMMIT, within="Outbox.retain", nth=4),
     ),
     Point(
         "a clip went because there was little room, and its row says that it is there",
