@@ -98,7 +98,6 @@ def test_a_drain_that_did_not_drain_is_no_drain():
 def test_a_short_run_measures_everything(tmp_path):
     figures = outbox_speed.measure(tmp_path, 2_000, puts=5, cases=1, rounds=1)
     assert outbox_threads.is_good(figures["threads"])
-    assert figures["latency"]["drained_in_turn"]["least"] > 0
     assert set(figures["latency"]["step_ms"]) == set(CONDITIONS)
     assert all(figures[name][kind]["ratio"] > 0 for name in ("few", "many") for kind in ("with_clip", "without_clip"))
     assert "the step that ends a case, draining" in outbox_speed.words(figures)
