@@ -100,7 +100,8 @@ class FaultProxy:
 
     async def _pump(self, link: Link, source: asyncio.StreamReader, upward: bool) -> None:
         packets = Packets()
-        try:
+        # How a connection ends makes no difference.
+        with contextlib.suppress(ConnectionError):
             while True:
                 if link.swallows.get(upward):
                     await until_closed(link.client if upward else link.broker)
@@ -111,8 +112,6 @@ class FaultProxy:
                     continue
                 for packet in packets.feed(data):
                     await self._pass(link, packet, upward)
-        except ConnectionError:
-            pass  # how a connection ends makes no difference
         self._ended(link, upward)
 
     def _ended(self, link: Link, upward: bool) -> None:

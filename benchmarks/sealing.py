@@ -1,5 +1,6 @@
 """A bundle's file <-> its members, and how a hostile maker seals one: with hashes that fit what it holds."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -28,7 +29,8 @@ def packed(members: Members, method: int = zipfile.ZIP_STORED) -> bytes:
 
 def sealed(members: Members) -> bytes:
     """With the hashes of what it holds, where its manifest is one still."""
-    try:
+    # One that is no manifest its maker cannot seal either.
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         manifest = json.loads(members[MANIFEST])
         manifest["nets"] = {net: _sha256(members[f"nets/{net}.onnx"]) for net in NET_NAMES}
         if FEATURES in members:
@@ -36,8 +38,6 @@ def sealed(members: Members) -> bytes:
         for case in manifest.get("golden", ()):
             case["sha256"] = _sha256(members[f"golden/{case['name']}.twclip"])
         members = members | {MANIFEST: json.dumps(manifest).encode()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass  # its maker cannot seal it either
     return packed(members)
 
 

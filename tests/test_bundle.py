@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from benchmarks import hostile_files
+from benchmarks.sealing import members_of, packed
 from edge_agent.bundle import (
     FEATURES,
     LARGEST_DIRECTORY,
@@ -36,18 +37,7 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def members() -> dict[str, bytes]:
-    with zipfile.ZipFile(shipped_bundle()) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def packed(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
-        for name, content in members.items():
-            about = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            about.compress_type = method
-            archive.writestr(about, content)
-    return out.getvalue()
+    return members_of(shipped_bundle().read_bytes())
 
 
 def refusal(data: bytes) -> str:
