@@ -169,7 +169,7 @@ KEEPING = (
     Point(
         "a clip went because there was little room, and its row says that it is there",
         "upkeep",
-        Moment("before", "edge_agent.outbox_table:forget_clip"),
+        Moment("before", "edge_agent.outbox_table:clip_unusable"),
         scene="little room",
     ),
 )

@@ -24,7 +24,7 @@ from edge_agent.spool import Spool, Stored
 RECORD_DAYS = 30
 """Receipted records stay this long, so that a cloud restored from a backup can ask again. They are days of running: a
 clock that is set, forward or back, makes no record older or younger."""
-_BESIDE = ("-wal", "-shm")
+_JOURNALS = ("-wal", "-shm")
 """Endings of the files that SQLite keeps beside a database, and finds by their names."""
 
 
@@ -195,7 +195,7 @@ class Outbox:
         # The files first: a disk that is full does not take the rows.
         with self._transaction() as rows:
             for _, sha256 in gone:
-                outbox_table.forget_clip(rows, sha256)
+                outbox_table.clip_unusable(rows, sha256)
         return len(gone)
 
     def _tell_of(self, gone: list[tuple[outbox_table.Worth, str]]) -> None:
@@ -280,7 +280,7 @@ class Outbox:
     def _clear_the_way(self) -> None:
         """A new database needs a journal and an index of its own: who still has the old one open would share them."""
         if not self._database.exists():
-            for ending in _BESIDE:
+            for ending in _JOURNALS:
                 durable.remove(Path(f"{self._database}{ending}"))
 
     def _rebuild(self) -> None:
@@ -377,7 +377,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _set_aside(database: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     aside = database.with_name(f"{database.name}.damaged-{stamp}")
-    for ending in ("", *_BESIDE):
+    for ending in ("", *_JOURNALS):
         part = Path(f"{database}{ending}")
         if part.exists():
             durable.move(part, Path(f"{aside}{ending}"))

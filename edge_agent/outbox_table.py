@@ -32,7 +32,7 @@ CREATE TABLE orders (
     id TEXT PRIMARY KEY, at REAL NOT NULL, reply BLOB NOT NULL, trigger_waits INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-_BESIDE = """
+_ADDED = """
 CREATE INDEX IF NOT EXISTS cases_unreceipted ON cases (receipted_at, sequence) WHERE receipted_at IS NULL;
 CREATE INDEX IF NOT EXISTS cases_held ON cases (case_id, receipted_at) WHERE receipted_at IS NOT NULL;
 DROP INDEX IF EXISTS cases_waiting;
@@ -67,7 +67,7 @@ def connect(database: Path) -> sqlite3.Connection:
             rows.execute(f"PRAGMA user_version={VERSION}")
         elif version != VERSION:
             raise sqlite3.DatabaseError(f"version {version}, wanted {VERSION}")
-        for statement in _BESIDE.strip().split(";\n"):
+        for statement in _ADDED.strip().split(";\n"):
             rows.execute(statement)
         rows.execute("COMMIT")
     except sqlite3.Error:
@@ -210,10 +210,6 @@ def forget(rows: sqlite3.Connection, case_id: str) -> None:
     rows.execute("DELETE FROM clips WHERE case_id = ?", (case_id,))
     rows.execute("DELETE FROM ages WHERE case_id = ?", (case_id,))
     rows.execute("DELETE FROM cases WHERE case_id = ?", (case_id,))
-
-
-def forget_clip(rows: sqlite3.Connection, sha256: str) -> None:
-    rows.execute("UPDATE clips SET usable = 0 WHERE sha256 = ?", (sha256,))
 
 
 def case_ids(rows: sqlite3.Connection) -> set[str]:
