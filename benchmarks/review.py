@@ -63,8 +63,8 @@ def run(argv: list[str]) -> int:
     return 0 if not figures["broken"] else 1
 
 
-def measure(small: int, large: int, *, pairs: int, kept: Path) -> dict:
-    """All figures; `broken` names the limits that do not hold."""
+def measure(small: int, large: int, *, pairs: int, kept: Path, per_s: float = PER_S) -> dict:
+    """All figures; `broken` names the limits that do not hold. `per_s`: cases that come in meanwhile."""
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept) as name:
         folder = Path(name)
@@ -72,13 +72,13 @@ def measure(small: int, large: int, *, pairs: int, kept: Path) -> dict:
             "small": desk_cases.copy_of(small, kept, folder / "small"),
             "large": desk_cases.copy_of(large, kept, folder / "large"),
         }
-        with desk_under_load.both(configs, folder, PER_S) as (clouds, stream):
+        with desk_under_load.both(configs, folder, per_s) as (clouds, stream):
             pages = _pages(clouds, pairs)
             judged = _judgements(clouds, pairs)
             seen_ms = [desk_under_load.visible_s(clouds[1], stream, at) * 1000 for at in range(SEEN)]
             figures = {
                 "bench": "review",
-                "cases": {"small": small, "large": large, "taken_in": stream.sent},
+                "cases": {"small": small, "large": large, "per_s": per_s, "taken_in": stream.sent},
                 "pairs": pairs,
                 "pages": pages,
                 "judgement": judged,
@@ -202,7 +202,7 @@ def _alike(page: dict) -> bool:
 def _words(figures: dict) -> str:
     held = figures["cases"]
     lines = [
-        f"{held['large']} cases beside {held['small']}, {PER_S} more a second taken in by both "
+        f"{held['large']} cases beside {held['small']}, {held['per_s']:g} more a second taken in by both "
         f"({held['taken_in']} so far); medians of {figures['pairs']} pairs",
         f"{'':16}{'CPU-ms':>9}{'of small':>10}{'ratio':>8}{'spread':>16}{'wall p95':>10}{'kB':>8}  rows",
     ]

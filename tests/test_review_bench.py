@@ -13,7 +13,8 @@ from cloud_sync import broker
 @pytest.mark.full
 @pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 def test_the_bench_measures_every_page_under_load(tmp_path: Path) -> None:
-    figures = review.measure(2_000, 20_000, pairs=3, kept=tmp_path)
+    # Few come in: a broker that is read too slowly throws away all beyond a thousand, the case that is waited for too.
+    figures = review.measure(2_000, 20_000, pairs=3, kept=tmp_path, per_s=20)
     assert set(figures["pages"]) == set(figures["page_kb"])
     assert all(page["cpu_ms"]["large"] > 0 for page in figures["pages"].values())
     assert figures["visible_ms"]["p95"] < 5_000
