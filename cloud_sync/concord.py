@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
-from scipy.stats import beta, binom, chi2, norm
+from scipy.special import bdtr, betaincinv, chdtrc, ndtri
 
 CONFIDENCE = 0.95
 FEWEST_OF_A_WORD = 5
@@ -100,8 +100,8 @@ def overall(found: Table) -> Figure:
 def proportion(events: float, cases: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Clopper & Pearson (1934), two-sided; `cases` > 0 may be an effective number."""
     tail = (1 - confidence) / 2
-    low = 0.0 if events <= 0 else float(beta.ppf(tail, events, max(cases - events, 0) + 1))
-    high = 1.0 if events >= cases else float(beta.ppf(1 - tail, events + 1, cases - events))
+    low = 0.0 if events <= 0 else float(betaincinv(events, max(cases - events, 0) + 1, tail))
+    high = 1.0 if events >= cases else float(betaincinv(events + 1, cases - events, 1 - tail))
     return low, high
 
 
@@ -110,9 +110,9 @@ def mcnemar(first_only: int, second_only: int) -> Paired:
     both = first_only + second_only
     if both == 0:
         return Paired(0, 0, None, None, None)
-    exact = min(1.0, 2 * float(binom.cdf(min(first_only, second_only), both, 0.5)))
+    exact = min(1.0, 2 * float(bdtr(min(first_only, second_only), both, 0.5)))
     square = max(0, abs(first_only - second_only) - 1) ** 2 / both
-    return Paired(first_only, second_only, exact, square, float(chi2.sf(square, 1)))
+    return Paired(first_only, second_only, exact, square, float(chdtrc(1, square)))
 
 
 def _figure(found: Table, measure, interval_holds: bool) -> Figure:
@@ -129,7 +129,7 @@ def _interval(found: Table, measure) -> tuple[float, float]:
     added = SMOOTHING / found.weights.size
     weights, squares = found.weights + added * unit, found.squares + added * unit**2
     value, slopes = measure(_shares(weights))
-    reach = float(norm.ppf((1 + CONFIDENCE) / 2)) * _spread(weights, squares, slopes)
+    reach = float(ndtri((1 + CONFIDENCE) / 2)) * _spread(weights, squares, slopes)
     return max(-1.0, value - reach), min(1.0, value + reach)
 
 

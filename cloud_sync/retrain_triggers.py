@@ -5,7 +5,8 @@ changed. A person's word goes past all of these, but not past the bounds: one ru
 """
 
 import msgspec
-from scipy.stats import fisher_exact
+
+from cloud_sync import fisher
 
 DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 LEVEL = 0.01
@@ -72,8 +73,8 @@ def falling(before: Answers, lately: Answers) -> bool:
     """Fisher's exact test, one-sided at LEVEL: would so many differ lately if nothing had changed?"""
     if min(before.units, lately.units) < LEAST_UNITS:
         return False
-    table = [[one.units - one.alike, one.alike] for one in (lately, before)]
-    return float(fisher_exact(table, alternative="greater").pvalue) < LEVEL
+    unlike, unlike_before = (one.units - one.alike for one in (lately, before))
+    return fisher.p_of_more(unlike, lately.units, unlike_before, before.units) < LEVEL
 
 
 def room_today(runs_since_midnight: int, most_a_day: int) -> int:

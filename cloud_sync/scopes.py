@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from cloud_sync.manifest import Example
 
@@ -73,9 +73,7 @@ def with_enough(members: Sequence[Example]) -> list[str]:
 def falling_short(stations: Iterable[AtStation]) -> list[str]:
     """The places where the champion errs more than it may, by an exact binomial test and not by a share alone."""
     return [
-        one.place
-        for one in stations
-        if one.wrong and float(binom.sf(one.wrong - 1, one.answered, ACCEPTED_ERROR)) < LEVEL
+        one.place for one in stations if one.wrong and float(bdtrc(one.wrong - 1, one.answered, ACCEPTED_ERROR)) < LEVEL
     ]
 
 

@@ -7,8 +7,8 @@ Fisher's exact test, one-sided; Holm's procedure over all questions, so that wit
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from scipy.stats import fisher_exact
 
+from cloud_sync import fisher
 from cloud_sync.slices import CLARITY_LIMITS, Slice, band, shift
 
 RISK = 0.05
@@ -55,7 +55,7 @@ def worse(units: Sequence[UnitWords], since: float, lights: tuple[float, ...]) -
                 row[place] += is_event
                 row[place + 1] += 1
     tested = [
-        Worse(slice, question, (row[0], row[1]), (row[2], row[3]), _p(row))
+        Worse(slice, question, (row[0], row[1]), (row[2], row[3]), fisher.p_of_more(*row))
         for (slice, question), row in counts.items()
         if min(row[1], row[3]) >= LEAST_UNITS
     ]
@@ -85,12 +85,6 @@ def slices_of(one: UnitWords, lights: tuple[float, ...]) -> list[Slice]:
     if one.serial:
         found.append(Slice("serial", f"begins with {one.serial[:SERIAL_LETTERS]}"))
     return found
-
-
-def _p(row: Sequence[int]) -> float:
-    events, units, events_before, units_before = row
-    table = [[events, units - events], [events_before, units_before - events_before]]
-    return float(fisher_exact(table, alternative="greater").pvalue)
 
 
 def _holm(tested: Iterable[Worse]) -> list[Worse]:

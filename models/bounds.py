@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from edge_agent.bundle import Certificate, Thresholds
 
@@ -42,7 +42,7 @@ def upper(events: int, trials: int, confidence: float) -> float | None:
     """The largest rate under which so few events are no wonder; None without trials."""
     if trials == 0:
         return None
-    return 1.0 if events == trials else round(float(beta.ppf(confidence, events + 1, trials - events)), 6)
+    return 1.0 if events == trials else round(float(betaincinv(events + 1, trials - events, confidence)), 6)
 
 
 def lower(events: int, trials: int, confidence: float) -> float | None:
@@ -111,4 +111,4 @@ def certificate(
 
 def p_value(events: int, trials: int, most: float) -> float:
     """How likely so few events are where the rate is above `most`; 1 without trials."""
-    return float(binom.cdf(events, trials, most)) if trials else 1.0
+    return float(bdtr(events, trials, most)) if trials else 1.0

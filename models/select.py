@@ -8,7 +8,7 @@ way. `limits` weighs costs, where cases are too few for any promise or were seen
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from models.bounds import CONFIDENCE, ErrorCounts
 
@@ -44,7 +44,7 @@ def shown_by(leaky: np.ndarray, *, errors: int = 1, answered: float = 0.9) -> Pr
     so many errors in it. It looks at no score: a promise chosen by what the scores allow would not be kept."""
     level = 1 - np.sqrt(CONFIDENCE)
     counts = [max(errors + 1, int(answered * count)) for count in (leaky.sum(), (~leaky).sum())]
-    missed, alarms = (float(beta.ppf(1 - level, errors + 1, count - errors)) for count in counts)
+    missed, alarms = (float(betaincinv(errors + 1, count - errors, 1 - level)) for count in counts)
     return Promise(missed, alarms)
 
 
@@ -168,7 +168,7 @@ def _diagonal(ok_below: np.ndarray, leak_above: np.ndarray) -> list[tuple[float,
 
 def _passed(errors: np.ndarray, answered: np.ndarray, most: float, level: float) -> int:
     """How many of a sequence's hypotheses are refuted before the first that is not."""
-    refuted = np.where(answered > 0, binom.cdf(errors, answered, most), 1.0) <= level
+    refuted = np.where(answered > 0, bdtr(errors, answered, most), 1.0) <= level
     return len(refuted) if refuted.all() else int(np.argmin(refuted))
 
 
@@ -181,7 +181,7 @@ def _above(ordered: np.ndarray, limits_: np.ndarray) -> np.ndarray:
 
 
 def _bounded(events: int, trials: int, level: float) -> float:
-    return 1.0 if events == trials else float(beta.ppf(1 - level, events + 1, trials - events))
+    return 1.0 if events == trials else float(betaincinv(events + 1, trials - events, 1 - level))
 
 
 def _given(scores: np.ndarray, leaky: np.ndarray, low: float, high: float) -> Limits:

@@ -1,17 +1,11 @@
-"""A lamp net that is fitted for the tests, and sequences run through it as the device does."""
+"""Sequences of lamps run through a net as the device does, and what is wrong with the outcome."""
 
 from dataclasses import dataclass
-
-import numpy as np
-import torch
 
 from calibration.lamp_sequences import LampSequence
 from edge_agent.bundle import Thresholds
 from edge_agent.decision import DecisionWatch, PanelWord
 from edge_agent.lamps import LampReader
-from models import gauges
-from models.export import onnx_bytes
-from models.train import RECIPES
 
 LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.4, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 
@@ -22,13 +16,6 @@ class Read:
 
     decisions: tuple[str, ...]
     panel: PanelWord
-
-
-def fitted_lamp_net(seed: int = 8) -> bytes:
-    """A minute or so: made-up lamps alone, no picture of the twin's."""
-    net = gauges.fit_lamps(gauges.lamp_samples(seed, RECIPES["shipped"].lamp_samples), seed, lambda line: None)
-    crops = np.random.default_rng(0).integers(0, 256, (4, 3, 24, 24), dtype=np.uint8)
-    return onnx_bytes(net, crops, free_axes={0: torch.export.Dim.DYNAMIC})
 
 
 def read(sequence: LampSequence, net: bytes) -> Read:

@@ -183,6 +183,7 @@ def test_two_experts_disagree_and_a_third_settles_it(desk: Desk, sign_in) -> Non
     assert desk.truth(case_id) == ("ok", "adjudicated")
 
 
+@pytest.mark.full
 def test_a_slip_is_taken_back_and_a_change_of_mind_is_a_second_line(desk: Desk, sign_in) -> None:
     case_id = desk.case(1)
     page = sign_in("erna")
@@ -208,6 +209,7 @@ def test_a_slip_is_taken_back_and_a_change_of_mind_is_a_second_line(desk: Desk, 
     assert said == [("leak", True, True), ("ok", False, True), ("leak", False, False)]
 
 
+@pytest.mark.full
 def test_which_units_passed_is_answered_in_one_form_with_a_link_that_stays(desk: Desk, sign_in) -> None:
     for sequence in range(1, 7):
         desk.case(sequence, decision="leak" if sequence == 3 else "ok")
@@ -234,6 +236,7 @@ def test_which_units_passed_is_answered_in_one_form_with_a_link_that_stays(desk:
     assert len(rows) == 6
 
 
+@pytest.mark.full
 def test_an_attribute_study_from_its_plan_to_the_printed_report(desk: Desk, sign_in) -> None:
     for sequence in range(1, 17):
         word = "leak" if sequence % 2 else "ok"
@@ -261,6 +264,7 @@ def test_an_attribute_study_from_its_plan_to_the_printed_report(desk: Desk, sign
     assert printed.body().startswith(b"%PDF-")
 
 
+@pytest.mark.full
 def test_a_session_that_ends_in_mid_judgement_loses_nothing(desk: Desk, sign_in) -> None:
     case_id = desk.case(1)
     page = sign_in("erna")

@@ -33,6 +33,7 @@ def test_whichever_writes_are_refused_every_case_is_kept_once_and_whole(tmp_path
     assert 0 < parts["without_clip"] < 24, "some clips were refused, and some were not"
 
 
+@pytest.mark.full
 def test_a_writer_that_leaves_half_a_file_would_show(tmp_path, monkeypatch):
     def straight(path, data):
         try:

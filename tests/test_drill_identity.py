@@ -32,6 +32,7 @@ def a_sitting(folder, rules, monkeypatch):
     return matrix
 
 
+@pytest.mark.full
 @needs_mosquitto
 def test_the_drill_finds_a_station_that_may_write_everywhere(tmp_path, monkeypatch):
     ours = broker_rules.access_list
@@ -46,6 +47,7 @@ def test_the_drill_finds_a_station_that_may_write_everywhere(tmp_path, monkeypat
     assert found.kept_out == []
 
 
+@pytest.mark.full
 @needs_mosquitto
 def test_the_drill_finds_who_may_read_anothers_receipts_and_a_cloud_that_may_not_speak(tmp_path, monkeypatch):
     ours = broker_rules.access_list

@@ -55,6 +55,7 @@ def test_the_whole_agent_and_all_named_points(tmp_path):
     assert ledger["named"] == len(POINTS) >= 40 and ledger["frames"] >= 1 and ledger["killed"]["agent"] >= 4
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("statement", "key"),
     [
@@ -75,6 +76,7 @@ def test_the_ledger_sees_what_is_lost_and_what_is_there_twice(drilled, tmp_path,
     assert ledger[key] > 0 and not drill_kill.is_good(GOOD | {key: ledger[key]})
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "key"), [("spool/case.json", "half_written"), ("mode.json.tmp", "unfinished")])
 def test_the_ledger_sees_files_that_are_not_whole(drilled, tmp_path, name, key):
     plan, folder, _ = drilled
@@ -103,6 +105,7 @@ def test_a_ledger_with_any_fault_or_less_than_was_asked_for_is_not_good():
         assert not drill_kill.is_good(GOOD | changed)
 
 
+@pytest.mark.full
 def test_a_point_that_the_process_does_not_come_to_and_a_device_that_forgets_are_told(tmp_path, monkeypatch):
     """It says each case before anything is on the disk."""
     nowhere = Moment("before", "edge_agent.outbox:Outbox.put", nth=1000)

@@ -35,6 +35,7 @@ def spoken(folder) -> dict:
     return payload_device.drilled(folder, 60, 5).faults
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("part", "name", "broken", "key"),
     [

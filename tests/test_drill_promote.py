@@ -88,6 +88,7 @@ def test_a_ledger_in_which_anything_is_not_as_it_must_be_is_not_good(ended, name
     assert not is_good(ledger)
 
 
+@pytest.mark.full
 def test_a_cloud_that_lets_every_challenger_win_is_found_out(units, tmp_path, monkeypatch):
     monkeypatch.setattr(promotion, "state", lambda *_, **__: np.array("won"))
     ledger = drill_promote.drill(drill_promote.short_plan(2), units[::4], tmp_path)

@@ -15,7 +15,7 @@ from edge_agent.records import Frame
 from edge_agent.station import Lamp
 from models import gauges
 from models.lamp_pictures import DARK, LIT, UNREADABLE
-from tests.lamp_judging import LIMITS, error, fitted_lamp_net, read
+from tests.lamp_judging import LIMITS, error, read
 
 FIRST_SEED = 810_000
 """Drawn for nothing else."""
@@ -39,10 +39,10 @@ def test_hardly_a_sequence_of_lamps_is_read_wrongly(lamp_net):
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
-def test_of_3000_sequences_less_than_one_in_a_hundred_is_read_wrongly():
-    # None is wanted; 15 were seen, 8 of them of lamps that need not be read (docs/models.md).
-    wrong = errors(fitted_lamp_net(), 3000)
-    assert len(wrong) <= 24, wrong
+def test_of_3000_sequences_hardly_one_is_read_wrongly(lamp_net):
+    # None is wanted; 4 were seen (docs/models.md), and another CPU's last digits may turn one or two.
+    wrong = errors(lamp_net, 3000)
+    assert len(wrong) <= 8, wrong
 
 
 def test_what_cannot_be_read_is_called_so(lamp_net):

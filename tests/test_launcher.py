@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import importlib.machinery
 import importlib.util
 import os
@@ -138,6 +139,7 @@ def test_installing_is_done_by_the_machine_s_own_python(checkout):
     assert not (checkout / ".venv").exists()
 
 
+@pytest.mark.full
 def test_prepare_makes_the_environment_and_runs_nothing(checkout):
     done = call(checkout, "prepare", "edge")
     assert (done.returncode, done.stdout) == (0, "") and "edge set is installed" in done.stderr
@@ -281,9 +283,7 @@ def _modules(place):
     module, name = place.split(":")
     if module != "tankwatch":
         return {module}
-    functions = {
-        node.name: node for node in ast.parse((ROOT / "tankwatch.py").read_text()).body if hasattr(node, "args")
-    }
+    functions = {node.name: node for node in _tree(ROOT / "tankwatch.py").body if hasattr(node, "args")}
     found = set()
     for node in ast.walk(functions[name]):
         if isinstance(node, ast.ImportFrom):
@@ -295,6 +295,11 @@ def _modules(place):
     return found
 
 
+@functools.cache
+def _tree(path):
+    return ast.parse(path.read_text())
+
+
 def _outside(module, seen=None):
     """Top-level names that `module` and our modules behind it import at their heads, other than our own."""
     seen = set() if seen is None else seen
@@ -303,7 +308,7 @@ def _outside(module, seen=None):
         return set() if module in seen or (ROOT / module.replace(".", "/")).is_dir() else {module.split(".")[0]}
     seen.add(module)
     found = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in _tree(path).body:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

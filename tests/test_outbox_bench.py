@@ -70,6 +70,7 @@ def test_the_agent_waits_for_no_disk_where_it_steps_frames(tmp_path):
     assert not outbox_threads.is_good(unseen)
 
 
+@pytest.mark.full
 def test_a_keeper_that_puts_where_frames_are_stepped_is_found(tmp_path, monkeypatch):
     def keep(self, case, clip):
         self._tell(self._put(case, clip))
