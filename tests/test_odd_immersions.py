@@ -29,7 +29,7 @@ def scene(seed=3, **changes):
 
 def inspect(bundle, scenes, *, profile=PROFILE, from_s=0.0, impairments=()):
     """Cases, with their times in the twin's, and the truths."""
-    twin = Twin(LOOK, scenes, fps=20.0, seed=4, colour=True, impairments=impairments)
+    twin = Twin(LOOK, scenes, fps=15.0, seed=4, colour=True, impairments=impairments)
     frames = [frame for frame, _ in twin.frames() if frame.monotonic_s >= from_s]
     sampling = Sampling(0.02, random.Random(1).random)
     inspector = make_inspector(frames[0], Identity("plant", "TANK1", "boot"), profile, bundle, sampling=sampling)

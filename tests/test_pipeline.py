@@ -35,7 +35,7 @@ def scene(seed=3, **changes):
 
 def inspect(bundle, scenes, *, profile: StationProfile = PROFILE, impairments=(), draft=None, **options):
     """The cases of a continuous twin recording, the inspector, and the truths."""
-    twin = Twin(LOOK, scenes, fps=20.0, seed=4, colour=True, impairments=impairments)
+    twin = Twin(LOOK, scenes, fps=15.0, seed=4, colour=True, impairments=impairments)
     size, _ = working_view(profile, bundle.manifest.preprocessing)
     film = film_in(draft, size, profile, bundle=bundle.ref, profile_sha256=None) if draft else None
     inspector, cases = None, []
