@@ -1,7 +1,7 @@
 """Who may look at what: users with a role and a password (argon2id), and the guard that pages put before their views.
 
-Every new password, role or disabling raises a user's epoch, which ends the sessions that began before it. Signing in
-is `sign_in`'s matter, what a role may do `roles`'.
+Every new password, role or disabling ends the user's sessions, and raises the epoch, so that one which begins at that
+moment by what held before is dead, too. Signing in is `sign_in`'s matter, what a role may do `roles`'.
 """
 
 import functools
@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 
 from cloud_sync import audit_log, db, roles, throttle
 from cloud_sync.roles import ROLES, Right, Role
-from cloud_sync.tables import users
+from cloud_sync.tables import sessions, users
 from edge_agent.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class User(msgspec.Struct, frozen=True):
     name: str
     role: Role
     epoch: int = 0
+    signed_in_at: float = 0.0
     is_authenticated: bool = True
     is_active: bool = True
     is_anonymous: bool = False
@@ -171,6 +172,7 @@ def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> No
     if wanted.disabled is not None:
         values["disabled_at"] = act.at if wanted.disabled else None
     connection.execute(sa.update(users).where(users.c.name == name).values(values))
+    connection.execute(sa.delete(sessions).where(sessions.c.name == name))
     _keep_an_administrator(connection, before)
     note(connection, act, "user_changed", f"{name}: {_words(wanted)}")
 

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import flask
 import pytest
 import sqlalchemy as sa
 from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site, token_in
 
-from cloud_sync import accounts, audit_log, db, roles, sign_in, throttle, user_command
+from cloud_sync import accounts, audit_log, db, roles, sessions, sign_in, tables, throttle, user_command
 from cloud_sync import config as cloud_config
 from cloud_sync.accounts import Act, Change
 from cloud_sync.config import WebConfig
@@ -94,16 +95,59 @@ def test_a_disabled_user_does_not_come_in_until_enabled(site: Site) -> None:
     assert site.stranger().sign_in("expert", PASSWORD).status_code == 302
 
 
-@pytest.mark.parametrize(("name", "ago_s"), [("began_at", 2 * 3600 + 1), ("seen_at", 10 * 60 + 1)])
-def test_a_session_ends_after_its_hours_and_after_idleness(tmp_path: Path, name: str, ago_s: float) -> None:
+def test_a_session_ends_after_its_hours(tmp_path: Path) -> None:
     site = Site(tmp_path, web=WebConfig(session_h=2, idle_min=10), people=ONE_OF_EACH_ROLE)
     browser = site.browser("expert")
-    with browser.client.session_transaction() as session:
-        session[name] -= ago_s - 60
+    _began_earlier(site, 2 * 3600 - 60)
     assert browser.get("/review").status_code == 200, "not yet"
-    with browser.client.session_transaction() as session:
-        session[name] -= ago_s
+    _began_earlier(site, 61)
     assert browser.get("/review").status_code == 302
+    site.browser("viewer")
+    assert [name for name, _ in _sessions(site)] == ["viewer"], "with the next sign-in its row goes"
+
+
+def test_a_session_ends_after_idleness(tmp_path: Path) -> None:
+    site = Site(tmp_path, web=WebConfig(session_h=2, idle_min=10), people=ONE_OF_EACH_ROLE)
+    browser = site.browser("expert")
+    for ago_s, status in ((10 * 60 - 60, 200), (10 * 60 + 1, 302)):
+        with browser.client.session_transaction() as session:
+            session["seen_at"] -= ago_s
+        assert browser.get("/review").status_code == status
+
+
+def test_a_copied_cookie_is_dead_after_signing_out(site: Site) -> None:
+    browser, elsewhere, thief = site.browser("viewer"), site.browser("viewer"), site.stranger()
+    cookie = browser.client.get_cookie("tankwatch")
+    assert cookie is not None
+    thief.client.set_cookie("tankwatch", cookie.value)
+    assert thief.get("/cases").status_code == 200, "it was one"
+    signed_out = browser.send("/logout", {}, on="/cases")
+    assert signed_out.headers["Clear-Site-Data"] == '"cache"'
+    assert thief.get("/cases").status_code == 302
+    assert elsewhere.get("/cases").status_code == 200, "only this session has ended"
+
+
+def test_signing_in_again_ends_the_session_before(site: Site) -> None:
+    browser, thief = site.browser("viewer"), site.stranger()
+    cookie = browser.client.get_cookie("tankwatch")
+    assert cookie is not None
+    browser.sign_in("viewer", PASSWORD)
+    thief.client.set_cookie("tankwatch", cookie.value)
+    assert thief.get("/cases").status_code == 302 and browser.get("/cases").status_code == 200
+
+
+def test_a_sign_in_by_a_password_that_is_changed_at_this_moment_is_dead(site: Site) -> None:
+    with site.engine.connect() as connection:
+        found = accounts.with_password(connection, "viewer", PASSWORD)
+    assert found is not None
+    with site.engine.begin() as connection:
+        accounts.change(connection, "viewer", Change(password="another long one"), Act(at=2.0))
+    browser = site.stranger()
+    with site.app.test_request_context():
+        sessions.begin(found)
+        stale = site.app.session_interface.get_signing_serializer(site.app).dumps(dict(flask.session))  # type: ignore[attr-defined]
+    browser.client.set_cookie("tankwatch", stale)
+    assert browser.get("/cases").status_code == 302
 
 
 def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(site: Site) -> None:
@@ -321,6 +365,20 @@ def _posting(site: Site, case_id: str) -> Iterator[str]:
         for rule in site.app.url_map.iter_rules():
             if "POST" in (rule.methods or ()) and not rule.endpoint.startswith("api."):
                 yield url_for(rule.endpoint, **{name: parts.get(name, 1) for name in rule.arguments})
+
+
+def _sessions(site: Site) -> list[tuple[str, str]]:
+    """Whose and from which browser."""
+    with site.engine.connect() as connection:
+        rows = connection.execute(sa.select(tables.sessions.c.name, tables.sessions.c.browser))
+        return sorted(tuple(row) for row in rows)
+
+
+def _began_earlier(site: Site, by_s: float) -> None:
+    """Every session."""
+    began_at = tables.sessions.c.began_at
+    with site.engine.begin() as connection:
+        connection.execute(sa.update(tables.sessions).values(began_at=began_at - by_s))
 
 
 def _acts(site: Site) -> list[tuple[str, str, str]]:
