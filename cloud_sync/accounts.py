@@ -200,6 +200,11 @@ def with_password(connection: sa.Connection, name: str, password: str) -> User |
     return User(row.name, row.role, row.epoch) if row and right and row.disabled_at is None else None
 
 
+def has_password(connection: sa.Connection, name: str) -> bool:
+    """Otherwise the company's provider alone lets this user in."""
+    return bool(connection.scalar(sa.select(users.c.password).where(users.c.name == name)))
+
+
 def hashed(password: str) -> str:
     """argon2id. Raises ConfigError where the password is too short."""
     if len(password) < SHORTEST_PASSWORD:
