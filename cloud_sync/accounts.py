@@ -18,14 +18,13 @@ from flask import abort, current_app, request
 from flask_login import current_user, login_required
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log, db, roles, throttle
+from cloud_sync import audit_log, db, passwords, roles, throttle
 from cloud_sync.roles import ROLES, Right, Role
-from cloud_sync.tables import sessions, users
+from cloud_sync.tables import sessions, stations, users
 from edge_agent.errors import ConfigError
 
 log = logging.getLogger(__name__)
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-SHORTEST_PASSWORD = 10
 NO_PASSWORD = ""
 """Of users who sign in through the company's provider alone: no password fits it."""
 
@@ -140,24 +139,25 @@ def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float
 
 
 def add(connection: sa.Connection, wanted: NewUser, act: Act) -> None:
-    """Raises ConfigError: an odd name, no such role, a short password, a name that is taken."""
+    """Raises ConfigError: an odd name, no such role, a password that is easily guessed, a name that is taken."""
     name, role = wanted.name, wanted.role
     if not re.fullmatch(NAME, name):
         words = "use 1 to 64 letters, digits, dots, dashes, @ and underscores, a letter or digit first"
         raise ConfigError(f"user {name[:40]!r} cannot be added: {words}")
     if role not in ROLES:
         raise ConfigError(f"user {name} cannot be added as {str(role)[:40]!r}: choose {', '.join(ROLES)}")
-    kept = NO_PASSWORD if wanted.subject else hashed(wanted.password)
     audit_log.take_turn(connection)
     if find(connection, name) is not None:
         raise ConfigError(f"there is a user {name} already: choose another name, or change that one")
+    kept = NO_PASSWORD if wanted.subject else _hashed(connection, name, wanted.password)
     values = {"name": name, "role": role, "password": kept, "subject": wanted.subject, "created_at": act.at}
     connection.execute(sa.insert(users).values(values))
     note(connection, act, "user_added", f"{name} as {role}")
 
 
 def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> None:
-    """Role, password, disabling; older sessions end. Raises ConfigError: no such user, the last administrator."""
+    """Role, password, disabling; older sessions end. Raises ConfigError: no such user, an easily guessed password, the
+    last administrator."""
     if wanted.role is not None and wanted.role not in ROLES:
         raise ConfigError(f"{str(wanted.role)[:40]!r} is no role: choose {', '.join(ROLES)}")
     audit_log.take_turn(connection)
@@ -168,7 +168,7 @@ def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> No
     if wanted.role is not None:
         values["role"] = wanted.role
     if wanted.password is not None:
-        values["password"] = hashed(wanted.password)
+        values["password"] = _hashed(connection, name, wanted.password)
     if wanted.disabled is not None:
         values["disabled_at"] = act.at if wanted.disabled else None
     connection.execute(sa.update(users).where(users.c.name == name).values(values))
@@ -205,17 +205,15 @@ def has_password(connection: sa.Connection, name: str) -> bool:
     return bool(connection.scalar(sa.select(users.c.password).where(users.c.name == name)))
 
 
-def hashed(password: str) -> str:
-    """argon2id. Raises ConfigError where the password is too short."""
-    if len(password) < SHORTEST_PASSWORD:
-        raise ConfigError(
-            f"password has {len(password)} characters, at least {SHORTEST_PASSWORD} are needed: choose a longer one"
-        )
-    return PasswordHasher().hash(password)
-
-
 def _columns() -> list[sa.Column]:
     return [users.c[name] for name in Account.__struct_fields__]
+
+
+def _hashed(connection: sa.Connection, name: str, password: str) -> str:
+    """argon2id; every new password comes this way. Raises ConfigError where it is easily guessed."""
+    places = connection.execute(sa.select(stations.c.site, stations.c.station)).all()
+    passwords.check(password, [name, *(word for place in places for word in place)])
+    return PasswordHasher().hash(password)
 
 
 def _keep_an_administrator(connection: sa.Connection, before: Account) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import accounts, confirming, db, sessions, tokens
+from cloud_sync import accounts, confirming, db, passwords, sessions, tokens
 from cloud_sync.accounts import Change, NewUser, User, act, needs, noted
 from cloud_sync.roles import ROLES
 from edge_agent.errors import ConfigError
@@ -180,7 +180,7 @@ def _asked() -> dict[str, object]:
     with _shelf().engine.connect() as connection:
         has_password = accounts.has_password(connection, current_user.name)
     fresh_min = confirming.FRESH_MIN
-    return {"has_password": has_password, "fresh_min": fresh_min, "shortest": accounts.SHORTEST_PASSWORD}
+    return {"has_password": has_password, "fresh_min": fresh_min, "shortest": passwords.SHORTEST}
 
 
 def _role():
