@@ -141,7 +141,7 @@ class Plant:
         self.engine = open_database(config)
         self._stack.callback(self.engine.dispose)
         for role in LOGINS:
-            self.logins[role] = secrets.token_urlsafe(9)
+            self.logins[role] = secrets.token_urlsafe(12)
             accounts.add_user(self.engine, role, self.logins[role], role, now=time.time())
         self._stack.callback(self._end)
         self._process("cloud", "ingest", config="cloud.toml")

@@ -1,7 +1,7 @@
 """Who may look at what: users with a role and a password (argon2id), and the guard that pages put before their views.
 
-Every new password, role or disabling raises a user's epoch, which ends the sessions that began before it. Signing in
-is `sign_in`'s matter, what a role may do `roles`'.
+Every new password, role or disabling ends the user's sessions, and raises the epoch, so that one which begins at that
+moment by what held before is dead, too. Signing in is `sign_in`'s matter, what a role may do `roles`'.
 """
 
 import functools
@@ -18,14 +18,13 @@ from flask import abort, current_app, request
 from flask_login import current_user, login_required
 from sqlalchemy.engine import Engine
 
-from cloud_sync import audit_log, db, roles, throttle
+from cloud_sync import audit_log, db, passwords, roles, throttle
 from cloud_sync.roles import ROLES, Right, Role
-from cloud_sync.tables import users
+from cloud_sync.tables import sessions, stations, users
 from edge_agent.errors import ConfigError
 
 log = logging.getLogger(__name__)
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-SHORTEST_PASSWORD = 10
 NO_PASSWORD = ""
 """Of users who sign in through the company's provider alone: no password fits it."""
 
@@ -36,6 +35,7 @@ class User(msgspec.Struct, frozen=True):
     name: str
     role: Role
     epoch: int = 0
+    signed_in_at: float = 0.0
     is_authenticated: bool = True
     is_active: bool = True
     is_anonymous: bool = False
@@ -139,24 +139,25 @@ def add_user(engine: Engine, name: str, password: str, role: Role, *, now: float
 
 
 def add(connection: sa.Connection, wanted: NewUser, act: Act) -> None:
-    """Raises ConfigError: an odd name, no such role, a short password, a name that is taken."""
+    """Raises ConfigError: an odd name, no such role, a password that is easily guessed, a name that is taken."""
     name, role = wanted.name, wanted.role
     if not re.fullmatch(NAME, name):
         words = "use 1 to 64 letters, digits, dots, dashes, @ and underscores, a letter or digit first"
         raise ConfigError(f"user {name[:40]!r} cannot be added: {words}")
     if role not in ROLES:
         raise ConfigError(f"user {name} cannot be added as {str(role)[:40]!r}: choose {', '.join(ROLES)}")
-    kept = NO_PASSWORD if wanted.subject else hashed(wanted.password)
     audit_log.take_turn(connection)
     if find(connection, name) is not None:
         raise ConfigError(f"there is a user {name} already: choose another name, or change that one")
+    kept = NO_PASSWORD if wanted.subject else _hashed(connection, name, wanted.password)
     values = {"name": name, "role": role, "password": kept, "subject": wanted.subject, "created_at": act.at}
     connection.execute(sa.insert(users).values(values))
     note(connection, act, "user_added", f"{name} as {role}")
 
 
 def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> None:
-    """Role, password, disabling; older sessions end. Raises ConfigError: no such user, the last administrator."""
+    """Role, password, disabling; older sessions end. Raises ConfigError: no such user, an easily guessed password, the
+    last administrator."""
     if wanted.role is not None and wanted.role not in ROLES:
         raise ConfigError(f"{str(wanted.role)[:40]!r} is no role: choose {', '.join(ROLES)}")
     audit_log.take_turn(connection)
@@ -167,10 +168,11 @@ def change(connection: sa.Connection, name: str, wanted: Change, act: Act) -> No
     if wanted.role is not None:
         values["role"] = wanted.role
     if wanted.password is not None:
-        values["password"] = hashed(wanted.password)
+        values["password"] = _hashed(connection, name, wanted.password)
     if wanted.disabled is not None:
         values["disabled_at"] = act.at if wanted.disabled else None
     connection.execute(sa.update(users).where(users.c.name == name).values(values))
+    connection.execute(sa.delete(sessions).where(sessions.c.name == name))
     _keep_an_administrator(connection, before)
     note(connection, act, "user_changed", f"{name}: {_words(wanted)}")
 
@@ -198,17 +200,20 @@ def with_password(connection: sa.Connection, name: str, password: str) -> User |
     return User(row.name, row.role, row.epoch) if row and right and row.disabled_at is None else None
 
 
-def hashed(password: str) -> str:
-    """argon2id. Raises ConfigError where the password is too short."""
-    if len(password) < SHORTEST_PASSWORD:
-        raise ConfigError(
-            f"password has {len(password)} characters, at least {SHORTEST_PASSWORD} are needed: choose a longer one"
-        )
-    return PasswordHasher().hash(password)
+def has_password(connection: sa.Connection, name: str) -> bool:
+    """Otherwise the company's provider alone lets this user in."""
+    return bool(connection.scalar(sa.select(users.c.password).where(users.c.name == name)))
 
 
 def _columns() -> list[sa.Column]:
     return [users.c[name] for name in Account.__struct_fields__]
+
+
+def _hashed(connection: sa.Connection, name: str, password: str) -> str:
+    """argon2id; every new password comes this way. Raises ConfigError where it is easily guessed."""
+    places = connection.execute(sa.select(stations.c.site, stations.c.station)).all()
+    passwords.check(password, [name, *(word for place in places for word in place)])
+    return PasswordHasher().hash(password)
 
 
 def _keep_an_administrator(connection: sa.Connection, before: Account) -> None:

@@ -27,7 +27,7 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.partial_clips import ClipLost
 from cloud_sync.store import ClipStore, open_store
-from cloud_sync.tables import clips, metadata
+from cloud_sync.tables import clips, metadata, sessions
 from edge_agent.errors import StoreError
 
 FIRST_ROWS = ("kinds", "counters", "audit_end")
@@ -94,6 +94,7 @@ def _replace(
             db.migrate_here(connection, "base")
         db.migrate_here(connection)
         counts = copy_rows(source, connection)
+        connection.execute(sa.delete(sessions))  # somebody may have signed out since
         _go_on_counting(connection)
         mended = clip_index.mend(connection, store, now)
         audit_log.note(connection, who="command line", did="restored", about=f"{counts['cases']} cases", now=now)

@@ -1,11 +1,14 @@
-"""Sessions that begin, go on and end: after hours, after idleness, and with a new password, role or disabling.
+"""Sessions that begin, go on and end: by signing out, after hours or idleness, with a new password, role or disabling.
 
-A session is a signed cookie; what it says of itself is looked at again with every request. Whoever comes without one
-is sent to sign in: pages by a redirect, forms with what was typed kept, scripts by 401 and JSON.
+A session is a signed cookie and a row that it names; both are looked at with every request, the row together with its
+user. Whoever comes without one is sent to sign in: pages by a redirect, forms with what was typed kept, scripts by 401
+and JSON.
 """
 
+import secrets
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from flask import Flask, Response, current_app, jsonify, redirect, render_template, request, session, url_for
 from flask_login import LoginManager, current_user, login_user
@@ -15,34 +18,86 @@ from werkzeug.wrappers import Response as AnyResponse
 from cloud_sync import db, kept_form
 from cloud_sync.accounts import User
 from cloud_sync.config import WebConfig
+from cloud_sync.tables import sessions as kept_sessions
 from cloud_sync.tables import users
 
 SEEN_EVERY_S = 30
 """The cookie is renewed no more often."""
 BACKGROUND = "X-Tankwatch-Background"
 """Header of requests that a page sends by itself: they do not count as somebody being there."""
+LONGEST_BROWSER = 200
+"""Of what a browser calls itself, so much is kept."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Where somebody is signed in."""
+
+    key: str
+    """What the cookie names. It opens nothing by itself: the cookie is signed."""
+    began_at: float
+    address: str
+    browser: str
 
 
 def begin(user: User) -> None:
     """Signs in; nothing of the session before is kept, so nobody can have prepared it."""
+    before, now = session.get("key"), db.now()
     session.clear()
     session.permanent = True
     login_user(user)
-    session["epoch"], session["began_at"], session["seen_at"] = user.epoch, db.now(), db.now()
+    session["key"], session["epoch"], session["seen_at"] = secrets.token_urlsafe(18), user.epoch, now
+    browser = request.user_agent.string.replace("\0", "")[:LONGEST_BROWSER]
+    row = Session(session["key"], now, request.remote_addr or "", browser)
+    shelf = current_app.extensions["tankwatch"]
+    over = kept_sessions.c.began_at <= now - shelf.config.web.session_h * 3600
+    with shelf.engine.begin() as connection:
+        connection.execute(sa.delete(kept_sessions).where(over | (kept_sessions.c.key == before)))
+        connection.execute(sa.insert(kept_sessions).values(name=user.name, **msgspec.structs.asdict(row)))
+
+
+def end(connection: sa.Connection, name: str, key: str) -> int:
+    """This session of this user; how many there were: 1 or 0."""
+    mine = (kept_sessions.c.name == name) & (kept_sessions.c.key == key)
+    return connection.execute(sa.delete(kept_sessions).where(mine)).rowcount
+
+
+def end_others(connection: sa.Connection, name: str) -> int:
+    """Every session of this user but that of this request; how many there were."""
+    others = (kept_sessions.c.name == name) & (kept_sessions.c.key != own_key())
+    return connection.execute(sa.delete(kept_sessions).where(others)).rowcount
+
+
+def of_user(connection: sa.Connection, name: str, *, since: float) -> list[Session]:
+    """Those that began after `since`, the newest first."""
+    columns = [kept_sessions.c[field] for field in Session.__struct_fields__]
+    mine = (kept_sessions.c.name == name) & (kept_sessions.c.began_at > since)
+    query = sa.select(*columns).where(mine).order_by(kept_sessions.c.began_at.desc())
+    return [Session(*row) for row in connection.execute(query)]
+
+
+def own_key() -> str:
+    """Of this request's session."""
+    return str(session.get("key", ""))
 
 
 def login_manager(engine: Engine, config: WebConfig) -> LoginManager:
     """flask-login, knowing users by name while their session holds."""
     manager = LoginManager()
     manager.session_protection = "strong"
+    known = (
+        sa.select(users, kept_sessions.c.began_at)
+        .join(kept_sessions, kept_sessions.c.name == users.c.name)
+        .where(users.c.name == sa.bindparam("name"), kept_sessions.c.key == sa.bindparam("key"))
+    )
 
     @manager.user_loader
     def _load(name: str) -> User | None:
         with engine.connect() as connection:
-            row = connection.execute(sa.select(users).where(users.c.name == name)).first()
+            row = connection.execute(known, {"name": name, "key": own_key()}).first()
         if row is None or row.disabled_at is not None or session.get("epoch") != row.epoch:
             return None
-        return User(row.name, row.role, row.epoch) if _holds(config, db.now()) else None
+        holds = _holds(config, row.began_at, db.now())
+        return User(row.name, row.role, row.epoch, signed_in_at=row.began_at) if holds else None
 
     manager.unauthorized_handler(ask_to_sign_in)
     return manager
@@ -83,6 +138,5 @@ def fault_json(status: int, code: str, words: str) -> tuple[Response, int]:
     return jsonify(error={"status": status, "code": code, "words": words}), status
 
 
-def _holds(config: WebConfig, now: float) -> bool:
-    began, seen = session.get("began_at", 0.0), session.get("seen_at", 0.0)
-    return now - began < config.session_h * 3600 and now - seen < config.idle_min * 60
+def _holds(config: WebConfig, began_at: float, now: float) -> bool:
+    return now - began_at < config.session_h * 3600 and now - session.get("seen_at", 0.0) < config.idle_min * 60

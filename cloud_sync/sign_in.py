@@ -12,6 +12,9 @@ from cloud_sync.kept_form import KeptForm
 from cloud_sync.throttle import Attempt
 
 blueprint = Blueprint("accounts", __name__)
+CLEARED = '"cache"'
+"""Videos and pictures, which browsers keep. Not "cookies": that takes those of the whole domain, and with them the
+sign-in at the company's other pages. Not "storage": it holds one choice, that of playing without single keys."""
 WRONG = "Name and password do not fit. After five attempts, wait a quarter of an hour."
 
 
@@ -70,10 +73,13 @@ def signed_in() -> str:
 @needs()
 def logout() -> AnyResponse:
     with _engine().begin() as connection:
+        sessions.end(connection, current_user.name, sessions.own_key())
         noted(connection, "sign_out")
     logout_user()
     session.clear()
-    return redirect(url_for("accounts.login"))
+    response = redirect(url_for("accounts.login"))
+    response.headers["Clear-Site-Data"] = CLEARED
+    return response
 
 
 def first_page(user: User) -> str:

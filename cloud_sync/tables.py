@@ -223,6 +223,17 @@ users = sa.Table(
     _time("disabled_at", null=True),
 )
 
+sessions = sa.Table(
+    # Who is signed in where: a cookie whose row is gone is nobody's, however well it is signed.
+    "sessions",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    _text("name"),
+    _time("began_at"),
+    _text("address"),
+    _text("browser"),  # as it calls itself
+)
+
 tokens = sa.Table(
     # Bearer tokens for /api/v1; only their hash is kept.
     "tokens",

@@ -1,23 +1,21 @@
-"""Pages for administrators: users with their roles, and tokens for the API; and for everybody: the own password."""
+"""Pages for administrators: users with their roles, and tokens for the API; and for everybody: the own password and
+sessions."""
 
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from cloud_sync import accounts, db, sessions, throttle, tokens
-from cloud_sync.accounts import Change, NewUser, User, act, needs
+from cloud_sync import accounts, confirming, db, passwords, sessions, tokens
+from cloud_sync.accounts import Change, NewUser, User, act, needs, noted
 from cloud_sync.roles import ROLES
-from cloud_sync.throttle import Attempt
 from edge_agent.errors import ConfigError
 
 blueprint = Blueprint("users", __name__)
-WRONG_PASSWORD = "The present password does not fit. After five attempts, wait a quarter of an hour."
 CHANGES: dict[str, Callable[[str], Change]] = {
     "role": lambda value: Change(role=value),  # type: ignore[arg-type]  # `change` refuses what is no role
-    "password": lambda value: Change(password=value),
     "disable": lambda _: Change(disabled=True),
     "enable": lambda _: Change(disabled=False),
     "end": lambda _: Change(ended=True),
@@ -34,6 +32,8 @@ def user_list() -> str:
 @needs("admin")
 def user_add() -> Response | tuple[str, int]:
     form = request.form
+    if fault := confirming.fault(form.get("own", "")):
+        return _user_page(fault), 401
 
     def work(connection: sa.Connection) -> None:
         accounts.add(connection, NewUser(form.get("name", ""), _role(), form.get("password", "")), act())
@@ -54,6 +54,26 @@ def user_change(name: str, what: str) -> Response | tuple[str, int]:
     return _done(work) or redirect(url_for("users.user_list"))
 
 
+@blueprint.get("/users/<name>/password")
+@needs("admin")
+def user_password_page(name: str) -> str:
+    return _set_password_page(name)
+
+
+@blueprint.post("/users/<name>/password")
+@needs("admin")
+def user_password(name: str) -> Response | tuple[str, int]:
+    """With the administrator's own: an open session is not enough to become somebody else."""
+    if fault := confirming.fault(request.form.get("own", "")):
+        return _set_password_page(name, fault), 401
+    try:
+        with _shelf().engine.begin() as connection:
+            accounts.change(connection, name, Change(password=request.form.get("new", "")), act())
+    except ConfigError as error:
+        return _set_password_page(name, str(error)), 400
+    return redirect(url_for("users.user_list"))
+
+
 @blueprint.get("/password")
 @needs()
 def password_page() -> str:
@@ -63,25 +83,35 @@ def password_page() -> str:
 @blueprint.post("/password")
 @needs()
 def password_change() -> Response | tuple[str, int]:
-    """With the present one; guessing it is slowed down as at the sign-in. Sessions elsewhere end."""
-    form, now = request.form, act()
+    """With the present one; sessions elsewhere end."""
+    form = request.form
     if form.get("new", "") != form.get("again", ""):
         return _password_page("The two new passwords differ."), 400
-    tried = Attempt(now.who, now.address, now.at, kind="password")
-    if not throttle.admitted(_shelf().engine, tried):
-        return _password_page(WRONG_PASSWORD), 401
-    with _shelf().engine.connect() as connection:
-        found = accounts.with_password(connection, now.who, form.get("current", ""))
-    throttle.ended(_shelf().engine, tried, right=found is not None)
-    if found is None:
-        return _password_page(WRONG_PASSWORD), 401
+    if _is_of_company():
+        return _password_page(), 400
+    if fault := confirming.fault(form.get("current", "")):
+        return _password_page(fault), 401
     try:
         with _shelf().engine.begin() as connection:
-            accounts.change(connection, found.name, Change(password=form.get("new", "")), now)
+            accounts.change(connection, current_user.name, Change(password=form.get("new", "")), act())
     except ConfigError as error:
         return _password_page(str(error)), 400
-    sessions.begin(User(found.name, found.role, found.epoch + 1))
+    sessions.begin(User(current_user.name, current_user.role, current_user.epoch + 1))
     return redirect(url_for("review.start"))
+
+
+@blueprint.post("/password/sessions")
+@needs()
+def session_end() -> Response | tuple[str, int]:
+    """One of the own, or all but this one."""
+    if fault := confirming.fault(request.form.get("own", "")):
+        return _password_page(fault), 401
+    which, name = request.form.get("session", ""), current_user.name
+    with _shelf().engine.begin() as connection:
+        others = which == "others"
+        count = sessions.end_others(connection, name) if others else sessions.end(connection, name, which)
+        noted(connection, "session_ended", f"{count} of {name}")
+    return redirect(url_for("users.password_page"))
 
 
 @blueprint.get("/tokens")
@@ -125,9 +155,32 @@ def _done(work: Callable[[sa.Connection], None]) -> tuple[str, int] | None:
 
 
 def _password_page(fault: str | None = None) -> str:
+    web = _shelf().config.web
+    about = {"of_company": _is_of_company(), "here": sessions.own_key(), "hours": web.session_h, "idle": web.idle_min}
+    with _shelf().engine.connect() as connection:
+        found = sessions.of_user(connection, current_user.name, since=db.now() - web.session_h * 3600)
+    return render_template("password.html", fault=fault, sessions=found, **about, **_asked())
+
+
+def _is_of_company() -> bool:
     with _shelf().engine.connect() as connection:
         own = accounts.find(connection, current_user.name)
-    return render_template("password.html", fault=fault, of_company=own is not None and own.subject is not None)
+    return own is not None and own.subject is not None
+
+
+def _set_password_page(name: str, fault: str | None = None) -> str:
+    with _shelf().engine.connect() as connection:
+        if accounts.find(connection, name) is None:
+            abort(404)
+    return render_template("set_password.html", name=name, fault=fault, **_asked())
+
+
+def _asked() -> dict[str, object]:
+    """What pages that take a password have to know."""
+    with _shelf().engine.connect() as connection:
+        has_password = accounts.has_password(connection, current_user.name)
+    fresh_min = confirming.FRESH_MIN
+    return {"has_password": has_password, "fresh_min": fresh_min, "shortest": passwords.SHORTEST}
 
 
 def _role():
@@ -137,7 +190,7 @@ def _role():
 
 def _user_page(fault: str | None = None) -> str:
     found = accounts.all_users(_shelf().engine)
-    return render_template("users.html", users=found, roles=ROLES, fault=fault)
+    return render_template("users.html", users=found, roles=ROLES, fault=fault, **_asked())
 
 
 def _token_page(*, fault: str | None = None, secret: str = "", name: str = "") -> str:

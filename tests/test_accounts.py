@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import flask
 import pytest
 import sqlalchemy as sa
 from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site, token_in
 
-from cloud_sync import accounts, audit_log, db, roles, sign_in, throttle, user_command
+from cloud_sync import accounts, audit_log, db, roles, sessions, sign_in, tables, throttle, user_command
 from cloud_sync import config as cloud_config
 from cloud_sync.accounts import Act, Change
 from cloud_sync.config import WebConfig
@@ -63,7 +64,7 @@ def test_a_viewer_changes_nothing_anywhere(site: Site) -> None:
     viewer = site.browser("viewer")
     token = token_in(viewer.text("/cases"))
     for path in _posting(site, case_id):
-        if path not in ("/login", "/logout", "/login/resume", "/password"):
+        if path not in ("/login", "/logout", "/login/resume", "/password", "/password/sessions"):
             assert viewer.post(path, {"csrf_token": token, "judgement": "ok"}).status_code == 403, path
 
 
@@ -94,16 +95,59 @@ def test_a_disabled_user_does_not_come_in_until_enabled(site: Site) -> None:
     assert site.stranger().sign_in("expert", PASSWORD).status_code == 302
 
 
-@pytest.mark.parametrize(("name", "ago_s"), [("began_at", 2 * 3600 + 1), ("seen_at", 10 * 60 + 1)])
-def test_a_session_ends_after_its_hours_and_after_idleness(tmp_path: Path, name: str, ago_s: float) -> None:
+def test_a_session_ends_after_its_hours(tmp_path: Path) -> None:
     site = Site(tmp_path, web=WebConfig(session_h=2, idle_min=10), people=ONE_OF_EACH_ROLE)
     browser = site.browser("expert")
-    with browser.client.session_transaction() as session:
-        session[name] -= ago_s - 60
+    _began_earlier(site, 2 * 3600 - 60)
     assert browser.get("/review").status_code == 200, "not yet"
-    with browser.client.session_transaction() as session:
-        session[name] -= ago_s
+    _began_earlier(site, 61)
     assert browser.get("/review").status_code == 302
+    site.browser("viewer")
+    assert [name for name, _ in _sessions(site)] == ["viewer"], "with the next sign-in its row goes"
+
+
+def test_a_session_ends_after_idleness(tmp_path: Path) -> None:
+    site = Site(tmp_path, web=WebConfig(session_h=2, idle_min=10), people=ONE_OF_EACH_ROLE)
+    browser = site.browser("expert")
+    for ago_s, status in ((10 * 60 - 60, 200), (10 * 60 + 1, 302)):
+        with browser.client.session_transaction() as session:
+            session["seen_at"] -= ago_s
+        assert browser.get("/review").status_code == status
+
+
+def test_a_copied_cookie_is_dead_after_signing_out(site: Site) -> None:
+    browser, elsewhere, thief = site.browser("viewer"), site.browser("viewer"), site.stranger()
+    cookie = browser.client.get_cookie("tankwatch")
+    assert cookie is not None
+    thief.client.set_cookie("tankwatch", cookie.value)
+    assert thief.get("/cases").status_code == 200, "it was one"
+    signed_out = browser.send("/logout", {}, on="/cases")
+    assert signed_out.headers["Clear-Site-Data"] == '"cache"'
+    assert thief.get("/cases").status_code == 302
+    assert elsewhere.get("/cases").status_code == 200, "only this session has ended"
+
+
+def test_signing_in_again_ends_the_session_before(site: Site) -> None:
+    browser, thief = site.browser("viewer"), site.stranger()
+    cookie = browser.client.get_cookie("tankwatch")
+    assert cookie is not None
+    browser.sign_in("viewer", PASSWORD)
+    thief.client.set_cookie("tankwatch", cookie.value)
+    assert thief.get("/cases").status_code == 302 and browser.get("/cases").status_code == 200
+
+
+def test_a_sign_in_by_a_password_that_is_changed_at_this_moment_is_dead(site: Site) -> None:
+    with site.engine.connect() as connection:
+        found = accounts.with_password(connection, "viewer", PASSWORD)
+    assert found is not None
+    with site.engine.begin() as connection:
+        accounts.change(connection, "viewer", Change(password="another long one"), Act(at=2.0))
+    browser = site.stranger()
+    with site.app.test_request_context():
+        sessions.begin(found)
+        stale = site.app.session_interface.get_signing_serializer(site.app).dumps(dict(flask.session))  # type: ignore[attr-defined]
+    browser.client.set_cookie("tankwatch", stale)
+    assert browser.get("/cases").status_code == 302
 
 
 def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(site: Site) -> None:
@@ -118,13 +162,13 @@ def test_whoever_goes_on_working_stays_but_a_page_that_asks_by_itself_is_nobody(
 
 def test_an_administrator_adds_changes_and_disables_users(site: Site) -> None:
     admin = site.browser("admin")
-    added = admin.send("/users", {"name": "nora", "password": PASSWORD, "role": "expert"})
+    added = admin.send("/users", {"name": "nora", "password": PASSWORD, "role": "expert", "own": PASSWORD})
     assert added.status_code == 302
     nora = site.browser("nora")
     assert admin.send("/users/nora/role", {"value": "viewer"}, on="/users").status_code == 302
     assert nora.get("/cases").status_code == 302, "her session has ended"
     assert site.browser("nora").get("/cases").status_code == 200
-    assert admin.send("/users/nora/password", {"value": "something else!"}, on="/users").status_code == 302
+    assert admin.send("/users/nora/password", {"new": "something else!", "own": PASSWORD}).status_code == 302
     assert site.stranger().sign_in("nora", PASSWORD).status_code == 401
     assert admin.send("/users/nora/disable", {}, on="/users").status_code == 302
     assert "disabled" in admin.text("/users")
@@ -150,7 +194,7 @@ def test_an_administrator_adds_changes_and_disables_users(site: Site) -> None:
         ("/users", {"name": "expert", "password": PASSWORD, "role": "admin"}, "already"),
         ("/users/nobody/disable", {}, "no user"),
         ("/users/expert/role", {"value": "king"}, "no role"),
-        ("/users/expert/password", {"value": "short"}, "at least 10"),
+        ("/users/expert/password", {"new": "short"}, "at least 10"),
         ("/users/expert/crown", {}, "cannot be done"),
         ("/users/admin/disable", {}, "last administrator"),
         ("/users/admin/role", {"value": "viewer"}, "last administrator"),
@@ -160,7 +204,7 @@ def test_what_cannot_be_done_to_a_user_is_said_and_not_done(
     site: Site, path: str, fields: dict[str, str], words: str
 ) -> None:
     before = accounts.all_users(site.engine)
-    answer = site.browser("admin").send(path, fields, on="/users")
+    answer = site.browser("admin").send(path, {"own": PASSWORD, **fields}, on="/users")
     assert (answer.status_code, words in answer.get_data(as_text=True)) == (400, True)
     assert "<b>eva" not in answer.get_data(as_text=True)
     assert accounts.all_users(site.engine) == before
@@ -231,6 +275,60 @@ def test_guessing_the_present_password_is_slowed_down_like_signing_in(site: Site
     for _ in range(throttle.FAILURES_NAME):
         browser.send("/password", {"current": "wrong", **new})
     assert browser.send("/password", {"current": PASSWORD, **new}).status_code == 401, "the right one, too late"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/users", {"name": "eva", "password": "another long one", "role": "admin"}),
+        ("/users/expert/password", {"new": "another long one"}),
+        ("/password/sessions", {"session": "others"}),
+    ],
+)
+def test_an_open_session_alone_lets_nobody_in_and_ends_no_other(site: Site, path: str, fields: dict[str, str]) -> None:
+    site.browser("admin")
+    admin, before = site.browser("admin"), accounts.all_users(site.engine)
+    for own in ({}, {"own": "wrong wrong wrong"}):
+        answer = admin.send(path, {**fields, **own}, on="/users")
+        assert (answer.status_code, "does not fit" in answer.get_data(as_text=True)) == (401, True)
+    assert accounts.all_users(site.engine) == before and len(_sessions(site)) == 2
+    assert site.stranger().sign_in("expert", PASSWORD).status_code == 302
+    for _ in range(throttle.FAILURES_NAME):
+        admin.send(path, {**fields, "own": "wrong wrong wrong"}, on="/users")
+    assert admin.send(path, {**fields, "own": PASSWORD}, on="/users").status_code == 401, "the right one, too late"
+
+
+def test_a_user_sees_where_he_is_signed_in_and_ends_it_there(site: Site) -> None:
+    here, there, third = (site.browser("viewer") for _ in range(3))
+    foreign = site.browser("expert")
+    with there.client.session_transaction() as session:
+        key = session["key"]
+    page = here.text("/password")
+    assert page.count("Sign out there") == 2 and page.count(">here<") == 1 and "from 127.0.0.1" in page
+    ended = here.send("/password/sessions", {"session": key, "own": PASSWORD}, on="/password")
+    assert ended.status_code == 302
+    assert [one.get("/cases").status_code for one in (here, there, third)] == [200, 302, 200]
+    here.send("/password/sessions", {"session": "others", "own": PASSWORD}, on="/password")
+    assert [one.get("/cases").status_code for one in (here, third)] == [200, 302]
+    assert foreign.get("/review").status_code == 200
+    with here.client.session_transaction() as session:
+        own = session["key"]
+    foreign.send("/password/sessions", {"session": own, "own": PASSWORD}, on="/password")
+    assert here.get("/cases").status_code == 200, "another's session is not found"
+    acts = [line for line in _acts(site) if line[1] == "session_ended"]
+    assert acts == [
+        ("viewer", "session_ended", "1 of viewer"),
+        ("viewer", "session_ended", "1 of viewer"),
+        ("expert", "session_ended", "0 of expert"),
+    ]
+
+
+def test_a_browser_may_call_itself_anything(site: Site) -> None:
+    browser = site.stranger()
+    browser.client.environ_base["HTTP_USER_AGENT"] = "<b>\0" + "x" * 5000
+    assert browser.sign_in("viewer", PASSWORD).status_code == 302
+    page = browser.text("/password")
+    assert "&lt;b&gt;xxx" in page and "<b>x" not in page and "x" * 300 not in page
 
 
 def test_whoever_asks_for_what_his_role_may_not_leaves_a_line_and_never_fills_the_log(site: Site) -> None:
@@ -321,6 +419,20 @@ def _posting(site: Site, case_id: str) -> Iterator[str]:
         for rule in site.app.url_map.iter_rules():
             if "POST" in (rule.methods or ()) and not rule.endpoint.startswith("api."):
                 yield url_for(rule.endpoint, **{name: parts.get(name, 1) for name in rule.arguments})
+
+
+def _sessions(site: Site) -> list[tuple[str, str]]:
+    """Whose and from which browser."""
+    with site.engine.connect() as connection:
+        rows = connection.execute(sa.select(tables.sessions.c.name, tables.sessions.c.browser))
+        return sorted(tuple(row) for row in rows)
+
+
+def _began_earlier(site: Site, by_s: float) -> None:
+    """Every session."""
+    began_at = tables.sessions.c.began_at
+    with site.engine.begin() as connection:
+        connection.execute(sa.update(tables.sessions).values(began_at=began_at - by_s))
 
 
 def _acts(site: Site) -> list[tuple[str, str, str]]:

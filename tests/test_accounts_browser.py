@@ -55,9 +55,18 @@ def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromiu
     page.keyboard.type(LONG)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
+    page.fill("#own", PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("cell", name=LONG, exact=True).wait_for()
     _no_barrier(page)
+    page.get_by_role("link", name=f"Set a new password of {LONG}").press("Enter")
+    page.get_by_role("heading", name="New password of").wait_for()
+    _no_barrier(page)
+    page.keyboard.type("a newer long one")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("cell", name=LONG, exact=True).wait_for()
     page.goto(_at(site, "/tokens"))
     page.focus("#name")
     page.keyboard.type("reports")
@@ -67,6 +76,19 @@ def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromiu
     page.goto(_at(site, "/audit"))
     page.get_by_role("cell", name="reports as viewer for 90 days").wait_for()
     _no_barrier(page)
+
+
+@pytest.mark.parametrize(("light", "size"), [("light", WIDE), ("dark", TABLET)])
+def test_a_user_signs_out_elsewhere_by_keyboard(chromium, site: Site, light, size) -> None:
+    there, here = (_signed_in(chromium, site, "quality", color_scheme=light, viewport=size) for _ in range(2))
+    here.goto(_at(site, "/password"))
+    _no_barrier(here)
+    here.focus("#own")
+    here.keyboard.type(PASSWORD)
+    here.keyboard.press("Enter")
+    here.get_by_text("Sign out there").wait_for(state="detached")
+    there.goto(_at(site, "/review"))
+    assert "/login?next=" in there.url
 
 
 def test_a_form_that_meets_an_ended_session_is_sent_after_signing_in_again(chromium, site: Site) -> None:

@@ -16,7 +16,7 @@ from cloud_sync.config import CloudConfig
 from cloud_sync.intake import Intake
 from cloud_sync.judgement import Review
 from cloud_sync.policy import Policy, Pool
-from cloud_sync.tables import cases, clips, metadata
+from cloud_sync.tables import cases, clips, metadata, sessions
 from edge_agent.errors import StoreError
 from edge_agent.wire import sha256_of
 
@@ -133,6 +133,15 @@ def test_a_filled_database_is_replaced_only_by_force_and_then_kept_aside(cloud: 
     assert _cases_kept_aside(cloud, done.kept) == 3
     again = restore.put_back(folder, cloud.config, force=True, now=NOW + 2)
     assert _cases_kept_aside(cloud, again.kept) == 2
+
+
+def test_a_restored_backup_brings_no_session_back(cloud: Cloud) -> None:
+    """Whoever has signed out since stays signed out."""
+    row = {"key": "k", "name": "erna", "began_at": NOW, "address": "", "browser": ""}
+    with cloud.engine.begin() as connection:
+        connection.execute(sa.insert(sessions).values(row))
+    restore.put_back(saved(cloud), cloud.config, force=True, now=NOW)
+    assert cloud.rows()["sessions"] == []
 
 
 def test_a_restore_that_breaks_off_changes_no_row(cloud: Cloud, monkeypatch) -> None:

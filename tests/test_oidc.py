@@ -14,7 +14,7 @@ from desk_site import ONE_OF_EACH_ROLE, OURS, PASSWORD, Browser, Site
 from joserfc.jwk import RSAKey
 from oidc_provider import CLIENT, SECRET, Provider
 
-from cloud_sync import accounts
+from cloud_sync import accounts, confirming, tables
 from cloud_sync.accounts import Account, Act, Change
 from cloud_sync.config import CloudConfig, OidcConfig, WebConfig
 from cloud_sync.tables import audit
@@ -233,6 +233,27 @@ def test_the_provider_gives_and_takes_roles_where_it_is_told_to(provider: Provid
         assert held is not None and held.role == role
     provider.person = plain | {"groups": ["king", 7, None]}
     assert come_back(site, provider).status_code == 403
+
+
+def test_who_has_no_password_sets_others_only_shortly_after_signing_in(site: Site, provider: Provider) -> None:
+    browser = site.stranger()
+    come_back(site, provider, browser)
+    with site.engine.begin() as connection:
+        accounts.change(connection, "nora", Change(role="admin"), Act(at=2.0))
+    come_back(site, provider, browser)
+    page, new = "/users/expert/password", {"new": "another long one", "own": ""}
+    assert "within 10 minutes" in browser.text(page)
+    began_at = tables.sessions.c.began_at
+    with site.engine.begin() as connection:
+        connection.execute(sa.update(tables.sessions).values(began_at=began_at - confirming.FRESH_MIN * 60))
+    refused = browser.send(page, new)
+    assert (refused.status_code, "10 minutes ago, limit 10" in refused.get_data(as_text=True)) == (401, True)
+    come_back(site, provider, browser)
+    assert browser.send(page, new).status_code == 302
+    assert site.stranger().sign_in("expert", "another long one").status_code == 302
+    own = {"current": "", "new": "another long one", "again": "another long one"}
+    assert browser.send("/password", own, on="/users").status_code == 400, "the company keeps hers"
+    assert site.stranger().sign_in("nora", "another long one").status_code == 401
 
 
 def test_a_kept_form_goes_on_after_the_company_sign_in_in_a_second_tab(site: Site, provider: Provider) -> None:

@@ -241,6 +241,7 @@ def _addresses(desk: Desk) -> list[str]:
         "/drift/plant/TANK1",
         "/audit",
         "/users",
+        "/users/ada/password",
         "/password",
         "/tokens",
         "/vocabulary",

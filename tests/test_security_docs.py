@@ -64,6 +64,15 @@ def test_every_drill_that_is_named_is_there():
             assert (TESTS.parent / "benchmarks" / f"drill_{name}.py").is_file(), f"{page.name}: drill {name}"
 
 
+def test_known_holes_are_looked_for_in_every_lock():
+    page = (FOLDER / "supply-chain.md").read_text(encoding="utf-8")
+    named = re.findall(r"^for set in ([\w ]+);", page, re.MULTILINE)[0].split()
+    assert {f"{name}.txt" for name in [*named, "torch"]} | {"torch-needs.in"} == {
+        path.name for path in (TESTS.parent / "locks").iterdir() if path.suffix in (".txt", ".in")
+    }
+    assert "locks/torch.txt" in page
+
+
 def test_each_boundary_has_its_page_and_each_page_all_six_letters():
     index = (FOLDER / "index.md").read_text(encoding="utf-8")
     pages = {path.name for path in FOLDER.glob("*.md")} - {"index.md", "asvs.md"}

@@ -49,6 +49,14 @@ def test_same_checkout_gives_the_same_bytes_whoever_builds_and_when(tree, tmp_pa
     assert "edge_agent/alarms.toml" in zipfile.ZipFile(first).namelist()
 
 
+def test_whatever_lies_in_a_package_is_in_the_wheel(tmp_path):
+    """A data file, or a folder of migrations, that setup.cfg does not name would be missing without a word."""
+    held = set(zipfile.ZipFile(wheel.build(ROOT, tmp_path)).namelist())
+    for package in ("edge_agent", "cloud_sync", "models", "calibration"):
+        there = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*") if path.is_file()}
+        assert {name for name in there if "__pycache__" not in name} - held == set()
+
+
 def test_check_fails_where_two_builds_differ(monkeypatch, tmp_path, capsys):
     def unsteady(_tree, out, zone):
         path = out / "x.whl"
