@@ -9,9 +9,9 @@ from edge_agent.records import Frame
 
 REST_S = 2.0
 """Without anything that moves, is lit or is wrong; a lamp that comes late still belongs to the unit that has left."""
-LOOK_EVERY_S = 0.14
-"""Seven looks a second, of a camera with 20 frames. What takes less than 0.4 s to come in is no unit that was lowered
-(`ImmersionLimits.entry_s`), and a lamp is read three times in the window that decides on it (`decision.WINDOW_S`)."""
+LOOK_EVERY_S = 0.19
+"""Five looks a second, of a camera with 20 frames. What takes less than 0.4 s to come in is no unit that was lowered
+(`ImmersionLimits.entry_s`), and a lamp is read twice in the window that decides on it (`decision.WINDOW_S`)."""
 
 
 class IdleWatch:

@@ -154,9 +154,13 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
 def write(path: Path, state: DeviceState | UplinkReport) -> None:
     """Replaces the file; not synced, because it is worth nothing after a power cut. Raises StoreError."""
     temporary = path.with_name(path.name + durable.TEMPORARY)
+    data = msgspec.json.encode(state)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode(state))
+        try:
+            temporary.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
         raise durable.failure(path, error) from error
