@@ -105,7 +105,7 @@ def _window(parts: dict[str, subprocess.Popen], look: Callable[[], None]) -> dic
 def _cpu_s(process: subprocess.Popen) -> float:
     if process.poll() is not None:
         raise SystemExit(f"{process.args!r} has ended with {process.returncode}")
-    # By the scheduler's own clock: what wakes for a tenth of a millisecond is mostly missed, or counted as ten, by ticks.
+    # By the scheduler's own clock: ticks miss what wakes for a tenth of a millisecond, or count it as ten.
     tasks = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
