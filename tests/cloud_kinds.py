@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from in_full import in_full
 
 from benchmarks.postgres_server import PostgresServer, programs
 from cloud_sync import db
@@ -68,7 +69,7 @@ def s3() -> "Iterator[S3Server]":
     patch.undo()
 
 
-@pytest.fixture(params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.full)])
+@pytest.fixture(params=[KINDS[0], in_full(KINDS[1])])
 def new_cloud(request: pytest.FixtureRequest) -> NewCloud:
     """Run by every test that asks for it against each kind; the second one in full runs alone, for the sake of time."""
     return maker(request, request.param)

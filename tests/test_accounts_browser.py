@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site
+from in_full import in_full
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cloud_sync import config as cloud_config
@@ -47,7 +48,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         process.terminate()
 
 
-@pytest.mark.parametrize(("light", "size"), [("light", WIDE), ("dark", TABLET)])
+@pytest.mark.parametrize(("light", "size"), [in_full("light", WIDE), ("dark", TABLET)])
 def test_an_administrator_lets_somebody_in_and_makes_a_token_by_keyboard(chromium, site: Site, light, size) -> None:
     page = _signed_in(chromium, site, "admin", color_scheme=light, viewport=size)
     page.goto(_at(site, "/users"))

@@ -100,6 +100,7 @@ def test_what_the_cloud_desires_lowers_the_mode_and_sets_the_audit(tmp_path, cap
     assert state_of(tmp_path).mode == "human_only"
 
 
+@pytest.mark.full
 def test_a_sampling_wish_draws_the_case_and_its_record_holds_the_probability(tmp_path, capsys):
     device = write_device(tmp_path, audit=config.AuditConfig(floor=0.001))
     (tmp_path / "data").mkdir()

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from agreement_site import PASSWORD, Filled
 from browser import ARGUMENTS, CHROMIUM, free_port
+from in_full import in_full
 from test_agreement_pages import COSTS
 
 from cloud_sync import config as cloud_config
@@ -113,7 +114,9 @@ def test_an_appraiser_works_by_keyboard_alone(chromium, served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1280, 720, "light"), (820, 1180, "dark")], ids=["desk", "tablet-dark"]
+    ("width", "height", "scheme"),
+    [in_full(1280, 720, "light"), (820, 1180, "dark")],
+    ids=["desk", "tablet-dark"],
 )
 def test_no_page_breaks_wcag_or_is_wider_than_the_screen(chromium, served: Served, width, height, scheme) -> None:
     about = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "bypass_csp": True}

@@ -11,6 +11,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 import sqlalchemy as sa
+from in_full import in_full
 
 from cloud_sync import audit_command, audit_log, db
 from cloud_sync import config as cloud_config
@@ -105,7 +106,7 @@ def _write_many(url: str, number: int, lines: int) -> None:
             audit_log.note(connection, who=f"writer {number}", did="wrote", about=str(line), now=line)
 
 
-@pytest.mark.parametrize(("processes", "lines"), [(3, 25), pytest.param(8, 200, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("processes", "lines"), [(3, 25), in_full(8, 200)])
 def test_parallel_processes_write_one_unbroken_chain(cloud: Cloud, processes: int, lines: int) -> None:
     context = multiprocessing.get_context("spawn")
     url = cloud.config.database_url

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from in_full import in_full
 
 from edge_agent import automation
 from edge_agent.automation import MODES, Kept, Seen
@@ -94,7 +95,7 @@ def every(names: list[str], given: ModeOrder | None):
         yield values, seen(**chosen, order=given)
 
 
-@pytest.mark.parametrize("given", [*ORDERS, *(pytest.param(one, marks=pytest.mark.full) for one in OTHERS)])
+@pytest.mark.parametrize("given", [*ORDERS, *(in_full(one) for one in OTHERS)])
 def test_every_combination_stays_under_its_order_and_less_of_anything_never_gives_more(given) -> None:
     names = list(INPUTS)
     found = {values: rank(automation.ceiling(one).mode) for values, one in every(names, given)}

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 from fakes_camera import Clock, FakeSource, frame
 
+from edge_agent import capture
 from edge_agent.camera import open_camera
 from edge_agent.capture import KEPT_FRAMES, LiveCapture, without_password
 from edge_agent.errors import StationError
 from edge_agent.records import Frame
 
 WAIT_S = 10.0
+
+
+@pytest.fixture(autouse=True)
+def quick_goodbyes(request, monkeypatch) -> None:
+    """Most threads here wait for something that never comes: who closes need not wait for them, but for one test."""
+    if "closing" not in request.node.name:
+        monkeypatch.setattr(capture, "CLOSE_S", 0.05)
 
 
 def recorded(path: Path, codec: str = "MJPG", frames: int = 12, fps: float = 20.0) -> Path:

@@ -3,13 +3,14 @@ from delivery_bugs import BUGS
 from delivery_machine import Machine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from in_full import in_full
 
 QUIET = settings(stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 FINDING = settings(QUIET, max_examples=600, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
 """It need not say how a bug is met in the fewest steps."""
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(600, marks=pytest.mark.full)])
+@pytest.mark.parametrize("examples", [25, in_full(600)])
 def test_whatever_happens_every_case_arrives_once_with_its_clip(examples):
     run_state_machine_as_test(Machine, settings=settings(QUIET, max_examples=examples))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from browser import ARGUMENTS, CHROMIUM
+from in_full import in_full
 from retrain_site import quick_champion
 from running_demo import Expert, RunningDemo, review_page, running_demo, tankwatch, until
 
@@ -236,7 +237,7 @@ def _plays(page) -> bool:
     return until(lambda: page.wait_for_timeout(20) or page.evaluate(moving), 20)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
+@pytest.mark.parametrize("ending", [signal.SIGINT, in_full(signal.SIGTERM)])
 def test_ctrl_c_ends_it_cleanly(tmp_path, ending):
     with running_demo("--broker", "auto" if ending == signal.SIGINT else "amqtt", scratch=tmp_path) as demo:
         demo.facts()
@@ -270,7 +271,7 @@ def _processes(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("option", ["--port", "--mqtt-port"])
+@pytest.mark.parametrize("option", ["--port", in_full("--mqtt-port")])
 def test_a_port_in_use_is_one_line(option, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         _refused(RunningDemo(option, str(server.getsockname()[1]), scratch=tmp_path), "Address already in use")
@@ -281,8 +282,8 @@ def test_a_port_in_use_is_one_line(option, tmp_path):
     ("arguments", "words"),
     [
         (("--bundle", "absent.bundle"), "cannot be read"),
-        (("--challenger", __file__), "no whole zip file"),
-        (("--fault", "nothing@1", "--headless"), "'nothing' is not known"),
+        in_full(("--challenger", __file__), "no whole zip file"),
+        in_full(("--fault", "nothing@1", "--headless"), "'nothing' is not known"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(arguments, words, tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from in_full import in_full
 from test_automation import order
 from test_line import free_port
 from test_selfreport import HealthyCamera, Waiting, raised
@@ -127,7 +128,7 @@ def test_a_result_ends_though_the_clock_is_set_back(monkeypatch):
     assert not report.disposition_holds
 
 
-@pytest.mark.parametrize(("shows", "shown"), [("before", "before"), ("after", "after")])
+@pytest.mark.parametrize(("shows", "shown"), [("before", "before"), in_full("after", "after")])
 def test_in_assist_the_human_decides_and_the_record_says_when_the_word_was_shown(tmp_path, shows, shown):
     case, last = run(tmp_path, "assist", assist_shows=shows)
     assert (case.mode, case.disposition, case.decided_by, case.word_shown) == ("assist", None, "human", shown)

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from in_full import in_full
 
 from benchmarks import docs_site, reference
 
 TOKENS = re.compile(r"--[a-z][a-z-]+|`[a-z_.\[\]]+`|^#+ .*$", re.M)
 
 
-ASKS_ALL = pytest.param("commands.md", marks=pytest.mark.full)
+ASKS_ALL = in_full("commands.md")
 """Imports every command there is."""
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_full import in_full
 from scipy.stats import gamma
 
 from cloud_sync import estimates
@@ -125,7 +126,7 @@ def test_a_bet_is_a_fair_game():
         assert probability * drawn + (1 - probability) * np.exp(lambdas) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("wrong_a_day", [0.1, 1.0, pytest.param(5.0, marks=pytest.mark.full)])
+@pytest.mark.parametrize("wrong_a_day", [0.1, 1.0, in_full(5.0)])
 def test_the_bound_is_hardly_ever_crossed_in_a_year_of_daily_looks(wrong_a_day):
     """1,000 years of 365 looks, seed 11: wrong units with probabilities between 0.02 and 0.5, as scores give them."""
     random = np.random.default_rng(11)

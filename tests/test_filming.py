@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from in_full import in_full
 
 from cloud_sync.config import CloudConfig
 from edge_agent import clips
@@ -68,7 +69,10 @@ def test_a_disk_that_fills_up_while_filming_costs_the_clip_and_not_the_case(bund
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_FRAMES", 50), ("FILMED_BYTES", clips.END_BYTES + 1_000_000)])
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("MAX_FRAMES", 50), in_full("FILMED_BYTES", clips.END_BYTES + 1_000_000)],
+)
 def test_a_clip_that_is_full_ends_there_and_is_kept_and_the_case_goes_on(tmp_path, monkeypatch, bundle, limit, value):
     monkeypatch.setattr(clips, limit, value)
     said: list[str] = []

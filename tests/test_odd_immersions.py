@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from in_full import in_full
 
 from calibration.faults import Impairment
 from calibration.scene import draw_scene, draw_station
@@ -39,7 +40,7 @@ def inspect(bundle, scenes, *, profile=PROFILE, from_s=0.0, impairments=()):
     return moved, twin.cases
 
 
-@pytest.mark.parametrize("shift_px", [5.0, 8.0])
+@pytest.mark.parametrize("shift_px", [in_full(5.0), 8.0])
 def test_a_knock_over_the_empty_tank_is_no_case(bundle, shift_px):
     empty = scene(unit=None, leaky=False, leaks=(), trapped_bubbles=0, decision="none", hold_s=1.5)
     assert inspect(bundle, [empty], impairments=(Impairment("shift", 2.0, shift_px),))[0] == []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import panel_states
 import pytest
+from in_full import in_full
 from panel_site import PIN, a_device, a_panel, free_port, publish
 from test_desk_stories import CHROMIUM, chromium
 
@@ -98,11 +99,7 @@ def page(chromium, station: Station) -> Iterator:
     ("names", "size", "language"),
     [
         (HARDEST, SIZES[0], "de"),
-        *(
-            pytest.param(SITUATIONS, size, language, marks=pytest.mark.full)
-            for size in SIZES
-            for language in ("en", "de", "es")
-        ),
+        *(in_full(SITUATIONS, size, language) for size in SIZES for language in ("en", "de", "es")),
     ],
 )
 def test_every_situation_fits_the_screen_and_is_open_to_all(

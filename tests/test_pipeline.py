@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from in_full import in_full
 
 from calibration.faults import Impairment
 from calibration.scene import draw_scene, draw_station
@@ -96,7 +97,7 @@ def test_a_covered_marker_for_most_of_the_hold_is_not_tested(bundle):
     assert (cases[0].verdict, cases[0].framing.status) == ("not_tested", "lost")
 
 
-@pytest.mark.parametrize("fault", ["black", "white", "freeze"])
+@pytest.mark.parametrize("fault", [in_full("black"), in_full("white"), "freeze"])
 def test_no_verdict_comes_from_a_picture_that_shows_nothing(bundle, fault):
     cases, _, _ = inspect(bundle, [scene(3, hold_s=8.0)], impairments=(Impairment(fault, 4.5, 0.0),))
     assert {case.verdict for case in cases} == {"not_tested"}
@@ -135,6 +136,7 @@ def test_a_stored_clip_replays_to_the_same_verdict(bundle, tmp_path):
             assert abs(again.score - case.score) <= 0.02
 
 
+@pytest.mark.full
 def test_a_tank_that_is_murky_from_the_first_frame_still_has_its_immersions_found(bundle):
     cases, _, truths = inspect(bundle, [scene(3, haze=2.4), scene(5, haze=2.4)])
     assert [case.verdict for case in cases] == ["not_tested", "not_tested"]

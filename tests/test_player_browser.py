@@ -12,6 +12,7 @@ import numpy as np
 import player_clips
 import pytest
 from browser import ARGUMENTS, CHROMIUM, becomes
+from in_full import in_full
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
@@ -417,7 +418,7 @@ def test_letters_can_be_switched_off_for_those_who_press_them_by_chance(page) ->
     assert becomes(page, "!video.paused")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [in_full("light"), "dark"])
 def test_nobody_is_kept_out_of_any_view(page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     _to_frame(page, 12)

@@ -230,6 +230,7 @@ def _without_times(made: Run) -> dict:
     return json.loads(made.metrics)
 
 
+@pytest.mark.full
 def test_runs_of_several_scopes_are_carried_out_side_by_side_and_one_that_fails_stops_no_other(
     judged, tmp_path
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_wrong_password_or_path_is_said_in_one_line(clip: Path, account: str, 
     assert len(heard) == 1 and words in heard[0] and "wrong" not in heard[0]
 
 
+@pytest.mark.full
 def test_doctor_sees_a_camera_behind_a_password_and_ends_cleanly(clip: Path) -> None:
     with rtsp_camera(clip, USER, PASSWORD) as server:
         source = f"rtsp://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/tank"
@@ -100,6 +101,7 @@ def test_doctor_sees_a_camera_behind_a_password_and_ends_cleanly(clip: Path) -> 
     assert done.returncode == 0 and quote(PASSWORD, safe="") not in done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_a_profile_is_made_from_a_stream_with_a_warning_of_its_codec(clip: Path, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(fitting, "LONGEST_S", 1.5)
     out = tmp_path / "station.toml"

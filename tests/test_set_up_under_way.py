@@ -183,6 +183,7 @@ def test_a_profile_that_cannot_be_used_changes_nothing_but_raises_an_alarm(tmp_p
         assert state_of(tmp_path).profile_sha256 == first
 
 
+@pytest.mark.full
 def test_a_profile_whose_markers_are_not_where_it_says_leaves_the_human_alone(tmp_path):
     device, line = write_device(tmp_path), Line()
     beside = [
@@ -201,6 +202,7 @@ def test_a_profile_whose_markers_are_not_where_it_says_leaves_the_human_alone(tm
         told(tmp_path, mode="shadow")
 
 
+@pytest.mark.full
 def test_a_profile_of_another_size_holds_once_the_camera_is_set_to_it(tmp_path):
     device, line = write_device(tmp_path), Line()
     sha256 = station.load(tmp_path / "station.toml")[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from browser import ARGUMENTS, CHROMIUM, free_port
+from in_full import in_full
 from panel_site import PIN
 from setup_site import NOW, Station
 
@@ -101,7 +102,7 @@ class Person:
         self.page.mouse.up()
 
 
-@pytest.mark.parametrize("size", ["wide", pytest.param("tablet", marks=pytest.mark.full)])
+@pytest.mark.parametrize("size", ["wide", in_full("tablet")])
 def test_from_nothing_to_a_report(chromium, site: Station, size: str) -> None:
     with site.served() as address:
         person = Person(chromium, address, size, hurried=size == "wide")

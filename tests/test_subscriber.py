@@ -11,6 +11,7 @@ import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
 import yaml
+from in_full import in_full
 from running_demo import ROOT, running_demo, until
 
 from benchmarks import plant
@@ -72,7 +73,7 @@ class Show:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("mosquitto", marks=needs_mosquitto), pytest.param("amqtt", marks=pytest.mark.full)],
+    params=[pytest.param("mosquitto", marks=needs_mosquitto), in_full("amqtt")],
 )
 def show(request) -> Show:
     arguments = ("--headless", "--json", "--cases", "2", "--audit", "1", "--fault", "shift@10:12")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from in_full import in_full
 
 from benchmarks.hostile_bundles import hostile
 from edge_agent import agent, config, slots, state, trial_run
@@ -75,7 +76,7 @@ def played(inspector: Inspector, *, from_s: float = 0.0, between=lambda: None) -
     return cases
 
 
-@pytest.mark.parametrize("size", [(640, 480), (480, 360)])
+@pytest.mark.parametrize("size", [in_full((640, 480)), (480, 360)])
 def test_an_exchange_between_cases_changes_who_speaks_and_nothing_else(shipped, tmp_path, size):
     inspector, path = make(shipped), changed(shipped, tmp_path / "b.bundle", max_view_px=size)
     bundle = open_bundle(path)

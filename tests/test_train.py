@@ -374,6 +374,7 @@ def test_members_of_the_aggregator_vote_and_the_mean_of_their_log_odds_is_said()
     torch.testing.assert_close(net.logit(seen).squeeze(1).detach(), votes.mean(1))
 
 
+@pytest.mark.full
 def test_an_aggregator_of_other_features_is_refused_before_any_case():
     net = CaseNet(torch.zeros(3), torch.ones(3), 2).eval()
     data = onnx_bytes(net, np.zeros((4, 3), np.float32), free_axes={0: torch.export.Dim.DYNAMIC})

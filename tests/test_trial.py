@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import nets_gone_wrong as wrong
 import pytest
+from in_full import in_full
 
 from benchmarks.update_lab import smaller
 from edge_agent import exam, trial
@@ -68,7 +69,7 @@ def test_a_bundle_that_judges_the_stations_cases_wrong_is_refused(sound, tmp_pat
         ("detector", lambda data: wrong.always(data, float("nan")), "not finite"),
         ("detector", wrong.twice, "maps"),
         ("aggregator", wrong.twice, "a score and a distance are needed"),
-        ("detector", lambda data: wrong.heavy(data, 700, 2), "ms a composite"),
+        in_full("detector", lambda data: wrong.heavy(data, 700, 2), "ms a composite"),
     ],
     ids=["no number", "more maps", "another score", "ten times slower"],
 )

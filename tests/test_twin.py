@@ -241,6 +241,7 @@ def test_a_stalled_live_camera_waits_and_ends_when_closed():
     assert 3 < now[0] < 3.2
 
 
+@pytest.mark.full
 def test_poses_of_one_run_follow_each_other_without_a_gap():
     camera = open_twin("twin:seed=5,cases=2,poses=2,profile=demo,fps=15")
     corners, sequences = [], []
@@ -280,6 +281,7 @@ def test_recordings_have_truth_manifest_and_profile(tmp_path):
         assert capture.get(cv2.CAP_PROP_FPS) == 15
 
 
+@pytest.mark.full
 def test_an_interrupted_recording_goes_on_where_it_stopped(tmp_path):
     arguments = ["record", "--cases", "2", "--seed", "3", "--out", str(tmp_path), "--profile", "demo", "--fps", "15"]
     record.twin(arguments)
@@ -301,6 +303,7 @@ def test_a_folder_never_mixes_two_runs(tmp_path):
         record.twin([*arguments, "--seed", "2"])
 
 
+@pytest.mark.full
 def test_a_lossless_recording_gives_the_twins_pixels_back(tmp_path):
     plan = record.Plan(
         cases=1, seed=5, profile="demo", fps=15.0, size=(640, 480), station_id="TANK1", lossless=True,

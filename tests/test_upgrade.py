@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from in_full import in_full
 from machine import Machine, make_tree
 
 
@@ -111,7 +112,7 @@ def cut_off(path, line):
 
 
 SOON = ("before the switch", "while it is watched")
-LATER = [pytest.param(cut, marks=pytest.mark.full) for cut in CUTS if cut not in SOON]
+LATER = [in_full(cut) for cut in CUTS if cut not in SOON]
 
 
 @pytest.mark.parametrize("cut", [*SOON, *LATER])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from fleet import NEW, NOW, Fleet, places
+from in_full import in_full
 from scipy.stats import beta
 
 from cloud_sync import rollout_state as rules
@@ -52,7 +53,7 @@ def test_tallies_add_up_and_never_fall_below_nothing() -> None:
     assert Tally(4, 0, 1, 1, 0) + Tally(5, 2, 0, 5, 3) == Tally(9, 2, 1, 6, 3)
 
 
-@pytest.mark.parametrize("rollouts", [30, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("rollouts", [30, in_full(1000)])
 def test_of_rollouts_that_worsen_nothing_no_more_are_stopped_than_declared(rollouts: int) -> None:
     """Twelve stations that differ, a bundle that changes nothing, 24 looks a step."""
     draw = np.random.default_rng(3)
