@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from test_selfreport import sight
@@ -12,7 +11,7 @@ from edge_agent.case import Identity
 from edge_agent.codes import MarkerReader
 from edge_agent.decision import Signal
 from edge_agent.framing import CALM_PERIOD_S, PERIOD_S, FramingWatch
-from edge_agent.idle import GLANCE_EVERY_S, LOOK_EVERY_S, REST_S, IdleWatch
+from edge_agent.idle import LOOK_EVERY_S, REST_S, IdleWatch
 from edge_agent.immersion import Immersion
 from edge_agent.inspection import make_inspector, shipped_bundle
 from edge_agent.pipeline import Sampling
@@ -25,57 +24,28 @@ BEFORE_S = 4.0
 """Of an empty tank, before the tape."""
 
 
-STILL = np.zeros((4, 4), np.uint8)
+def at(now_s: float) -> Frame:
+    return Frame(np.zeros((4, 4), np.uint8), round(now_s * FPS), now_s, now_s, faults=())
 
 
-def at(now_s: float, image: np.ndarray = STILL) -> Frame:
-    return Frame(image, round(now_s * FPS), now_s, now_s, faults=())
-
-
-def looked(
-    idle: IdleWatch, seconds: float, *, began_s: float = 0.0, picture=lambda now_s: STILL, **other
-) -> list[float]:
+def looked(idle: IdleWatch, seconds: float, *, began_s: float = 0.0, **other) -> list[float]:
     """Plays frames at 20 a second; when those were that were looked at."""
     shown = {"sight": sight(), "immersion": EMPTY, "between_cases": True} | other
     seen = []
     for number in range(round(seconds * FPS)):
         now_s = began_s + number / FPS
-        taken = at(now_s, picture(now_s))
-        if not idle.may_pass(taken):
+        if not idle.may_pass(at(now_s)):
             seen.append(now_s)
-            now = replace(shown["sight"], frame=taken)
+            now = replace(shown["sight"], frame=at(now_s))
             idle.saw(now, shown["immersion"], between_cases=shown["between_cases"])
     return seen
 
 
-def test_after_two_seconds_in_which_nothing_happens_a_look_a_second_is_enough():
+def test_after_two_seconds_in_which_nothing_happens_every_third_frame_is_enough():
     seen = looked(IdleWatch(), 10.0)
     assert len([now_s for now_s in seen if now_s <= REST_S]) == REST_S * FPS + 1
-    gaps = np.diff([now_s for now_s in seen if now_s >= REST_S])
-    assert gaps == pytest.approx(LOOK_EVERY_S) and len(gaps) == 7
-
-
-def noisy(now_s: float, *, lit_s: float = 1e9, grows: float = 0.0) -> np.ndarray:
-    """A grey tank, (480, 640, 3), by a camera with noise of 8 levels; since `lit_s` a small dim lamp is lit; `grows`:
-    levels a second by which it becomes lighter."""
-    picture = np.random.default_rng(round(now_s * 1000)).normal(110.0 + grows * now_s, 8.0, (480, 640, 3))
-    if now_s >= lit_s:
-        cv2.circle(picture, (601, 77), 5, (110.0, 150.0, 110.0), -1)
-    return np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def test_noise_is_no_change_and_a_lamp_is_one_at_the_next_glance():
-    seen = looked(IdleWatch(), 6.0, picture=lambda now_s: noisy(now_s, lit_s=4.5))
-    before = [now_s for now_s in seen if REST_S < now_s < 4.5]
-    assert before == pytest.approx([3.0, 4.0])
-    assert next(now_s for now_s in seen if now_s >= 4.5) <= 4.5 + GLANCE_EVERY_S + 1.01 / FPS
-
-
-def test_what_changes_slowly_adds_up():
-    idle = IdleWatch()
-    looked(idle, 4.0, picture=noisy)
-    seen = looked(idle, 4.0, began_s=4.0, picture=lambda now_s: noisy(now_s, grows=8.0))
-    assert max(np.diff(seen)) < LOOK_EVERY_S - 1.01 / FPS
+    gaps = np.diff([now_s for now_s in seen if now_s > REST_S])
+    assert gaps.max() <= LOOK_EVERY_S + 1.01 / FPS and 45 <= len(gaps) <= 60
 
 
 @pytest.mark.parametrize(
@@ -93,8 +63,8 @@ def test_what_changes_slowly_adds_up():
 def test_whatever_stirs_or_is_wrong_brings_every_frame_at_once_and_for_two_seconds(stirring):
     idle = IdleWatch()
     looked(idle, 5.0)
-    # The picture shows nothing of it here: the look at which it stirs is a second later at most.
-    assert len(looked(idle, 3.0, began_s=5.0, **stirring)) >= (3.0 - LOOK_EVERY_S) * FPS
+    # The look at which it stirs is at most one pace later.
+    assert len(looked(idle, 3.0, began_s=5.0, **stirring)) >= 3.0 * FPS - 3
     assert len(looked(idle, REST_S, began_s=8.0)) >= REST_S * FPS - 1
     assert len(looked(idle, REST_S, began_s=10.0)) < REST_S * FPS / 2
 
@@ -139,7 +109,7 @@ def test_a_unit_that_comes_in_is_seen_as_soon_as_if_every_frame_had_been_looked_
         found.append((inspector.immersion, inspector.progress, passed))
     (every, watched, _), (fewer, watched_with_fewer, passed) = found
     assert passed > 20
-    assert fewer.entered_s == pytest.approx(every.entered_s, abs=GLANCE_EVERY_S)
+    assert fewer.entered_s == pytest.approx(every.entered_s, abs=LOOK_EVERY_S)
     assert fewer.settled_s == pytest.approx(every.settled_s, abs=0.01)
     assert watched_with_fewer.usable_s == pytest.approx(watched.usable_s, abs=0.01)
 
@@ -159,7 +129,8 @@ def _empty_then_a_unit():
 
 def test_a_frame_that_nobody_has_judged_or_that_is_at_fault_never_passes():
     idle = IdleWatch()
-    well = at(looked(idle, REST_S + 1.0)[-1] + 1 / FPS)
+    looked(idle, REST_S + 1.0)
+    well = at(REST_S + 1.0)
     assert idle.may_pass(well)
     assert not idle.may_pass(replace(well, faults=None))
     assert not idle.may_pass(replace(well, faults=(CameraFault("noise", "it is noisy: give more light"),)))
