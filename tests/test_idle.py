@@ -9,7 +9,7 @@ from test_selfreport import sight
 from edge_agent.bundle import open_bundle
 from edge_agent.case import Identity
 from edge_agent.codes import MarkerReader
-from edge_agent.decision import Signal
+from edge_agent.decision import DecisionWatch, LampReading, Signal
 from edge_agent.framing import CALM_PERIOD_S, PERIOD_S, FramingWatch
 from edge_agent.idle import LOOK_EVERY_S, REST_S, IdleWatch
 from edge_agent.immersion import Immersion
@@ -67,6 +67,23 @@ def test_whatever_stirs_or_is_wrong_brings_every_frame_at_once_and_for_two_secon
     assert len(looked(idle, 3.0, began_s=5.0, **stirring)) >= 3.0 * FPS - 3
     assert len(looked(idle, REST_S, began_s=8.0)) >= REST_S * FPS - 1
     assert len(looked(idle, REST_S, began_s=10.0)) < REST_S * FPS / 2
+
+
+@pytest.mark.parametrize("lit_for_s", [0.3, 0.5, 1.0])
+def test_a_lamp_is_decided_on_whenever_it_lights_over_an_empty_tank_and_however_shortly(lit_for_s):
+    """The signal itself is what stirs: a second look has to come within the window that decides on a lamp."""
+    for late_s in np.linspace(0.0, 1.0, 20, endpoint=False):
+        idle, decisions, lit_s, fresh = IdleWatch(), DecisionWatch(0.6), 6.0 + late_s, []
+        for number in range(round(9.0 * FPS)):
+            now_s = number / FPS
+            if idle.may_pass(at(now_s)):
+                continue
+            is_lit = lit_s <= now_s < lit_s + lit_for_s
+            ok = LampReading(0.0, 1.0) if is_lit else LampReading(1.0, 0.0)
+            signal = decisions.step({"ok": ok, "leak": LampReading(1.0, 0.0)}, now_s)
+            fresh += [now_s - lit_s] if signal.fresh else []
+            idle.saw(replace(sight(), frame=at(now_s), signal=signal), EMPTY, between_cases=True)
+        assert len(fresh) == 1 and fresh[0] <= 0.35, f"lit {late_s:.2f} s after a look"
 
 
 def test_a_clock_that_goes_back_lets_nothing_pass():
