@@ -35,7 +35,7 @@ class Plan:
 
 
 def plan_of(full: bool, seed: int) -> Plan:
-    return Plan(900_000, 80_000, 20_000, seed) if full else Plan(2400, 400, 300, seed)
+    return Plan(910_000, 80_000, 20_000, seed) if full else Plan(2400, 400, 300, seed)
 
 
 def drill(plan: Plan, folder: Path, say: Say = lambda _: None) -> dict:
