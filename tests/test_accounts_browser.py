@@ -1,22 +1,18 @@
 """An administrator's pages, and signing in again, in a real browser: by keyboard, by day and night, no barrier."""
 
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import free_port, served
 from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site
 from in_full import in_full
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cloud_sync import config as cloud_config
 from cloud_sync.config import WebConfig
 
-ROOT = Path(cloud_config.__file__).parent.parent
 pytestmark = [
     pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent"),
     pytest.mark.usefixtures("quick_passwords"),
@@ -35,17 +31,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    site = Site(tmp_path, web=WebConfig(port=port), people=ONE_OF_EACH_ROLE)
-    (tmp_path / "cloud.toml").write_bytes(cloud_config.dump(site.config))
-    command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(tmp_path / "cloud.toml")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stderr is not None
-        assert "review page" in process.stderr.readline()
+    site = Site(tmp_path, web=WebConfig(port=free_port()), people=ONE_OF_EACH_ROLE)
+    with served(site.config):
         yield site
-        process.terminate()
 
 
 @pytest.mark.parametrize(("light", "size"), [in_full("light", WIDE), ("dark", TABLET)])

@@ -1,16 +1,13 @@
 """In a real browser: the video plays at once, the keys judge, and the example lies in the dataset."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, PATIENCE_S, becomes, free_port, ready
+from browser import ARGUMENTS, CHROMIUM, becomes, ready, served
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
 
 from cloud_sync import accounts, dataset, db, judgement, policy_file
-from cloud_sync import config as cloud_config
 from cloud_sync.config import CloudConfig, WebConfig
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
@@ -22,11 +19,10 @@ PASSWORD = "correct horse battery"
 
 
 class Site:
-    """A cloud with two judgeable cases, and `cloud web` as a process of its own."""
+    """A cloud with two judgeable cases."""
 
     def __init__(self, folder: Path) -> None:
-        config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=free_port()))
-        (folder / "cloud.toml").write_bytes(cloud_config.dump(config))
+        config = CloudConfig(data_dir=str(folder / "cloud"), web=WebConfig(port=0))
         self.config = config
         self.engine = db.open_database(config)
         store = FolderStore(config.folder)
@@ -37,15 +33,7 @@ class Site:
             case = a_case(sequence, verdict=verdict, decision=decision, clip=ref)
             intake.handle([case_message(case), *clip_messages(path, case_id)], db.now())
         accounts.add_user(self.engine, "erna", PASSWORD, "quality", now=db.now())
-        self.address = f"http://127.0.0.1:{config.web.port}"
-        command = [sys.executable, str(ROOT / "tankwatch.py"), "cloud", "web", "--config", str(folder / "cloud.toml")]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stderr is not None
-        assert "review page" in self.process.stderr.readline()
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=PATIENCE_S)
+        self.address = ""
 
     def reviews(self, sequence: int) -> list[judgement.Kept]:
         with self.engine.connect() as connection:
@@ -63,8 +51,8 @@ def chromium() -> Iterator:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
-    yield site
-    site.close()
+    with served(site.config) as site.address:
+        yield site
 
 
 @pytest.fixture
