@@ -15,7 +15,7 @@ from edge_agent import station
 from edge_agent.errors import ConfigError, StationError
 
 
-def run(profile="demo", *, seed=3, leaky=True, single=True, frames=None, fps=20.0, **options):
+def run(profile="demo", *, seed=3, leaky=True, single=True, frames=None, fps=10.0, **options):
     look = draw_station(seed, profile)
     twin = Twin(look, [draw_scene(seed, look, profile, leaky=leaky)], single=single, fps=fps, **options)
     return twin, list(islice(twin.frames(), frames))
@@ -183,7 +183,7 @@ def test_a_rotated_camera_turns_the_true_corners():
 
 def test_camera_faults_show_from_their_time_on():
     def picture(name, amount=0.0):
-        return [frame for frame, _ in run(frames=10, impairments=(Impairment(name, 0.2, amount),))[1]]
+        return [frame for frame, _ in run(frames=10, fps=20.0, impairments=(Impairment(name, 0.2, amount),))[1]]
 
     frozen = picture("freeze")
     assert all(np.array_equal(frame.image, frozen[3].image) for frame in frozen[4:])
