@@ -208,9 +208,10 @@ def test_a_language_is_chosen_once_and_kept(page, station: Station) -> None:
     page.click("text=Español")
     page.wait_for_function("() => document.documentElement.lang === 'es'")
     page.goto(station.address, wait_until="domcontentloaded")
-    assert "Listo" in page.inner_text(".headline")
+    said = "() => document.querySelector('.headline').innerText.includes('Listo')"
+    page.wait_for_function(said)
     page.wait_for_timeout(600)
-    assert "Listo" in page.inner_text(".headline")
+    page.wait_for_function(said)
 
 
 def test_the_pin_is_given_by_its_keypad_and_waiting_is_counted_down(page, station: Station) -> None:
