@@ -159,7 +159,7 @@ def _password_page(fault: str | None = None) -> str:
     about = {"of_company": _is_of_company(), "here": sessions.own_key(), "hours": web.session_h, "idle": web.idle_min}
     with _shelf().engine.connect() as connection:
         found = sessions.of_user(connection, current_user.name, since=db.now() - web.session_h * 3600)
-    return render_template("password.html", fault=fault, sessions=found, **about, **_asked())
+        return render_template("password.html", fault=fault, sessions=found, **about, **_asked(connection))
 
 
 def _is_of_company() -> bool:
@@ -172,15 +172,13 @@ def _set_password_page(name: str, fault: str | None = None) -> str:
     with _shelf().engine.connect() as connection:
         if accounts.find(connection, name) is None:
             abort(404)
-    return render_template("set_password.html", name=name, fault=fault, **_asked())
+        return render_template("set_password.html", name=name, fault=fault, **_asked(connection))
 
 
-def _asked() -> dict[str, object]:
+def _asked(connection: sa.Connection) -> dict[str, object]:
     """What pages that take a password have to know."""
-    with _shelf().engine.connect() as connection:
-        has_password = accounts.has_password(connection, current_user.name)
-    fresh_min = confirming.FRESH_MIN
-    return {"has_password": has_password, "fresh_min": fresh_min, "shortest": passwords.SHORTEST}
+    has_password = accounts.has_password(connection, current_user.name)
+    return {"has_password": has_password, "fresh_min": confirming.FRESH_MIN, "shortest": passwords.SHORTEST}
 
 
 def _role():
@@ -190,7 +188,8 @@ def _role():
 
 def _user_page(fault: str | None = None) -> str:
     found = accounts.all_users(_shelf().engine)
-    return render_template("users.html", users=found, roles=ROLES, fault=fault, **_asked())
+    with _shelf().engine.connect() as connection:
+        return render_template("users.html", users=found, roles=ROLES, fault=fault, **_asked(connection))
 
 
 def _token_page(*, fault: str | None = None, secret: str = "", name: str = "") -> str:

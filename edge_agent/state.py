@@ -158,7 +158,7 @@ def write(path: Path, state: DeviceState | UplinkReport) -> None:
     try:
         try:
             temporary.write_bytes(data)
-        except FileNotFoundError:
+        except FileNotFoundError:  # looked for only then: it is written four times a second
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
         os.replace(temporary, path)

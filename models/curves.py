@@ -6,7 +6,8 @@ Arrays named `scores` and `leaky` are (n,), float and bool.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
+from scipy.stats import norm, rankdata
 
 from models.select import auc
 
@@ -57,7 +58,7 @@ def auc_interval(scores: np.ndarray, leaky: np.ndarray) -> Interval | None:
     if area in (0.0, 1.0) or variance == 0 or min(len(leaks), len(goods)) < 2:
         shy = 0.025 ** (1 / min(len(leaks), len(goods)))
         return Interval(area, min(area, shy), max(area, 1 - shy))
-    reach = ndtri(0.975) * np.sqrt(variance) / (area * (1 - area))
+    reach = norm.ppf(0.975) * np.sqrt(variance) / (area * (1 - area))
     return Interval(area, float(expit(logit(area) - reach)), float(expit(logit(area) + reach)))
 
 
@@ -113,7 +114,7 @@ def calibration(scores: np.ndarray, leaky: np.ndarray) -> Slope | None:
     values, covariance = fitted
     intercept, slope = (
         Interval(float(value), float(value - reach), float(value + reach))
-        for value, reach in zip(values, ndtri(0.975) * np.sqrt(np.diag(covariance)), strict=True)
+        for value, reach in zip(values, norm.ppf(0.975) * np.sqrt(np.diag(covariance)), strict=True)
     )
     return Slope(slope, intercept, int(inside.sum()))
 
@@ -121,19 +122,13 @@ def calibration(scores: np.ndarray, leaky: np.ndarray) -> Slope | None:
 def _delong(leaks: np.ndarray, goods: np.ndarray) -> tuple[float, float]:
     """(area, its variance) by midranks (Sun & Xu 2014)."""
     count, others = len(leaks), len(goods)
-    ranks = _ranks(np.concatenate([leaks, goods]))
-    of_leaks = (ranks[:count] - _ranks(leaks)) / others
-    of_goods = 1 - (ranks[count:] - _ranks(goods)) / count
+    ranks = rankdata(np.concatenate([leaks, goods]))
+    of_leaks = (ranks[:count] - rankdata(leaks)) / others
+    of_goods = 1 - (ranks[count:] - rankdata(goods)) / count
     area = auc(np.concatenate([leaks, goods]), np.arange(count + others) < count)
     if min(count, others) < 2:
         return area, 0.0
     return area, float(of_leaks.var(ddof=1) / count + of_goods.var(ddof=1) / others)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """From 1, ties sharing the middle of theirs; (n,) -> (n,)."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
 def _logistic(x: np.ndarray, leaky: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray] | None:

@@ -2,13 +2,7 @@
 
 import shutil
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from cloud_sync.config import CloudConfig
-from cloud_sync.web import make_server
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
@@ -42,19 +36,6 @@ def becomes(page, condition: str) -> bool:
                 raise
         page.wait_for_timeout(20)
     return False
-
-
-@contextmanager
-def served(config: CloudConfig) -> Iterator[str]:
-    """The cloud's pages as `cloud web` serves them, from a thread of this process: their address."""
-    server = make_server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}"
-    finally:
-        server.close()
-        thread.join(PATIENCE_S)
 
 
 def free_port() -> int:

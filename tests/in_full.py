@@ -3,5 +3,5 @@
 import pytest
 
 
-def in_full(*values, id: str | None = None):
-    return pytest.param(*values, marks=pytest.mark.full, id=id)
+def in_full(*values):
+    return pytest.param(*values, marks=pytest.mark.full)

@@ -2,38 +2,21 @@
 
 import shutil
 import subprocess
-import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import waitress
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
+from serving import server_of, serving
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="promtool is absent")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Address of a server of `app`."""
-    listening: dict[int, object] = {}
-    server = waitress.create_server(app, map=listening, host="127.0.0.1", port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}"
-    finally:
-        server.close()
-        thread.join(5)
-
-
 def scrape(app: Flask, headers: dict[str, str] | None = None) -> str:
     """The text under /metrics."""
-    with serving(app) as address:
+    with serving(server_of(app)) as address:
         request = urllib.request.Request(f"{address}/metrics", headers=headers or {})
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

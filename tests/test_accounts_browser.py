@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import free_port, served
+from browser import free_port
 from desk_site import ONE_OF_EACH_ROLE, PASSWORD, Site
 from in_full import in_full
 from playwright.sync_api import Browser, Page, sync_playwright
+from serving import serving
 
 from cloud_sync.config import WebConfig
+from cloud_sync.web import make_server
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is absent"),
@@ -32,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path, web=WebConfig(port=free_port()), people=ONE_OF_EACH_ROLE)
-    with served(site.config):
+    with serving(make_server(site.config)):
         yield site
 
 

@@ -17,7 +17,7 @@ from desk_site import Site
 from device_files import a_report, a_state, write
 from metrics_site import work
 from panel_site import a_device, a_panel
-from scraping import serving
+from serving import server_of, serving
 
 from edge_agent.rhythm import every
 
@@ -75,8 +75,8 @@ def address(tmp_path):
     token = cloud.token("viewer")["Authorization"].removeprefix("Bearer ")
     with ExitStack() as stack:
         stack.enter_context(every(0.5, lambda: write(device, a_state(), a_report())))
-        panel = stack.enter_context(serving(a_panel(tmp_path, device=device, pin=None)))
-        web = stack.enter_context(serving(cloud.app))
+        panel = stack.enter_context(serving(server_of(a_panel(tmp_path, device=device, pin=None))))
+        web = stack.enter_context(serving(server_of(cloud.app)))
         targets = {"tankwatch-device": panel.split("//")[1], "tankwatch-cloud": web.split("//")[1]}
         own = f"127.0.0.1:{free_port()}"
         config = configured(tmp_path, targets, token)

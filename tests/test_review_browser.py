@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, becomes, ready, served
+from browser import ARGUMENTS, CHROMIUM, becomes, ready
 from cloud_fakes import a_case, a_clip, case_message, clip_messages
+from serving import serving
 
 from cloud_sync import accounts, dataset, db, judgement, policy_file
 from cloud_sync.config import CloudConfig, WebConfig
 from cloud_sync.folder_store import FolderStore
 from cloud_sync.intake import Intake
+from cloud_sync.web import make_server
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -51,7 +53,7 @@ def chromium() -> Iterator:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
-    with served(site.config) as site.address:
+    with serving(make_server(site.config)) as site.address:
         yield site
 
 

@@ -1,0 +1,34 @@
+"""A server of pages or metrics that runs in a thread of the test's own process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import waitress
+from flask import Flask
+from waitress.server import BaseWSGIServer
+
+END_S = 20
+
+
+@contextmanager
+def serving(server: BaseWSGIServer) -> Iterator[str]:
+    """Its address; it listens already, and is closed in the end."""
+
+    def run() -> None:
+        # Who closes it takes the sockets away that it waits for.
+        with suppress(OSError):
+            server.run()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.close()
+        thread.join(END_S)
+
+
+def server_of(app: Flask) -> BaseWSGIServer:
+    """On a port of its own, listening."""
+    return waitress.create_server(app, host="127.0.0.1", port=0, threads=2)
