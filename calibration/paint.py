@@ -5,6 +5,7 @@ Layers are (h, w) float32 grey levels in camera pixels; alpha layers are 0..1.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -35,8 +36,9 @@ class Stage:
     lens: Lens
 
 
+@lru_cache(maxsize=1)
 def paint_stage(look: StationLook) -> Stage:
-    """The still station by its seed."""
+    """The still station by its seed. Kept, for a recording's profile and its camera both ask: nobody writes into it."""
     rng = np.random.default_rng([look.seed, 51])
     to_px, lens = look.mm_to_straight(), Lens(look.frame_size_px, look.sensor.fisheye)
     room = paint_room(rng, look, to_px)

@@ -5,6 +5,7 @@ low-discrepancy set), so that a bubble of 1.5 px weighs the same wherever it lie
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -65,8 +66,10 @@ def look_index(kind: np.ndarray, look: np.ndarray, tilt: np.ndarray) -> np.ndarr
     return (family * LOOKS + look) * _TILTS + tilt + 1
 
 
+@lru_cache(maxsize=1)
 def paint_looks(seed: int) -> Looks:
-    """A station's looks: which optics its bubbles show depends on its lamps, so they are drawn by station."""
+    """A station's looks: which optics its bubbles show depends on its lamps, so they are drawn by station. Kept, for a
+    recording's profile and its camera both ask: nobody writes into them."""
     steps = ((np.arange(_FINE) + 0.5) / _FINE * 2 - 1) * _SPANS[-1]
     empty = int(np.count_nonzero(steps < -_SPANS[0]))  # nothing is painted beyond the narrowest span
     layers = paint_all(seed, LOOKS, steps[empty : _FINE - empty])
