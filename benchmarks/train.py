@@ -28,7 +28,7 @@ from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.infer import OriginReader
 from edge_agent.inspection import shipped_bundle
 from models import bubble_fit, case_fit, cases, gauges, golden, nuisance, origin_fit, package, sight_fit, stages
-from models.cases import Basis, Features
+from models.cases import Basis
 from models.data import Crops, Purpose
 from models.net import BubbleNet, OriginNet
 from models.stages import Found, Stage, Workplace
@@ -169,7 +169,7 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
     few = replace(recipe.origins, epochs=1)
     spent_s, _ = timed(lambda: origin_fit.fit(many, few, recipe.seed, LIMITS.settle_s, _unheard))
     net, strips = OriginNet(), torch.rand(10 * batch, 5, kymograph.STEPS, kymograph.ROWS)
-    steps = recipe.origins.epochs * (recipe.origin_scenes // batch)
+    steps = recipe.origins.epochs * (recipe.origin_scenes // batch + recipe.case_scenes // batch)
     measured = max(1, len(many.truths) // batch)
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))
 
@@ -177,13 +177,13 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
 def _cases(recipe: Recipe, found: Found, basis: Basis) -> Iterator[Cost]:
     """Features of a case, at several lengths of watching, and steps of the aggregator."""
     spent_s, rows = timed(lambda: stages.features(found, basis, recipe.seed))
-    fitted_to = recipe.case_scenes + recipe.make_believe_cases + recipe.upside_down_cases
+    fitted_to = recipe.origin_scenes + recipe.case_scenes + recipe.make_believe_cases + recipe.upside_down_cases
     strips = np.random.default_rng(0).random((10, 5, kymograph.STEPS, kymograph.ROWS), np.float32)
     bare_s = timed(lambda: [basis.look(strips) for _ in range(10)])[0] / 10
     yield Cost("features of a case", fitted_to + recipe.limit_scenes, spent_s / len(found), "origins net", bare_s)
     wanted = (1 + cases.SHORTER) * (fitted_to + recipe.limit_scenes)
     chosen = np.resize(np.arange(len(rows.leaky)), wanted)
-    many = Features(*(getattr(rows, name)[chosen] for name in ("values", "leaky", "weight", "case")))
+    many = cases.chosen(rows, chosen)
     spent_s, net = timed(lambda: case_fit.fit(many, recipe.seed, _unheard, steps=CASE_STEPS))
     values = torch.from_numpy(many.values)
     # One fit to all, and those that judge what they have not seen.

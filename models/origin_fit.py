@@ -65,7 +65,7 @@ def fit(seen: Kymographs, recipe: OriginRecipe, seed: int, settle_s: float, log:
     """An OriginNet; births before `settle_s` count as trapped air's."""
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 171])
-    net = OriginNet()
+    net = OriginNet().to(memory_format=torch.channels_last)
     count = len(seen.truths)
     batches = max(1, count // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
@@ -151,7 +151,7 @@ def _loss(
     """One of the wanted cells must say yes, all others no: each strip's boldest answer counts."""
     if not len(chosen):
         return next(net.parameters()).sum() * 0
-    said = net(torch.from_numpy(pictures)).T
+    said = net(torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)).T
     wanted_here, open_here = torch.from_numpy(wanted[:, chosen]), torch.from_numpy(undecided[:, chosen])
     loss = said.sum() * 0
     if wanted_here.any():

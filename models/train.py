@@ -69,7 +69,7 @@ class Recipe:
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
     case_scenes: int = 700
-    """Further ones, unknown to the origins net, that the aggregator is fitted to."""
+    """Further ones, unknown to it. The aggregator is fitted to both."""
     make_believe_cases: int = 160
     upside_down_cases: int = 24
     limit_scenes: int = 640
@@ -141,10 +141,13 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     eyes: stages.EyeNets = {"detector": detector, "water": package.water_bytes(water_net)}
     sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
-    origins = _origins(recipe, place, eyes, log)
-    basis = Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(origins)), sensitivity=sensitivity)
+    origins, other = (_origins(place, stage, count, recipe, eyes, log) for stage, count in _halves(recipe))
+    basis, others_basis = (
+        Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
+        for net in (origins, other)
+    )
 
-    judgement = _judgement(recipe, place, basis, eyes, log)
+    judgement = _judgement(recipe, place, (basis, others_basis), eyes, log)
     content = Content(
         version=1,
         created_at=package.utc(made_at),
@@ -177,18 +180,36 @@ class _Judgement:
     training_range: TrainingRange | UnsetType
 
 
-def _judgement(recipe: Recipe, place: Workplace, basis: Basis, eyes: stages.EyeNets, log: Log) -> _Judgement:
+def _halves(recipe: Recipe) -> tuple[tuple[stages.Stage, int], tuple[stages.Stage, int]]:
+    """The stages of simulated cases to learn from, and how many each has. The first one's origins net is shipped.
+
+    Each half has an origins net fitted to it, and the other half's cases are looked at with that: so the aggregator
+    learns from all of them, and from no case that an origins net had learnt by heart.
+    """
+    return ("origins", recipe.origin_scenes), ("cases", recipe.case_scenes)
+
+
+def _judgement(
+    recipe: Recipe, place: Workplace, bases: tuple[Basis, Basis], eyes: stages.EyeNets, log: Log
+) -> _Judgement:
     """Calibration and limits are of held-out cases, each scored by a fit that has not seen it.
 
-    The net that is shipped has seen them all.
+    The net that is shipped has seen them all. `bases`: with the origins net of either half.
     """
-    known = stages.simulated_cases(place, "cases", recipe.case_scenes, eyes, LIMITS)
+    basis, others_basis = bases
+    first, second = (stages.simulated_cases(place, stage, count, eyes, LIMITS) for stage, count in _halves(recipe))
     down = recipe.upside_down_cases
-    known += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
+    second += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
+    known = second + first
     not_tested = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
     log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(not_tested)}")
-    before = stages.features(known, basis, recipe.seed)
+    before = together(
+        [
+            stages.features(second, basis, recipe.seed),
+            stages.features(first, others_basis, recipe.seed, first_case=len(second)),
+        ]
+    )
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
     sharpness = case_fit.sharpness(logits, judged)
@@ -228,12 +249,17 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
     return _kept(place, "detector", BubbleNet, lambda: bubble_fit.fit(crops, recipe.bubbles, recipe.seed, log))
 
 
-def _origins(recipe: Recipe, place: Workplace, eyes: stages.EyeNets, log: Log) -> OriginNet:
+def _origins(
+    place: Workplace, stage: stages.Stage, count: int, recipe: Recipe, eyes: stages.EyeNets, log: Log
+) -> OriginNet:
+    """The origins net of a stage's cases."""
+
     def fit() -> OriginNet:
-        found = stages.simulated_cases(place, "origins", recipe.origin_scenes, eyes, LIMITS)
+        found = stages.simulated_cases(place, stage, count, eyes, LIMITS)
         return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
-    return _kept(place, "origins" + stages.mark_of(eyes["detector"] + eyes["water"]), OriginNet, fit)
+    mark = stages.mark_of(eyes["detector"] + eyes["water"])
+    return _kept(place, f"origins-of-{stage}{mark}", OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:

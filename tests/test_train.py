@@ -347,15 +347,15 @@ def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
 
 def test_no_case_is_scored_by_a_fit_that_has_seen_a_row_of_it():
     rng = np.random.default_rng(1)
-    values = rng.standard_normal((120, len(FEATURES))).astype(np.float32)
-    case, leaky = np.arange(120) // 3, rng.random(40) < 0.5
+    values = rng.standard_normal((300, len(FEATURES))).astype(np.float32)
+    case, leaky = np.arange(300) // 3, rng.random(100) < 0.5
     # The rows of a case are one and the same, and the label is chance: only who has seen it can know it.
-    noise = Features(values[case * 3], leaky[case], np.ones(120, np.float32), case, np.ones(120, bool))
+    noise = Features(values[case * 3], leaky[case], np.ones(300, np.float32), case, np.ones(300, bool))
     before = chosen(noise, np.empty(0, int))
     held_out = held_out_logits(before, noise, 1, steps=200)
     seen = scores(fit(noise, 1, lambda line: None, steps=200), noise.values)
     assert ((seen > 0.5) == noise.leaky).mean() > 0.95
-    assert ((held_out > 0) == noise.leaky).mean() < 0.8
+    assert ((held_out > 0) == noise.leaky).mean() < 0.7
 
 
 def test_sharpness_takes_back_what_scores_are_too_sure_of():
