@@ -196,20 +196,15 @@ def _judgement(
 
     The net that is shipped has seen them all. `bases`: with the origins net of either half.
     """
-    basis, others_basis = bases
+    basis = bases[0]
     first, second = (stages.simulated_cases(place, stage, count, eyes, LIMITS) for stage, count in _halves(recipe))
     down = recipe.upside_down_cases
     second += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
     held_out = stages.simulated_cases(place, "limits", recipe.limit_scenes, eyes, LIMITS, "limits")
-    known = second + first
+    known = first + second
     not_tested = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
     log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(not_tested)}")
-    before = together(
-        [
-            stages.features(second, basis, recipe.seed),
-            stages.features(first, others_basis, recipe.seed, first_case=len(second)),
-        ]
-    )
+    before = known_features(first, second, bases, recipe.seed)
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
     sharpness = case_fit.sharpness(logits, judged)
@@ -237,6 +232,12 @@ def _judgement(
     ]
     seen = package.training_range(one.seen for one, truth in known + held_out if not truth.make_believe)
     return _Judgement(aggregator, fitted, limits, novel_above, card, seen)
+
+
+def known_features(first: stages.Found, second: stages.Found, bases: tuple[Basis, Basis], seed: int) -> Features:
+    """Rows of both halves, each looked at with the origins net of the other; cases are counted in that order."""
+    own, others = bases
+    return together([stages.features(first, others, seed), stages.features(second, own, seed, first_case=len(first))])
 
 
 def _counts(found: stages.Found) -> str:

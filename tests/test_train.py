@@ -17,23 +17,24 @@ from benchmarks import train_clips
 from calibration import scenes_for_training
 from edge_agent import clips
 from edge_agent.account import FEATURES
-from edge_agent.bundle import open_bundle
+from edge_agent.bundle import Sensitivity, open_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
-from edge_agent.infer import Aggregator
+from edge_agent.infer import Aggregator, OriginReader
 from edge_agent.inspection import shipped_bundle
+from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STRIPS
 from models import bundle_command, cases, data, golden, package, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
 from models.case_fit import fit, held_out_logits, scores, sharpness
-from models.cases import Features, chosen, together
+from models.cases import Basis, CaseEvidence, CaseTruth, Features, chosen, together
 from models.export import onnx_bytes
 from models.looked import JudgedClip, Workroom
 from models.net import CaseNet, OriginNet
 from models.origin_fit import OriginRecipe
 from models.retrain import judged_features, read_manifest, retrain, without
-from models.stages import Workplace
-from models.train import Recipe, train, train_recipe
+from models.stages import Workplace, simulated_cases
+from models.train import LIMITS, Recipe, known_features, train, train_recipe
 
 TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
@@ -332,6 +333,28 @@ def test_a_parent_without_features_is_refused(dataset, tmp_path):
     write_bundle(tmp_path / "bare.bundle", shipped.manifest, shipped.nets, golden=shipped.golden)
     with pytest.raises(ModelError, match="no features"):
         retrain(dataset, tmp_path / "bare.bundle", tmp_path / "out.bundle", Workroom(tmp_path, 1, print), seed=1)
+
+
+def test_each_half_is_looked_at_with_the_origins_net_of_the_other():
+    def says(odds: float) -> Basis:
+        return Basis(LIMITS, lambda strips: np.full((len(strips), ORIGIN_ROWS), odds, np.float32), Sensitivity())
+
+    times, glow = np.arange(0, 6, 0.1, np.float32), np.full((60, ROWS, STRIPS), 90, np.uint8)
+    seen = CaseEvidence(times, np.zeros((60, 2, 4), np.float32), np.empty((0, 7), np.float32), glow, 1.5, (640, 480))
+    first, second = [(seen, CaseTruth())] * 2, [(seen, CaseTruth(leaky=True))] * 3
+    rows = known_features(first, second, (says(2.0), says(-2.0)), 1)
+    odds = rows.values[:, FEATURES.index("origin_odds")] * 4
+    assert set(odds[~rows.leaky]) == {-2.0} and set(odds[rows.leaky]) == {2.0}
+    assert np.unique(rows.case[~rows.leaky]).tolist() == [0, 1] and np.unique(rows.case).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_bench_fits_the_aggregator_to_as_many_rows_as_the_recipe_has(tiny):
+    _, place, bundle = tiny
+    found = simulated_cases(place, "cases", TINY.case_scenes, bundle.nets, LIMITS)
+    basis = Basis(LIMITS, OriginReader(bundle.nets["origins"]), bundle.manifest.sensitivity)
+    features, step = bench._cases(TINY, found, basis)
+    looked = TINY.origin_scenes + TINY.case_scenes + TINY.make_believe_cases + TINY.upside_down_cases
+    assert features.units == looked + TINY.limit_scenes and step.cpu_s > 0
 
 
 def test_the_aggregator_learns_and_its_scores_are_at_equal_odds():
