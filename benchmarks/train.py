@@ -168,7 +168,10 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
     )
     few = replace(recipe.origins, epochs=1)
     spent_s, _ = timed(lambda: origin_fit.fit(many, few, recipe.seed, LIMITS.settle_s, _unheard))
-    net, strips = OriginNet(), torch.rand(10 * batch, 5, kymograph.STEPS, kymograph.ROWS)
+    net, strips = (
+        OriginNet(),
+        torch.rand(kymograph.MOST_STRIPS * batch, *kymograph.PICTURE),
+    )
     steps = recipe.origins.epochs * (recipe.origin_scenes // batch + recipe.case_scenes // batch)
     measured = max(1, len(many.truths) // batch)
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))
@@ -178,7 +181,7 @@ def _cases(recipe: Recipe, found: Found, basis: Basis) -> Iterator[Cost]:
     """Features of a case, at several lengths of watching, and steps of the aggregator."""
     spent_s, rows = timed(lambda: stages.features(found, basis, recipe.seed))
     fitted_to = recipe.origin_scenes + recipe.case_scenes + recipe.make_believe_cases + recipe.upside_down_cases
-    strips = np.random.default_rng(0).random((10, 5, kymograph.STEPS, kymograph.ROWS), np.float32)
+    strips = np.random.default_rng(0).random((kymograph.MOST_STRIPS, *kymograph.PICTURE), np.float32)
     bare_s = timed(lambda: [basis.look(strips) for _ in range(10)])[0] / 10
     yield Cost("features of a case", fitted_to + recipe.limit_scenes, spent_s / len(found), "origins net", bare_s)
     wanted = (1 + cases.SHORTER) * (fitted_to + recipe.limit_scenes)

@@ -96,7 +96,7 @@ class OriginReader:
         self._net = Net(data, "origins", 4)
 
     def __call__(self, strips: np.ndarray) -> np.ndarray:
-        """(n, 5, STEPS, ROWS) float32 as `kymograph.strips` gives them -> (n, ORIGIN_ROWS) float32."""
+        """(n, *kymograph.PICTURE) float32 as `kymograph.strips` gives them -> (n, ORIGIN_ROWS) float32."""
         said = self._net(strips)
         if said.shape != (len(strips), ORIGIN_ROWS):
             raise ModelError(

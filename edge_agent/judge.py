@@ -12,7 +12,7 @@ from edge_agent.account import Account
 from edge_agent.bundle import Bundle
 from edge_agent.composite import Compositor
 from edge_agent.infer import Aggregator, Detector, OriginReader
-from edge_agent.kymograph import PLANES, ROWS, STEPS
+from edge_agent.kymograph import PICTURE
 from edge_agent.records import Composite, Evidence, TankView, Verdict, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.verdict import Finding, Watched, decide
@@ -66,7 +66,7 @@ class Judge:
         width, height = self._view_size_px
         for number in range(3):
             self.push(TankView(np.zeros((height, width), np.uint8), number, number * spacing_s, np.eye(3)), 0.0)
-        self._origins(np.zeros((1, PLANES, STEPS, ROWS), np.float32))
+        self._origins(np.zeros((1, *PICTURE), np.float32))
         self._aggregator.score(self.features(None))
         self.restart()
 

@@ -17,9 +17,16 @@ STEPS = 128
 """Steps of one window; a longer watch is several windows."""
 DARK = 0.08
 """A strip that never glowed more holds no bubbles, and no net need look at it."""
-WATCHED, GLOW, LEFT, RIGHT, CLOCK = range(5)
-"""Planes of a strip's picture: 1 where it was watched, its glow, its neighbours' glow, time since immersion."""
-PLANES = 5
+MOST_STRIPS = 16
+"""The strips that stood out most are looked at: where noise or hands make all glow, the end of a case must not wait."""
+WATCHED, GLOW, LEFT, RIGHT, CLOCK, PLAIN = range(6)
+"""Planes of a strip's picture: 1 where it was watched; how far it and its neighbours stood out of their ground, in
+flickers of the view, as log(1 + x) / 3: a net that is told the glow alone cannot tell a faint line from a noisy ground;
+time since immersion; and the strip's glow as it was, 0..1."""
+PICTURE = (6, STEPS, ROWS)
+"""Shape of a strip's picture: planes, steps, heights."""
+GROUND_FLOOR = 2.0
+"""Levels of 255 by which any ground may flicker."""
 CLOCK_S = 4.0
 """Time constant with which the clock's plane goes from 0 to 1."""
 
@@ -28,7 +35,7 @@ class Kymograph:
     """Collects the heat of one case and has each window looked at when it is full, and the last one when asked."""
 
     def __init__(self, look: Callable[[np.ndarray], np.ndarray]) -> None:
-        """`look`: (n, 5, STEPS, ROWS) float32 pictures of strips -> (n, ORIGIN_ROWS) log odds of origins."""
+        """`look`: (n, *PICTURE) float32 pictures of strips -> (n, ORIGIN_ROWS) log odds of origins."""
         self._look = look
         self._glow = np.zeros((STEPS, ROWS, STRIPS), np.uint8)
         self._watched = np.zeros(STEPS, bool)
@@ -79,16 +86,32 @@ def _members(length: int, cells_along: int) -> list[np.ndarray]:
 
 
 def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) the strips that glowed, (n, 5, STEPS, ROWS) float32 their pictures.
+    """(n,) the strips that stood out most, at most MOST_STRIPS; (n, *PICTURE) float32 their pictures.
 
     `glow`: (STEPS, ROWS, STRIPS) uint8; `watched`: (STEPS,) bool; `began_s`: time since immersion at the first step.
     """
-    chosen = np.flatnonzero(glow.max(axis=(0, 1)) > DARK * 255)
-    share = np.pad(glow.astype(np.float32) / 255, ((0, 0), (0, 0), (1, 1))).transpose(2, 0, 1)
-    pictures = np.empty((len(chosen), 5, *glow.shape[:2]), np.float32)
+    upright = np.ascontiguousarray(glow.transpose(2, 0, 1))
+    usual, flicker = _ground(glow[watched]) if watched.any() else (glow[0], GROUND_FLOOR)
+    above = np.maximum(upright, usual.T[:, None]) - usual.T[:, None]
+    # Steps that nobody watched are 0, and stay 0.
+    out = np.log1p(np.pad(above, ((1, 1), (0, 0), (0, 0))) / np.float32(flicker)) / np.float32(3)
+    most = np.argsort(-out[1:-1].max(axis=(1, 2)), kind="stable")[:MOST_STRIPS]
+    chosen = np.sort(most[upright[most].max(axis=(1, 2)) > DARK * 255])
+    pictures = np.empty((len(chosen), PICTURE[0], *upright.shape[1:]), np.float32)
     pictures[:, WATCHED] = watched[:, None]
-    for plane, beside in ((GLOW, 1), (LEFT, 0), (RIGHT, 2)):
-        pictures[:, plane] = share[chosen + beside]
-    clock = 1 - np.exp(-(began_s + STEP_S * np.arange(glow.shape[0])) / CLOCK_S)
+    for plane, beside in ((LEFT, 0), (GLOW, 1), (RIGHT, 2)):
+        pictures[:, plane] = out[chosen + beside]
+    clock = 1 - np.exp(-(began_s + STEP_S * np.arange(len(watched))) / CLOCK_S)
     pictures[:, CLOCK] = clock[:, None]
+    pictures[:, PLAIN] = upright[chosen] / np.float32(255)
     return chosen, pictures
+
+
+def _ground(glow: np.ndarray) -> tuple[np.ndarray, float]:
+    """(n, ROWS, STRIPS) uint8 -> (ROWS, STRIPS) what a cell usually has, and by how much cells of the view flicker.
+
+    The lower quartile, so that a leak's own bubbles are no part of it.
+    """
+    lower, upper = len(glow) // 4, 3 * len(glow) // 4
+    ordered = np.partition(glow, (lower, upper), axis=0)
+    return ordered[lower], float(np.median(ordered[upper] - ordered[lower])) + GROUND_FLOOR

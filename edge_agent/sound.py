@@ -6,7 +6,7 @@ from edge_agent import golden
 from edge_agent.account import FEATURES
 from edge_agent.bundle import Bundle
 from edge_agent.infer import Aggregator, Detector, OriginReader
-from edge_agent.kymograph import ROWS, STEPS
+from edge_agent.kymograph import PICTURE
 from edge_agent.lamps import LampReader
 from edge_agent.records import Composite, Frame
 from edge_agent.station import Lamp
@@ -22,7 +22,7 @@ def verify(opened: Bundle) -> None:
     grey = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
     picture = np.repeat(grey[..., None], 3, axis=2)
     Detector(opened.nets["detector"], thresholds).look(Composite(picture, 0.1, 0.05))
-    OriginReader(opened.nets["origins"])(np.zeros((2, 5, STEPS, ROWS), np.float32))
+    OriginReader(opened.nets["origins"])(np.zeros((2, *PICTURE), np.float32))
     Aggregator(opened.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32))
     lamps = tuple(Lamp(means, (10, 10, 20, 20)) for means in ("ok", "leak"))
     LampReader(opened.nets["lamps"], lamps, thresholds).read(Frame(picture, 0, 0.0, 0.0))

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edge_agent.kymograph import PICTURE
+
 STRIDE = 4
 QUARTERS = 4
 """Parts of a kymograph's window in which lines are counted apart."""
@@ -60,16 +62,16 @@ class BubbleNet(nn.Module):
 
 
 class OriginNet(nn.Module):
-    """(n, 5, 128, 60) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
+    """(n, 6, 128, 60) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
 
     Convolutions see the beginnings of slanted lines; their means over quarters of the window say whether lines go on
     beginning there, and when. They are taller than long: a bubble rises by some four rows from step to step, and a
     faint one shows only in many of its places together (9 of them fit into 33 rows).
     """
 
-    def __init__(self, width: int = 12, hidden: int = 24) -> None:
+    def __init__(self, width: int = 32, hidden: int = 64) -> None:
         super().__init__()
-        self.first = nn.Conv2d(5, width, (5, 9), stride=2, padding=(2, 4))
+        self.first = nn.Conv2d(PICTURE[0], width, (5, 9), stride=2, padding=(2, 4))
         self.second = nn.Conv2d(width, width, (3, 7), stride=(2, 1), padding=(1, 3))
         self.third = nn.Conv2d(width, width, (3, 7), padding=(1, 3))
         self.near = nn.Conv1d(width * 6 + QUARTERS, hidden, 3, padding=1)

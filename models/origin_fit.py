@@ -39,7 +39,7 @@ class Kymographs:
 class OriginRecipe:
     """How the net is fitted."""
 
-    epochs: int = 24
+    epochs: int = 20
     batch: int = 4
     """Cases; each gives some ten strips."""
     rate: float = 3e-3

@@ -24,7 +24,7 @@ from edge_agent.bundle import (
     write_bundle,
 )
 from edge_agent.errors import ModelError
-from edge_agent.kymograph import ROWS, STEPS
+from edge_agent.kymograph import PICTURE
 from edge_agent.records import Visibility
 from models import golden
 from models.cases import COLUMNS, Features
@@ -131,7 +131,7 @@ def detector_bytes(net: BubbleNet | bytes, examples: np.ndarray) -> bytes:
 
 def origins_bytes(net: OriginNet | bytes) -> bytes:
     """The origins net takes any number of strips."""
-    strips = np.random.default_rng(1).random((4, 5, STEPS, ROWS), np.float32)
+    strips = np.random.default_rng(1).random((4, *PICTURE), np.float32)
     return _exported(net, strips, {0: torch.export.Dim.DYNAMIC})
 
 

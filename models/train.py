@@ -65,14 +65,14 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 800
+    origin_scenes: int = 1300
     """Simulated immersions that the origins net is fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 700
+    case_scenes: int = 1150
     """Further ones, unknown to it. The aggregator is fitted to both."""
     make_believe_cases: int = 160
     upside_down_cases: int = 24
-    limit_scenes: int = 640
+    limit_scenes: int = 1000
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 42_000
     gauge_scenes: int = 600
