@@ -18,11 +18,16 @@ APART_STRIPS = 3
 MOST_ODDS = 8.0
 LIKELY = 0.0
 """Log odds from which a learned origin's place counts."""
-BESIDE_STRIPS, ELSEWHERE_MM = 2, 12.0
-"""A learned origin that lies farther from the counted one, sideways or in height, is another."""
+BESIDE_STRIPS, ELSEWHERE_MM = 2, 4.0
+"""A learned origin that lies farther sideways from the counted one is another; one that lies farther in height counts
+instead, for bubbles are often followed only from some way above their origin."""
 FARTHEST_MM = 90.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
+LEAST_PX = 0.1
+"""Nothing is taken to be smaller."""
+USUAL_UNLIKENESS = 0.3
+"""Of one bubble, which says nothing of how alike those of its place are."""
 
 OF_BEST = (
     "late_births",
@@ -37,6 +42,8 @@ OF_BEST = (
     "rise",
     "highest_rise",
     "straightness",
+    "size_to_spare",
+    "size_unlikeness",
 )
 """Features of the most persistent origin."""
 SCORED = (
@@ -184,7 +191,7 @@ class Account:
         """
         found, places = self._seen()
         values = {
-            **self._of_best(found, places[0] if places else None),
+            **self._of_best(found, places[0] if places else None, smallest_bubble_px),
             **self._of_all(found, places),
             **self._of_kymograph(places[0] if places else None),
             "late_seconds": np.log1p(self._late_s),
@@ -205,9 +212,9 @@ class Account:
     def _watched(self) -> Window:
         return Window(self._settle_s, self._late_s, self._late, self._mm_per_px)
 
-    def _of_best(self, found: Rising, best: Origin | None) -> dict[str, float]:
+    def _of_best(self, found: Rising, best: Origin | None, smallest_bubble_px: float) -> dict[str, float]:
         if best is None:
-            return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0)
+            return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0) | {"size_unlikeness": USUAL_UNLIKENESS}
         births, members = np.array(best.births_s), np.array(best.members)
         middle_s = (self._settle_s + self._last_s) / 2
         second_half = int((births >= middle_s).sum())
@@ -224,6 +231,8 @@ class Account:
             "rise": float(np.median(found.rise_mm[members])) / 100,
             "highest_rise": float(found.rise_mm[members].max()) / 100,
             "straightness": float(found.straight[members].mean()),
+            "size_to_spare": float(np.log(max(LEAST_PX, np.median(found.diameter_px[members])) / smallest_bubble_px)),
+            "size_unlikeness": _unlikeness(found.diameter_px[members]),
             "mean_birth_time": float((births.mean() - self._settle_s) / max(0.1, self._last_s - self._settle_s)),
             "spread_x": float(np.std(found.birth_x_px[members]) * self._mm_per_px) / 10,
         }
@@ -288,6 +297,15 @@ class Account:
     def _slots(self) -> int:
         """Time slots that were watched after settling, at least one."""
         return max(1, round(self._late_s / SLOT_S))
+
+
+def _unlikeness(values: np.ndarray) -> float:
+    """Mean distance of (n,) diameters from their median, in natural logarithms; of few, nearer to the usual one.
+
+    One hole makes bubbles of one size, trapped air comes off in all sizes.
+    """
+    logs = np.log(np.maximum(values, LEAST_PX))
+    return float((np.abs(logs - np.median(logs)).sum() + USUAL_UNLIKENESS) / len(logs))
 
 
 def _regularity(births_s: np.ndarray) -> float:

@@ -95,8 +95,9 @@ def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.nd
     above = np.maximum(upright, usual.T[:, None]) - usual.T[:, None]
     # Steps that nobody watched are 0, and stay 0.
     out = np.log1p(np.pad(above, ((1, 1), (0, 0), (0, 0))) / np.float32(flicker)) / np.float32(3)
-    most = np.argsort(-out[1:-1].max(axis=(1, 2)), kind="stable")[:MOST_STRIPS]
-    chosen = np.sort(most[upright[most].max(axis=(1, 2)) > DARK * 255])
+    bright = np.flatnonzero(upright.max(axis=(1, 2)) > DARK * 255)
+    most = np.argsort(-out[bright + 1].max(axis=(1, 2)), kind="stable")[:MOST_STRIPS]
+    chosen = bright[np.sort(most)]
     pictures = np.empty((len(chosen), PICTURE[0], *upright.shape[1:]), np.float32)
     pictures[:, WATCHED] = watched[:, None]
     for plane, beside in ((LEFT, 0), (GLOW, 1), (RIGHT, 2)):

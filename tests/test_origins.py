@@ -24,17 +24,16 @@ def says_nothing(strips: np.ndarray) -> np.ndarray:
 
 
 def watched(births, *, seconds=8.0, px_per_mm=1.4, rising=True, scale=1.0, look=says_nothing, heat=DARK) -> Account:
-    """`births`: (time_s, x_px, y_px); each bubble rises to the surface at y = 30. `look`: the origins net's word on
-    every strip that glows in `heat`."""
+    """`births`: (time_s, x_px, y_px[, diameter_px]); each bubble rises to the surface at y = 30. `look`: the origins
+    net's word on every strip that glows in `heat`."""
     account = Account(px_per_mm, (round(600 * scale), round(440 * scale)), THRESHOLDS, look)
     for now_s in np.arange(0, seconds, 0.1):
         rows = []
-        for born_s, x, y in births:
+        for born_s, x, y, *size in births:
             way = SPEED_PX_S * (now_s - born_s) * (1 if rising else -1)
             if born_s <= now_s and 30 < y - way < 430:
-                rows.append(
-                    (x * scale, (y - way) * scale, 0.9, 0, (-SPEED_PX_S if rising else SPEED_PX_S) * scale, 3.0 * scale)
-                )
+                velocity, diameter = -SPEED_PX_S if rising else SPEED_PX_S, size[0] if size else 3.0
+                rows.append((x * scale, (y - way) * scale, 0.9, 0, velocity * scale, diameter * scale))
         account.add(Evidence(now_s, heat, np.array(rows, np.float32).reshape(-1, 6), 0.9), now_s)
     return account
 
@@ -128,7 +127,27 @@ def test_features_are_finite_and_as_many_as_their_names_for_any_case():
 
 def test_features_do_not_depend_on_the_size_of_the_picture():
     one, double = watched(LEAK, px_per_mm=1.4), watched(LEAK, px_per_mm=2.8, scale=2.0)
-    np.testing.assert_allclose(one.features(SMALLEST_PX), double.features(SMALLEST_PX), atol=0.02)
+    differ = np.abs(one.features(SMALLEST_PX) - double.features(SMALLEST_PX)) > 0.02
+    # But for one: where a bubble covers more pixels there is more of it to spare.
+    assert [name for name, differs in zip(FEATURES, differ, strict=True) if differs] == ["size_to_spare"]
+
+
+def test_bubbles_of_one_size_are_told_from_trapped_air_of_all_sizes():
+    births = [(born_s, 300.0, 380.0) for born_s in (2.0, 3.5, 5.0, 6.5)]
+    alike = [(*birth, size) for birth, size in zip(births, (3.0, 3.2, 2.9, 3.1), strict=True)]
+    all_sizes = [(*birth, size) for birth, size in zip(births, (2.0, 9.0, 3.5, 6.0), strict=True)]
+    assert feature(watched(alike), "size_unlikeness") < 0.15
+    assert feature(watched(all_sizes), "size_unlikeness") > 0.5
+    # One bubble alone says nothing of how alike its fellows are.
+    assert feature(watched(alike[:1]), "size_unlikeness") == pytest.approx(0.3)
+    assert feature(watched([]), "size_unlikeness") == pytest.approx(0.3)
+
+
+def test_large_bubbles_have_more_to_spare_than_the_smallest_that_can_be_seen():
+    small, large = ([(born_s, 300.0, 380.0, size) for born_s in (2.0, 5.0)] for size in (2.0, 8.0))
+    assert feature(watched(large), "size_to_spare") - feature(watched(small), "size_to_spare") == pytest.approx(
+        np.log(4), abs=0.01
+    )
 
 
 def test_asking_twice_changes_nothing():
