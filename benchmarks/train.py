@@ -172,8 +172,7 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
         OriginNet(),
         torch.rand(kymograph.MOST_STRIPS * batch, *kymograph.PICTURE),
     )
-    # Of either half, and half as often of both.
-    steps = recipe.origins.epochs * 3 * (recipe.origin_scenes + recipe.case_scenes) // batch // 2
+    steps = recipe.origins.epochs * (recipe.origin_scenes // batch + recipe.case_scenes // batch)
     measured = max(1, len(many.truths) // batch)
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))
 

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,13 +141,13 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     eyes: stages.EyeNets = {"detector": detector, "water": package.water_bytes(water_net)}
     sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
-    half, other = _halves(recipe)
-    nets = [_origins(place, of, recipe, eyes, log) for of in ([half], [other], [half, other])]
-    origins = nets[-1]
-    looks = (OriginReader(package.origins_bytes(net)) for net in nets)
-    bases = [Basis(thresholds=LIMITS, look=look, sensitivity=sensitivity) for look in looks]
+    origins, other = (_origins(place, stage, count, recipe, eyes, log) for stage, count in _halves(recipe))
+    basis, others_basis = (
+        Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
+        for net in (origins, other)
+    )
 
-    judgement = _judgement(recipe, place, bases, eyes, log)
+    judgement = _judgement(recipe, place, (basis, others_basis), eyes, log)
     content = Content(
         version=1,
         created_at=package.utc(made_at),
@@ -181,20 +181,22 @@ class _Judgement:
 
 
 def _halves(recipe: Recipe) -> tuple[tuple[stages.Stage, int], tuple[stages.Stage, int]]:
-    """The stages of simulated cases to learn from, and how many each has.
+    """The stages of simulated cases to learn from, and how many each has. The first one's origins net is shipped.
 
     Each half has an origins net fitted to it, and the other half's cases are looked at with that: so the aggregator
-    learns from all of them, and from no case that an origins net had learnt by heart. Shipped is one fitted to both.
+    learns from all of them, and from no case that an origins net had learnt by heart.
     """
     return ("origins", recipe.origin_scenes), ("cases", recipe.case_scenes)
 
 
-def _judgement(recipe: Recipe, place: Workplace, bases: Sequence[Basis], eyes: stages.EyeNets, log: Log) -> _Judgement:
+def _judgement(
+    recipe: Recipe, place: Workplace, bases: tuple[Basis, Basis], eyes: stages.EyeNets, log: Log
+) -> _Judgement:
     """Calibration and limits are of held-out cases, each scored by a fit that has not seen it.
 
-    The net that is shipped has seen them all. `bases`: with the origins net of either half, and with that of both.
+    The net that is shipped has seen them all. `bases`: with the origins net of either half.
     """
-    of_first, of_second, basis = bases
+    basis = bases[0]
     first, second = (stages.simulated_cases(place, stage, count, eyes, LIMITS) for stage, count in _halves(recipe))
     down = recipe.upside_down_cases
     second += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
@@ -202,7 +204,7 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Sequence[Basis], eyes: s
     known = first + second
     not_tested = [len(known) + n for n, one in enumerate(held_out) if cases.is_not_tested(*one, basis)]
     log(f"cases {_counts(known)}; for the limits {_counts(held_out)}, of which not_tested {len(not_tested)}")
-    before = known_features(first, second, (of_first, of_second), recipe.seed)
+    before = known_features(first, second, bases, recipe.seed)
     judged = stages.features(held_out, basis, recipe.seed, first_case=len(known))
     logits = case_fit.held_out_logits(before, judged, recipe.seed, steps=recipe.case_steps)
     sharpness = case_fit.sharpness(logits, judged)
@@ -234,9 +236,8 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Sequence[Basis], eyes: s
 
 def known_features(first: stages.Found, second: stages.Found, bases: tuple[Basis, Basis], seed: int) -> Features:
     """Rows of both halves, each looked at with the origins net of the other; cases are counted in that order."""
-    of_first, of_second = bases
-    rows = stages.features(first, of_second, seed), stages.features(second, of_first, seed, first_case=len(first))
-    return together(rows)
+    own, others = bases
+    return together([stages.features(first, others, seed), stages.features(second, own, seed, first_case=len(first))])
 
 
 def _counts(found: stages.Found) -> str:
@@ -250,17 +251,16 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
 
 
 def _origins(
-    place: Workplace, of: Sequence[tuple[stages.Stage, int]], recipe: Recipe, eyes: stages.EyeNets, log: Log
+    place: Workplace, stage: stages.Stage, count: int, recipe: Recipe, eyes: stages.EyeNets, log: Log
 ) -> OriginNet:
-    """The origins net of one half's cases or of both, fitted in about as many steps."""
+    """The origins net of a stage's cases."""
 
     def fit() -> OriginNet:
-        found = [case for stage, count in of for case in stages.simulated_cases(place, stage, count, eyes, LIMITS)]
-        shared = replace(recipe.origins, epochs=max(1, recipe.origins.epochs // len(of)))
-        return origin_fit.fit(origin_fit.kymographs(found), shared, recipe.seed, LIMITS.settle_s, log)
+        found = stages.simulated_cases(place, stage, count, eyes, LIMITS)
+        return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
     mark = stages.mark_of(eyes["detector"] + eyes["water"])
-    return _kept(place, f"origins-of-{'-and-'.join(stage for stage, _ in of)}{mark}", OriginNet, fit)
+    return _kept(place, f"origins-of-{stage}{mark}", OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:
