@@ -24,8 +24,6 @@ instead, for bubbles are often followed only from some way above their origin.""
 FARTHEST_MM = 90.0
 LATE_S = 2.5
 """Beyond this, trapped air has gone."""
-LEAST_PX = 0.1
-"""Nothing is taken to be smaller."""
 USUAL_UNLIKENESS = 0.3
 """Of one bubble, which says nothing of how alike those of its place are."""
 
@@ -231,7 +229,7 @@ class Account:
             "rise": float(np.median(found.rise_mm[members])) / 100,
             "highest_rise": float(found.rise_mm[members].max()) / 100,
             "straightness": float(found.straight[members].mean()),
-            "size_to_spare": float(np.log(max(LEAST_PX, np.median(found.diameter_px[members])) / smallest_bubble_px)),
+            "size_to_spare": float(np.log(np.median(found.diameter_px[members]) / smallest_bubble_px)),
             "size_unlikeness": _unlikeness(found.diameter_px[members]),
             "mean_birth_time": float((births.mean() - self._settle_s) / max(0.1, self._last_s - self._settle_s)),
             "spread_x": float(np.std(found.birth_x_px[members]) * self._mm_per_px) / 10,
@@ -304,7 +302,7 @@ def _unlikeness(values: np.ndarray) -> float:
 
     One hole makes bubbles of one size, trapped air comes off in all sizes.
     """
-    logs = np.log(np.maximum(values, LEAST_PX))
+    logs = np.log(values)
     return float((np.abs(logs - np.median(logs)).sum() + USUAL_UNLIKENESS) / len(logs))
 
 

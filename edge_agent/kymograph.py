@@ -15,6 +15,9 @@ ORIGIN_ROWS = 30
 STEP_S = 0.1
 STEPS = 128
 """Steps of one window; a longer watch is several windows."""
+PHASE_STEPS = 0.25
+"""Composites come on the grid of the steps, or in the middle between; so far into its step none falls into the next by
+a rounding or a camera's jitter, which would leave one step dark and put two composites into another."""
 DARK = 0.08
 """A strip that never glowed more holds no bubbles, and no net need look at it."""
 MOST_STRIPS = 16
@@ -44,7 +47,7 @@ class Kymograph:
 
     def add(self, heat: np.ndarray, since_s: float) -> None:
         """`heat`: (h, w) 0..1, at a time that is not before the last."""
-        step = int(since_s / STEP_S)
+        step = int(step_of(since_s))
         if step < self._window * STEPS:
             return
         while step >= (self._window + 1) * STEPS:
@@ -62,6 +65,11 @@ class Kymograph:
         if len(chosen):
             best[:, chosen] = np.maximum(best[:, chosen], self._look(pictures).T)
         return best
+
+
+def step_of(since_s: float | np.ndarray) -> np.ndarray:
+    """Seconds since immersion -> int numbers of their steps; an origins net is taught with the same ones."""
+    return np.floor(np.asarray(since_s, float) / STEP_S + PHASE_STEPS).astype(int)
 
 
 NEVER = -8.0
@@ -88,7 +96,8 @@ def _members(length: int, cells_along: int) -> list[np.ndarray]:
 def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.ndarray, np.ndarray]:
     """(n,) the strips that stood out most, at most MOST_STRIPS; (n, *PICTURE) float32 their pictures.
 
-    `glow`: (STEPS, ROWS, STRIPS) uint8; `watched`: (STEPS,) bool; `began_s`: time since immersion at the first step.
+    `glow`: (STEPS, ROWS, STRIPS) uint8, 0 where nobody watched; `watched`: (STEPS,) bool; `began_s`: time since
+    immersion at the first step. Fewer than STEPS are taken too.
     """
     upright = np.ascontiguousarray(glow.transpose(2, 0, 1))
     usual, flicker = _ground(glow[watched]) if watched.any() else (glow[0], GROUND_FLOOR)
@@ -111,7 +120,8 @@ def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.nd
 def _ground(glow: np.ndarray) -> tuple[np.ndarray, float]:
     """(n, ROWS, STRIPS) uint8 -> (ROWS, STRIPS) what a cell usually has, and by how much cells of the view flicker.
 
-    The lower quartile, so that a leak's own bubbles are no part of it.
+    The lower quartile, so that a leak's own bubbles are no part of it; of more than some seven a second they are, and
+    PLAIN still tells of them.
     """
     lower, upper = len(glow) // 4, 3 * len(glow) // 4
     ordered = np.partition(glow, (lower, upper), axis=0)

@@ -62,7 +62,7 @@ class BubbleNet(nn.Module):
 
 
 class OriginNet(nn.Module):
-    """(n, 6, 128, 60) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
+    """(n, *PICTURE) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
 
     Convolutions see the beginnings of slanted lines; their means over quarters of the window say whether lines go on
     beginning there, and when. They are taller than long: a bubble rises by some four rows from step to step, and a

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STEP_S, STEPS, STRIPS, strips
+from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STEP_S, STEPS, STRIPS, step_of, strips
 from models.cases import CaseEvidence, CaseTruth
 from models.net import OriginNet
 
@@ -41,7 +41,7 @@ class OriginRecipe:
 
     epochs: int = 20
     batch: int = 4
-    """Cases; each gives some ten strips."""
+    """Cases; each gives up to 16 strips."""
     rate: float = 3e-3
     decay: float = 1e-3
     mixed_share: float = 0.3
@@ -54,7 +54,7 @@ def kymographs(found: list[tuple[CaseEvidence, CaseTruth]]) -> Kymographs:
     glow = np.zeros((len(found), STEPS, ROWS, STRIPS), np.uint8)
     watched = np.zeros((len(found), STEPS), bool)
     for number, (evidence, _) in enumerate(found):
-        step = (evidence.times / STEP_S).astype(int)
+        step = step_of(evidence.times)
         inside = (step >= 0) & (step < STEPS)
         np.maximum.at(glow[number], step[inside], evidence.glow[inside])
         watched[number, step[inside]] = True

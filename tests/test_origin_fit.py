@@ -1,10 +1,12 @@
 """The origins net on made-up kymographs: slanted lines that go on beginning at one height, and lines that do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from edge_agent.kymograph import NEVER, ROWS, STRIPS, Kymograph
+from edge_agent.kymograph import NEVER, ORIGIN_ROWS, ROWS, STRIPS, Kymograph, strips
 from models import origin_fit
 from models.cases import CaseEvidence, CaseTruth
 from models.origin_fit import OriginRecipe
@@ -49,6 +51,24 @@ def odds_of(net, evidence: CaseEvidence) -> np.ndarray:
     for since_s, glow in zip(evidence.times.tolist(), evidence.glow, strict=True):
         watch.add(glow.astype(np.float32) / 255, since_s)
     return watch.origins()
+
+
+def test_the_net_is_taught_with_the_pictures_that_a_device_shows_it():
+    evidence, truth = case(7, leaky=True)
+    evidence = replace(evidence, times=(np.arange(len(evidence.times)) * 0.1).astype(np.float32))
+    taught = origin_fit.kymographs([(evidence, truth)])
+    shown: list[np.ndarray] = []
+
+    def look(strips: np.ndarray) -> np.ndarray:
+        shown.append(strips)
+        return np.zeros((len(strips), ORIGIN_ROWS), np.float32)
+
+    watch = Kymograph(look)
+    for since_s, glow in zip(evidence.times.tolist(), evidence.glow, strict=True):
+        watch.add(glow.astype(np.float32) / 255, since_s)
+    watch.origins()
+    assert np.array_equal(shown[-1], strips(taught.glow[0], taught.watched[0], 0.0)[1])
+    assert taught.watched[0].sum() == len(evidence.times)
 
 
 @pytest.mark.full
