@@ -39,13 +39,17 @@ class Promise:
     confidence: float = CONFIDENCE
 
 
-def shown_by(leaky: np.ndarray, *, errors: int = 1, answered: float = 0.9) -> Promise:
-    """The strictest promise that cases of these labels, (n,), can show where that share of each class is answered, with
-    so many errors in it. It looks at no score: a promise chosen by what the scores allow would not be kept."""
+def shown_by(leaky: np.ndarray, *, most_errors: float = 0.004, answered: float = 0.9) -> Promise:
+    """The promise that cases of these labels, (n,), can show where `answered` of each class is answered, with an error
+    in `most_errors` of that, but at least one. It looks at no score: a promise chosen by what the scores allow would
+    not be kept. With one error whatever their number, more cases would ask for more than the machine can do."""
+    return Promise(*(_shown_by(int(answered * count), most_errors) for count in (leaky.sum(), (~leaky).sum())))
+
+
+def _shown_by(answers: int, most_errors: float) -> float:
+    errors = max(1, round(most_errors * answers))
     level = 1 - np.sqrt(CONFIDENCE)
-    counts = [max(errors + 1, int(answered * count)) for count in (leaky.sum(), (~leaky).sum())]
-    missed, alarms = (float(betaincinv(errors + 1, count - errors, 1 - level)) for count in counts)
-    return Promise(missed, alarms)
+    return float(betaincinv(errors + 1, max(1, answers - errors), 1 - level))
 
 
 def promised(scores: np.ndarray, leaky: np.ndarray) -> tuple[Limits, Promise | None]:
