@@ -43,18 +43,19 @@ def shown_by(leaky: np.ndarray, *, most_errors: float = 0.004, answered: float =
     """The promise that cases of these labels, (n,), can show where `answered` of each class is answered, with an error
     in `most_errors` of that, but at least one. It looks at no score: a promise chosen by what the scores allow would
     not be kept. With one error whatever their number, more cases would ask for more than the machine can do."""
-    return Promise(*(_shown_by(int(answered * count), most_errors) for count in (leaky.sum(), (~leaky).sum())))
+    return Promise(*(_rate_shown(int(answered * count), most_errors) for count in (leaky.sum(), (~leaky).sum())))
 
 
-def _shown_by(answers: int, most_errors: float) -> float:
+def _rate_shown(answers: int, most_errors: float) -> float:
+    """The upper bound of a rate with an error in `most_errors` of the answers; whole errors make it a saw."""
     errors = max(1, round(most_errors * answers))
     level = 1 - np.sqrt(CONFIDENCE)
     return float(betaincinv(errors + 1, max(1, answers - errors), 1 - level))
 
 
 def promised(scores: np.ndarray, leaky: np.ndarray) -> tuple[Limits, Promise | None]:
-    """The boldest limits under the strictest promise that so many cases can show; the cheapest ones and None where
-    that is not kept."""
+    """The boldest limits under the promise that so many cases can show; the cheapest ones and None where that is not
+    kept."""
     promise = shown_by(leaky)
     found = learn_then_test(scores, leaky, promise)
     return (found, promise) if found else (limits(scores, leaky), None)
