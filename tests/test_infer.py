@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from edge_agent import infer
-from edge_agent.account import FEATURES
+from edge_agent.account import FEATURES, Account
 from edge_agent.bundle import open_bundle
 from edge_agent.errors import ModelError
-from edge_agent.infer import Aggregator, Detector
+from edge_agent.infer import Aggregator, Detector, OriginReader
 from edge_agent.inspection import shipped_bundle
 from edge_agent.lamps import LampReader, crop
-from edge_agent.records import Composite, Frame
+from edge_agent.records import Composite, Evidence, Frame
 from edge_agent.station import Lamp
+from edge_agent.visibility import smallest_bubble_px
 from edge_agent.water import WaterGauge
 
 
@@ -107,7 +108,13 @@ def test_no_more_bubbles_than_the_limit(bundle):
 
 
 def test_an_empty_case_is_no_leak(bundle):
-    assert Aggregator(bundle.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32)).leak < 0.5
+    account = Account(1.4, (600, 440), bundle.manifest.thresholds, OriginReader(bundle.nets["origins"]))
+    for now_s in np.arange(0, 8, 0.1).tolist():
+        nothing = Evidence(now_s, np.zeros((110, 150), np.float32), np.empty((0, 6), np.float32), 0.0)
+        account.add(nothing, now_s)
+    values = account.features(smallest_bubble_px(None, bundle.manifest.sensitivity))
+    assert values.shape == (len(FEATURES),)
+    assert Aggregator(bundle.nets["aggregator"]).score(values).leak < bundle.manifest.thresholds.ok_below
 
 
 def test_a_net_in_the_wrong_place_is_refused(bundle):
