@@ -297,12 +297,12 @@ class Account:
         return max(1, round(self._late_s / SLOT_S))
 
 
-def _unlikeness(values: np.ndarray) -> float:
+def _unlikeness(diameters_px: np.ndarray) -> float:
     """Mean distance of (n,) diameters from their median, in natural logarithms; of few, nearer to the usual one.
 
     One hole makes bubbles of one size, trapped air comes off in all sizes.
     """
-    logs = np.log(values)
+    logs = np.log(diameters_px)
     return float((np.abs(logs - np.median(logs)).sum() + USUAL_UNLIKENESS) / len(logs))
 
 

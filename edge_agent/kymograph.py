@@ -26,7 +26,7 @@ WATCHED, GLOW, LEFT, RIGHT, CLOCK, PLAIN = range(6)
 """Planes of a strip's picture: 1 where it was watched; how far it and its neighbours stood out of their ground, in
 flickers of the view, as log(1 + x) / 3: a net that is told the glow alone cannot tell a faint line from a noisy ground;
 time since immersion; and the strip's glow as it was, 0..1."""
-PICTURE = (6, STEPS, ROWS)
+PICTURE = (PLAIN + 1, STEPS, ROWS)
 """Shape of a strip's picture: planes, steps, heights."""
 GROUND_FLOOR = 2.0
 """Levels of 255 by which any ground may flicker."""

@@ -262,6 +262,7 @@ def test_a_bundle_says_what_its_training_pictures_are_like_and_older_ones_say_no
     assert (found.noise_most, found.clarity_least) == (1.98, 0.02)
     assert package.training_range(seen[:50]) is UNSET
     opened = open_bundle(shipped_bundle())
+    assert opened.manifest.training_range is not UNSET and opened.manifest.training_range.cases > 1000
     for name, told in (("new", found), ("old", UNSET)):
         manifest = msgspec.structs.replace(opened.manifest, training_range=told)
         written = write_bundle(tmp_path / name, manifest, opened.nets, opened.features, golden=opened.golden)

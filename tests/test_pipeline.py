@@ -122,24 +122,17 @@ def test_the_challenger_is_logged_and_does_not_speak(bundle):
 
 
 def test_a_stored_clip_replays_to_the_same_verdict(bundle, tmp_path):
-    cases, inspector, _ = inspect(
-        bundle, [scene(3), scene(6), scene(8, hold_s=2.0)], draft=lambda id: tmp_path / f"{id}.tmp"
-    )
-    filmed = [case for case in cases if case.clip]
-    assert any(case.score is not None for case in filmed)
-    thresholds, words = bundle.manifest.thresholds, 0
-    for case in filmed:
+    # Where man and machine disagree there is a clip, whatever the score; these lie far from the limits.
+    scenes = [scene(4, decision="leak"), scene(5, decision="ok"), scene(8, hold_s=2.0)]
+    cases, inspector, _ = inspect(bundle, scenes, draft=lambda id: tmp_path / f"{id}.tmp")
+    assert [case.verdict for case in cases] == ["ok", "leak", "not_tested"] and all(case.clip for case in cases)
+    for case in cases:
         clip = clips.read(inspector.clip_path(case))
         assert clip.whole
         again = judge_again(clip, bundle)
+        assert again.verdict == case.verdict
         if case.score is not None:
             assert abs(again.score - case.score) <= 0.02
-            if min(abs(case.score - limit) for limit in (thresholds.ok_below, thresholds.leak_above)) <= 0.02:
-                # As with golden cases: so near to a limit the word may change, the score may not.
-                continue
-        assert again.verdict == case.verdict
-        words += 1
-    assert words
 
 
 @pytest.mark.full
