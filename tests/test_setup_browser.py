@@ -110,7 +110,7 @@ def test_from_nothing_to_a_report(chromium, site: Station, size: str) -> None:
         person.page.get_by_role("link", name="Begin", exact=True).click()
         person.page.fill("#who", "Erna Ünal-Featherstonehaugh of the third shift")
         person.page.fill("#station", "tank1")
-        assert "station=tank1" in person.page.get_attribute("#print", "href")
+        person.page.locator("#print[href*='station=tank1']").wait_for()
         person.looks("station")
         person.goes_on("Go on: aim the camera", "aim")
         person.sees("All four markers are seen, sharp and well lit")
