@@ -169,7 +169,7 @@ def _origins(recipe: Recipe, found: Found) -> Cost:
     few = replace(recipe.origins, epochs=1)
     spent_s, _ = timed(lambda: origin_fit.fit(many, few, recipe.seed, LIMITS.settle_s, _unheard))
     net = OriginNet()
-    strips = torch.rand(kymograph.MOST_STRIPS * batch, *kymograph.PICTURE)
+    strips = torch.rand(recipe.origins.asked * batch, *kymograph.PICTURE)
     steps = recipe.origins.epochs * (recipe.origin_scenes // batch + recipe.case_scenes // batch)
     measured = max(1, len(many.truths) // batch)
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))

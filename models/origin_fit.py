@@ -1,7 +1,8 @@
 """Cases' kymographs with the true origins of their bubbles -> a fitted OriginNet.
 
-Each step shows a part of each case: from a moment a little wrong, to an end of chance, mirrored or not, sometimes with
-a tight unit's bubbles on top. A leak counts from its second birth in that part on; with one, nobody insists on a thing.
+Each step shows a part of each case: from a moment a little wrong, to an end of chance, mirrored or not and moved
+aside, sometimes with a tight unit's bubbles on top, sometimes with a tight unit in place of what shows above or below
+some height. A leak counts from its second birth in that part on; with one, nobody insists on a thing.
 """
 
 import time
@@ -19,7 +20,7 @@ from models.net import OriginNet
 Log = Callable[[str], None]
 NEAR_ROWS, NEAR_STRIPS = 1.1, 0.7
 """A cell whose middle lies so near to the true place may be the net's answer."""
-QUIET_WEIGHT = 0.3
+QUIET_WEIGHT = 0.5
 """Of a strip that must stay quiet, beside an origin that must be found."""
 PLACE_WEIGHT = 0.3
 LATENESS_S = 0.5
@@ -47,6 +48,10 @@ class OriginRecipe:
     mixed_share: float = 0.3
     whole_share: float = 0.3
     """Of the views of a case that show it to its end."""
+    hidden_share: float = 0.4
+    """Of the views in which a part of the height shows another, tight unit."""
+    asked: int = 8
+    """Strips of a view that are learnt from: those of its leaks, and others by chance."""
 
 
 def kymographs(found: list[tuple[CaseEvidence, CaseTruth]]) -> Kymographs:
@@ -102,8 +107,15 @@ def _part(
     births = truth.births.copy()
     tight = [other for other, one in enumerate(seen.truths) if not one.leaky]
     if tight and rng.random() < recipe.mixed_share:
-        other = seen.glow[int(rng.choice(tight))]
-        glow = np.maximum(glow, other if rng.random() < 0.5 else other[:, :, ::-1])
+        glow = np.maximum(glow, _at_steps_of(seen, int(rng.choice(tight)), watched, rng))
+    if tight and rng.random() < recipe.hidden_share:
+        first, beyond = _hidden_rows(births, rng)
+        glow[:, first:beyond] = _at_steps_of(seen, int(rng.choice(tight)), watched, rng)[:, first:beyond]
+        if beyond == ROWS:
+            # They come into view above.
+            births[:, 2] = np.minimum(births[:, 2], first / ROWS)
+    aside = int(rng.integers(STRIPS))
+    glow, births[:, 1] = np.roll(glow, aside, axis=2), (births[:, 1] + aside / STRIPS) % 1
     glow[end + 1 :], watched[end + 1 :] = 0, False
     glow, watched = _later(glow, shift), _later(watched, shift)
     births[:, 0] -= shift * STEP_S
@@ -111,7 +123,32 @@ def _part(
         glow, births[:, 1] = glow[:, :, ::-1], 1 - births[:, 1]
     glow[~watched] = 0
     wanted, open_ = _wanted(births, settle_s, (end - shift) * STEP_S)
-    return *strips(glow, watched, 0.0), wanted, open_
+    chosen, pictures = strips(glow, watched, 0.0)
+    asked = _asked(np.flatnonzero((wanted | open_)[:, chosen].any(axis=0)), len(chosen), recipe.asked, rng)
+    return chosen[asked], pictures[asked], wanted, open_
+
+
+def _at_steps_of(seen: Kymographs, number: int, watched: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(STEPS, ROWS, STRIPS) what case `number` showed, one of its looks for each of `watched`; mirrored or not."""
+    glow, steps = np.zeros_like(seen.glow[number]), np.flatnonzero(seen.watched[number])
+    if len(steps):
+        glow[watched] = seen.glow[number][steps[np.arange(int(watched.sum())) % len(steps)]]
+    return glow if rng.random() < 0.5 else glow[:, :, ::-1]
+
+
+def _hidden_rows(births: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """The first row that is hidden, and the first below that is not: upper ones as far as some rows above the lowest
+    origin, or all from some height on."""
+    lowest = round(float(births[:, 2].max(initial=0.0)) * ROWS) if len(births) else int(rng.integers(20, ROWS))
+    if rng.random() < 0.5:
+        return 0, int(rng.integers(0, max(1, lowest - 4)))
+    return int(rng.integers(8, max(9, lowest))), ROWS
+
+
+def _asked(leaky: np.ndarray, count: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The numbers of the leaky ones of `count` strips -> these and others by chance."""
+    others = rng.permutation(np.setdiff1d(np.arange(count), leaky))[: max(most - len(leaky), most // 2)]
+    return np.sort(np.concatenate([leaky, others]))
 
 
 def _later(values: np.ndarray, shift: int) -> np.ndarray:
@@ -149,16 +186,17 @@ def _near(place: float, cells: int, reach: float) -> np.ndarray:
 def _loss(
     net: OriginNet, chosen: np.ndarray, pictures: np.ndarray, wanted: np.ndarray, undecided: np.ndarray
 ) -> torch.Tensor:
-    """One of the wanted cells must say yes, all others no: each strip's boldest answer counts."""
+    """Of a leak one cell that its bubbles pass must say yes, best a wanted one; all others no: each strip's boldest
+    answer counts."""
     if not len(chosen):
         return next(net.parameters()).sum() * 0
     said = net(torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)).T
     wanted_here, open_here = torch.from_numpy(wanted[:, chosen]), torch.from_numpy(undecided[:, chosen])
     loss = said.sum() * 0
     if wanted_here.any():
-        right = said[wanted_here]
-        # Sure that it leaks, and sure where: of all cells that its bubbles pass, the lowest are meant.
-        passed = said[wanted_here | open_here].logsumexp(0)
-        loss = loss + functional.softplus(-right.max()) + PLACE_WEIGHT * (passed - right.logsumexp(0))
+        # Sure that it leaks, wherever on their way its bubbles show; and sure where: of the cells that they pass, the
+        # lowest are meant. Asked to say so at the origin alone, a net leaves leaks alone that show higher up only.
+        right, passed = said[wanted_here], said[wanted_here | open_here]
+        loss = loss + functional.softplus(-passed.max()) + PLACE_WEIGHT * (passed.logsumexp(0) - right.logsumexp(0))
     quiet = said.masked_fill(wanted_here | open_here, -20.0).amax(0)
     return loss + functional.softplus(quiet).sum() * QUIET_WEIGHT

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_agent.kymograph import NEVER, ORIGIN_ROWS, ROWS, STRIPS, Kymograph, strips
+from edge_agent.kymograph import NEVER, ORIGIN_ROWS, PICTURE, PLAIN, ROWS, STRIPS, Kymograph, strips
 from models import origin_fit
 from models.cases import CaseEvidence, CaseTruth
 from models.origin_fit import OriginRecipe
@@ -96,6 +96,79 @@ def test_nobody_insists_on_a_leak_that_let_go_one_bubble():
     assert wanted.any() and undecided.any() and not (wanted & undecided).any()
     wanted, undecided = origin_fit._wanted(twice[:1], 1.0, 9.0)
     assert not wanted.any() and undecided.any()
+
+
+def plain(level: int, *, leaky: bool, looks: int = 90) -> tuple[CaseEvidence, CaseTruth]:
+    """A case that glows evenly; a leak's bubbles all begin at one place."""
+    evidence, _ = case(1, leaky=False)
+    evidence = replace(
+        evidence, times=evidence.times[:looks], classes=evidence.classes[:looks], glow=evidence.glow[:looks] * 0 + level
+    )
+    births = [(at_s, 0.51, 0.8) for at_s in (2.0, 4.0)] if leaky else []
+    return evidence, CaseTruth(leaky=leaky, births=np.array(births, np.float32).reshape(-1, 3))
+
+
+def part_of(known: list[tuple[CaseEvidence, CaseTruth]], recipe: OriginRecipe, seed: int) -> tuple[np.ndarray, ...]:
+    """What one step shows of the first of `known`, to its end."""
+    rng = np.random.default_rng(seed)
+    return origin_fit._part(origin_fit.kymographs(known), 0, replace(recipe, whole_share=1.0), 1.0, rng)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_a_part_is_hidden_another_tight_unit_shows(seed):
+    known = [plain(200, leaky=True), plain(90, leaky=False, looks=50), plain(140, leaky=True)]
+    _, pictures, wanted, _ = part_of(known, OriginRecipe(mixed_share=0, hidden_share=1), seed)
+    glow = np.round(pictures[0, PLAIN, 30] * 255)
+    hidden = glow == 90
+    assert set(glow) <= {90, 200} and hidden.any() and not hidden.all()
+    assert hidden[0] != hidden[-1], "the upper part or the lower, never a band between"
+    # What its own origin's height shows is its own, or the origin is where it comes into view.
+    lowest = np.flatnonzero(wanted.any(1)).max() * 2
+    assert not hidden[min(lowest, ROWS - 1) - 3 : lowest - 1].all()
+
+
+def test_a_case_moves_aside_with_the_place_of_its_leak():
+    evidence, truth = plain(90, leaky=True)
+    evidence.glow[25:35, :, int(0.51 * STRIPS)] = 200
+    for seed in range(6):
+        chosen, pictures, wanted, _ = part_of([(evidence, truth)], OriginRecipe(), seed)
+        bright = chosen[pictures[:, PLAIN, 30, 20] > 0.5]
+        assert list(bright) == sorted({int(bright[0])}) and wanted[:, bright[0]].any()
+
+
+def test_strips_of_a_leak_are_all_learnt_from_and_some_of_the_others():
+    rng = np.random.default_rng(1)
+    asked = origin_fit._asked(np.array([13, 14, 15]), 16, 8, rng)
+    assert list(asked) == sorted(set(asked)) and {13, 14, 15} <= set(asked) and len(asked) == 8
+    assert list(origin_fit._asked(np.arange(7), 7, 8, rng)) == list(range(7))
+    assert len(origin_fit._asked(np.arange(13), 16, 8, rng)) == 13 + 3
+
+
+class Said(torch.nn.Module):
+    """Says what it is told to."""
+
+    def __init__(self, odds: np.ndarray) -> None:
+        super().__init__()
+        self.odds = torch.nn.Parameter(torch.from_numpy(odds.T.astype(np.float32)))
+
+    def forward(self, strips: torch.Tensor) -> torch.Tensor:
+        return self.odds
+
+
+def test_a_leak_may_be_seen_anywhere_on_its_bubbles_way_but_best_at_its_origin():
+    wanted, undecided = origin_fit._wanted(np.array([[2.0, 0.5, 0.8], [4.0, 0.5, 0.8]], np.float32), 1.0, 9.0)
+    chosen = np.arange(STRIPS)
+    pictures = np.zeros((STRIPS, *PICTURE), np.float32)
+
+    def loss_of(*sure: tuple[int, int]) -> float:
+        odds = np.full((ORIGIN_ROWS, STRIPS), -6.0)
+        for row, strip in sure:
+            odds[row, strip] = 5.0
+        return origin_fit._loss(Said(odds), chosen, pictures, wanted, undecided).item()
+
+    nothing, at_origin, above = loss_of(), loss_of((24, 20)), loss_of((10, 20))
+    elsewhere, below = loss_of((10, 5)), loss_of((29, 20))
+    assert at_origin < above < nothing < min(elsewhere, below)
 
 
 @pytest.mark.full
