@@ -7,8 +7,8 @@ from torch.nn import functional
 from edge_agent.kymograph import PICTURE
 
 STRIDE = 4
-QUARTERS, EIGHTHS = 4, 8
-"""Parts of a kymograph's window in which lines are counted apart, and in which the boldest one counts."""
+QUARTERS = 4
+"""Parts of a kymograph's window in which lines are counted apart."""
 CLIP_LEVELS = 32.0
 """Frame differences beyond this many grey levels say no more: a gain of 8 before clipping at 1."""
 CLASSES = ("rising", "attached", "bead", "speck")
@@ -64,10 +64,9 @@ class BubbleNet(nn.Module):
 class OriginNet(nn.Module):
     """(n, *PICTURE) float32 kymographs of strips -> (n, 30) log odds that bubbles rise from each height.
 
-    Convolutions see the beginnings of slanted lines; their means over quarters of the window, and their boldest answers
-    in eighths, say whether lines go on beginning there, and when: a few bold lines are lost in a mean over noise. They
-    are taller than long: a bubble rises by some four rows from step to step, and a faint one shows only in many of its
-    places together (9 of them fit into 33 rows).
+    Convolutions see the beginnings of slanted lines; their means over quarters of the window say whether lines go on
+    beginning there, and when. They are taller than long: a bubble rises by some four rows from step to step, and a
+    faint one shows only in many of its places together (9 of them fit into 33 rows).
     """
 
     def __init__(self, width: int = 32, hidden: int = 64) -> None:
@@ -75,7 +74,7 @@ class OriginNet(nn.Module):
         self.first = nn.Conv2d(PICTURE[0], width, (5, 9), stride=2, padding=(2, 4))
         self.second = nn.Conv2d(width, width, (3, 7), stride=(2, 1), padding=(1, 3))
         self.third = nn.Conv2d(width, width, (3, 7), padding=(1, 3))
-        self.near = nn.Conv1d(width * (QUARTERS + EIGHTHS + 1) + QUARTERS, hidden, 3, padding=1)
+        self.near = nn.Conv1d(width * 6 + QUARTERS, hidden, 3, padding=1)
         self.out = nn.Conv1d(hidden, 1, 1)
         with torch.no_grad():
             self.out.bias.fill_(-3.0)
@@ -88,8 +87,7 @@ class OriginNet(nn.Module):
         share = watched.mean(dim=2).clamp(min=0.01)
         quarters = features.unflatten(2, (QUARTERS, -1)).mean(dim=3).flatten(1, 2)
         watched_quarters = watched.unflatten(2, (QUARTERS, -1)).mean(dim=3).flatten(1, 2)
-        boldest = features.unflatten(2, (EIGHTHS, -1)).amax(dim=3).flatten(1, 2)
-        pooled = torch.cat([quarters, boldest, features.mean(dim=2) / share, watched_quarters], dim=1)
+        pooled = torch.cat([quarters, features.amax(dim=2), features.mean(dim=2) / share, watched_quarters], dim=1)
         return self.out(functional.relu(self.near(pooled))).squeeze(1)
 
 
