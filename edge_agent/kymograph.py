@@ -101,16 +101,19 @@ def strips(glow: np.ndarray, watched: np.ndarray, began_s: float) -> tuple[np.nd
     """
     upright = np.ascontiguousarray(glow.transpose(2, 0, 1))
     usual, flicker = _ground(glow[watched]) if watched.any() else (glow[0], GROUND_FLOOR)
-    above = np.maximum(upright, usual.T[:, None]) - usual.T[:, None]
+    ground = np.ascontiguousarray(usual.T)[:, None]
     # Steps that nobody watched are 0, and stay 0.
-    out = np.log1p(np.pad(above, ((1, 1), (0, 0), (0, 0))) / np.float32(flicker)) / np.float32(3)
+    above = np.maximum(upright, ground) - ground
     bright = np.flatnonzero(upright.max(axis=(1, 2)) > DARK * 255)
-    most = np.argsort(-out[bright + 1].max(axis=(1, 2)), kind="stable")[:MOST_STRIPS]
+    most = np.argsort(255 - above[bright].max(axis=(1, 2)), kind="stable")[:MOST_STRIPS]
     chosen = bright[np.sort(most)]
+    # There are only 256 levels: a table of their logarithms is quicker than a logarithm of each cell.
+    told = np.log1p(np.arange(256, dtype=np.uint8) / np.float32(flicker)) / np.float32(3)
+    above = np.pad(above, ((1, 1), (0, 0), (0, 0)))
     pictures = np.empty((len(chosen), PICTURE[0], *upright.shape[1:]), np.float32)
     pictures[:, WATCHED] = watched[:, None]
     for plane, beside in ((LEFT, 0), (GLOW, 1), (RIGHT, 2)):
-        pictures[:, plane] = out[chosen + beside]
+        pictures[:, plane] = told[above[chosen + beside]]
     clock = 1 - np.exp(-(began_s + STEP_S * np.arange(len(watched))) / CLOCK_S)
     pictures[:, CLOCK] = clock[:, None]
     pictures[:, PLAIN] = upright[chosen] / np.float32(255)
@@ -124,5 +127,6 @@ def _ground(glow: np.ndarray) -> tuple[np.ndarray, float]:
     PLAIN still tells of them.
     """
     lower, upper = len(glow) // 4, 3 * len(glow) // 4
-    ordered = np.partition(glow, (lower, upper), axis=0)
-    return ordered[lower], float(np.median(ordered[upper] - ordered[lower])) + GROUND_FLOOR
+    ordered = np.partition(np.ascontiguousarray(glow.reshape(len(glow), -1).T), (lower, upper), axis=1)
+    flicker = float(np.median(ordered[:, upper] - ordered[:, lower])) + GROUND_FLOOR
+    return ordered[:, lower].reshape(glow.shape[1:]), flicker
