@@ -20,7 +20,7 @@ PHASE_STEPS = 0.25
 a rounding or a camera's jitter, which would leave one step dark and put two composites into another."""
 DARK = 0.08
 """A strip that never glowed more holds no bubbles, and no net need look at it."""
-MOST_STRIPS = 16
+MOST_STRIPS = 12
 """The strips that stood out most are looked at: where noise or hands make all glow, the end of a case must not wait."""
 WATCHED, GLOW, LEFT, RIGHT, CLOCK, PLAIN = range(6)
 """Planes of a strip's picture: 1 where it was watched; how far it and its neighbours stood out of their ground, in

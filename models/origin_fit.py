@@ -42,7 +42,7 @@ class OriginRecipe:
 
     epochs: int = 20
     batch: int = 4
-    """Cases; each gives up to 16 strips."""
+    """Cases; each gives some `asked` strips."""
     rate: float = 3e-3
     decay: float = 1e-3
     mixed_share: float = 0.3
