@@ -23,6 +23,8 @@ NEAR_ROWS, NEAR_STRIPS = 1.1, 0.7
 QUIET_WEIGHT = 0.5
 """Of a strip that must stay quiet, beside an origin that must be found."""
 PLACE_WEIGHT = 0.3
+LEAST_SHOWN = 16
+"""Rows, a quarter of the height; of 5 left, a third of the leaks show in two cells at most."""
 LATENESS_S = 0.5
 """A bubble shows this long after its birth for certain."""
 
@@ -42,7 +44,7 @@ class OriginRecipe:
 
     epochs: int = 20
     batch: int = 4
-    """Cases; each gives some `asked` strips."""
+    """Cases."""
     rate: float = 3e-3
     decay: float = 1e-3
     mixed_share: float = 0.3
@@ -51,7 +53,7 @@ class OriginRecipe:
     hidden_share: float = 0.4
     """Of the views in which a part of the height shows another, tight unit."""
     asked: int = 8
-    """Strips of a view that are learnt from: those of its leaks, and others by chance."""
+    """Strips of a view that are learnt from, at least: those of its leaks, and others by chance."""
 
 
 def kymographs(found: list[tuple[CaseEvidence, CaseTruth]]) -> Kymographs:
@@ -99,12 +101,30 @@ def _part(
     seen: Kymographs, number: int, recipe: OriginRecipe, settle_s: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(strips' numbers, their pictures, where an origin is, where nobody insists); the last two as of `_wanted`."""
-    truth = seen.truths[number]
     shift = int(rng.integers(-2, 4))
     last = int(np.flatnonzero(seen.watched[number]).max(initial=0))
     end = last if rng.random() < recipe.whole_share else int(rng.integers(min(12, last), last + 1))
-    glow, watched = seen.glow[number].copy(), seen.watched[number].copy()
-    births = truth.births.copy()
+    glow, births = _disguised(seen, number, recipe, rng)
+    watched = seen.watched[number].copy()
+    glow[end + 1 :], watched[end + 1 :] = 0, False
+    glow, watched = _later(glow, shift), _later(watched, shift)
+    births[:, 0] -= shift * STEP_S
+    glow[~watched] = 0
+    wanted, open_ = _wanted(births, settle_s, (end - shift) * STEP_S)
+    # With what is known of them: else a leak's outer strips, moved over the border, would have to keep quiet.
+    moved = np.roll(np.arange(STRIPS)[:: int(rng.choice((-1, 1)))], int(rng.integers(STRIPS)))
+    glow, wanted, open_ = glow[:, :, moved], wanted[:, moved], open_[:, moved]
+    chosen, pictures = strips(glow, watched, 0.0)
+    asked = _asked(np.flatnonzero((wanted | open_)[:, chosen].any(axis=0)), len(chosen), recipe.asked, rng)
+    return chosen[asked], pictures[asked], wanted, open_
+
+
+def _disguised(
+    seen: Kymographs, number: int, recipe: OriginRecipe, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """(STEPS, ROWS, STRIPS) uint8 what a case showed, with a tight unit on top or in its place; and its births."""
+    glow, watched = seen.glow[number].copy(), seen.watched[number]
+    births = seen.truths[number].births.copy()
     tight = [other for other, one in enumerate(seen.truths) if not one.leaky]
     if tight and rng.random() < recipe.mixed_share:
         glow = np.maximum(glow, _at_steps_of(seen, int(rng.choice(tight)), watched, rng))
@@ -114,22 +134,12 @@ def _part(
         if beyond == ROWS:
             # They come into view above.
             births[:, 2] = np.minimum(births[:, 2], first / ROWS)
-    aside = int(rng.integers(STRIPS))
-    glow, births[:, 1] = np.roll(glow, aside, axis=2), (births[:, 1] + aside / STRIPS) % 1
-    glow[end + 1 :], watched[end + 1 :] = 0, False
-    glow, watched = _later(glow, shift), _later(watched, shift)
-    births[:, 0] -= shift * STEP_S
-    if rng.random() < 0.5:
-        glow, births[:, 1] = glow[:, :, ::-1], 1 - births[:, 1]
-    glow[~watched] = 0
-    wanted, open_ = _wanted(births, settle_s, (end - shift) * STEP_S)
-    chosen, pictures = strips(glow, watched, 0.0)
-    asked = _asked(np.flatnonzero((wanted | open_)[:, chosen].any(axis=0)), len(chosen), recipe.asked, rng)
-    return chosen[asked], pictures[asked], wanted, open_
+    return glow, births
 
 
 def _at_steps_of(seen: Kymographs, number: int, watched: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(STEPS, ROWS, STRIPS) what case `number` showed, one of its looks for each of `watched`; mirrored or not."""
+    """(STEPS, ROWS, STRIPS) what case `number` showed, mirrored or not: its looks in their order, one for each of
+    `watched`, from the first again where it has fewer. Where cameras differ, it rises a little quicker or slower."""
     glow, steps = np.zeros_like(seen.glow[number]), np.flatnonzero(seen.watched[number])
     if len(steps):
         glow[watched] = seen.glow[number][steps[np.arange(int(watched.sum())) % len(steps)]]
@@ -137,12 +147,14 @@ def _at_steps_of(seen: Kymographs, number: int, watched: np.ndarray, rng: np.ran
 
 
 def _hidden_rows(births: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """The first row that is hidden, and the first below that is not: upper ones as far as some rows above the lowest
-    origin, or all from some height on."""
-    lowest = round(float(births[:, 2].max(initial=0.0)) * ROWS) if len(births) else int(rng.integers(20, ROWS))
+    """The first row that is hidden, and the first below that is not: upper ones, or all from some height on.
+
+    LEAST_SHOWN rows of the lowest leak's way stay: with less of them, leaks would be asked for that show nowhere.
+    """
+    lowest = round(float(births[:, 2].max()) * ROWS) if len(births) else int(rng.integers(2 * LEAST_SHOWN, ROWS))
     if rng.random() < 0.5:
-        return 0, int(rng.integers(0, max(1, lowest - 4)))
-    return int(rng.integers(8, max(9, lowest))), ROWS
+        return 0, int(rng.integers(0, max(1, lowest - LEAST_SHOWN)))
+    return int(rng.integers(LEAST_SHOWN, max(LEAST_SHOWN + 1, lowest))), ROWS
 
 
 def _asked(leaky: np.ndarray, count: int, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -192,11 +204,13 @@ def _loss(
         return next(net.parameters()).sum() * 0
     said = net(torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)).T
     wanted_here, open_here = torch.from_numpy(wanted[:, chosen]), torch.from_numpy(undecided[:, chosen])
+    way = wanted_here | open_here
     loss = said.sum() * 0
-    if wanted_here.any():
+    if wanted.any() and way.any():
         # Sure that it leaks, wherever on their way its bubbles show; and sure where: of the cells that they pass, the
         # lowest are meant. Asked to say so at the origin alone, a net leaves leaks alone that show higher up only.
-        right, passed = said[wanted_here], said[wanted_here | open_here]
-        loss = loss + functional.softplus(-passed.max()) + PLACE_WEIGHT * (passed.logsumexp(0) - right.logsumexp(0))
-    quiet = said.masked_fill(wanted_here | open_here, -20.0).amax(0)
+        loss = loss + functional.softplus(-said[way].max())
+        if wanted_here.any():
+            loss = loss + PLACE_WEIGHT * (said[way].logsumexp(0) - said[wanted_here].logsumexp(0))
+    quiet = said.masked_fill(way, -20.0).amax(0)
     return loss + functional.softplus(quiet).sum() * QUIET_WEIGHT
