@@ -157,9 +157,9 @@ def _hidden_rows(births: np.ndarray, rng: np.random.Generator) -> tuple[int, int
     return int(rng.integers(LEAST_SHOWN, max(LEAST_SHOWN + 1, lowest))), ROWS
 
 
-def _asked(leaky: np.ndarray, count: int, most: int, rng: np.random.Generator) -> np.ndarray:
+def _asked(leaky: np.ndarray, count: int, least: int, rng: np.random.Generator) -> np.ndarray:
     """The numbers of the leaky ones of `count` strips -> these and others by chance."""
-    others = rng.permutation(np.setdiff1d(np.arange(count), leaky))[: max(most - len(leaky), most // 2)]
+    others = rng.permutation(np.setdiff1d(np.arange(count), leaky))[: max(least - len(leaky), least // 2)]
     return np.sort(np.concatenate([leaky, others]))
 
 
