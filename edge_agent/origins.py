@@ -87,7 +87,7 @@ def _rise(points: np.ndarray, mm_per_px: float) -> tuple[float, ...] | None:
 
 
 def _look(points: np.ndarray) -> tuple[float, float]:
-    # A stream has hundreds of short tracks: numpy's median takes ten times as long for each.
+    # A stream has hundreds of short tracks: numpy's median takes ten times as long for each and more.
     return float(points[:, 3].mean()), median(points[:, 4].tolist())
 
 

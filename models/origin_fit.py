@@ -122,7 +122,8 @@ def _part(
 def _disguised(
     seen: Kymographs, number: int, recipe: OriginRecipe, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(STEPS, ROWS, STRIPS) uint8 what a case showed, with a tight unit on top or in its place; and its births."""
+    """(STEPS, ROWS, STRIPS) uint8 what a case showed, with a tight unit on top, in place of a part, both or neither;
+    and its births."""
     glow, watched = seen.glow[number].copy(), seen.watched[number]
     births = seen.truths[number].births.copy()
     tight = [other for other, one in enumerate(seen.truths) if not one.leaky]
@@ -149,7 +150,8 @@ def _at_steps_of(seen: Kymographs, number: int, watched: np.ndarray, rng: np.ran
 def _hidden_rows(births: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """The first row that is hidden, and the first below that is not: upper ones, or all from some height on.
 
-    LEAST_SHOWN rows of the lowest leak's way stay: with less of them, leaks would be asked for that show nowhere.
+    LEAST_SHOWN rows of the lowest leak's way stay: with less of them, leaks would be asked for that show nowhere. A
+    second one higher up may be hidden whole.
     """
     lowest = round(float(births[:, 2].max()) * ROWS) if len(births) else int(rng.integers(2 * LEAST_SHOWN, ROWS))
     if rng.random() < 0.5:
