@@ -58,6 +58,9 @@ class Link:
             self._connect_when_due(timeout_s)
         if self._client.socket() is not None:
             self._client.loop(timeout_s)
+            if self._client.want_write():
+                # What came again is acknowledged before anybody deals with it: who dies of it shall hear of it no more.
+                self._client.loop_write()
             self._leave_who_does_not_answer()
             self._look_at_what_moves()
         events, self._events = self._events, []
