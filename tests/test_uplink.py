@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -264,6 +265,33 @@ def received(link, within_s=20.0):
     return None
 
 
+def test_an_order_that_comes_again_is_acknowledged_before_anybody_deals_with_it():
+    """However late it comes: one that ends the process must not find its acknowledgement still waiting to be sent."""
+    heard: list[bytes] = []
+
+    def slow_broker(listener: socket.socket) -> None:
+        """Gives the order once the connection has come to rest, which a broker of ours seldom lets it."""
+        peer = listener.accept()[0]
+        with peer:
+            peer.settimeout(5)
+            peer.recv(4096)
+            peer.sendall(b"\x20\x02\x00\x00")
+            wanted = peer.recv(4096)
+            peer.sendall(b"\x90\x03" + wanted[2:4] + b"\x01")
+            time.sleep(0.3)
+            peer.sendall(b"\x3a\x0a\x00\x01t\x00\x07order")
+            heard.append(peer.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        broker = threading.Thread(target=slow_broker, args=(listener,))
+        broker.start()
+        config = device_config.BrokerConfig(port=listener.getsockname()[1])
+        link = Link(config, "device", subscriptions=("t",), will=lambda: Publish("w", b""))
+        assert received(link, 5.0) == Received("t", b"order")
+        broker.join()
+    assert heard == [b"\x40\x02\x00\x07"]
+
+
 def test_what_was_given_out_and_not_dealt_with_comes_again_once(tmp_path):
     """A process that dies while it carries out an order is given it again, and one that dies of it is not for ever."""
     with EmbeddedBroker(0, tmp_path) as broker:
@@ -282,7 +310,6 @@ def test_what_was_given_out_and_not_dealt_with_comes_again_once(tmp_path):
         links.pop()
         links.append(connect())
         assert received(links[0]) == Received("t", b"order")
-        assert not links[0]._client.want_write(), "that it came is on the wire before anybody deals with it"
         # A broker that sees the next connection before the last one's word gives the order once more, as it may: what
         # it acknowledges to somebody else it has read after that word.
         cloud.client.publish("elsewhere", b"", qos=1).wait_for_publish(20)
