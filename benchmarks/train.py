@@ -163,14 +163,13 @@ def _crops_and_detector(recipe: Recipe, place: Workplace, count: int) -> Iterato
 def _origins(recipe: Recipe, found: Found) -> Cost:
     seen, batch = origin_fit.kymographs(found), recipe.origins.batch
     times = -(-FIT_STEPS * batch // len(found))
-    many = origin_fit.Kymographs(
-        np.concatenate([seen.glow] * times), np.concatenate([seen.watched] * times), seen.truths * times
-    )
+    many = origin_fit.joined([seen] * times)
     few = replace(recipe.origins, epochs=1)
     spent_s, _ = timed(lambda: origin_fit.fit(many, few, recipe.seed, LIMITS.settle_s, _unheard))
     net = OriginNet()
     strips = torch.rand(recipe.origins.asked * batch, *kymograph.PICTURE)
-    steps = recipe.origins.epochs * (recipe.origin_scenes // batch + recipe.case_scenes // batch)
+    # One fit to either half and one to both.
+    steps = 2 * recipe.origins.epochs * (recipe.origin_scenes + recipe.case_scenes) // batch
     measured = max(1, len(many.truths) // batch)
     return Cost("step of the origins net", steps, spent_s / measured, *_bare_step(lambda: net(strips)))
 

@@ -9,11 +9,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -65,11 +65,11 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 1300
-    """Simulated immersions that the origins net is fitted to."""
+    origin_scenes: int = 1700
+    """Simulated immersions, the first half of those that the origins net and the aggregator are fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 1150
-    """Further ones, unknown to it. The aggregator is fitted to both."""
+    case_scenes: int = 1550
+    """The second half."""
     make_believe_cases: int = 160
     upside_down_cases: int = 24
     limit_scenes: int = 1000
@@ -141,13 +141,12 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     eyes: stages.EyeNets = {"detector": detector, "water": package.water_bytes(water_net)}
     sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
-    origins, other = (_origins(place, stage, count, recipe, eyes, log) for stage, count in _halves(recipe))
-    basis, others_basis = (
-        Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
-        for net in (origins, other)
-    )
+    first, second = _halves(recipe)
+    looks = [_origins(place, parts, recipe, eyes, log) for parts in ((first,), (second,), (first, second))]
+    readers = (OriginReader(package.origins_bytes(net)) for net in looks)
+    bases = Bases(*(Basis(thresholds=LIMITS, look=look, sensitivity=sensitivity) for look in readers))
 
-    judgement = _judgement(recipe, place, (basis, others_basis), eyes, log)
+    judgement = _judgement(recipe, place, bases, eyes, log)
     content = Content(
         version=1,
         created_at=package.utc(made_at),
@@ -160,7 +159,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         golden=tuple(clips),
         training_range=judgement.training_range,
     )
-    bundle = package.pack(out, Nets(detector, origins, judgement.aggregator, lamps, eyes["water"]), content)
+    bundle = package.pack(out, Nets(detector, looks[-1], judgement.aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
@@ -180,23 +179,30 @@ class _Judgement:
     training_range: TrainingRange | UnsetType
 
 
+class Bases(NamedTuple):
+    """With the origins net of the first half of the cases, of the second, and of both."""
+
+    first: Basis
+    second: Basis
+    both: Basis
+
+
 def _halves(recipe: Recipe) -> tuple[tuple[stages.Stage, int], tuple[stages.Stage, int]]:
-    """The stages of simulated cases to learn from, and how many each has. The first one's origins net is shipped.
+    """The stages of simulated cases to learn from, and how many each has.
 
     Each half has an origins net fitted to it, and the other half's cases are looked at with that: so the aggregator
-    learns from all of them, and from no case that an origins net had learnt by heart.
+    learns from all of them, and from no case that an origins net had learnt by heart. The one that is shipped, and
+    looks at the cases for the limits, is fitted to both.
     """
     return ("origins", recipe.origin_scenes), ("cases", recipe.case_scenes)
 
 
-def _judgement(
-    recipe: Recipe, place: Workplace, bases: tuple[Basis, Basis], eyes: stages.EyeNets, log: Log
-) -> _Judgement:
+def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeNets, log: Log) -> _Judgement:
     """Calibration and limits are of held-out cases, each scored by a fit that has not seen it.
 
-    The net that is shipped has seen them all. `bases`: with the origins net of either half.
+    The aggregator that is shipped has seen them all.
     """
-    basis = bases[0]
+    basis = bases.both
     first, second = (stages.simulated_cases(place, stage, count, eyes, LIMITS) for stage, count in _halves(recipe))
     down = recipe.upside_down_cases
     second += stages.make_believe_cases(place, recipe.make_believe_cases, down, eyes["detector"], LIMITS)
@@ -234,10 +240,14 @@ def _judgement(
     return _Judgement(aggregator, fitted, limits, novel_above, card, seen)
 
 
-def known_features(first: stages.Found, second: stages.Found, bases: tuple[Basis, Basis], seed: int) -> Features:
+def known_features(first: stages.Found, second: stages.Found, bases: Bases, seed: int) -> Features:
     """Rows of both halves, each looked at with the origins net of the other; cases are counted in that order."""
-    own, others = bases
-    return together([stages.features(first, others, seed), stages.features(second, own, seed, first_case=len(first))])
+    return together(
+        [
+            stages.features(first, bases.second, seed),
+            stages.features(second, bases.first, seed, first_case=len(first)),
+        ]
+    )
 
 
 def _counts(found: stages.Found) -> str:
@@ -251,16 +261,18 @@ def _detector(recipe: Recipe, place: Workplace, crops: Crops, log: Log) -> Bubbl
 
 
 def _origins(
-    place: Workplace, stage: stages.Stage, count: int, recipe: Recipe, eyes: stages.EyeNets, log: Log
+    place: Workplace, parts: Sequence[tuple[stages.Stage, int]], recipe: Recipe, eyes: stages.EyeNets, log: Log
 ) -> OriginNet:
-    """The origins net of a stage's cases."""
+    """The origins net of these stages' cases."""
 
     def fit() -> OriginNet:
-        found = stages.simulated_cases(place, stage, count, eyes, LIMITS)
-        return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
+        found = [
+            origin_fit.kymographs(stages.simulated_cases(place, stage, count, eyes, LIMITS)) for stage, count in parts
+        ]
+        return origin_fit.fit(origin_fit.joined(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
-    mark = stages.mark_of(eyes["detector"] + eyes["water"])
-    return _kept(place, f"origins-of-{stage}{mark}", OriginNet, fit)
+    names = "-and-".join(stage for stage, _ in parts)
+    return _kept(place, f"origins-of-{names}{stages.mark_of(eyes['detector'] + eyes['water'])}", OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:

@@ -34,7 +34,7 @@ from models.net import CaseNet, OriginNet
 from models.origin_fit import OriginRecipe
 from models.retrain import judged_features, read_manifest, retrain, without
 from models.stages import Workplace, simulated_cases
-from models.train import LIMITS, Recipe, known_features, train, train_recipe
+from models.train import LIMITS, Bases, Recipe, known_features, train, train_recipe
 
 TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
@@ -68,6 +68,18 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     assert opened.manifest.lineage.recipe == "tiny" and opened.manifest.card.startswith("# Model card")
     assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
     assert [case.name for case in opened.manifest.golden] == ["leak"]
+
+
+@pytest.mark.full
+def test_the_origins_net_that_is_shipped_has_learnt_from_both_halves(tiny):
+    _, place, bundle = tiny
+    fitted = {}
+    for path in place.folder.glob("origins-of-*.pt"):
+        net = OriginNet()
+        net.load_state_dict(torch.load(path, weights_only=True))
+        fitted[path.stem.rsplit("-", 1)[0]] = package.origins_bytes(net.eval())
+    assert fitted.keys() == {"origins-of-origins", "origins-of-cases", "origins-of-origins-and-cases"}
+    assert [name for name, net in fitted.items() if net == bundle.nets["origins"]] == ["origins-of-origins-and-cases"]
 
 
 @pytest.mark.full
@@ -342,7 +354,7 @@ def test_each_half_is_looked_at_with_the_origins_net_of_the_other():
     times, glow = np.arange(0, 6, 0.1, np.float32), np.full((60, ROWS, STRIPS), 90, np.uint8)
     seen = CaseEvidence(times, np.zeros((60, 2, 4), np.float32), np.empty((0, 7), np.float32), glow, 1.5, (640, 480))
     first, second = [(seen, CaseTruth())] * 2, [(seen, CaseTruth(leaky=True))] * 3
-    rows = known_features(first, second, (says(2.0), says(-2.0)), 1)
+    rows = known_features(first, second, Bases(says(2.0), says(-2.0), says(0.0)), 1)
     odds = rows.values[:, FEATURES.index("origin_odds")] * 4
     assert set(odds[~rows.leaky]) == {-2.0} and set(odds[rows.leaky]) == {2.0}
     assert np.unique(rows.case[~rows.leaky]).tolist() == [0, 1] and np.unique(rows.case).tolist() == [0, 1, 2, 3, 4]
