@@ -65,10 +65,10 @@ class Recipe:
     make_believe_clips: int = 400
     """Clips without bubbles that crops are taken from."""
     bubbles: BubbleRecipe = BubbleRecipe()
-    origin_scenes: int = 1700
+    origin_scenes: int = 1300
     """Simulated immersions, the first half of those that the origins net and the aggregator are fitted to."""
     origins: OriginRecipe = OriginRecipe()
-    case_scenes: int = 1550
+    case_scenes: int = 1150
     """The second half."""
     make_believe_cases: int = 160
     upside_down_cases: int = 24

@@ -38,7 +38,7 @@ from models.train import LIMITS, Bases, Recipe, known_features, train, train_rec
 
 TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
-    origins=OriginRecipe(epochs=1), case_scenes=4,
+    origins=OriginRecipe(epochs=1, batch=1), case_scenes=4,
     make_believe_cases=1, upside_down_cases=1, limit_scenes=4, lamp_samples=200, gauge_scenes=3, sight_scenes=2,
     case_steps=60, golden_cases=1,
 )  # fmt: skip
