@@ -161,9 +161,9 @@ def _crops_and_detector(recipe: Recipe, place: Workplace, count: int) -> Iterato
 
 
 def _origins(recipe: Recipe, found: Found) -> Cost:
-    seen, batch = origin_fit.kymographs(found), recipe.origins.batch
+    batch = recipe.origins.batch
     times = -(-FIT_STEPS * batch // len(found))
-    many = origin_fit.joined([seen] * times)
+    many = origin_fit.kymographs(found * times)
     few = replace(recipe.origins, epochs=1)
     spent_s, _ = timed(lambda: origin_fit.fit(many, few, recipe.seed, LIMITS.settle_s, _unheard))
     net = OriginNet()

@@ -6,7 +6,7 @@ some height. A leak counts from its second birth in that part on; with one, nobo
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +66,6 @@ def kymographs(found: list[tuple[CaseEvidence, CaseTruth]]) -> Kymographs:
         np.maximum.at(glow[number], step[inside], evidence.glow[inside])
         watched[number, step[inside]] = True
     return Kymographs(glow, watched, [truth for _, truth in found])
-
-
-def joined(parts: Sequence[Kymographs]) -> Kymographs:
-    """All cases in one set."""
-    return Kymographs(
-        np.concatenate([part.glow for part in parts]),
-        np.concatenate([part.watched for part in parts]),
-        [truth for part in parts for truth in part.truths],
-    )
 
 
 def fit(seen: Kymographs, recipe: OriginRecipe, seed: int, settle_s: float, log: Log) -> OriginNet:

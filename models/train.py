@@ -142,10 +142,14 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
     first, second = _halves(recipe)
-    looks = [_origins(place, parts, recipe, eyes, log) for parts in ((first,), (second,), (first, second))]
-    readers = (OriginReader(package.origins_bytes(net)) for net in looks)
-    bases = Bases(*(Basis(thresholds=LIMITS, look=look, sensitivity=sensitivity) for look in readers))
 
+    def basis(net: OriginNet) -> Basis:
+        return Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
+
+    of_first, of_second, of_both = (
+        _origins(place, parts, recipe, eyes, log) for parts in ((first,), (second,), (first, second))
+    )
+    bases = Bases(first=basis(of_first), second=basis(of_second), both=basis(of_both))
     judgement = _judgement(recipe, place, bases, eyes, log)
     content = Content(
         version=1,
@@ -159,7 +163,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         golden=tuple(clips),
         training_range=judgement.training_range,
     )
-    bundle = package.pack(out, Nets(detector, looks[-1], judgement.aggregator, lamps, eyes["water"]), content)
+    bundle = package.pack(out, Nets(detector, of_both, judgement.aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
@@ -266,13 +270,11 @@ def _origins(
     """The origins net of these stages' cases."""
 
     def fit() -> OriginNet:
-        found = [
-            origin_fit.kymographs(stages.simulated_cases(place, stage, count, eyes, LIMITS)) for stage, count in parts
-        ]
-        return origin_fit.fit(origin_fit.joined(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
+        found = [one for stage, count in parts for one in stages.simulated_cases(place, stage, count, eyes, LIMITS)]
+        return origin_fit.fit(origin_fit.kymographs(found), recipe.origins, recipe.seed, LIMITS.settle_s, log)
 
-    names = "-and-".join(stage for stage, _ in parts)
-    return _kept(place, f"origins-of-{names}{stages.mark_of(eyes['detector'] + eyes['water'])}", OriginNet, fit)
+    named = "-and-".join(f"{count}-{stage}" for stage, count in parts)
+    return _kept(place, f"origins-of-{named}{stages.mark_of(eyes['detector'] + eyes['water'])}", OriginNet, fit)
 
 
 def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterNet]:

@@ -22,7 +22,7 @@ from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.infer import Aggregator, OriginReader
 from edge_agent.inspection import shipped_bundle
-from edge_agent.kymograph import ORIGIN_ROWS, ROWS, STRIPS
+from edge_agent.kymograph import ORIGIN_ROWS, PICTURE, ROWS, STRIPS
 from models import bundle_command, cases, data, golden, package, sight
 from models import train as training
 from models.bubble_fit import BubbleRecipe
@@ -38,6 +38,7 @@ from models.train import LIMITS, Bases, Recipe, known_features, train, train_rec
 
 TINY = Recipe(
     "tiny", bubble_scenes=2, make_believe_clips=1, bubbles=BubbleRecipe(epochs=1, batch=32), origin_scenes=2,
+    # A single step, at a cycle's lowest rate, would leave all origins nets alike.
     origins=OriginRecipe(epochs=1, batch=1), case_scenes=4,
     make_believe_cases=1, upside_down_cases=1, limit_scenes=4, lamp_samples=200, gauge_scenes=3, sight_scenes=2,
     case_steps=60, golden_cases=1,
@@ -71,15 +72,28 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
 
 
 @pytest.mark.full
-def test_the_origins_net_that_is_shipped_has_learnt_from_both_halves(tiny):
-    _, place, bundle = tiny
-    fitted = {}
+def test_no_origins_net_looks_at_cases_that_it_has_learnt_and_that_of_both_halves_is_shipped(tiny, monkeypatch):
+    folder, place, bundle = tiny
+    nets = {}
     for path in place.folder.glob("origins-of-*.pt"):
         net = OriginNet()
         net.load_state_dict(torch.load(path, weights_only=True))
-        fitted[path.stem.rsplit("-", 1)[0]] = package.origins_bytes(net.eval())
-    assert fitted.keys() == {"origins-of-origins", "origins-of-cases", "origins-of-origins-and-cases"}
-    assert [name for name, net in fitted.items() if net == bundle.nets["origins"]] == ["origins-of-origins-and-cases"]
+        nets[path.stem.rsplit("-", 1)[0].removeprefix("origins-of-")] = package.origins_bytes(net.eval())
+    assert nets.keys() == {"2-origins", "4-cases", "2-origins-and-4-cases"} and len(set(nets.values())) == 3
+    assert bundle.nets["origins"] == nets["2-origins-and-4-cases"]
+
+    looked, features = [], training.stages.features
+    strips = np.random.default_rng(1).random((2, *PICTURE), np.float32)
+    said = {name: OriginReader(net)(strips).tobytes() for name, net in nets.items()}
+
+    def heard(found, basis, *args, **kwargs):
+        looked.append((len(found), [name for name in said if said[name] == basis.look(strips).tobytes()]))
+        return features(found, basis, *args, **kwargs)
+
+    monkeypatch.setattr(training.stages, "features", heard)
+    train_recipe(TINY, place, folder / "heard.bundle")
+    # The second half with its make-believe and upside-down cases; last, the cases for the limits.
+    assert looked == [(2, ["4-cases"]), (6, ["2-origins"]), (4, ["2-origins-and-4-cases"])]
 
 
 @pytest.mark.full
