@@ -22,7 +22,7 @@ from msgspec import UnsetType
 from scipy.special import expit
 
 from edge_agent import durable
-from edge_agent.bundle import Bundle, Thresholds, TrainingRange
+from edge_agent.bundle import Bundle, Sensitivity, Thresholds, TrainingRange
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import (
@@ -141,15 +141,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     eyes: stages.EyeNets = {"detector": detector, "water": package.water_bytes(water_net)}
     sensitivity = sight_fit.fit(place, recipe.sight_scenes, eyes, LIMITS, log)
 
-    first, second = _halves(recipe)
-
-    def basis(net: OriginNet) -> Basis:
-        return Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
-
-    of_first, of_second, of_both = (
-        _origins(place, parts, recipe, eyes, log) for parts in ((first,), (second,), (first, second))
-    )
-    bases = Bases(first=basis(of_first), second=basis(of_second), both=basis(of_both))
+    origins, bases = _origins_and_bases(recipe, place, eyes, sensitivity, log)
     judgement = _judgement(recipe, place, bases, eyes, log)
     content = Content(
         version=1,
@@ -163,7 +155,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         golden=tuple(clips),
         training_range=judgement.training_range,
     )
-    bundle = package.pack(out, Nets(detector, of_both, judgement.aggregator, lamps, eyes["water"]), content)
+    bundle = package.pack(out, Nets(detector, origins, judgement.aggregator, lamps, eyes["water"]), content)
     durable.write(out.with_suffix(".md"), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
@@ -199,6 +191,21 @@ def _halves(recipe: Recipe) -> tuple[tuple[stages.Stage, int], tuple[stages.Stag
     looks at the cases for the limits, is fitted to both.
     """
     return ("origins", recipe.origin_scenes), ("cases", recipe.case_scenes)
+
+
+def _origins_and_bases(
+    recipe: Recipe, place: Workplace, eyes: stages.EyeNets, sensitivity: Sensitivity, log: Log
+) -> tuple[OriginNet, Bases]:
+    """The origins net that is shipped, and what cases are looked at with."""
+    first, second = _halves(recipe)
+    of_first, of_second, of_both = (
+        _origins(place, parts, recipe, eyes, log) for parts in ((first,), (second,), (first, second))
+    )
+
+    def basis(net: OriginNet) -> Basis:
+        return Basis(thresholds=LIMITS, look=OriginReader(package.origins_bytes(net)), sensitivity=sensitivity)
+
+    return of_both, Bases(first=basis(of_first), second=basis(of_second), both=basis(of_both))
 
 
 def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeNets, log: Log) -> _Judgement:
@@ -246,12 +253,9 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeN
 
 def known_features(first: stages.Found, second: stages.Found, bases: Bases, seed: int) -> Features:
     """Rows of both halves, each looked at with the origins net of the other; cases are counted in that order."""
-    return together(
-        [
-            stages.features(first, bases.second, seed),
-            stages.features(second, bases.first, seed, first_case=len(first)),
-        ]
-    )
+    of_first = stages.features(first, bases.second, seed)
+    of_second = stages.features(second, bases.first, seed, first_case=len(first))
+    return together([of_first, of_second])
 
 
 def _counts(found: stages.Found) -> str:
