@@ -72,7 +72,7 @@ class Recipe:
     """The second half."""
     make_believe_cases: int = 160
     upside_down_cases: int = 24
-    limit_scenes: int = 1000
+    limit_scenes: int = 2000
     """Held-out immersions, for calibration and the choice of limits."""
     lamp_samples: int = 42_000
     gauge_scenes: int = 600
