@@ -13,6 +13,8 @@ from edge_agent import durable
 Row = dict[str, object]
 _JUDGED = ("label", "decision")
 _TRUTHS = ("leak_origin_px", "leak_origins_px", "profile")
+_DIGITS = 9
+"""The last ones differ from processor to processor, and a certificate names its manifest by hash."""
 
 
 def write_manifest(path: Path, options: TwinSpec, cases: int) -> None:
@@ -53,7 +55,14 @@ def line(case: Row, video: str, station_file: str | None = None) -> Row:
     slices = {key: value for key, value in case.items() if key not in known}
     judged = {key: case[key] for key in _JUDGED}
     ends = {key: case[key] for key in _TRUTHS} | {"seed": case["scene_seed"], "source": "twin"}
-    return {"video": video, **judged, **named, **slices, **ends}
+    return {"video": video, **{key: _rounded(value) for key, value in (judged | named | slices | ends).items()}}
+
+
+def _rounded(value: object) -> object:
+    """Numbers with a point to nine digits, those in lists too."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    return [_rounded(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def json_lines(rows: list[Row]) -> bytes:

@@ -1,6 +1,7 @@
 """Single cases without files: what a manifest's `twin:` sources show is what recordings of the same run hold."""
 
 import json
+import math
 from itertools import islice
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration import record
-from calibration.manifest import row_of
+from calibration.manifest import json_lines, line, row_of
 from calibration.twin import open_twin, profile_of, station_of
 from calibration.twin_spec import TwinSpec, read_spec
 from edge_agent import station
@@ -103,3 +104,18 @@ def test_own_stations_need_a_number_of_cases_and_one_pose(spec):
 def test_a_share_of_leaks_is_between_none_and_all():
     with pytest.raises(StationError, match="0 to 1"):
         read_spec("twin:leaky_share=2")
+
+
+def test_a_manifest_has_the_same_bytes_whatever_the_last_digit_of_a_processors_sums():
+    exact = {
+        "label": "leak",
+        "decision": "ok",
+        "profile": "demo",
+        "scene_seed": 2**53 - 1,
+        "rate": 1.1,
+        "codec": "h264",
+    }
+    exact |= {"leak_origin_px": (349.8992021273999, 7.0), "leak_origins_px": ((349.8992021273999, 7.0),)}
+    other = exact | {"rate": math.nextafter(1.1, 2), "leak_origin_px": (math.nextafter(349.8992021273999, 0), 7.0)}
+    assert json_lines([line(exact, "twin:")]) == json_lines([line(other, "twin:")])
+    assert line(exact, "twin:")["seed"] == 2**53 - 1
