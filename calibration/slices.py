@@ -1,6 +1,6 @@
 """Station and scene -> the keys by which results are sliced: one flat row of numbers and words for a manifest. PURE."""
 
-from calibration.scene import Scene, StationLook
+from calibration.scene import Leak, Scene, StationLook
 
 Value = str | float | int | bool | None
 
@@ -19,10 +19,17 @@ def _leak(look: StationLook, scene: Scene) -> dict[str, Value]:
         "spot": leak.spot if leak else None,
         "odd": leak.odd if leak else None,
         "slides": leak.slides if leak else None,
+        "leak_std_cm3_s": _std_cm3_s(leak, scene) if leak else None,
         "leaks": len(scene.leaks),
         "bubbles_released": scene.bubbles_released,
         "silent": scene.silent,
     }
+
+
+def _std_cm3_s(leak: Leak, scene: Scene) -> float:
+    """The air that it let out while the unit was held, in mean bubbles."""
+    watched = (leak.births_s >= scene.rests_from_s) & (leak.births_s < scene.hold_s)
+    return int(watched.sum()) / (scene.hold_s - scene.rests_from_s) * leak.bubble_mm3 / 1000
 
 
 def _water(look: StationLook, scene: Scene) -> dict[str, Value]:

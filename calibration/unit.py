@@ -73,6 +73,11 @@ class Leak:
     """Bubbles creep along the shell's underside and rise at its edge."""
     births_s: np.ndarray
 
+    @property
+    def bubble_mm3(self) -> float:
+        """Mean volume of its bubbles, whose sizes are log-normal."""
+        return float(np.pi / 6 * self.diameter_mm**3 * np.exp(4.5 * self.spread**2))
+
 
 def draw_unit(rng: np.random.Generator, look: StationLook, ranges: SceneProfile) -> Unit:
     tank_w, tank_h = look.tank_mm

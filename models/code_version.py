@@ -1,4 +1,5 @@
-"""The sources that a retraining runs through -> one hash: another one may give another bundle of the same clips.
+"""The sources that a retraining or an evaluation runs through -> one hash: others may give another bundle of the same
+clips, or other verdicts on them.
 
 A commit's hash would change with every page and every word of the documentation, and an installed program has none.
 """
@@ -6,28 +7,40 @@ A commit's hash would change with every page and every word of the documentation
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN = "models.retrain"
+TRAINING = ("models.retrain",)
 """Whatever it imports, itself or through others, is preprocessing or training."""
-PACKAGES = ("edge_agent", "models")
+JUDGING = ("models.judged", "calibration.twin")
+"""What becomes of a recording, and how the twin's are made; an installed program has no twin."""
+PACKAGES = ("edge_agent", "models", "calibration")
 
 
 @functools.cache
 def of_training() -> str:
-    """SHA-256 over the names and bytes of `sources`."""
+    """SHA-256 over the names and bytes of the sources."""
+    return _hash(sources(TRAINING))
+
+
+@functools.cache
+def of_judging() -> str:
+    """The same of what judges recordings."""
+    return _hash(sources(JUDGING))
+
+
+def _hash(paths: list[Path]) -> str:
     told = hashlib.sha256()
-    for path in sources():
+    for path in paths:
         told.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return told.hexdigest()
 
 
-def sources() -> list[Path]:
-    """Every module of ours that BEGIN imports, in the order of their names."""
+def sources(begin: Iterable[str]) -> list[Path]:
+    """These modules and every one of ours that they import, in the order of their names."""
     found: dict[str, Path] = {}
-    waiting = [BEGIN]
+    waiting = list(begin)
     while waiting:
         name = waiting.pop()
         path = ROOT.joinpath(*name.split(".")).with_suffix(".py")

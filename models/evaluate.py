@@ -31,6 +31,8 @@ def evaluate(argv: list[str], openers: Mapping[str, Opener] | None = None) -> in
     judged = []
     for one in _each(options, manifest, bench):
         judged.append(one)
+        for note in one.notes:
+            tqdm.write(f"{one.labelled.name}: {note}", file=sys.stderr)
         if options.json:
             print(msgspec.json.encode(line(one)).decode(), flush=True)
     if len(judged) < len(manifest.lines):

@@ -13,6 +13,7 @@ from edge_agent import durable
 from edge_agent.bundle import Bundle
 from edge_agent.errors import ConfigError
 from edge_agent.records import Case
+from models import code_version
 from models.judged import Judged, line
 from models.labelled import Labelled, Manifest
 
@@ -24,6 +25,8 @@ class Claim(msgspec.Struct, frozen=True):
 
     manifest_sha256: str
     bundle_sha256: str
+    code: str
+    """`code_version.of_judging`: a renderer or a rule that changed half way would make one report of two programs."""
 
 
 class _Line(msgspec.Struct):
@@ -32,6 +35,7 @@ class _Line(msgspec.Struct):
     video: str
     label: str
     origin_error_mm: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def claim(folder: Path, manifest: Manifest, bundle: Bundle) -> None:
@@ -40,13 +44,12 @@ def claim(folder: Path, manifest: Manifest, bundle: Bundle) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made ({error.strerror}): choose another --out") from error
-    wanted = Claim(manifest.sha256, bundle.sha256)
+    wanted = Claim(manifest.sha256, bundle.sha256, code_version.of_judging())
     known = _known(folder)
     if known is None and not (folder / CASES).exists():
         durable.write(folder / CLAIM, msgspec.json.encode(wanted) + b"\n")
     elif known != wanted:
-        what = "another manifest" if known and known.bundle_sha256 == bundle.sha256 else "another bundle or manifest"
-        raise ConfigError(f"{folder} holds the cases of {what}: choose another --out, or remove it")
+        raise ConfigError(f"{folder} holds the cases of {_differs(known, wanted)}: choose another --out, or remove it")
 
 
 def judged_before(folder: Path, manifest: Manifest) -> list[Judged]:
@@ -78,6 +81,12 @@ def keep(folder: Path, one: Judged) -> None:
         raise durable.failure(path, error) from error
 
 
+def _differs(known: Claim | None, wanted: Claim) -> str:
+    if known is None or known.bundle_sha256 != wanted.bundle_sha256:
+        return "another bundle or manifest"
+    return "another manifest" if known.manifest_sha256 != wanted.manifest_sha256 else "another version of the program"
+
+
 def _known(folder: Path) -> Claim | None:
     try:
         return msgspec.json.decode((folder / CLAIM).read_bytes(), type=Claim)
@@ -92,4 +101,4 @@ def _read(labelled: Labelled, text: bytes) -> Judged | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     whole = text.endswith(b"\n") and (beside.video, beside.label) == (labelled.name, labelled.label)
-    return Judged(labelled, case, beside.origin_error_mm) if whole else None
+    return Judged(labelled, case, beside.origin_error_mm, beside.notes) if whole else None

@@ -34,6 +34,8 @@ class Judged:
     origin_error_mm: float | None = None
     """From the nearest true origin to where the case says that it leaks; None where one of them or the scale is not
     known."""
+    notes: tuple[str, ...] = ()
+    """What was odd about the recording and how it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,19 @@ def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | Non
         camera.close()
     if not cases:
         raise StationError(f"{one.name} gave no case: a recording needs at least 3 readable frames")
-    return Judged(one, cases[0], origin_error_mm(one, cases[0], profile, bench.bundle.manifest.preprocessing))
+    error_mm = origin_error_mm(one, cases[0], profile, bench.bundle.manifest.preprocessing)
+    return Judged(one, cases[0], error_mm, tuple(getattr(camera, "notes", ())))
 
 
 def line(one: Judged) -> dict[str, Any]:
-    """The case as `inspect --json` prints it, with `video`, `label` and `origin_error_mm`."""
+    """The case as `inspect --json` prints it, with `video`, `label`, `origin_error_mm` and, where there are any,
+    `notes`."""
     return {
         "video": one.labelled.name,
         "label": one.labelled.label,
         **msgspec.to_builtins(one.case),
         "origin_error_mm": one.origin_error_mm,
+        **({"notes": one.notes} if one.notes else {}),
     }
 
 

@@ -47,6 +47,7 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
         "certificate": _certificate(judged, seen, bundle, manifest, now),
         "calibration": _slope(curves.calibration(scores, leaky)),
         "leak_places": places(judged),
+        "leak_sizes": sizes(judged),
         "slices": slices(judged),
     }
 
@@ -141,6 +142,28 @@ def places(judged: Sequence[Judged]) -> dict[str, Any]:
         "within_mm": NEAR_MM,
         "near": _share(near, counted),
         "near_lower": lower(near, counted, CONFIDENCE),
+    }
+
+
+def sizes(judged: Sequence[Judged]) -> dict[str, Any]:
+    """How many times the true leak was told of detected leaks with one place, and how often the truth lay within the
+    case's own 95 % interval."""
+    told = [
+        (one.case.emission, one.labelled.quantities["leak_std_cm3_s"])
+        for one in judged
+        if (one.labelled.label, one.case.verdict) == ("leak", "leak")
+        and one.labelled.quantities.get("leak_std_cm3_s", 0) > 0
+        and one.labelled.quantities.get("leaks", 1) == 1
+        and one.case.emission is not None
+    ]
+    ratios = np.array([emission.leak_std_cm3_s / true for emission, true in told])
+    inside = sum(emission.leak_std_cm3_s_low <= true <= emission.leak_std_cm3_s_high for emission, true in told)
+    return {
+        "cases": len(told),
+        "median_ratio": round(float(np.median(ratios)), 3) if told else None,
+        "ratio_90": np.quantile(ratios, (0.05, 0.95)).round(3).tolist() if told else None,
+        "inside": _share(inside, len(told)),
+        "inside_lower": lower(inside, len(told), CONFIDENCE),
     }
 
 

@@ -78,6 +78,7 @@ def _shown_words(found: dict[str, Any]) -> str:
         ("Certificate", report_words.certificate(found)),
         ("Calibration", report_words.calibration(found)),
         ("Leak's place", report_words.places(found)),
+        ("Leak's size", report_words.sizes(found)),
     ]
     if found["silent"]["cases"]:
         rows.append(

@@ -27,6 +27,8 @@ def words(found: dict[str, Any]) -> str:
         f"certificate       {certificate(found)}",
         f"calibration       {calibration(found)}",
         f"leak's place      {places(found)}",
+        f"leak's size       {sizes(found)}",
+        *_confusion(found),
     ]
     return "\n".join([*lines, *_slices(found)])
 
@@ -105,14 +107,53 @@ def places(found: dict[str, Any]) -> str:
     )
 
 
+def sizes(found: dict[str, Any]) -> str:
+    """How near the true leak the told one was, and what the told intervals are worth."""
+    told = found["leak_sizes"]
+    if not told["cases"]:
+        return "unknown: the manifest names no leak_std_cm3_s of a detected leak with one place"
+    low, high = told["ratio_90"]
+    return (
+        f"median {told['median_ratio']:.2f} of the truth, nine of ten {low:.2f} to {high:.2f}; the truth lay within "
+        f"the 95 % interval of {told['inside']:.1%} of {told['cases']} detected leaks with one place"
+    )
+
+
+def _confusion(found: dict[str, Any]) -> list[str]:
+    words = list(found["verdicts"])
+    head = "truly             " + "".join(f"{word:>11}" for word in words)
+    rows = [
+        f"  {truth:16}" + "".join(f"{said[word]:11}" for word in words) for truth, said in found["confusion"].items()
+    ]
+    return [head, *rows]
+
+
 def _slices(found: dict[str, Any]) -> list[str]:
     told, few = told_slices(found)
     lines = [
-        f"  {key}={value}: " + ", ".join(f"{name} {one[name]}" for name in ("cases", "auc", "coverage", "error"))
+        f"  {key}={value}: {one['cases']} cases, coverage {_plain(one['coverage'])}, {_missed(one)}, {_alarms(one)}"
         for key, values in told.items()
         for value, one in values.items()
     ]
     return lines + ([f"  not shown: slices of fewer than {LEAST_CASES} cases ({few})"] if few else [])
+
+
+def _missed(one: dict[str, Any]) -> str:
+    counts, most = one["counts"], one["bounds"]["miss_rate_upper"]
+    return f"missed {counts['missed']} of {counts['leaks_answered']}{_at_most(most)}"
+
+
+def _alarms(one: dict[str, Any]) -> str:
+    counts, most = one["counts"], one["bounds"]["false_alarm_rate_upper"]
+    return f"false alarms {counts['false_alarms']} of {counts['good_answered']}{_at_most(most)}"
+
+
+def _at_most(bound: float | None) -> str:
+    return "" if bound is None else f" (<= {bound:.1%})"
+
+
+def _plain(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}"
 
 
 def _rates(rates: dict[str, Any]) -> list[str]:

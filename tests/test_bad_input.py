@@ -227,6 +227,12 @@ def test_how_unusual_pictures_were_read_is_said(told, tmp_path):
     assert "are used" not in notes("16 bits")
     assert "does not tell its frame rate: 25 frames/s assumed" in notes("100,000 frames a second")
 
+    fast = recordings["100,000 frames a second"][0]
+    manifest = written(tmp_path / "m.jsonl", json.dumps({"video": str(fast), "label": "ok"}).encode())
+    ended = told("evaluate", manifest, "--json", "--jobs", "1")
+    assert f"{fast}: {fast.name} does not tell its frame rate" in ended.err
+    assert "frame rate" in json.loads(ended.out.splitlines()[0])["notes"][0]
+
 
 def test_a_picture_too_small_for_the_net_is_refused_with_its_name(refused, tmp_path):
     tiny = video(tmp_path / "tiny.avi", noise(6, (16, 16)))

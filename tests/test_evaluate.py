@@ -18,7 +18,8 @@ from edge_agent.bundle import open_bundle
 from edge_agent.errors import ConfigError, StationError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.recording import VideoFile
-from models import evaluate, evaluated, rates, report, report_words, worst
+from edge_agent.records import Emission
+from models import code_version, evaluate, evaluated, rates, report, report_words, worst
 from models.judged import Bench, Judged, judge, judge_all, origin_error_mm
 from models.labelled import Labelled, read_manifest
 
@@ -30,6 +31,7 @@ class _Case(msgspec.Struct):
     score: float | None
     leak_at_px: tuple[int, int] | None = None
     reason: str = "seen"
+    emission: Emission | None = None
 
 
 def judged(*rows, **labelled) -> list[Judged]:
@@ -110,6 +112,8 @@ def test_silent_leaks_are_counted_in_the_whole_and_reported_apart(bundle, some_m
     assert (certificate["leaks"], certificate["missed"], certificate["silent"], certificate["cases"]) == (30, 0, 3, 60)
     text = report_words.words(found)
     assert "silent leaks      3" in text and "both <= 0.20%: not shown" in text
+    assert re.search(r"^  silent +3 +0 +0 +0$", text, re.M) and re.search(r"^  leak +0 +30 +0 +0$", text, re.M)
+    assert "kind=l: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.5%), false alarms 0 of 0" in text
 
 
 def test_a_promise_is_shown_by_2371_answers_of_each_class_with_one_error(bundle, some_manifest):
@@ -146,6 +150,18 @@ def test_a_leak_without_a_place_is_not_near():
     ]
     found = rates.places([*placed, cases[2]])
     assert (found["cases"], found["near"], found["median_mm"]) == (3, pytest.approx(1 / 3, abs=1e-6), 9.0)
+
+
+def test_told_leaks_are_compared_with_the_true_ones():
+    def case(low, said, high, **quantities):
+        told = Emission(9, 1.0, 2.0, 200.0, leak_std_cm3_s=said, leak_std_cm3_s_low=low, leak_std_cm3_s_high=high)
+        return Judged(Labelled("", "", "leak", quantities=quantities), _Case("leak", 0.9, emission=told))
+
+    near, far = case(0.5, 1.0, 2.0, leak_std_cm3_s=2.0), case(0.5, 1.0, 2.0, leak_std_cm3_s=4.0, leaks=1)
+    untold = Judged(near.labelled, _Case("leak", 0.9))
+    found = rates.sizes([near, far, untold, case(0, 1, 2, leak_std_cm3_s=1.0, leaks=2), case(0, 1, 2)])
+    assert (found["cases"], found["median_ratio"], found["inside"]) == (2, 0.375, 0.5)
+    assert rates.sizes([])["inside"] is None and "unknown" in report_words.sizes({"leak_sizes": rates.sizes([])})
 
 
 def test_wrong_answers_are_the_worst_and_the_surest_of_them_first():
@@ -280,7 +296,7 @@ def test_after_the_time_given_what_is_judged_is_kept(short, tmp_path, capsys):
         evaluate.evaluate([str(short), "--minutes", "1"])
 
 
-def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path, some_manifest):
+def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path, some_manifest, monkeypatch):
     evaluated.claim(tmp_path / "out", some_manifest, bundle)
     with pytest.raises(ConfigError, match="another manifest: choose another --out"):
         evaluate.evaluate([str(short), "--out", str(tmp_path / "out")])
@@ -288,6 +304,10 @@ def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path,
     (tmp_path / "old" / "cases.jsonl").write_text("{}\n")
     with pytest.raises(ConfigError, match="another bundle or manifest"):
         evaluate.evaluate([str(short), "--out", str(tmp_path / "old")])
+    evaluated.claim(tmp_path / "then", read_manifest(short), bundle)
+    monkeypatch.setattr(code_version, "of_judging", lambda: "of yesterday")
+    with pytest.raises(ConfigError, match="another version of the program: choose another --out"):
+        evaluate.evaluate([str(short), "--out", str(tmp_path / "then")])
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be made"):
         evaluate.evaluate([str(short), "--out", str(tmp_path / "file")])

@@ -46,7 +46,7 @@ def test_both_kinds_count_the_same_in_the_loss_of_the_contest() -> None:
 
 
 def test_the_codes_hash_is_of_training_and_preprocessing_and_of_no_page() -> None:
-    names = {path.stem for path in code_version.sources()}
+    names = {path.stem for path in code_version.sources(code_version.TRAINING)}
     assert {"retrain", "case_fit", "composite", "account", "judge", "kymograph", "novelty", "tracks"} <= names
     assert not {"report", "drawings", "agent", "uplink"} & names
 
