@@ -120,12 +120,11 @@ def sizes(found: dict[str, Any]) -> str:
 
 
 def _confusion(found: dict[str, Any]) -> list[str]:
+    """What was true -> how often each verdict was given."""
     words = list(found["verdicts"])
+    rows = {truth: "".join(f"{said[word]:11}" for word in words) for truth, said in found["confusion"].items()}
     head = "truly             " + "".join(f"{word:>11}" for word in words)
-    rows = [
-        f"  {truth:16}" + "".join(f"{said[word]:11}" for word in words) for truth, said in found["confusion"].items()
-    ]
-    return [head, *rows]
+    return [head, *(f"  {truth:16}{counts}" for truth, counts in rows.items())]
 
 
 def _slices(found: dict[str, Any]) -> list[str]:

@@ -17,7 +17,9 @@ from calibration.twin import Twin, scene_seed
 from calibration.twin_spec import TwinSpec
 
 SMALL = (320, 240)
-LEAK_KEYS = {"rate", "diameter_px", "diameter_mm", "bubbles_released", "silent", "slides", "leaks", "odd", "spot"}
+LEAK_KEYS = {
+    "rate", "diameter_px", "diameter_mm", "leak_std_cm3_s", "bubbles_released", "silent", "slides", "leaks", "odd", "spot",
+}  # fmt: skip
 
 
 def auc_across_folds(features, labels, folds=5):
