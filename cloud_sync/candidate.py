@@ -167,9 +167,10 @@ def _decision(one: Example) -> DecisionWord:
 
 
 def _before(folders: Sequence[Path], manifest: Manifest, both: Both) -> list[tuple[Judged, Judged]]:
-    """Pairs that are kept whole; of a pair that broke off both are judged again."""
+    """Pairs that are kept whole; of a pair that broke off both are judged again, and all where the program was upgraded
+    meanwhile."""
     for folder, bundle in zip(folders, both, strict=True):
-        evaluated.claim(folder, manifest, bundle)
+        evaluated.claim(folder, manifest, bundle, anew=True)
     whole = min(len(evaluated.judged_before(folder, manifest)) for folder in folders)
     shorter = Manifest(manifest.path, manifest.sha256, manifest.lines[:whole])
     candidate, champion = (evaluated.judged_before(folder, shorter) for folder in folders)

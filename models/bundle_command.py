@@ -3,20 +3,24 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from edge_agent import durable
 from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_bundle, write_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 from edge_agent.sound import verify
+from models import report_words
 
 
 class _Evaluation(msgspec.Struct):
-    """What is read of an evaluation's summary."""
+    """What is read of an evaluation's summary beside what its words are made of."""
 
     bundle: BundleRef
     certificate: Certificate | None
+    schema: Literal["tankwatch/evaluation/1"]
 
 
 def bundle(argv: list[str]) -> int:
@@ -25,6 +29,7 @@ def bundle(argv: list[str]) -> int:
     opened = open_bundle(options.file)
     if options.what == "certify":
         opened = certified(opened, options.evaluation, options.out)
+        durable.write(options.out.with_suffix(".md"), opened.manifest.card.encode())
         print(f"{options.out}: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
     if options.what == "verify":
         verify(opened)
@@ -38,7 +43,8 @@ def bundle(argv: list[str]) -> int:
 
 
 def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, dated: str | None = None) -> Bundle:
-    """The same bundle, in `out`, with the certificate of an evaluation of it. Raises ConfigError.
+    """The same bundle, in `out`, with the certificate of an evaluation of it, and its figures in the card. Raises
+    ConfigError.
 
     `dated`: its date, where the bytes must not depend on when the evaluation ran; None = then.
     """
@@ -46,11 +52,12 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
         raise ConfigError("certify needs --evaluation DIR, as 'evaluate --out' writes it, and --out FILE")
     path = evaluation / "summary.json"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Evaluation)
+        data = path.read_bytes()
+        found = msgspec.json.decode(data, type=_Evaluation)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): run 'evaluate --out {evaluation}'") from error
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{path} is no evaluation of this version ({error}): evaluate again") from error
+        raise _no_evaluation(path, str(error)) from error
     if found.bundle.sha256 != opened.sha256:
         raise ConfigError(
             f"{path} is of bundle {found.bundle.sha256[:12]}, not of {opened.sha256[:12]}: evaluate this one"
@@ -61,8 +68,17 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     if dated:
         certificate = msgspec.structs.replace(certificate, measured_at=dated)
     together = (*opened.manifest.certificates, certificate)
-    manifest = msgspec.structs.replace(opened.manifest, certificates=together)
+    try:
+        measured = report_words.card(msgspec.json.decode(data), dated=certificate.measured_at)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_evaluation(path, f"it lacks {error}") from error
+    card = f"{opened.manifest.card.rstrip()}\n\n{measured}"
+    manifest = msgspec.structs.replace(opened.manifest, certificates=together, card=card)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
+
+
+def _no_evaluation(path: Path, reason: str) -> ConfigError:
+    return ConfigError(f"{path} is no evaluation of this version ({reason}): evaluate again")
 
 
 def summary(opened: Bundle) -> dict:

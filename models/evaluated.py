@@ -38,14 +38,18 @@ class _Line(msgspec.Struct):
     notes: tuple[str, ...] = ()
 
 
-def claim(folder: Path, manifest: Manifest, bundle: Bundle) -> None:
-    """The folder belongs to this evaluation from now on. ConfigError where it holds another one; StoreError."""
+def claim(folder: Path, manifest: Manifest, bundle: Bundle, *, anew: bool = False) -> None:
+    """The folder belongs to this evaluation from now on. ConfigError where it holds another one, whose cases go if
+    `anew`; StoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made ({error.strerror}): choose another --out") from error
     wanted = Claim(manifest.sha256, bundle.sha256, code_version.of_judging())
     known = _known(folder)
+    if anew and known != wanted:
+        known = None
+        durable.remove(folder / CASES)
     if known is None and not (folder / CASES).exists():
         durable.write(folder / CLAIM, msgspec.json.encode(wanted) + b"\n")
     elif known != wanted:

@@ -33,6 +33,29 @@ def words(found: dict[str, Any]) -> str:
     return "\n".join([*lines, *_slices(found)])
 
 
+def card(found: dict[str, Any], *, dated: str) -> str:
+    """The section of a model card that says what this evaluation measured; Markdown."""
+    told, few = told_slices(found)
+    seen = found["without_silent"]
+    lines = [
+        f"## Measured on {found['manifest']['name']} ({found['manifest']['sha256'][:12]}), {dated[:10]}",
+        f"Without {found['silent']['cases']} silent leaks. Rates with exact one-sided {CONFIDENCE:.0%} bounds.",
+        "",
+        f"- AUC {area(seen)}; coverage {rate(seen, 'coverage', 'coverage_lower')}",
+        f"- miss rate {rate(seen, 'miss_rate', 'miss_rate_upper')}; false alarm rate "
+        f"{rate(seen, 'false_alarm_rate', 'false_alarm_rate_upper')}",
+        f"- verdicts: {counted(seen['verdicts'])}",
+        f"- calibration: {calibration(found)}",
+        f"- leak's place: {places(found)}",
+        f"- leak's size: {sizes(found)}",
+        "",
+        f"By slice, silent leaks among them (not shown: {few} of fewer than {LEAST_CASES} cases):",
+        "",
+        *(f"- {line.strip()}" for line in _slices(found) if not line.startswith("  not shown")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def told_slices(found: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
     """Slices of enough cases to tell anything, and how many others there are."""
     every = found["slices"]

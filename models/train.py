@@ -246,6 +246,8 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeN
         f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
         "",
         *package.limits_told(limits, promise, novel_above),
+        "The rule that says what such cases can show was widened after a narrower one had failed on half of these",
+        "(2026-11-27, docs/experiments.md): what it shows is worth less than it says.",
     ]
     seen = package.training_range(one.seen for one, truth in known + held_out if not truth.make_believe)
     return _Judgement(aggregator, fitted, limits, novel_above, card, seen)

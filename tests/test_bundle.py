@@ -5,6 +5,9 @@ import io
 import json
 import os
 import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import onnx
@@ -27,7 +30,9 @@ from edge_agent.bundle import (
 )
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import bundle_command
+from models import bundle_command, rates
+from models.judged import Judged
+from models.labelled import Labelled, Manifest
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +84,16 @@ def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, cap
 
 
 def evaluation(folder, sha256, certificate=CERTIFICATE):
-    found = {"bundle": {"version": 1, "sha256": sha256}, "certificate": certificate, "schema": "tankwatch/evaluation/1"}
+    """As `evaluate --out` leaves it, of 30 leaks in front light and 30 tight units before a lit back wall."""
+    known = {"leak": ({"light": "front"}, "leak", 0.9), "ok": ({"light": "back"}, "ok", 0.1)}
+    judged = [
+        Judged(Labelled("", "", label, slices=slices), SimpleNamespace(verdict=verdict, score=score, emission=None))
+        for label, (slices, verdict, score) in known.items()
+        for _ in range(30)
+    ]
+    manifest = Manifest(Path("reference.jsonl"), "ab" * 32, [])
+    found = rates.summary(judged, open_bundle(shipped_bundle()), manifest, datetime(2026, 11, 25, tzinfo=UTC))
+    found |= {"bundle": {"version": 1, "sha256": sha256}, "certificate": certificate}
     (folder / "summary.json").write_bytes(msgspec.json.encode(found))
     return folder
 
@@ -100,6 +114,10 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     assert bundle_command.bundle(call) == 0
     again = open_bundle(out)
     assert again.manifest.certificates == (CERTIFICATE,)
+    card = again.manifest.card
+    assert card.startswith(shipped.manifest.card) and out.with_suffix(".md").read_text() == card
+    assert "## Measured on reference.jsonl (abababababab), 2026-11-25" in card
+    assert "- light=front: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.5%), false alarms 0 of 0" in card
     dated = bundle_command.certified(shipped, tmp_path, tmp_path / "dated.bundle", dated="2026-01-02T00:00:00Z")
     assert dated.manifest.certificates[0].measured_at == "2026-01-02T00:00:00Z", "bytes that no clock has a part in"
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)

@@ -308,6 +308,10 @@ def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path,
     monkeypatch.setattr(code_version, "of_judging", lambda: "of yesterday")
     with pytest.raises(ConfigError, match="another version of the program: choose another --out"):
         evaluate.evaluate([str(short), "--out", str(tmp_path / "then")])
+    (tmp_path / "then" / "cases.jsonl").write_text("{}\n")
+    evaluated.claim(tmp_path / "then", read_manifest(short), bundle, anew=True)
+    assert not (tmp_path / "then" / "cases.jsonl").exists()
+    evaluated.claim(tmp_path / "then", read_manifest(short), bundle)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be made"):
         evaluate.evaluate([str(short), "--out", str(tmp_path / "file")])
