@@ -185,8 +185,8 @@ def release(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review", "panel")
-    seldom = ("sight", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train", "real")
-    beside = ("delivery",)
+    seldom = ("sight", "shake", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train")
+    beside = ("delivery", "real")
     names = (*daily, *seldom, *beside)
     outbox = {"outbox": "benchmarks.outbox_speed:run"}
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names} | outbox)
