@@ -1,11 +1,13 @@
 """`bench inputs`: what should the detector see? Kinds of input on the same budget, judged on unseen scenes.
 
-The same net, crops, epochs and seeds for each kind, and blobs of change without a net beside them. Judged by recall at
-one false detection a 640x480 view, on scenes of other seeds, and by detections a composite on real clips where
-TANKWATCH_REAL_DATA names a folder of them. The table goes to docs/experiments.md.
+The same crops, epochs and seeds for each kind, and blobs of change without a net beside them; then the shipped kind
+with its frames nearer together and farther apart, at half the resolution, and with a smaller and a larger net. Judged
+by recall at one false detection a 640x480 view, on scenes of other seeds, and by detections a composite on real clips
+where TANKWATCH_REAL_DATA names a folder of them. The table goes to docs/experiments.md.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -16,13 +18,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 import cv2
+import msgspec
 import numpy as np
 import torch
 
 from calibration import scenes_for_training
 from edge_agent.records import Composite
 from models import bubble_fit, data
-from models.data import CROP_PX, RISING, UNSURE
+from models.data import CROP_PX, PREPROCESSING, RISING, UNSURE
 from models.net import CLIP_LEVELS, BubbleNet
 
 FALSE_A_VIEW = 1.0
@@ -30,6 +33,7 @@ CROPS_A_VIEW = 640 * 480 / CROP_PX**2
 NEAR_PX = 6.0
 SIZES_PX = ((0.0, 3.0), (3.0, 5.0), (5.0, 99.0))
 FIRST_TEST_SEED = 77_000_000
+LEAST_FPS = 30.0
 CLIPS = {
     "boiling upright": ("bubbles-boiling-silhouette/*.mp4", False),
     "boiling upside down": ("bubbles-boiling-silhouette/*.mp4", True),
@@ -43,10 +47,22 @@ Picture: TypeAlias = torch.Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Set:
-    """`pictures`: (n, 4, 128, 128) uint8; `rows`: (n, 40, 6) as of data.Crops."""
+    """`pictures`: (n, 4, 128, 128) uint8; `rows`: (n, 40, 6) as of data.Crops, in the pictures' own pixels."""
 
     pictures: np.ndarray
     rows: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table. `spacing_ms`: between a composite's frames; `scale`: of the view that is looked at;
+    `width`, `neck`: channels of the net."""
+
+    see: Callable[[Picture], Picture]
+    spacing_ms: float = PREPROCESSING.spacing_ms
+    scale: float = 1.0
+    width: int = 32
+    neck: int = 16
 
 
 def _single(p: Picture) -> Picture:
@@ -75,15 +91,20 @@ def _local_mean(p: Picture) -> Picture:
     return (p[:, :3] - mean).clamp(-CLIP_LEVELS, CLIP_LEVELS)
 
 
-INPUTS: dict[str, Callable[[Picture], Picture]] = {
-    "single frame": _single,
-    "composite, plain": _composite,
-    "composite less its local mean, gain 8": _local_mean,
-    "composite less the running median, gain 8": _median,
-    "differences, gain 8": _differences,
-    "differences, gain 16": lambda p: _differences(p, CLIP_LEVELS / 2),
-    "differences, gain 4": lambda p: _differences(p, CLIP_LEVELS * 2),
-    "differences and middle frame (shipped)": _shipped,
+KINDS: dict[str, Kind] = {
+    "single frame": Kind(_single),
+    "composite, plain": Kind(_composite),
+    "composite less its local mean, gain 8": Kind(_local_mean),
+    "composite less the running median, gain 8": Kind(_median),
+    "differences, gain 8": Kind(_differences),
+    "differences, gain 16": Kind(lambda p: _differences(p, CLIP_LEVELS / 2)),
+    "differences, gain 4": Kind(lambda p: _differences(p, CLIP_LEVELS * 2)),
+    "differences and middle frame (shipped: 50 ms, 640x480, 32 channels)": Kind(_shipped),
+    "shipped, frames 33 ms apart": Kind(_shipped, spacing_ms=33.0),
+    "shipped, frames 100 ms apart": Kind(_shipped, spacing_ms=100.0),
+    "shipped, at 320x240": Kind(_shipped, scale=0.5),
+    "shipped, 16 channels": Kind(_shipped, width=16, neck=8),
+    "shipped, 48 channels": Kind(_shipped, width=48, neck=24),
 }
 
 
@@ -125,9 +146,7 @@ def run(argv: list[str]) -> int:
     cv2.setNumThreads(1)
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
-    known = _gathered(out / "train.npz", range(options.scenes))
-    test_seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + options.scenes // 3 + 1)
-    judged = _gathered(out / "test.npz", test_seeds)
+    seeds, test_seeds = _quick(0, options.scenes), _quick(FIRST_TEST_SEED, options.scenes // 3 + 1)
     rows_file = out / "rows.jsonl"
     done = (
         {line["key"] for line in map(json.loads, rows_file.read_text().splitlines())} if rows_file.exists() else set()
@@ -137,17 +156,24 @@ def run(argv: list[str]) -> int:
             row = {"key": f"{name}/0", "input": name, "seed": 0, **_blobs_judged(make, test_seeds)}
             _keep(row, rows_file, json_out=options.json)
     for seed in range(1, options.seeds + 1):
-        for name, see in INPUTS.items():
+        for name, kind in KINDS.items():
             if f"{name}/{seed}" in done:
                 continue
+            known, judged = _gathered(out, "train", seeds, kind), _gathered(out, "test", test_seeds, kind)
             began_s = time.process_time()
-            net = _fitted(known, see, options.epochs, seed)
-            row = {"key": f"{name}/{seed}", "input": name, "seed": seed, **_judged(net, see, judged), **_real(net, see)}
-            row["cpu_s"] = round(time.process_time() - began_s)
+            net = _fitted(known, kind, options.epochs, seed)
+            row = {"key": f"{name}/{seed}", "input": name, "seed": seed, **_judged(net, kind, judged)}
+            row |= {**_real(net, kind), "cpu_s": round(time.process_time() - began_s)}
             _keep(row, rows_file, json_out=options.json)
     if not options.json:
         print(_table([json.loads(line) for line in rows_file.read_text().splitlines()]))
     return 0
+
+
+def _quick(first: int, count: int) -> list[int]:
+    """The first `count` seeds whose camera is quick enough for every spacing: the same scenes for each kind."""
+    quick = (seed for seed in itertools.count(first) if scenes_for_training.recording(seed, "bubbles").fps >= LEAST_FPS)
+    return list(itertools.islice(quick, count))
 
 
 def _keep(row: dict, rows_file: Path, *, json_out: bool) -> None:
@@ -156,10 +182,11 @@ def _keep(row: dict, rows_file: Path, *, json_out: bool) -> None:
     print(json.dumps(row), file=sys.stdout if json_out else sys.stderr, flush=True)
 
 
-def _gathered(file: Path, seeds: range) -> Set:
-    """Crops of scenes, kept in `file`."""
+def _gathered(folder: Path, part: str, seeds: list[int], kind: Kind) -> Set:
+    """Crops of scenes as this kind has them, kept in `folder`."""
+    file = folder / f"{part}-{kind.spacing_ms:g}-ms-{kind.scale:g}.npz"
     if not file.exists():
-        parts = [crop for seed in seeds for crop in _crops(seed)]
+        parts = [crop for seed in seeds for crop in _crops(seed, kind)]
         pictures, rows = (np.array(column) for column in zip(*parts, strict=True))
         np.savez(file.with_suffix(".part.npz"), pictures=pictures, rows=rows)
         file.with_suffix(".part.npz").replace(file)
@@ -167,7 +194,7 @@ def _gathered(file: Path, seeds: range) -> Set:
     return Set(kept["pictures"], kept["rows"])
 
 
-def _crops(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _crops(seed: int, kind: Kind) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng([seed, 181])
     recording = scenes_for_training.recording(seed, "bubbles")
     medians: dict[float, np.ndarray] = {}
@@ -180,19 +207,23 @@ def _crops(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             medians[view.monotonic_s] = median.astype(np.uint8)
             yield view, things, truth
 
-    for composite, things in data.composites(followed()):
+    preprocessing = msgspec.structs.replace(PREPROCESSING, spacing_ms=kind.spacing_ms)
+    for composite, things in data.composites(followed(), preprocessing):
         if composite.monotonic_s < 1.0 or rng.random() > 0.3:
             continue
         planes = np.dstack([composite.image, medians[composite.monotonic_s]])
         rows = data.rows_of(composite, things)
+        if kind.scale != 1.0:
+            planes = cv2.resize(planes, None, fx=kind.scale, fy=kind.scale, interpolation=cv2.INTER_AREA)
+            rows = rows * np.array([kind.scale] * 4 + [1.0, kind.scale])
         for _ in range(4):
             yield data.crop(planes, rows, rng)
 
 
-def _fitted(known: Set, see: Callable[[Picture], Picture], epochs: int, seed: int) -> BubbleNet:
+def _fitted(known: Set, kind: Kind, epochs: int, seed: int) -> BubbleNet:
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 182])
-    recipe, net = bubble_fit.BubbleRecipe(epochs=epochs), BubbleNet()
+    recipe, net = bubble_fit.BubbleRecipe(epochs=epochs), BubbleNet(kind.width, kind.neck)
     steps = epochs * (len(known.pictures) // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps), pct_start=0.15)
@@ -201,7 +232,7 @@ def _fitted(known: Set, see: Callable[[Picture], Picture], epochs: int, seed: in
         for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
             chosen = order[first : first + recipe.batch]
             pictures, rows = bubble_fit.changed(known.pictures[chosen], known.rows[chosen], rng)
-            loss = bubble_fit.loss(net.maps_of(see(pictures)), rows, recipe).sum()
+            loss = bubble_fit.loss(net.maps_of(kind.see(pictures)), rows, recipe).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -210,12 +241,12 @@ def _fitted(known: Set, see: Callable[[Picture], Picture], epochs: int, seed: in
     return net.eval()
 
 
-def _heat(net: BubbleNet, see: Callable[[Picture], Picture], pictures: np.ndarray) -> np.ndarray:
+def _heat(net: BubbleNet, kind: Kind, pictures: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return net.maps_of(see(torch.from_numpy(pictures).float()))[:, 0].sigmoid().numpy()
+        return net.maps_of(kind.see(torch.from_numpy(pictures).float()))[:, 0].sigmoid().numpy()
 
 
-def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: range) -> dict[str, float]:
+def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: list[int]) -> dict[str, float]:
     """Recall as of `_judged` for blobs of change, each as strong as its summed change, on every fifth view."""
     hits: list[tuple[float, float]] = []
     alarms: list[float] = []
@@ -234,16 +265,16 @@ def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds:
     return _shares(hits, alarms, int(FALSE_A_VIEW * views))
 
 
-def _judged(net: BubbleNet, see: Callable[[Picture], Picture], judged: Set) -> dict[str, float]:
+def _judged(net: BubbleNet, kind: Kind, judged: Set) -> dict[str, float]:
     """Recall by size at FALSE_A_VIEW, and the limit that gives it."""
     hits, alarms = [], []
     for first in range(0, len(judged.pictures), 64):
         part = slice(first, first + 64)
-        for heat, rows in zip(_heat(net, see, judged.pictures[part]), judged.rows[part], strict=True):
-            found, false = _matched(heat, rows)
+        for heat, rows in zip(_heat(net, kind, judged.pictures[part]), judged.rows[part], strict=True):
+            found, false = _matched(heat, rows, kind.scale)
             hits += found
             alarms += false
-    return _shares(hits, alarms, int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW))
+    return _shares(hits, alarms, int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW / kind.scale**2))
 
 
 def _shares(hits: list[tuple[float, float]], alarms: list[float], allowed: int) -> dict[str, float]:
@@ -257,10 +288,12 @@ def _shares(hits: list[tuple[float, float]], alarms: list[float], allowed: int) 
     return {name: round(value, 4) for name, value in shares.items()}
 
 
-def _matched(heat: np.ndarray, rows: np.ndarray) -> tuple[list[tuple[float, float]], list[float]]:
-    """((diameter, best score near it) of each bubble, scores of the peaks that are near none)."""
+def _matched(heat: np.ndarray, rows: np.ndarray, scale: float) -> tuple[list[tuple[float, float]], list[float]]:
+    """((diameter, best score near it) of each bubble, scores of the peaks that are near none), in the view's pixels."""
     peaks = np.argwhere((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > 0.05))
-    return _near((peaks[:, ::-1] + 0.5) * 4, heat[tuple(peaks.T)], rows, (CROP_PX, CROP_PX))
+    side = int(CROP_PX / scale)
+    rows = rows / np.array([scale] * 4 + [1.0, scale])
+    return _near((peaks[:, ::-1] + 0.5) * 4 / scale, heat[tuple(peaks.T)], rows, (side, side))
 
 
 def _near(
@@ -279,27 +312,29 @@ def _near(
     return hits, scores[~(off_excused < reach).any(1)].tolist()
 
 
-def _real(net: BubbleNet, see: Callable[[Picture], Picture]) -> dict[str, float]:
+def _real(net: BubbleNet, kind: Kind) -> dict[str, float]:
     """Detections a composite over 0.4 on real clips, every third frame of the first 150."""
     folder = os.environ.get("TANKWATCH_REAL_DATA")
     if not folder:
         return {}
-    return {name: round(_detections(net, see, sorted(Path(folder).glob(where))[0], over), 2)
+    return {name: round(_detections(net, kind, sorted(Path(folder).glob(where))[0], over), 2)
             for name, (where, over) in CLIPS.items()}  # fmt: skip
 
 
-def _detections(net: BubbleNet, see: Callable[[Picture], Picture], path: Path, over: bool) -> float:
+def _detections(net: BubbleNet, kind: Kind, path: Path, over: bool) -> float:
     capture = cv2.VideoCapture(str(path))
     greys: list[np.ndarray] = []
     while len(greys) < 150 and (read := capture.read())[0]:
         grey = cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY)
+        if kind.scale != 1.0:
+            grey = cv2.resize(grey, None, fx=kind.scale, fy=kind.scale, interpolation=cv2.INTER_AREA)
         greys.append(grey[::-1] if over else grey)
     height, width = (side // 4 * 4 for side in greys[0].shape)
     median = np.median(greys[::5], axis=0)
     counts = []
     for first in range(0, len(greys) - 2, 9):
         planes = np.stack([*greys[first : first + 3], median])[None, :, :height, :width].astype(np.float32)
-        heat = _heat(net, see, planes)[0]
+        heat = _heat(net, kind, planes)[0]
         counts.append(int(((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > 0.4)).sum()))
     return float(np.mean(counts))
 

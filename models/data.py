@@ -138,15 +138,17 @@ def held(
         yield sight.view, things, truth
 
 
-def composites(stream: Iterator[tuple[TankView, np.ndarray, Truth]]) -> Iterator[tuple[Composite, np.ndarray]]:
+def composites(
+    stream: Iterator[tuple[TankView, np.ndarray, Truth]], preprocessing: Preprocessing = PREPROCESSING
+) -> Iterator[tuple[Composite, np.ndarray]]:
     """(composite, things in its middle frame)."""
-    compositor = Compositor(PREPROCESSING)
+    compositor = Compositor(preprocessing)
     recent: deque[tuple[float, np.ndarray]] = deque(maxlen=16)
     for view, things, _ in stream:
         composite = compositor.push(view)
         if composite is not None:
             # The compositor's own rule: the frame nearest to one spacing ago.
-            wanted_s = composite.monotonic_s - PREPROCESSING.spacing_ms / 1000
+            wanted_s = composite.monotonic_s - preprocessing.spacing_ms / 1000
             yield composite, min(recent, key=lambda seen: abs(seen[0] - wanted_s))[1]
         recent.append((view.monotonic_s, things))
 
