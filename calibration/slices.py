@@ -1,5 +1,6 @@
 """Station and scene -> the keys by which results are sliced: one flat row of numbers and words for a manifest. PURE."""
 
+from calibration.requirement import required_std_cm3_s
 from calibration.scene import Leak, Scene, StationLook
 
 Value = str | float | int | bool | None
@@ -12,6 +13,8 @@ def slices_of(look: StationLook, scene: Scene, fps: float) -> dict[str, Value]:
 
 def _leak(look: StationLook, scene: Scene) -> dict[str, Value]:
     leak = scene.leaks[0] if scene.leaks else None
+    let_out = _std_cm3_s(leak, scene) if leak else None
+    required = required_std_cm3_s(look, scene.profile)
     return {
         "rate": leak.rate_s if leak else None,
         "diameter_mm": leak.diameter_mm if leak else None,
@@ -19,7 +22,9 @@ def _leak(look: StationLook, scene: Scene) -> dict[str, Value]:
         "spot": leak.spot if leak else None,
         "odd": leak.odd if leak else None,
         "slides": leak.slides if leak else None,
-        "leak_std_cm3_s": _std_cm3_s(leak, scene) if leak else None,
+        "leak_std_cm3_s": let_out,
+        # A smaller one than the station has to find may be missed, and counts as a leak all the same.
+        "leak_required": None if let_out is None else "required" if let_out >= required else "smaller",
         "leaks": len(scene.leaks),
         "bubbles_released": scene.bubbles_released,
         "silent": scene.silent,

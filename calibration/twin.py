@@ -18,7 +18,8 @@ from calibration.codec import CodecOf
 from calibration.faults import Impairment
 from calibration.lamplight import LampPainter
 from calibration.paint import marker_squares
-from calibration.profiles import SceneProfile, profile_named
+from calibration.profiles import profile_named
+from calibration.requirement import required_std_cm3_s
 from calibration.scene import Scene, StationLook, at_pose, draw_scene, draw_station
 from calibration.truth import CaseTruth, FrameTruth, case_truth, length_s, lit_lamps, phase_at
 from calibration.twin_spec import USUAL_FPS, TwinSpec, read_spec
@@ -28,9 +29,6 @@ from edge_agent.errors import StationError
 from edge_agent.records import Frame
 from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
 
-REQUIRED_LEAKS = 8.0
-"""Of bubbles as small as these, a bubble a second is found at the best of the simulated stations only; twice as large,
-at nearly all of them (docs/visibility.md)."""
 EMPTY = "empty"
 """The profile of immersions in which nothing is lowered."""
 _REMEMBERED = 100
@@ -259,19 +257,6 @@ def station_of(seed: int, number: int, profile: str, size: tuple[int, int], stat
 
 _STATIONS_FROM = 1_000_000
 """Runs draw their immersions' seeds below, their stations' from here on."""
-
-
-def required_std_cm3_s(look: StationLook, scenes: str) -> float:
-    """REQUIRED_LEAKS times the smallest leak of the scenes, but of `reference` at least: what is rarer or smaller than
-    that is lost on chance and on the size of a pixel, however good the picture."""
-    smallest = max(_smallest_leak_px3_s(profile_named(name)) for name in (scenes, "reference"))
-    cm_per_px = look.frame_size_px[0] / 640 / look.px_per_mm / 10
-    return float(f"{REQUIRED_LEAKS * smallest * cm_per_px**3:.3g}")
-
-
-def _smallest_leak_px3_s(ranges: SceneProfile) -> float:
-    """Volume a second in cubed pixels of a 640 pixel wide picture."""
-    return ranges.leak_rate.low * np.pi / 6 * ranges.leak_px.low**3
 
 
 def open_twin(spec: str) -> TwinCamera:

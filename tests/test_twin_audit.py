@@ -18,8 +18,8 @@ from calibration.twin_spec import TwinSpec
 
 SMALL = (320, 240)
 LEAK_KEYS = {
-    "rate", "diameter_px", "diameter_mm", "leak_std_cm3_s", "bubbles_released", "silent", "slides", "leaks", "odd",
-    "spot",
+    "rate", "diameter_px", "diameter_mm", "leak_std_cm3_s", "leak_required", "bubbles_released", "silent", "slides",
+    "leaks", "odd", "spot",
 }  # fmt: skip
 
 
