@@ -315,7 +315,8 @@ def _near(
 def _real(net: BubbleNet, kind: Kind) -> dict[str, float]:
     """Detections a composite over 0.4 on real clips, every third frame of the first 150."""
     folder = os.environ.get("TANKWATCH_REAL_DATA")
-    if not folder:
+    # Of many clips nobody knows the true rate: their frames as they come are the usual spacing, and no other.
+    if not folder or kind.spacing_ms != PREPROCESSING.spacing_ms:
         return {}
     return {name: round(_detections(net, kind, sorted(Path(folder).glob(where))[0], over), 2)
             for name, (where, over) in CLIPS.items()}  # fmt: skip
@@ -341,7 +342,8 @@ def _detections(net: BubbleNet, kind: Kind, path: Path, over: bool) -> float:
 
 def _table(rows: list[dict]) -> str:
     """Means and spreads over seeds, Markdown."""
-    columns = [name for name in rows[-1] if name not in ("key", "input", "seed", "limit", "cpu_s")]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in names if name not in ("key", "input", "seed", "limit", "cpu_s")]
     lines = ["| input | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in dict.fromkeys(row["input"] for row in rows):
         values = np.array([[row.get(column, np.nan) for column in columns] for row in rows if row["input"] == name])

@@ -25,7 +25,7 @@ from models import forked
 
 FPS = 20.0
 SHAKES_MM = (0.0, 0.25, 0.5, 1.0)
-"""Rms in each direction; the issue's limit is the last."""
+"""Rms in each direction; 1 mm is the most that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ def slices_of(look: StationLook, scene: Scene, fps: float) -> dict[str, Value]:
 
 def _leak(look: StationLook, scene: Scene) -> dict[str, Value]:
     leak = scene.leaks[0] if scene.leaks else None
-    let_out = _std_cm3_s(leak, scene) if leak else None
     required = required_std_cm3_s(look, scene.profile)
+    largest = max((_std_cm3_s(one, scene) for one in scene.leaks), default=0.0)
     return {
         "rate": leak.rate_s if leak else None,
         "diameter_mm": leak.diameter_mm if leak else None,
@@ -22,9 +22,9 @@ def _leak(look: StationLook, scene: Scene) -> dict[str, Value]:
         "spot": leak.spot if leak else None,
         "odd": leak.odd if leak else None,
         "slides": leak.slides if leak else None,
-        "leak_std_cm3_s": let_out,
+        "leak_std_cm3_s": _std_cm3_s(leak, scene) if leak else None,
         # A smaller one than the station has to find may be missed, and counts as a leak all the same.
-        "leak_required": None if let_out is None else "required" if let_out >= required else "smaller",
+        "leak_required": None if leak is None else "required" if largest >= required else "smaller",
         "leaks": len(scene.leaks),
         "bubbles_released": scene.bubbles_released,
         "silent": scene.silent,

@@ -5,6 +5,7 @@ failed on them are for the candidate: a champion cannot win on cases chosen beca
 releases and nothing here can reach it.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from cloud_sync.draw import BY_LOT
 from cloud_sync.manifest import Example
 from edge_agent.bundle import Bundle
+from edge_agent.errors import ConfigError
 from edge_agent.inspection import Opener
 from edge_agent.records import DecisionWord
 from models import clip_cases, evaluated, looked, rates, report, seen, side_by_side
@@ -92,12 +94,18 @@ def on_test_data(members: Sequence[Example], folder: Path, both: Both, room: Wor
 def on_twin(folder: Path, both: Both, twin: Twin, ask: Ask, told: Told) -> Found:
     """On recordings that nothing was trained or chosen on; what is judged is kept, and the next call goes on."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "manifest.jsonl"
-    if not path.is_file():
-        twin.write(path, fresh_seed(both.candidate.sha256), ask.cases, ask.profile)
+    seed = fresh_seed(both.candidate.sha256)
+    path = folder / f"twin-{ask.profile}-{seed}.jsonl"
+    twin.write(path, seed, ask.cases, ask.profile)
     manifest = read_manifest(path, ["twin:"])
     kept = [folder / "candidate", folder / "champion"]
-    pairs = _before(kept, manifest, both)
+    try:
+        pairs = _before(kept, manifest, both)
+    except ConfigError:
+        # The program, and with it the candidate or the twin, is another one since: nothing of before is mixed in.
+        for place in (*kept, folder / "worst"):
+            shutil.rmtree(place, ignore_errors=True)
+        pairs = _before(kept, manifest, both)
     rest = manifest.lines[len(pairs) :]
     for pair in side_by_side.judge_all(rest, Bench(both.candidate, twin.openers), both.parent, ask.jobs):
         for place, one in zip(kept, pair, strict=True):
@@ -167,10 +175,9 @@ def _decision(one: Example) -> DecisionWord:
 
 
 def _before(folders: Sequence[Path], manifest: Manifest, both: Both) -> list[tuple[Judged, Judged]]:
-    """Pairs that are kept whole; of a pair that broke off both are judged again, and all where the program was upgraded
-    meanwhile."""
+    """Pairs that are kept whole; of a pair that broke off both are judged again."""
     for folder, bundle in zip(folders, both, strict=True):
-        evaluated.claim(folder, manifest, bundle, anew=True)
+        evaluated.claim(folder, manifest, bundle)
     whole = min(len(evaluated.judged_before(folder, manifest)) for folder in folders)
     shorter = Manifest(manifest.path, manifest.sha256, manifest.lines[:whole])
     candidate, champion = (evaluated.judged_before(folder, shorter) for folder in folders)

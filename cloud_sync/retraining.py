@@ -285,7 +285,7 @@ def _register(connection: sa.Connection, run: Run, prepared: Prepared, bundle: B
 
 
 def _of_certified(row: dict[str, object], came: Outcome) -> dict[str, object]:
-    """The certificate changes no word of the bundle, but its hash."""
+    """The certificate and the figures in the card change no verdict of the bundle, but its hash."""
     is_candidate = row["bundle_sha256"] == came.made.bundle.sha256
     return {**row, "bundle_sha256": came.bundle.sha256} if is_candidate else row
 

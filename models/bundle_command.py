@@ -12,7 +12,7 @@ from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_b
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 from edge_agent.sound import verify
-from models import report_words
+from models import package, report_words
 
 
 class _Evaluation(msgspec.Struct):
@@ -20,7 +20,7 @@ class _Evaluation(msgspec.Struct):
 
     bundle: BundleRef
     certificate: Certificate | None
-    schema: Literal["tankwatch/evaluation/1"]
+    schema: Literal["tankwatch/evaluation/2"]
 
 
 def bundle(argv: list[str]) -> int:
@@ -29,7 +29,7 @@ def bundle(argv: list[str]) -> int:
     opened = open_bundle(options.file)
     if options.what == "certify":
         opened = certified(opened, options.evaluation, options.out)
-        durable.write(options.out.with_suffix(".md"), opened.manifest.card.encode())
+        durable.write(package.card_path(options.out), opened.manifest.card.encode())
         print(f"{options.out}: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
     if options.what == "verify":
         verify(opened)
@@ -50,6 +50,7 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     """
     if evaluation is None or out is None:
         raise ConfigError("certify needs --evaluation DIR, as 'evaluate --out' writes it, and --out FILE")
+    package.card_path(out)
     path = evaluation / "summary.json"
     try:
         data = path.read_bytes()
@@ -57,7 +58,7 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): run 'evaluate --out {evaluation}'") from error
     except msgspec.DecodeError as error:
-        raise _no_evaluation(path, str(error)) from error
+        raise ConfigError(f"{path} is no evaluation of this version ({error}): evaluate again") from error
     if found.bundle.sha256 != opened.sha256:
         raise ConfigError(
             f"{path} is of bundle {found.bundle.sha256[:12]}, not of {opened.sha256[:12]}: evaluate this one"
@@ -68,17 +69,10 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     if dated:
         certificate = msgspec.structs.replace(certificate, measured_at=dated)
     together = (*opened.manifest.certificates, certificate)
-    try:
-        measured = report_words.card(msgspec.json.decode(data), dated=certificate.measured_at)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _no_evaluation(path, f"it lacks {error}") from error
+    measured = report_words.card(msgspec.json.decode(data), dated=certificate.measured_at)
     card = f"{opened.manifest.card.rstrip()}\n\n{measured}"
     manifest = msgspec.structs.replace(opened.manifest, certificates=together, card=card)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
-
-
-def _no_evaluation(path: Path, reason: str) -> ConfigError:
-    return ConfigError(f"{path} is no evaluation of this version ({reason}): evaluate again")
 
 
 def summary(opened: Bundle) -> dict:
@@ -142,6 +136,11 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=("show", "verify", "certify"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--evaluation", type=Path, metavar="DIR", help="certify: what 'evaluate --out DIR' has written")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="certify: the bundle with its certificate")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="certify: the bundle with its certificate; its card, with the figures, goes beside it as .md",
+    )
     parser.add_argument("--json", action="store_true")
     return parser

@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ("models.retrain",)
 """Whatever it imports, itself or through others, is preprocessing or training."""
-JUDGING = ("models.judged", "calibration.twin")
-"""What becomes of a recording, and how the twin's are made; an installed program has no twin."""
+JUDGING = ("models.judged", "models.side_by_side", "calibration.twin")
+"""What becomes of a recording, and how the twin's are made; what is not installed is left out."""
 PACKAGES = ("edge_agent", "models", "calibration")
 
 

@@ -25,7 +25,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     manifest_sha256: str
     bundle_sha256: str
-    code: str
+    code: str = ""
     """`code_version.of_judging`: a renderer or a rule that changed half way would make one report of two programs."""
 
 
@@ -38,21 +38,16 @@ class _Line(msgspec.Struct):
     notes: tuple[str, ...] = ()
 
 
-def claim(folder: Path, manifest: Manifest, bundle: Bundle, *, anew: bool = False) -> None:
-    """The folder belongs to this evaluation from now on. ConfigError where it holds another one, whose cases go if
-    `anew`; StoreError."""
+def claim(folder: Path, manifest: Manifest, bundle: Bundle) -> None:
+    """The folder belongs to this evaluation from now on. ConfigError where it holds cases of another; StoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made ({error.strerror}): choose another --out") from error
     wanted = Claim(manifest.sha256, bundle.sha256, code_version.of_judging())
-    known = _known(folder)
-    if anew and known != wanted:
-        known = None
-        durable.remove(folder / CASES)
-    if known is None and not (folder / CASES).exists():
+    if not (folder / CASES).exists():
         durable.write(folder / CLAIM, msgspec.json.encode(wanted) + b"\n")
-    elif known != wanted:
+    elif (known := _known(folder)) != wanted:
         raise ConfigError(f"{folder} holds the cases of {_differs(known, wanted)}: choose another --out, or remove it")
 
 

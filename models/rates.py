@@ -31,7 +31,7 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
     seen = [one for one in judged if not one.labelled.silent]
     scores, leaky = scored(seen)
     return {
-        "schema": "tankwatch/evaluation/1",
+        "schema": "tankwatch/evaluation/2",
         **rates(judged),
         "bundle": msgspec.to_builtins(bundle.ref),
         "manifest": {"name": manifest.path.name, "sha256": manifest.sha256},
@@ -46,8 +46,8 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
         "promise": _promise(seen),
         "certificate": _certificate(judged, seen, bundle, manifest, now),
         "calibration": _slope(curves.calibration(scores, leaky)),
-        "leak_places": places(judged),
-        "leak_sizes": sizes(judged),
+        "leak_places": places(seen),
+        "leak_sizes": sizes(seen),
         "slices": slices(judged),
     }
 
@@ -163,7 +163,6 @@ def sizes(judged: Sequence[Judged]) -> dict[str, Any]:
         "median_ratio": round(float(np.median(ratios)), 3) if told else None,
         "ratio_90": np.quantile(ratios, (0.05, 0.95)).round(3).tolist() if told else None,
         "inside": _share(inside, len(told)),
-        "inside_lower": lower(inside, len(told), CONFIDENCE),
     }
 
 

@@ -30,12 +30,15 @@ def words(found: dict[str, Any]) -> str:
         f"leak's size       {sizes(found)}",
         *_confusion(found),
     ]
-    return "\n".join([*lines, *_slices(found)])
+    _, few = told_slices(found)
+    lines += [f"  {line}" for line in _slices(found)]
+    lines += [f"  not shown: slices of fewer than {LEAST_CASES} cases ({few})"] if few else []
+    return "\n".join(lines)
 
 
 def card(found: dict[str, Any], *, dated: str) -> str:
     """The section of a model card that says what this evaluation measured; Markdown."""
-    told, few = told_slices(found)
+    _, few = told_slices(found)
     seen = found["without_silent"]
     lines = [
         f"## Measured on {found['manifest']['name']} ({found['manifest']['sha256'][:12]}), {dated[:10]}",
@@ -51,7 +54,7 @@ def card(found: dict[str, Any], *, dated: str) -> str:
         "",
         f"By slice, silent leaks among them (not shown: {few} of fewer than {LEAST_CASES} cases):",
         "",
-        *(f"- {line.strip()}" for line in _slices(found) if not line.startswith("  not shown")),
+        *(f"- {line}" for line in _slices(found)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -151,13 +154,13 @@ def _confusion(found: dict[str, Any]) -> list[str]:
 
 
 def _slices(found: dict[str, Any]) -> list[str]:
-    told, few = told_slices(found)
-    lines = [
-        f"  {key}={value}: {one['cases']} cases, coverage {_plain(one['coverage'])}, {_missed(one)}, {_alarms(one)}"
+    """A line each slice that is told."""
+    told, _ = told_slices(found)
+    return [
+        f"{key}={value}: {one['cases']} cases, coverage {one['coverage']:.1%}, {_missed(one)}, {_alarms(one)}"
         for key, values in told.items()
         for value, one in values.items()
     ]
-    return lines + ([f"  not shown: slices of fewer than {LEAST_CASES} cases ({few})"] if few else [])
 
 
 def _missed(one: dict[str, Any]) -> str:
@@ -172,10 +175,6 @@ def _alarms(one: dict[str, Any]) -> str:
 
 def _at_most(bound: float | None) -> str:
     return "" if bound is None else f" (<= {bound:.1%})"
-
-
-def _plain(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.1%}"
 
 
 def _rates(rates: dict[str, Any]) -> list[str]:

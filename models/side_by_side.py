@@ -4,6 +4,7 @@ The first bundle inspects the recording as a person would have it inspected; the
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -31,7 +32,7 @@ def _judged(one: Labelled, first: Bench, second: Bundle, *, same: bool) -> Pair:
         return judge(one, first), judge(one, Bench(second, first.openers))
     inspectors: list[Inspector] = []
     found = judge(one, first, inspectors.append)
-    return found, Judged(one, _weighed(found.case, inspectors[0], second), found.origin_error_mm)
+    return found, replace(found, case=_weighed(found.case, inspectors[0], second))
 
 
 def _weighed(case: Case, inspector: Inspector, bundle: Bundle) -> Case:

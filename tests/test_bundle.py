@@ -327,3 +327,13 @@ def test_show_and_verify(capsys):
     assert bundle_command.bundle(["show", str(shipped_bundle()), "--json"]) == 0
     shown = msgspec.json.decode(capsys.readouterr().out)
     assert shown["schema"] == "tankwatch/bundle/1" and set(shown["net_bytes"]) == set(NET_NAMES)
+
+
+def test_a_card_never_lands_on_the_bundle_or_on_another_file(shipped, tmp_path):
+    evaluation(tmp_path, shipped.sha256)
+    for name in ("one.md", "tankwatch-0.2"):
+        with pytest.raises(ConfigError, match=r"\.bundle: name it so"):
+            bundle_command.bundle(
+                ["certify", str(shipped_bundle()), "--evaluation", str(tmp_path), "--out", str(tmp_path / name)]
+            )
+    assert not list(tmp_path.glob("tankwatch-0*"))

@@ -254,7 +254,7 @@ def test_recordings_give_a_line_each_and_a_summary(manifest, bundle, tmp_path, c
     out = tmp_path / "report"
     assert evaluate.evaluate([str(manifest), "--json", "--jobs", "1", "--out", str(out)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["schema"] for line in lines] == ["tankwatch/case/1"] * 2 + ["tankwatch/evaluation/1"]
+    assert [line["schema"] for line in lines] == ["tankwatch/case/1"] * 2 + ["tankwatch/evaluation/2"]
     assert [line["video"] for line in lines[:2]] == ["1.avi", "2.avi"]
     assert lines[2]["bundle"]["sha256"] == bundle.sha256
     assert json.loads((out / "summary.json").read_text()) == lines[2]
@@ -297,20 +297,22 @@ def test_after_the_time_given_what_is_judged_is_kept(short, tmp_path, capsys):
 
 
 def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path, some_manifest, monkeypatch):
-    evaluated.claim(tmp_path / "out", some_manifest, bundle)
+    def begun(name, manifest):
+        evaluated.claim(tmp_path / name, manifest, bundle)
+        (tmp_path / name / "cases.jsonl").write_text("{}\n")
+        return ["--out", str(tmp_path / name)]
+
     with pytest.raises(ConfigError, match="another manifest: choose another --out"):
-        evaluate.evaluate([str(short), "--out", str(tmp_path / "out")])
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "cases.jsonl").write_text("{}\n")
+        evaluate.evaluate([str(short), *begun("other", some_manifest)])
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "cases.jsonl").write_text("{}\n")
     with pytest.raises(ConfigError, match="another bundle or manifest"):
-        evaluate.evaluate([str(short), "--out", str(tmp_path / "old")])
-    evaluated.claim(tmp_path / "then", read_manifest(short), bundle)
-    monkeypatch.setattr(code_version, "of_judging", lambda: "of yesterday")
+        evaluate.evaluate([str(short), "--out", str(tmp_path / "bare")])
+    then = begun("then", read_manifest(short))
+    monkeypatch.setattr(code_version, "of_judging", lambda: "of tomorrow")
     with pytest.raises(ConfigError, match="another version of the program: choose another --out"):
-        evaluate.evaluate([str(short), "--out", str(tmp_path / "then")])
-    (tmp_path / "then" / "cases.jsonl").write_text("{}\n")
-    evaluated.claim(tmp_path / "then", read_manifest(short), bundle, anew=True)
-    assert not (tmp_path / "then" / "cases.jsonl").exists()
+        evaluate.evaluate([str(short), *then])
+    (tmp_path / "then" / "cases.jsonl").unlink()
     evaluated.claim(tmp_path / "then", read_manifest(short), bundle)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be made"):

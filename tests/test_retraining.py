@@ -128,7 +128,8 @@ def test_both_are_compared_on_a_fresh_set_of_the_twin_with_a_report(done) -> Non
     folder = run_folder.of_run(config, made.id)
     for part in ("test", "twin"):
         assert (folder / part / "report.html").read_text().startswith("<!doctype html>")
-    sources = [json.loads(line)["video"] for line in (folder / "twin" / "manifest.jsonl").read_text().splitlines()]
+    (named,) = (folder / "twin").glob("twin-*.jsonl")
+    sources = [json.loads(line)["video"] for line in named.read_text().splitlines()]
     assert all(int(source.split("seed=")[1].split(",")[0]) >= 1 << 30 for source in sources)
 
 

@@ -49,6 +49,9 @@ def test_the_codes_hash_is_of_training_and_preprocessing_and_of_no_page() -> Non
     names = {path.stem for path in code_version.sources(code_version.TRAINING)}
     assert {"retrain", "case_fit", "composite", "account", "judge", "kymograph", "novelty", "tracks"} <= names
     assert not {"report", "drawings", "agent", "uplink"} & names
+    judging = {path.stem for path in code_version.sources(code_version.JUDGING)}
+    assert {"judged", "side_by_side", "pipeline", "account", "twin", "bubbles", "view"} <= judging
+    assert not {"report", "rates", "evaluate", "agent"} & judging
 
 
 def test_bundles_see_alike_where_only_aggregator_and_limits_differ() -> None:
