@@ -12,7 +12,7 @@ from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_b
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 from edge_agent.sound import verify
-from models import package, report_words
+from models import report_words
 
 
 class _Evaluation(msgspec.Struct):
@@ -29,7 +29,7 @@ def bundle(argv: list[str]) -> int:
     opened = open_bundle(options.file)
     if options.what == "certify":
         opened = certified(opened, options.evaluation, options.out)
-        durable.write(package.card_path(options.out), opened.manifest.card.encode())
+        durable.write(card_path(options.out), opened.manifest.card.encode())
         print(f"{options.out}: version {opened.manifest.version}, sha256 {opened.sha256}", file=sys.stderr)
     if options.what == "verify":
         verify(opened)
@@ -50,7 +50,7 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     """
     if evaluation is None or out is None:
         raise ConfigError("certify needs --evaluation DIR, as 'evaluate --out' writes it, and --out FILE")
-    package.card_path(out)
+    card_path(out)
     path = evaluation / "summary.json"
     try:
         data = path.read_bytes()
@@ -73,6 +73,13 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     card = f"{opened.manifest.card.rstrip()}\n\n{measured}"
     manifest = msgspec.structs.replace(opened.manifest, certificates=together, card=card)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
+
+
+def card_path(bundle: Path) -> Path:
+    """Beside the bundle. Raises ConfigError where that would be another file's place."""
+    if bundle.suffix != ".bundle":
+        raise ConfigError(f"{bundle} has another ending than .bundle: name it so, its card goes beside it as .md")
+    return bundle.with_suffix(".md")
 
 
 def summary(opened: Bundle) -> dict:

@@ -23,7 +23,7 @@ from edge_agent.bundle import (
     TrainingRange,
     write_bundle,
 )
-from edge_agent.errors import ConfigError, ModelError
+from edge_agent.errors import ModelError
 from edge_agent.kymograph import PICTURE
 from edge_agent.records import Visibility
 from models import golden
@@ -167,13 +167,6 @@ def fitted_features(bundle: Bundle) -> Features:
 def card(lines: list[str]) -> str:
     """The model card: what it is for, what it was measured on, what nobody knows."""
     return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
-
-
-def card_path(bundle: Path) -> Path:
-    """Beside the bundle. Raises ConfigError where that would be another file's place."""
-    if bundle.suffix != ".bundle":
-        raise ConfigError(f"{bundle} has another ending than .bundle: name it so, its card goes beside it as .md")
-    return bundle.with_suffix(".md")
 
 
 def lineage(recipe: str, seed: int, *, dataset_sha256: str | None = None, parent: str | None = None) -> Lineage:

@@ -27,6 +27,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import (
     bubble_fit,
+    bundle_command,
     case_fit,
     cases,
     forked,
@@ -109,7 +110,7 @@ def train(argv: list[str], scenes: SceneSource) -> int:
     torch.set_num_threads(1 if options.jobs == 1 or options.dataset else 2)
     cv2.setNumThreads(1)
     out = options.out or SHIPPED
-    package.card_path(out)
+    bundle_command.card_path(out)
     if options.dataset and not options.out:
         raise ConfigError("--dataset needs --out FILE: the shipped bundle is not written over")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +158,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         training_range=judgement.training_range,
     )
     bundle = package.pack(out, Nets(detector, origins, judgement.aggregator, lamps, eyes["water"]), content)
-    durable.write(package.card_path(out), content.card.encode())
+    durable.write(bundle_command.card_path(out), content.card.encode())
     for case in bundle.manifest.golden:
         log(f"golden {case.name} leaky={case.leaky} verdict={case.verdict} score={case.score:.3f}")
     log(f"bundle {out.name} sha256={bundle.sha256}")
