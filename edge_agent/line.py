@@ -123,16 +123,18 @@ class Line:
 
     def close(self) -> None:
         self._closed = True
-        with contextlib.suppress(BlockingIOError):
+        # The thread may have seen it already, and its end of the pair is gone: ours is closed by nobody but us.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             self._wake.send(b"1")
         self._thread.join()
+        self._wake.close()
 
     def _run(self) -> None:
         while not self._closed:
             for key, events in self._selector.select(max(0.0, self._beat_due_s - time.monotonic())):
                 self._serve(key.fileobj, events)  # type: ignore[arg-type]
             self._speak()
-        for one in (*self._peers, self._server, self._wake, self._woken):
+        for one in (*self._peers, self._server, self._woken):
             one.close()
         self._selector.close()
 

@@ -206,9 +206,9 @@ def test_a_language_is_chosen_once_and_kept(page, station: Station) -> None:
     page.goto(station.address, wait_until="domcontentloaded")
     page.click(".menu summary")
     page.click("text=Español")
-    page.wait_for_function("() => document.documentElement.lang === 'es'")
+    page.wait_for_function("() => document.documentElement?.lang === 'es'")
     page.goto(station.address, wait_until="domcontentloaded")
-    said = "() => document.querySelector('.headline').innerText.includes('Listo')"
+    said = "() => document.querySelector('.headline')?.innerText.includes('Listo')"
     page.wait_for_function(said)
     page.wait_for_timeout(600)
     page.wait_for_function(said)
