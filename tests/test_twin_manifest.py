@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import islice
 
 import cv2
@@ -10,6 +11,8 @@ import pytest
 
 from calibration import record
 from calibration.manifest import json_lines, line, row_of
+from calibration.scene import draw_scene, draw_station
+from calibration.slices import slices_of
 from calibration.twin import open_twin, profile_of, station_of
 from calibration.twin_spec import TwinSpec, read_spec
 from edge_agent import station
@@ -104,6 +107,17 @@ def test_own_stations_need_a_number_of_cases_and_one_pose(spec):
 def test_a_share_of_leaks_is_between_none_and_all():
     with pytest.raises(StationError, match="0 to 1"):
         read_spec("twin:leaky_share=2")
+
+
+def test_a_manifest_says_how_large_a_leak_is_and_whether_it_has_to_be_found():
+    look = draw_station(3)
+    scene = next(one for one in (draw_scene(seed, look, leaky=True) for seed in range(300)) if len(one.leaks) == 2)
+    first = replace(scene.leaks[0], diameter_mm=2.0, spread=0.0, births_s=np.array([1.0, 2.0, scene.hold_s + 1]))
+    told = slices_of(look, replace(scene, leaks=(first,)), 20.0)
+    assert told["leak_std_cm3_s"] == pytest.approx(2 * np.pi / 6 * 0.2**3 / scene.hold_s)
+    large, small = replace(first, diameter_mm=50.0), replace(first, diameter_mm=0.01)
+    for leaks, word in (((small,), "smaller"), ((small, large), "required"), ((), None)):
+        assert slices_of(look, replace(scene, leaks=leaks), 20.0)["leak_required"] == word
 
 
 def test_a_manifest_has_the_same_bytes_whatever_the_last_digit_of_a_processors_sums():
