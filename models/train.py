@@ -254,7 +254,7 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeN
     return _Judgement(aggregator, fitted, limits, novel_above, card, seen)
 
 
-_WIDENED = (
+_WIDENED = (  # What is true of one set of cases, and so of one recipe and seed.
     "The rule that says what such cases can show was widened after a narrower one had failed on half of these",
     "(2026-11-27, docs/experiments.md): what it shows is worth less than it says.",
 )
