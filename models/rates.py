@@ -17,6 +17,8 @@ from models.labelled import Manifest
 VERDICTS = ("ok", "leak", "uncertain", "not_tested")
 TRUTHS = ("leak", "silent", "ok", "not_testable")
 """Rows of the confusion: `silent` leaks apart from the others."""
+REQUIRED, SMALLER = "leak_required", "smaller"
+"""The slice that tells whether a unit has a leak that its station has to find, and its word for one that has none."""
 MOST_SLICE_VALUES = 8
 """A key with more words than this tells cases apart, it is no slice."""
 QUANTILES = 4
@@ -43,6 +45,7 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
             "verdicts": _verdicts([one for one in judged if one.labelled.silent]),
         },
         "without_silent": rates(seen),
+        "required": _required(seen),
         "promise": _promise(seen),
         "certificate": _certificate(judged, seen, bundle, manifest, now),
         "calibration": _slope(curves.calibration(scores, leaky)),
@@ -207,6 +210,17 @@ def _between(low: float, high: float, *, closed: bool) -> Callable[[float], bool
 
 def _inside(one: Judged, key: str, within: Callable[[float], bool]) -> bool:
     return key in one.labelled.quantities and within(one.labelled.quantities[key])
+
+
+def _required(seen: Sequence[Judged]) -> dict[str, Any] | None:
+    """The rates without the leaks that are smaller than their station has to find, and what was said of those. None
+    where no recording tells."""
+    if all(REQUIRED not in one.labelled.slices for one in seen):
+        return None
+    smaller = [one for one in seen if one.labelled.slices.get(REQUIRED) == SMALLER]
+    others = [one for one in seen if one.labelled.slices.get(REQUIRED) != SMALLER]
+    apart = {"cases": len(smaller), "verdicts": _verdicts(smaller)}
+    return {**rates(others), "promise": _promise(others), "smaller": apart}
 
 
 def _promise(seen: Sequence[Judged]) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def _shown_words(found: dict[str, Any]) -> str:
         ("Leak's place", report_words.places(found)),
         ("Leak's size", report_words.sizes(found)),
     ]
+    if found["required"] is not None:
+        rows.append(("Leaks to be found", report_words.required(found)))
     if found["silent"]["cases"]:
         rows.append(
             ("Silent leaks", f"{found['silent']['cases']}: {report_words.counted(found['silent']['verdicts'])}")

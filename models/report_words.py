@@ -20,6 +20,8 @@ def words(found: dict[str, Any]) -> str:
         lines += [f"silent leaks      {found['silent']['cases']}: {counted(found['silent']['verdicts'])}"]
         lines += ["without them", f"  AUC               {area(found['without_silent'])}"]
         lines += [f"  {line}" for line in _rates(found["without_silent"])]
+    if found["required"] is not None:
+        lines += [f"to be found       {required(found)}"]
     refused = found["not_testable"]
     if refused["cases"]:
         lines.append(f"not testable      {refused['not_tested']} of {refused['cases']} refused")
@@ -48,6 +50,7 @@ def card(found: dict[str, Any], *, dated: str) -> str:
         f"- miss rate {rate(seen, 'miss_rate', 'miss_rate_upper')}; false alarm rate "
         f"{rate(seen, 'false_alarm_rate', 'false_alarm_rate_upper')}",
         f"- verdicts: {counted(seen['verdicts'])}",
+        *([] if found["required"] is None else [f"- leaks that their station has to find: {required(found)}"]),
         f"- calibration: {calibration(found)}",
         f"- leak's place: {places(found)}",
         f"- leak's size: {sizes(found)}",
@@ -103,6 +106,18 @@ def certificate(found: dict[str, Any]) -> str:
         f"{given['miss_rate_estimate']:.3%}) and false alarm rate <= {given['false_alarm_rate_upper']:.3%} "
         f"({given['false_alarms']} of {given['goods']}, probably {given['false_alarm_rate_estimate']:.3%}), together "
         f"at {given['confidence']:.0%}, at coverage {given['coverage']:.2%}; both <= {most:.2%}: {shown}"
+    )
+
+
+def required(found: dict[str, Any]) -> str:
+    """The same without leaks that are smaller than their station has to find: `found["required"]` is not None."""
+    rates = found["required"]
+    smaller, promise = rates["smaller"], rates["promise"]
+    coverage = "no cases" if rates["coverage"] is None else f"coverage {rates['coverage']:.2%}"
+    return (
+        f"without {smaller['cases']} smaller ones ({counted(smaller['verdicts'])}) AUC {area(rates)}, {coverage}, "
+        f"{_missed(rates)}, {_alarms(rates)}; both <= {promise['most_missed']:.2%}: "
+        f"{'shown' if promise['shown'] else 'not shown'}"
     )
 
 
@@ -174,7 +189,7 @@ def _alarms(one: dict[str, Any]) -> str:
 
 
 def _at_most(bound: float | None) -> str:
-    return "" if bound is None else f" (<= {bound:.1%})"
+    return "" if bound is None else f" (<= {bound:.2%})"
 
 
 def _rates(rates: dict[str, Any]) -> list[str]:

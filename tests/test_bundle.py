@@ -117,7 +117,7 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     card = again.manifest.card
     assert card.startswith(shipped.manifest.card) and out.with_suffix(".md").read_text() == card
     assert "## Measured on reference.jsonl (abababababab), 2026-11-25" in card
-    assert "- light=front: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.5%), false alarms 0 of 0" in card
+    assert "- light=front: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.50%), false alarms 0 of 0" in card
     dated = bundle_command.certified(shipped, tmp_path, tmp_path / "dated.bundle", dated="2026-01-02T00:00:00Z")
     assert dated.manifest.certificates[0].measured_at == "2026-01-02T00:00:00Z", "bytes that no clock has a part in"
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)

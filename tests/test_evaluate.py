@@ -113,7 +113,27 @@ def test_silent_leaks_are_counted_in_the_whole_and_reported_apart(bundle, some_m
     text = report_words.words(found)
     assert "silent leaks      3" in text and "both <= 0.20%: not shown" in text
     assert re.search(r"^  silent +3 +0 +0 +0$", text, re.M) and re.search(r"^  leak +0 +30 +0 +0$", text, re.M)
-    assert "kind=l: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.5%), false alarms 0 of 0" in text
+    assert "kind=l: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.50%), false alarms 0 of 0" in text
+
+
+def test_leaks_smaller_than_the_station_has_to_find_are_left_out_of_figures_of_their_own(bundle, some_manifest):
+    rows = judged(*[("leak", "leak", 0.9)] * 4, ("leak", "ok", 0.1), ("leak", "uncertain", 0.5), ("ok", "ok", 0.1))
+    sizes = ["required"] * 4 + ["smaller"] * 2 + [None]
+    told = [
+        dataclasses.replace(
+            one, labelled=dataclasses.replace(one.labelled, slices={"leak_required": size} if size else {})
+        )
+        for one, size in zip(rows, sizes, strict=True)
+    ]
+    found = rates.summary(told, bundle, some_manifest, NOW)
+    required = found["required"]
+    assert (found["counts"]["missed"], required["counts"]["missed"], required["counts"]["leaks_answered"]) == (1, 0, 4)
+    assert (required["cases"], required["coverage"]) == (5, 1.0)
+    assert required["smaller"] == {"cases": 2, "verdicts": {"ok": 1, "leak": 0, "uncertain": 1, "not_tested": 0}}
+    said = "without 2 smaller ones (ok 1, leak 0, uncertain 1, not_tested 0) AUC 1.0"
+    for text in (report_words.words(found), report_words.card(found, dated="2026"), report.page(told, found, [])):
+        assert said in text and "missed 0 of 4 (" in text
+    assert rates.summary(rows, bundle, some_manifest, NOW)["required"] is None
 
 
 def test_a_promise_is_shown_by_2371_answers_of_each_class_with_one_error(bundle, some_manifest):
