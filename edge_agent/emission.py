@@ -16,9 +16,14 @@ from edge_agent.tracks import Track
 COLUMN_MM = 8.0, 60.0
 """Half width at the origin, and height, of the column in which bubbles are counted."""
 LEAST_COLUMN_MM = 20.0
-DIAMETER_ERROR = 0.12
-"""Relative standard error of a case's mean diameter beyond chance: light and blur make bubbles look larger or smaller
-(twin, docs/models.md)."""
+DRAWN_TO_PX, DRAWN_TO_MIDDLE = 2.8, 0.13
+"""A detector that is unsure tells a usual diameter. Mean diameters of a case are stretched away from DRAWN_TO_PX, by
+this power (882 leaks of the twin, docs/models.md)."""
+STRETCHED_PX = 2.0, 16.0
+"""Beyond these the stretch stays what it is there: nothing was measured."""
+LEAK_ERROR = 0.55
+"""Standard error of a leak's logarithm beyond chance: light and blur make bubbles look larger or smaller, haze and
+crowds hide some of them (the same leaks: with this 95 of 100 lie inside)."""
 TWO_SIDED_95 = 1.96
 
 
@@ -33,17 +38,17 @@ class Window:
 
 
 def emission(tracks: list[Track], found: Rising, place: Origin, window: Window) -> Emission:
-    """What rises from `place`. The interval is 95 %: Poisson's for the count, the spread and the error of diameters."""
+    """What rises from `place`. The interval is 95 %: Poisson's for the count, the spread of diameters, LEAK_ERROR."""
     members = np.array(place.members)
     speed_mm_s = float(np.median(found.speed_mm_s[members]))
     per_s = max(len(members) / window.late_s, _flux_per_s(tracks, place, window, speed_mm_s))
     diameters_mm = found.diameter_px[members] * window.mm_per_px
     cubes = diameters_mm**3
-    mean_mm = float(cubes.mean() ** (1 / 3))
+    mean_mm = _stretched(float(cubes.mean() ** (1 / 3)) / window.mm_per_px) * window.mm_per_px
     leak = per_s * pi / 6 * (mean_mm / 10) ** 3
     count = len(members)
     chance = (1 + float(cubes.var()) / float(cubes.mean()) ** 2) / count
-    factor = exp(TWO_SIDED_95 * sqrt(chance + (3 * DIAMETER_ERROR) ** 2))
+    factor = exp(TWO_SIDED_95 * sqrt(chance + LEAK_ERROR**2))
     return Emission(
         births=count,
         births_per_s=_rounded(per_s),
@@ -59,6 +64,12 @@ def words(told: Emission) -> str:
     """For a person: `1.3/s of 2.1 mm, about 6.3e-03 (2.5e-03 to 1.6e-02) std cm3/s`."""
     span = f"{told.leak_std_cm3_s_low:.1e} to {told.leak_std_cm3_s_high:.1e}"
     return f"{told.births_per_s:.1f}/s of {told.diameter_mm:.1f} mm, about {told.leak_std_cm3_s:.1e} ({span}) std cm3/s"
+
+
+def _stretched(told_px: float) -> float:
+    """The true mean diameter that is likeliest behind a told one."""
+    low, high = STRETCHED_PX
+    return told_px * (min(max(told_px, low), high) / DRAWN_TO_PX) ** DRAWN_TO_MIDDLE
 
 
 def _flux_per_s(tracks: list[Track], place: Origin, window: Window, speed_mm_s: float) -> float:

@@ -55,3 +55,9 @@ def test_without_a_scale_or_a_bubble_nobody_says_how_much():
 def test_the_reason_names_rate_size_and_interval():
     said = watched(3.0).words()
     assert "bubbles rise from one point" in said and "/s of 2.0 mm" in said and "std cm3/s" in said
+
+
+@pytest.mark.parametrize(("told_px", "true_px"), [(2.0, 1.914), (2.8, 2.8), (7.0, 7.884), (16.0, 20.06), (40.0, 50.16)])
+def test_a_diameter_is_drawn_back_from_the_middle_and_no_further_than_was_measured(told_px, true_px):
+    told = watched(4.0, diameter_mm=told_px / PX_PER_MM, seconds=4.0).emission()
+    assert told.diameter_mm * PX_PER_MM == pytest.approx(true_px, rel=6e-3)
