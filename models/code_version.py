@@ -10,6 +10,10 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
+import onnxruntime
+
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ("models.retrain",)
 """Whatever it imports, itself or through others, is preprocessing or training."""
@@ -26,8 +30,9 @@ def of_training() -> str:
 
 @functools.cache
 def of_judging() -> str:
-    """The same of what judges recordings."""
-    return _hash(sources(JUDGING))
+    """The same of what judges recordings, and of the libraries that pixels and scores come out of."""
+    libraries = f"numpy {np.__version__} opencv {cv2.__version__} onnxruntime {onnxruntime.__version__}"
+    return hashlib.sha256(f"{_hash(sources(JUDGING))} {libraries}".encode()).hexdigest()
 
 
 def _hash(paths: list[Path]) -> str:

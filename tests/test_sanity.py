@@ -1,6 +1,7 @@
 """Whether training can work at all, before it is begun."""
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from edge_agent.account import FEATURES
@@ -52,6 +53,13 @@ def test_the_codes_hash_is_of_training_and_preprocessing_and_of_no_page() -> Non
     judging = {path.stem for path in code_version.sources(code_version.JUDGING)}
     assert {"judged", "side_by_side", "pipeline", "account", "twin", "bubbles", "view"} <= judging
     assert not {"report", "rates", "evaluate", "agent"} & judging
+
+
+def test_another_runtime_is_another_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_version.of_judging.__wrapped__()
+    assert before == code_version.of_judging()
+    monkeypatch.setattr(onnxruntime, "__version__", "99")
+    assert code_version.of_judging.__wrapped__() != before
 
 
 def test_bundles_see_alike_where_only_aggregator_and_limits_differ() -> None:
