@@ -9,7 +9,7 @@ stands a control, the same clips with nothing moving: what is noticed of these i
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,12 @@ import torch
 
 from calibration import scenes_for_training
 from edge_agent import durable
-from edge_agent.bundle import Sensitivity, open_bundle
+from edge_agent.bundle import Sensitivity
 from edge_agent.infer import Detector
-from edge_agent.inspection import shipped_bundle
 from edge_agent.kymograph import NEVER, ORIGIN_ROWS
-from models import bubble_fit, cases, forked, novelty, package, stages
+from models import bubble_fit, cases, data, forked, novelty, package, stages
 from models.bubble_fit import BubbleRecipe
-from models.cases import Basis, CaseTruth, Features
+from models.cases import Basis, Features
 from models.nuisance import KINDS
 from models.stages import Workplace
 from models.train import LIMITS
@@ -63,9 +62,13 @@ def run(argv: list[str]) -> int:
     cv2.setNumThreads(1)
     sizes = SHORT if options.short else FULL
     place = Workplace(options.out / sizes.name, scenes_for_training, SEED, options.jobs)
+    detectors = {kind: _without(place, kind, sizes) for kind in options.kinds}
+    # A case is rendered once for all of them: rendering takes longer than a detector's look.
+    known = _looked(place, "cases", sizes.known, detectors)
+    fresh = _looked(place, "limits", sizes.fresh, detectors)
     missed = 0
-    for kind in options.kinds:
-        row = _row(place, kind, sizes)
+    for number, (kind, detector) in enumerate(detectors.items()):
+        row = _row(kind, detector, known[number], fresh[number], sizes, options.jobs)
         reached = row["noticed"] >= LEAST_NOTICED and row["familiar"] <= MOST_FAMILIAR
         missed += not reached
         words = (
@@ -77,30 +80,19 @@ def run(argv: list[str]) -> int:
     return 1 if missed else 0
 
 
-def _row(place: Workplace, kind: str, sizes: Sizes) -> dict:
-    """One kind's figures; kept, so that an interrupted run goes on with the next."""
-    path = place.folder / f"without-{kind}.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    detector = _without(place, kind, sizes)
-    eyes: stages.EyeNets = {"detector": detector, "water": open_bundle(shipped_bundle()).nets["water"]}
-    known, fresh = (
-        _rows(stages.simulated_cases(place, stage, count, eyes, LIMITS, "limits"))
-        for stage, count in (("cases", sizes.known), ("limits", sizes.fresh))
-    )
+def _row(kind: str, detector: bytes, known: Features, fresh: Features, sizes: Sizes, jobs: int) -> dict:
+    """One kind's figures."""
     limit, familiar = novelty.limit(known, SEED), novelty.familiar_of(known)
     assert limit is not None and familiar is not None, "Sizes.known is too small"
 
     def beyond(rows: Features) -> float:
         return float((familiar.distances(rows) > limit).mean())
 
-    shown, still = (_rows(_clips(detector, kinds, sizes.shown)) for kinds in ([kind], []))
-    row = {
+    shown, still = (_clips(detector, kinds, sizes.shown, jobs) for kinds in ([kind], []))
+    return {
         "kind": kind, "size": sizes.name, "limit": round(limit, 3), "noticed": beyond(shown), "still": beyond(still),
         "familiar": beyond(fresh),
     }  # fmt: skip
-    durable.write(path, json.dumps(row).encode())
-    return row
 
 
 def _without(place: Workplace, kind: str, sizes: Sizes) -> bytes:
@@ -114,25 +106,48 @@ def _without(place: Workplace, kind: str, sizes: Sizes) -> bytes:
     return path.read_bytes()
 
 
-def _clips(detector: bytes, kinds: Sequence[str], count: int) -> stages.Found:
-    """What the detector sees of make-believe clips in which only things of these kinds move."""
-    looked = Detector(detector, LIMITS)
-    clips = (stages.make_believe_views(FIRST_CLIP + number, kinds) for number in range(count))
-    return [(cases.evidence_of(views, looked, None), CaseTruth()) for views in clips]
+def _looked(place: Workplace, stage: stages.Stage, count: int, detectors: Mapping[str, bytes]) -> list[Features]:
+    """What each of the detectors makes of the same simulated cases."""
+
+    def look(seed: int, file: Path) -> None:
+        recording = place.scenes.recording(seed, "limits")
+        views = [view for view, _, _ in data.held(recording, data.Gauged())]
+        scale = recording.profile.px_per_mm
+        seen = [cases.evidence_of(views, Detector(net, LIMITS), scale) for net in detectors.values()]
+        durable.write(file, json.dumps([cases.features(one, QUIET).tolist() for one in seen]).encode())
+
+    mark = stages.mark_of(b"".join(detectors.values()))
+    files = place.each(stage, count, look, mark=mark, suffix=".json")
+    values = np.array([json.loads(file.read_bytes()) for file in files], np.float32)
+    return [_rows(values[:, number]) for number in range(len(detectors))]
 
 
-def _rows(found: stages.Found) -> Features:
-    """A row a case, watched to its end."""
-    values = np.array([cases.features(evidence, QUIET) for evidence, _ in found])
-    leaky = np.array([truth.leaky for _, truth in found])
-    count = len(found)
-    return Features(values, leaky, np.ones(count, np.float32), np.arange(count), np.ones(count, bool))
+def _clips(detector: bytes, kinds: Sequence[str], count: int, jobs: int) -> Features:
+    """What the detector makes of make-believe clips in which only things of these kinds move."""
+
+    def look(seed: int) -> np.ndarray:
+        seen = cases.evidence_of(stages.make_believe_views(seed, kinds), Detector(detector, LIMITS), None)
+        return cases.features(seen, QUIET)
+
+    return _rows(np.array(list(forked.each(look, range(FIRST_CLIP, FIRST_CLIP + count), jobs))))
+
+
+def _rows(values: np.ndarray) -> Features:
+    """A row a case, watched to its end; the distance does not ask which of them leak."""
+    count = len(values)
+    return Features(values, np.zeros(count, bool), np.ones(count, np.float32), np.arange(count), np.ones(count, bool))
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tankwatch bench novelty", description="Leaves each kind of nuisance out in turn.")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all, one after the other")
-    parser.add_argument("--out", type=Path, default=Path("runs/novelty"), metavar="DIR", help="to go on after a break")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/novelty"),
+        metavar="DIR",
+        help="what is fitted and looked at is kept there",
+    )
     parser.add_argument("--short", action="store_true", help="in some minutes a kind: too little to reach it")
     parser.add_argument("--jobs", type=forked.processes, default=2)
     parser.add_argument("--json", action="store_true")
