@@ -20,7 +20,7 @@ class _Evaluation(msgspec.Struct):
 
     bundle: BundleRef
     certificate: Certificate | None
-    schema: Literal["tankwatch/evaluation/2"]
+    schema: Literal["tankwatch/evaluation/3"]
 
 
 def bundle(argv: list[str]) -> int:

@@ -33,7 +33,7 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
     seen = [one for one in judged if not one.labelled.silent]
     scores, leaky = scored(seen)
     return {
-        "schema": "tankwatch/evaluation/2",
+        "schema": "tankwatch/evaluation/3",
         **rates(judged),
         "bundle": msgspec.to_builtins(bundle.ref),
         "manifest": {"name": manifest.path.name, "sha256": manifest.sha256},
@@ -170,21 +170,25 @@ def sizes(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def slices(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
-    """Key -> value -> its rates: words as they are, numbers in bins of about as many cases each."""
+    """Key -> value -> its rates and places: words as they are, numbers in bins of about as many cases each."""
     found = {}
     for key in sorted({key for one in judged for key in one.labelled.slices}):
         values = sorted({one.labelled.slices[key] for one in judged if key in one.labelled.slices})
         if 1 < len(values) <= MOST_SLICE_VALUES:
             found[key] = {
-                value: rates([one for one in judged if one.labelled.slices.get(key) == value]) for value in values
+                value: _slice([one for one in judged if one.labelled.slices.get(key) == value]) for value in values
             }
     for key in sorted({key for one in judged for key in one.labelled.quantities}):
         bins = _bins(np.array([one.labelled.quantities[key] for one in judged if key in one.labelled.quantities]))
         if len(bins) > 1:
             found[key] = {
-                name: rates([one for one in judged if _inside(one, key, within)]) for name, within in bins.items()
+                name: _slice([one for one in judged if _inside(one, key, within)]) for name, within in bins.items()
             }
     return found
+
+
+def _slice(judged: Sequence[Judged]) -> dict[str, Any]:
+    return {**rates(judged), "leak_places": places(judged)}
 
 
 def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:

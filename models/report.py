@@ -110,7 +110,10 @@ def _mark(truth: str, word: str) -> str:
 def _slices(found: dict[str, Any]) -> str:
     told, few = report_words.told_slices(found)
     tables = "".join(_slice(key, values) for key, values in told.items())
-    explained = "Errors of answers, and the rate that they do not exceed at 95 %."
+    explained = (
+        "Errors of answers, and the rate that they do not exceed at 95 %. Placed right: detected leaks within "
+        f"{found['leak_places']['within_mm']:g} mm of a true origin."
+    )
     if few:
         explained += f" Slices of fewer than {report_words.LEAST_CASES} cases ({few}) are in summary.json alone."
     return f'<p class="note">{explained}</p><div class="slices">{tables}</div>'
@@ -124,10 +127,15 @@ def _slice(key: str, values: dict[str, Any]) -> str:
         alarms = _of(counts["false_alarms"], counts["good_answered"], bounds["false_alarm_rate_upper"])
         rows.append(
             f"<tr><th>{escape(value)}</th><td>{one['cases']}</td><td>{_percent(one['coverage'], 1)}</td>"
-            f"<td>{missed}</td><td>{alarms}</td></tr>"
+            f"<td>{missed}</td><td>{alarms}</td><td>{_placed(one['leak_places'])}</td></tr>"
         )
-    head = f"<tr><th>{escape(key)}</th><th>cases</th><th>coverage</th><th>missed</th><th>false alarms</th></tr>"
+    columns = "".join(f"<th>{name}</th>" for name in ("cases", "coverage", "missed", "false alarms", "placed right"))
+    head = f"<tr><th>{escape(key)}</th>{columns}</tr>"
     return _table(head, rows)
+
+
+def _placed(near: dict[str, Any]) -> str:
+    return f"{_percent(near['near'], 1)} of {near['cases']}" if near["cases"] else "-"
 
 
 def _worst(shown: Sequence[Shown]) -> str:

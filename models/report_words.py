@@ -173,6 +173,7 @@ def _slices(found: dict[str, Any]) -> list[str]:
     told, _ = told_slices(found)
     return [
         f"{key}={value}: {one['cases']} cases, coverage {one['coverage']:.1%}, {_missed(one)}, {_alarms(one)}"
+        + _placed(one)
         for key, values in told.items()
         for value, one in values.items()
     ]
@@ -186,6 +187,11 @@ def _missed(one: dict[str, Any]) -> str:
 def _alarms(one: dict[str, Any]) -> str:
     counts, most = one["counts"], one["bounds"]["false_alarm_rate_upper"]
     return f"false alarms {counts['false_alarms']} of {counts['good_answered']}{_at_most(most)}"
+
+
+def _placed(one: dict[str, Any]) -> str:
+    near = one["leak_places"]
+    return f", {near['near']:.1%} of {near['cases']} placed right" if near["cases"] else ""
 
 
 def _at_most(bound: float | None) -> str:

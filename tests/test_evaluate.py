@@ -172,6 +172,20 @@ def test_a_leak_without_a_place_is_not_near():
     assert (found["cases"], found["near"], found["median_mm"]) == (3, pytest.approx(1 / 3, abs=1e-6), 9.0)
 
 
+def test_each_slice_tells_how_many_of_its_leaks_were_placed_right(bundle, some_manifest):
+    cases = judged(*[("leak", "leak", 0.9)] * 10, *[("ok", "ok", 0.1)] * 10, leak_origins_px=((5.0, 5.0),))
+    placed = [
+        Judged(one.labelled, msgspec.structs.replace(one.case, leak_at_px=(5, 5)), 14.0 if number < 3 else 4.0)
+        for number, one in enumerate(cases)
+    ]
+    found = rates.summary(placed, bundle, some_manifest, NOW)
+    assert found["slices"]["kind"]["l"]["leak_places"]["near"] == pytest.approx(0.7)
+    assert "kind=l: 10 cases, coverage 100.0%" in (words := report_words.words(found))
+    assert re.search(r"kind=l: .*, 70\.0% of 10 placed right$", words, re.M)
+    assert re.search(r"kind=o: .*false alarms 0 of 10 \([^)]*\)$", words, re.M)
+    assert "<td>70.0% of 10</td>" in report.page([], found, [])
+
+
 def test_told_leaks_are_compared_with_the_true_ones():
     def case(low, said, high, **quantities):
         told = Emission(9, 1.0, 2.0, 200.0, leak_std_cm3_s=said, leak_std_cm3_s_low=low, leak_std_cm3_s_high=high)
@@ -274,7 +288,7 @@ def test_recordings_give_a_line_each_and_a_summary(manifest, bundle, tmp_path, c
     out = tmp_path / "report"
     assert evaluate.evaluate([str(manifest), "--json", "--jobs", "1", "--out", str(out)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["schema"] for line in lines] == ["tankwatch/case/1"] * 2 + ["tankwatch/evaluation/2"]
+    assert [line["schema"] for line in lines] == ["tankwatch/case/1"] * 2 + ["tankwatch/evaluation/3"]
     assert [line["video"] for line in lines[:2]] == ["1.avi", "2.avi"]
     assert lines[2]["bundle"]["sha256"] == bundle.sha256
     assert json.loads((out / "summary.json").read_text()) == lines[2]
