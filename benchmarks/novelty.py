@@ -22,7 +22,7 @@ from edge_agent import durable
 from edge_agent.bundle import Sensitivity
 from edge_agent.infer import Detector
 from edge_agent.kymograph import NEVER, ORIGIN_ROWS
-from models import bubble_fit, cases, data, forked, novelty, package, stages
+from models import bubble_fit, cases, code_version, data, forked, novelty, package, stages
 from models.bubble_fit import BubbleRecipe
 from models.cases import Basis, Features
 from models.nuisance import KINDS
@@ -116,7 +116,8 @@ def _looked(place: Workplace, stage: stages.Stage, count: int, detectors: Mappin
         seen = [cases.evidence_of(views, Detector(net, LIMITS), scale) for net in detectors.values()]
         durable.write(file, json.dumps([cases.features(one, QUIET).tolist() for one in seen]).encode())
 
-    mark = stages.mark_of(b"".join(detectors.values()))
+    made_by = b"".join(detectors.values()) + code_version.of_training().encode()
+    mark = stages.mark_of(made_by, LIMITS.bubble_above)
     files = place.each(stage, count, look, mark=mark, suffix=".json")
     values = np.array([json.loads(file.read_bytes()) for file in files], np.float32)
     return [_rows(values[:, number]) for number in range(len(detectors))]

@@ -61,7 +61,7 @@ def emission(tracks: list[Track], found: Rising, place: Origin, window: Window) 
 
 
 def words(told: Emission) -> str:
-    """For a person: `1.3/s of 2.1 mm, about 6.3e-03 (2.5e-03 to 1.6e-02) std cm3/s`."""
+    """For a person: `1.3/s of 2.1 mm, about 6.3e-03 (2.0e-03 to 2.0e-02) std cm3/s`."""
     span = f"{told.leak_std_cm3_s_low:.1e} to {told.leak_std_cm3_s_high:.1e}"
     return f"{told.births_per_s:.1f}/s of {told.diameter_mm:.1f} mm, about {told.leak_std_cm3_s:.1e} ({span}) std cm3/s"
 

@@ -83,7 +83,9 @@ def keep(folder: Path, one: Judged) -> None:
 def _differs(known: Claim | None, wanted: Claim) -> str:
     if known is None or known.bundle_sha256 != wanted.bundle_sha256:
         return "another bundle or manifest"
-    return "another manifest" if known.manifest_sha256 != wanted.manifest_sha256 else "another version of the program"
+    if known.manifest_sha256 != wanted.manifest_sha256:
+        return "another manifest"
+    return "another version of the program or of its libraries"
 
 
 def _known(folder: Path) -> Claim | None:

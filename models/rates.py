@@ -12,7 +12,7 @@ from models import bounds, curves
 from models.bounds import CONFIDENCE, ErrorCounts, JudgedSet, lower, upper
 from models.curves import Interval, Slope
 from models.judged import Judged
-from models.labelled import Manifest
+from models.labelled import Labelled, Manifest
 
 VERDICTS = ("ok", "leak", "uncertain", "not_tested")
 TRUTHS = ("leak", "silent", "ok", "not_testable")
@@ -217,14 +217,18 @@ def _inside(one: Judged, key: str, within: Callable[[float], bool]) -> bool:
 
 
 def _required(seen: Sequence[Judged]) -> dict[str, Any] | None:
-    """The rates without the leaks that are smaller than their station has to find, and what was said of those. None
-    where no recording tells."""
+    """The rates without the leaks that are smaller than their station has to find, and what was said of those; a leak
+    of which the manifest says nothing has to be found. None where no recording tells."""
     if all(REQUIRED not in one.labelled.slices for one in seen):
         return None
-    smaller = [one for one in seen if one.labelled.slices.get(REQUIRED) == SMALLER]
-    others = [one for one in seen if one.labelled.slices.get(REQUIRED) != SMALLER]
+    smaller = [one for one in seen if _is_smaller(one.labelled)]
+    others = [one for one in seen if not _is_smaller(one.labelled)]
     apart = {"cases": len(smaller), "verdicts": _verdicts(smaller)}
     return {**rates(others), "promise": _promise(others), "smaller": apart}
+
+
+def _is_smaller(one: Labelled) -> bool:
+    return one.label == "leak" and one.slices.get(REQUIRED) == SMALLER
 
 
 def _promise(seen: Sequence[Judged]) -> dict[str, Any]:

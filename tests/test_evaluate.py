@@ -344,7 +344,7 @@ def test_a_folder_with_another_evaluation_is_left_alone(short, bundle, tmp_path,
         evaluate.evaluate([str(short), "--out", str(tmp_path / "bare")])
     then = begun("then", read_manifest(short))
     monkeypatch.setattr(code_version, "of_judging", lambda: "of tomorrow")
-    with pytest.raises(ConfigError, match="another version of the program: choose another --out"):
+    with pytest.raises(ConfigError, match="another version of the program or of its libraries: choose another --out"):
         evaluate.evaluate([str(short), *then])
     (tmp_path / "then" / "cases.jsonl").unlink()
     evaluated.claim(tmp_path / "then", read_manifest(short), bundle)
