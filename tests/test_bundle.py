@@ -113,13 +113,13 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     evaluation(tmp_path, shipped.sha256)
     assert bundle_command.bundle(call) == 0
     again = open_bundle(out)
-    assert again.manifest.certificates == (CERTIFICATE,)
+    assert again.manifest.certificates == (*shipped.manifest.certificates, CERTIFICATE)
     card = again.manifest.card
     assert card.startswith(shipped.manifest.card) and out.with_suffix(".md").read_text() == card
     assert "## Measured on reference.jsonl (abababababab), 2026-11-25" in card
     assert "- light=front: 30 cases, coverage 100.0%, missed 0 of 30 (<= 9.50%), false alarms 0 of 0" in card
     dated = bundle_command.certified(shipped, tmp_path, tmp_path / "dated.bundle", dated="2026-01-02T00:00:00Z")
-    assert dated.manifest.certificates[0].measured_at == "2026-01-02T00:00:00Z", "bytes that no clock has a part in"
+    assert dated.manifest.certificates[-1].measured_at == "2026-01-02T00:00:00Z", "bytes that no clock has a part in"
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)
     with pytest.raises(ConfigError, match="--evaluation DIR"):
         bundle_command.bundle(call[:4])

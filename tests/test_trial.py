@@ -11,7 +11,7 @@ from in_full import in_full
 
 from benchmarks.update_lab import smaller
 from edge_agent import exam, trial
-from edge_agent.bundle import Bundle, open_bundle
+from edge_agent.bundle import Bundle, open_bundle, write_bundle
 from edge_agent.errors import ModelError
 from edge_agent.exam import Exam
 from edge_agent.inspection import shipped_bundle
@@ -92,10 +92,13 @@ def test_whoever_always_says_the_same_has_no_golden_cases_that_would_hide_it(sou
         exam.examine(asked(bad, path))
 
 
-def test_a_bundle_without_a_certificate_is_refused_where_one_is_needed(sound):
-    path, _ = sound
+def test_a_bundle_without_a_certificate_is_refused_where_one_is_needed(sound, tmp_path):
+    champion, bundle = sound
+    path = tmp_path / "uncertified.bundle"
+    manifest = msgspec.structs.replace(bundle.manifest, certificates=())
+    write_bundle(path, manifest, bundle.nets, bundle.features, golden=bundle.golden)
     with pytest.raises(ModelError, match="has no certificate: evaluate it"):
-        exam.examine(asked(path, path, certificate=True))
+        exam.examine(asked(path, champion, certificate=True))
 
 
 def children() -> set[str]:
