@@ -63,7 +63,7 @@ def run(argv: list[str]) -> int:
     sizes = SHORT if options.short else FULL
     place = Workplace(options.out / sizes.name, scenes_for_training, SEED, options.jobs)
     detectors = {kind: _without(place, kind, sizes) for kind in options.kinds}
-    # A case is rendered once for all of them: rendering takes longer than a detector's look.
+    # All of them look at a case while it is there: rendered for each of them it would be rendered nine times.
     known = _looked(place, "cases", sizes.known, detectors)
     fresh = _looked(place, "limits", sizes.fresh, detectors)
     missed = 0

@@ -42,9 +42,8 @@ def emission(tracks: list[Track], found: Rising, place: Origin, window: Window) 
     members = np.array(place.members)
     speed_mm_s = float(np.median(found.speed_mm_s[members]))
     per_s = max(len(members) / window.late_s, _flux_per_s(tracks, place, window, speed_mm_s))
-    diameters_mm = found.diameter_px[members] * window.mm_per_px
-    cubes = diameters_mm**3
-    mean_mm = _stretched(float(cubes.mean() ** (1 / 3)) / window.mm_per_px) * window.mm_per_px
+    cubes = found.diameter_px[members] ** 3
+    mean_mm = _stretched(float(cubes.mean() ** (1 / 3))) * window.mm_per_px
     leak = per_s * pi / 6 * (mean_mm / 10) ** 3
     count = len(members)
     chance = (1 + float(cubes.var()) / float(cubes.mean()) ** 2) / count
