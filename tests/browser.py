@@ -38,6 +38,17 @@ def becomes(page, condition: str) -> bool:
     return False
 
 
+def barriers(page) -> list[str]:
+    """What axe finds that keeps somebody out: the rule, and where. Waits for the style sheets first: a page that is
+    there without them is not what anybody reads.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.wait_for_load_state("load")
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']][:3]}" for one in found]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

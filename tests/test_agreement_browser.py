@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from agreement_site import PASSWORD, Filled
-from browser import ARGUMENTS, CHROMIUM, free_port
+from browser import ARGUMENTS, CHROMIUM, barriers, free_port
 from in_full import in_full
 from test_agreement_pages import COSTS
 
@@ -20,7 +20,6 @@ from cloud_sync.tables import study_trials
 
 ROOT = Path(__file__).resolve().parent.parent
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 PAGES = (
     "/agreement",
@@ -123,6 +122,5 @@ def test_no_page_breaks_wcag_or_is_wider_than_the_screen(chromium, served: Serve
     page = signed_in(chromium, served, "quinn", **about)
     for address in PAGES:
         page.goto(served.address + address)
-        found = axe.Axe().run(page).response["violations"]
-        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == [], address
+        assert barriers(page) == [], address
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), address

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import waitress
-from browser import CHROMIUM
+from browser import CHROMIUM, barriers
 from desk_site import PASSWORD, Site
 
 from cloud_sync import db, desire, standards, tagging
@@ -16,7 +16,6 @@ from cloud_sync.tables import stations, truths
 from edge_agent.messages import SamplingWish
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"), pytest.mark.full]
 SLICE = "/errors/cases?group=murk&name=clarity+below+0.4"
 PAGES = {
@@ -53,7 +52,7 @@ def test_the_pages_are_readable_for_everybody_at_both_sizes_by_day_and_night(add
                     page.goto(address + path)
                     _keep(page, f"{name}-{width}-{scheme}")
                     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
-                    assert _told(axe.Axe().run(page)) == [], (name, width, scheme)
+                    assert barriers(page) == [], (name, width, scheme)
         browser.close()
 
 
@@ -127,7 +126,3 @@ def _keep(page, name: str) -> None:
     """A picture to look at, where somebody asks for one."""
     if folder := os.environ.get("TANKWATCH_SHOTS"):
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-
-
-def _told(result) -> list[str]:
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in result.response["violations"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from browser import barriers
 from cloud_fakes import a_case, case_message
 from desk_site import PASSWORD, a_desk
 from retrain_site import show_models
@@ -28,7 +29,6 @@ from edge_agent.inspection import shipped_bundle
 from edge_agent.messages import Status
 from edge_agent.records import BundleRef, Mode, Sampled
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 __all__ = ["chromium"]
 LOOKS = {"by-day": ("light", 1280, 720), "by-night-on-a-tablet": ("dark", 820, 1180)}
@@ -267,8 +267,7 @@ def _faults(page, name: str) -> Iterator[str]:
     page.wait_for_timeout(150)
     if folder := os.environ.get("TANKWATCH_SHOTS"):
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
-    for found in axe.Axe().run(page).response["violations"]:
-        yield f"{name}: {found['id']} {[node['target'] for node in found['nodes']][:3]}"
+    yield from (f"{name}: {barrier}" for barrier in barriers(page))
     if page.evaluate("() => document.documentElement.scrollWidth > window.innerWidth"):
         yield f"{name}: runs off the screen"
     if page.locator("main#main h1").count() != 1:

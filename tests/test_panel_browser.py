@@ -3,13 +3,16 @@ PIN by keypad, and the main thing without a script. Pictures are kept where TANK
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import panel_states
 import pytest
+from browser import barriers
 from in_full import in_full
 from panel_site import PIN, a_device, a_panel, free_port, publish
 from test_desk_stories import CHROMIUM, chromium
@@ -17,7 +20,6 @@ from test_desk_stories import CHROMIUM, chromium
 from edge_agent.panel import make_server
 from edge_agent.pin import FREE_TRIES
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 __all__ = ["chromium"]
 SIZES = ((1280, 800), (1920, 1080))
@@ -51,18 +53,33 @@ class Station:
 
     def start(self) -> None:
         self._server = make_server(self.app, self.device)
-        threading.Thread(target=self._server.run, daemon=True).start()
+        self._served = threading.Thread(target=self._serve, daemon=True)
+        self._served.start()
 
     def stop(self) -> None:
-        """As after a crash: nothing is said any more."""
+        """As after a crash: whoever listens is cut off, also who was only about to be heard."""
+        self._server.close()
+        while self._served.is_alive():
+            self._cut()
+            self._served.join(0.05)
+        self._cut()
         panel = self.app.extensions["tankwatch"]
         panel.screens.end_all()
         panel.pictures.end_all()
-        self._server.close()
 
     def close(self) -> None:
         self._end.set()
         self.stop()
+
+    def _serve(self) -> None:
+        # Who closes it takes the sockets away that it waits for.
+        with suppress(OSError):
+            self._server.run()
+
+    def _cut(self) -> None:
+        for channel in list(self._server.active_channels.values()):
+            with suppress(OSError):
+                channel.socket.shutdown(socket.SHUT_RDWR)
 
     def _work(self) -> None:
         number = 0
@@ -119,8 +136,7 @@ def test_every_situation_fits_the_screen_and_is_open_to_all(
 def _faults(page, name: str) -> Iterator[str]:
     if folder := os.environ.get("TANKWATCH_SHOTS"):
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
-    for found in axe.Axe().run(page).response["violations"]:
-        yield f"{found['id']} {[node['target'] for node in found['nodes']][:3]}"
+    yield from barriers(page)
     if page.evaluate(OFF):
         yield "runs off the screen"
     yield from page.evaluate(OVERFLOWS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import player_clips
 import pytest
-from browser import ARGUMENTS, CHROMIUM, becomes
+from browser import ARGUMENTS, CHROMIUM, barriers, becomes
 from in_full import in_full
 
 from cloud_sync import accounts, db
@@ -25,7 +25,6 @@ from edge_agent.composite import Compositor
 from edge_agent.records import ClipRef
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 PASSWORD = "correct horse battery"
 EVERY_FRAME = Preprocessing(spacing_ms=50, spacing_tolerance_ms=20, period_ms=1, max_view_px=player_clips.SIZE)
@@ -342,7 +341,7 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     assert "The clip is damaged and cannot be shown." in page.inner_text("#missing")
     assert page.locator("input[name=judgement]").count() == 1
     assert page.locator("#screen:visible, .tools:visible, .controls:visible").count() == 0
-    assert axe.Axe().run(page).response["violations"] == []
+    assert barriers(page) == []
 
 
 def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
@@ -386,7 +385,7 @@ def test_after_the_judgement_heat_and_origin_lie_over_the_frames_until_the_next_
     assert becomes(page, "document.getElementById('player-heat').naturalWidth > 0")
     assert becomes(page, "document.querySelectorAll('#drawing .origin').length === 1")
     assert page.locator("#marks").count() == 0, "marks belong to a judgement"
-    assert _told(axe.Axe().run(page)) == []
+    assert barriers(page) == []
     page.keyboard.press("h")
     assert becomes(page, "document.getElementById('player-heat').hidden")
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[1]))
@@ -425,11 +424,7 @@ def test_nobody_is_kept_out_of_any_view(page, scheme: str) -> None:
     page.keyboard.press("g")
     for key in ("v", "v", "v", "m", "?"):
         page.keyboard.press(key)
-        assert _told(axe.Axe().run(page)) == [], key
-
-
-def _told(results) -> list[str]:
-    return [f"{one['id']}: {[node['html'] for node in one['nodes']][:3]}" for one in results.response["violations"]]
+        assert barriers(page) == [], key
 
 
 MEASURE = """async (next) => {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browser import ARGUMENTS, CHROMIUM, free_port
+from browser import ARGUMENTS, CHROMIUM, barriers, free_port
 from in_full import in_full
 from panel_site import PIN
 from setup_site import NOW, Station
@@ -21,7 +21,6 @@ from edge_agent.errors import StationError
 from edge_agent.profile_history import Change
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 SIZES = {"wide": (1280, 800), "tablet": (820, 1180)}
 TRUE = {lamp.means: lamp.rect_px for lamp in open_twin("twin:seed=1,profile=demo,cases=1").profile.lamps}
@@ -77,8 +76,7 @@ class Person:
         """Nobody is kept out, nothing sticks out, what is touched is large enough; and a picture is kept."""
         if folder := os.environ.get("TANKWATCH_SHOTS"):
             self.page.screenshot(path=f"{folder}/setup-{name}-{self.size}.png", full_page=True)
-        found = [] if self.hurried else axe.Axe().run(self.page).response["violations"]
-        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+        assert self.hurried or barriers(self.page) == []
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         small = self.page.evaluate(
             """(least) => [...document.querySelectorAll('main :is(button, a.button, .way a, input, select)')]
