@@ -1,5 +1,6 @@
 """Judged cases -> counts, rates and exact bounds: the whole, each slice, what stands apart, and the certificate."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -192,24 +193,28 @@ def _slice(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:
-    """Name -> whether a number belongs there. Few different numbers have a bin each."""
-    different = np.unique(values)
-    if len(different) <= QUANTILES:
-        return {f"{value:.3g}": _equals(float(value)) for value in different}
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, QUANTILES + 1)))
+    """Name -> whether a number belongs there. Few different numbers have a bin each; so has one that is as frequent as
+    a bin should be, and the others are divided evenly.
+    """
+    different, counts = np.unique(values, return_counts=True)
+    alone = different if len(different) <= QUANTILES else different[counts * QUANTILES >= len(values)]
+    others = values[~np.isin(values, alone)]
+    bins = {f"{value:.3g}": _equals(float(value)) for value in alone}
+    if not len(others):
+        return bins
+    edges = np.unique(np.quantile(others, np.linspace(0, 1, max(1, QUANTILES - len(alone)) + 1)))
     last = len(edges) - 2
-    return {
-        f"{low:.3g}-{high:.3g}": _between(float(low), float(high), closed=number == last)
-        for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
-    }
+    for number, (low, high) in enumerate(itertools.pairwise(edges)):
+        bins[f"{low:.3g}-{high:.3g}"] = _between(float(low), float(high), closed=number == last, but=alone)
+    return bins
 
 
 def _equals(wanted: float) -> Callable[[float], bool]:
     return lambda value: value == wanted
 
 
-def _between(low: float, high: float, *, closed: bool) -> Callable[[float], bool]:
-    return lambda value: low <= value < high or (closed and value == high)
+def _between(low: float, high: float, *, closed: bool, but: np.ndarray) -> Callable[[float], bool]:
+    return lambda value: (low <= value < high or (closed and value == high)) and value not in but
 
 
 def _inside(one: Judged, key: str, within: Callable[[float], bool]) -> bool:

@@ -162,6 +162,18 @@ def test_a_number_with_two_values_is_two_slices_and_one_with_one_none():
     assert "number" not in rates.slices(rows[:1])
 
 
+def test_a_number_that_most_cases_share_has_a_slice_of_its_own_and_the_others_have_theirs():
+    light = [1.0] * 14 + [0.2, 0.3, 0.4, 0.5, 0.6, 1.5]
+    rows = [Judged(Labelled("", "", "ok", quantities={"light": value}), _Case("ok", 0.1)) for value in light]
+    found = rates.slices(rows)["light"]
+    assert {name: one["cases"] for name, one in found.items()} == {
+        "1": 14,
+        "0.2-0.367": 2,
+        "0.367-0.533": 2,
+        "0.533-1.5": 2,
+    }
+
+
 def test_a_leak_without_a_place_is_not_near():
     cases = judged(("leak", "leak", 0.9), ("leak", "leak", 0.9), ("leak", "leak", 0.9), leak_origins_px=((5.0, 5.0),))
     placed = [
