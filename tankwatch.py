@@ -185,9 +185,9 @@ def release(argv: list[str]) -> int:
 def bench(argv: list[str]) -> int:
     """Benchmarks by name."""
     daily = ("pipeline", "start", "idle", "twin", "verdict", "ingest", "review", "panel")
-    seldom = ("sight", "shake", "water", "inputs", "novelty", "promotions", "certificates", "drift", "rollout", "train")
-    beside = ("delivery", "real")
-    names = (*daily, *seldom, *beside)
+    models = ("sight", "shake", "lamps", "water", "inputs", "novelty", "train", "real")
+    seldom = ("promotions", "certificates", "drift", "rollout", "delivery")
+    names = (*daily, *models, *seldom)
     outbox = {"outbox": "benchmarks.outbox_speed:run"}
     return _sub("bench", argv, {name: f"benchmarks.{name}:run" for name in names} | outbox)
 
