@@ -14,7 +14,7 @@ from edge_agent.framing import FramingWatch, homography, markers_in_view, rectif
 from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import UNSEEN, LampReader
 from edge_agent.records import CameraFault, FaultKind, Frame, Framing, TankView, Visibility
-from edge_agent.stabilise import Stabiliser
+from edge_agent.stabilise import Stabiliser, undone
 from edge_agent.station import StationProfile, scale_of
 from edge_agent.visibility import VisibilityGauge
 from edge_agent.water import WaterGauge
@@ -92,7 +92,7 @@ class Eyes:
         self._seen: Framing | None = None
         self._stabiliser: Stabiliser | None = None
         self._anchored = False
-        self._usual, self._shift, self._followed = np.zeros(2), np.zeros(2), 0
+        self._usual, self._last_shake, self._followed = np.zeros(4), np.zeros(4), 0
         """Where pictures usually lie beside the anchor, where the last one lay, how many were followed."""
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
@@ -146,7 +146,7 @@ class Eyes:
     def _looked(self, frame: Frame, fault: CameraFault | None) -> Sight:
         grey = without_colour(frame.image)
         framing = self._seen = self._framing.step(frame)
-        to_view = framing.homography @ _translation(*self._shake(grey, framing))
+        to_view = framing.homography @ undone(self._shake(grey, framing), grey.shape[0])
         view = rectify(grey, to_view, self._size)
         if self._mask is not None:
             # The lamps tell the human's word; no net may see it.
@@ -198,28 +198,27 @@ class Eyes:
         """The next frame becomes the one that shake is measured against: light and pose change over the hours."""
         self._anchored = False
 
-    def _shake(self, grey: np.ndarray, framing: Framing) -> tuple[float, float]:
-        """How far this picture lies beside the usual one, or without a station beside the first, in camera pixels."""
+    def _shake(self, grey: np.ndarray, framing: Framing) -> np.ndarray:
+        """How far this picture lies beside the usual one, or without a station beside the first: as of `Stabiliser`."""
         if framing.status not in ("ok", "unchecked"):
             # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
             self._anchored, self._followed = False, 0
-            return 0.0, 0.0
+            return np.zeros(4)
         if self._stabiliser is None:
             self._stabiliser = Stabiliser(_marker_region(self._profile, grey.shape) if self._profile else None)
         if not self._followed:
-            self._usual = np.zeros(2)
-        shift = np.array(self._stabiliser.shift(grey)) if self._followed else self._usual
+            self._usual = np.zeros(4)
+        shake = self._stabiliser.shake(grey) if self._followed else self._usual
         if not self._anchored:
             self._stabiliser.anchor(grey)
-            self._anchored, self._usual, shift = True, self._usual - shift, np.zeros(2)
+            self._anchored, self._usual, shake = True, self._usual - shake, np.zeros(4)
         self._followed += 1
         # An anchor is itself taken in mid-shake, and set-up is the mean of many pictures. A frozen picture has to stay
         # as it is, or nobody notices: only one that lies elsewhere than the last moves what is usual.
-        if self._profile and not np.array_equal(shift, self._shift):
-            self._usual = self._usual + (shift - self._usual) / min(self._followed, USUAL_FRAMES)
-        self._shift = shift
-        beside = shift - self._usual
-        return float(beside[0]), float(beside[1])
+        if self._profile and not np.array_equal(shake, self._last_shake):
+            self._usual = self._usual + (shake - self._usual) / min(self._followed, USUAL_FRAMES)
+        self._last_shake = shake
+        return shake - self._usual
 
     def _lamps_say(self, frame: Frame, *, is_blind: bool) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""
@@ -277,8 +276,3 @@ def _gauge(profile: StationProfile, view_size_px: tuple[int, int]) -> Visibility
     exposure_ms, scale = profile.camera.exposure_ms, scale_of(profile, view_size_px)
     smear_px = exposure_ms / 1000 * USUAL_RISE_MM_S * scale if exposure_ms and scale else None
     return VisibilityGauge(markers, water_cells(markers, view_size_px), smear_px)
-
-
-def _translation(dx: float, dy: float) -> np.ndarray:
-    """Undoes a shake of (dx, dy) camera pixels."""
-    return np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy], [0.0, 0.0, 1.0]])

@@ -1,7 +1,7 @@
 """How far a frame has shaken against a still one, in camera pixels: the markers' edges are compared, not the water.
 
-Inverse-compositional Lucas-Kanade (Baker & Matthews 2004) for a shift and a change of level, over some hundred
-strong edge points. PURE.
+Inverse-compositional Lucas-Kanade (Baker & Matthews 2004) for a shift, its slant and a change of level, over some
+hundred strong edge points. The slant: a rolling shutter reads the lower rows later, when the camera is elsewhere. PURE.
 """
 
 import cv2
@@ -15,6 +15,8 @@ SMOOTH_PX = 2.0
 """Standard deviation of the smoothing that makes edges wide enough to be followed over the whole shake."""
 KERNEL = cv2.getGaussianKernel(13, SMOOTH_PX, cv2.CV_32F)
 """(13, 1), three standard deviations to either side."""
+LEAST_SPREAD = 0.25
+"""Standard deviation of the points' rows, in half picture heights, from which on a slant can be told from a shift."""
 LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0
@@ -22,7 +24,7 @@ FARTHEST_PX = 12.0
 
 
 class Stabiliser:
-    """Measures the shift of frames against an anchor frame.
+    """Measures the shake of frames against an anchor frame.
 
     `region`: (H, W) bool, where still, contrasty things are (the markers); None = everywhere.
     """
@@ -44,29 +46,33 @@ class Stabiliser:
             return
         self._xs, self._ys = columns.astype(np.float32), rows.astype(np.float32)
         # No gain: halfway up their edges all points are about equally bright, and a gain fitted to that runs away.
-        jacobian = np.stack([gx[rows, columns], gy[rows, columns], np.ones(len(rows))], axis=1)
+        along, across = gx[rows, columns], gy[rows, columns]
+        depth = self._depth = (self._ys / np.float32(grey.shape[0] / 2) - 1).astype(np.float32)
+        slants = [along * depth, across * depth] if depth.std() > LEAST_SPREAD else [np.zeros_like(depth)] * 2
+        jacobian = np.stack([along, across, *slants, np.ones(len(rows))], axis=1)
         self._solve = np.linalg.pinv(jacobian).astype(np.float32)
         self._values = smooth[rows, columns].astype(np.float32)
 
-    def shift(self, grey: np.ndarray) -> tuple[float, float]:
-        """(dx, dy): how far the picture lies right of and below the anchor; (0, 0) without a usable anchor."""
+    def shake(self, grey: np.ndarray) -> np.ndarray:
+        """(4,) x and y at half height: how far the picture lies right of and below the anchor; x and y of the slant:
+        how much farther at the lowest row than there. All zero without a usable anchor.
+        """
+        found, offset = np.zeros(4), 0.0
         if self._values is None:
-            return 0.0, 0.0
+            return found
         grey = self._smoothed(grey)
-        dx = dy = offset = 0.0
         for _ in range(ITERATIONS):
-            seen = _sample(grey, self._xs + np.float32(dx), self._ys + np.float32(dy))
+            x, y, slant_x, slant_y = found.astype(np.float32)
+            seen = _sample(grey, self._xs + x + slant_x * self._depth, self._ys + y + slant_y * self._depth)
             error = seen - offset - self._values
             # A hand or a unit before an edge is no shake: residuals are capped at three times the median.
             limit = 3 * float(median(np.abs(error))) + 1.0
             step = self._solve @ np.minimum(np.maximum(error, -limit), limit)
-            dx, dy = dx - float(step[0]), dy - float(step[1])
-            offset += float(step[2])
-            if abs(step[0]) + abs(step[1]) < 0.02:
+            found -= step[:4]
+            offset += float(step[4])
+            if np.abs(step[:4]).sum() < 0.02:
                 break
-        if not (abs(dx) <= FARTHEST_PX and abs(dy) <= FARTHEST_PX):
-            return 0.0, 0.0
-        return dx, dy
+        return found if np.abs(found).max() <= FARTHEST_PX else np.zeros(4)
 
     def _smoothed(self, grey: np.ndarray) -> np.ndarray:
         """`grey`, smoothed where it is looked at, in a picture that the next call uses again.
@@ -110,3 +116,11 @@ def _strongest(strength: np.ndarray, region: np.ndarray | None) -> tuple[np.ndar
 def _sample(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     seen = cv2.remap(grey, xs.reshape(-1, 1), ys.reshape(-1, 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return seen.ravel().astype(np.float32)
+
+
+def undone(shake: np.ndarray, height: int) -> np.ndarray:
+    """(3, 3) that takes places in a picture of `height` rows to where they were before it had shaken by `shake`."""
+    x, y, slant_x, slant_y = shake
+    half = height / 2
+    shaken = np.array([[1.0, slant_x / half, x - slant_x], [0.0, 1.0 + slant_y / half, y - slant_y], [0.0, 0.0, 1.0]])
+    return np.linalg.inv(shaken)
