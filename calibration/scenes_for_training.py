@@ -34,7 +34,8 @@ PROFILES: dict[Purpose, tuple[tuple[str, ...], tuple[float, ...]]] = {
     # Of hard stations many leaks cannot be seen: taught as leaks, they would only make every quiet case doubtful.
     # Of plants nearly as many: what only shakes there has to be familiar, and is no leak.
     "cases": (("reference", "plant", "demo"), (0.5, 0.45, 0.05)),
-    # Leaks at the edge of what shows, half of all units, would make limits for a plant that is nowhere; easy ones flatter.
+    # Leaks at the edge of what shows, half of all units, would make limits for a plant that is nowhere; easy
+    # stations would flatter.
     "limits": (("reference",), (1.0,)),
     "water": (("reference", "plant"), (0.6, 0.4)),
     "sight": (("reference", "hard"), (0.7, 0.3)),

@@ -18,6 +18,9 @@ LAMPS: tuple[Literal["ok", "leak"], ...] = ("ok", "leak")
 WINDOW_S = 0.3
 LIT_SHARE = 0.5
 """A lamp driven by PWM beats with the frame rate: it is lit when half of the readings in the window say so."""
+DARK_MAY_SHINE = 0.05
+"""A lamp that may be lit, by more than this of the net's word, was not seen dark: two lit lamps, one of them dim, would
+pass for one."""
 UNREADABLE_SHARE = 0.5
 """Where more of the window than this cannot be read, the rest is no majority of anything."""
 LEAST_READINGS = 2
@@ -39,10 +42,10 @@ class LampReading:
     unreadable: float = 0.0
 
     def word(self, lit_above: float) -> LampWord:
-        """Lit has to be sure, dark likelier than not; what is neither has not been read."""
+        """Lit has to be sure, dark likelier than not and hardly lit; what is neither has not been read."""
         if self.lit > lit_above and self.lit >= max(self.dark, self.unreadable):
             return "lit"
-        return "dark" if self.dark >= max(0.5, self.unreadable) else "unreadable"
+        return "dark" if self.dark >= max(0.5, self.unreadable) and self.lit <= DARK_MAY_SHINE else "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

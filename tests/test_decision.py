@@ -8,7 +8,7 @@ def follow(readings, fps=20):
     return [watch.step(reading, n / fps) for n, reading in enumerate(readings)]
 
 
-DARK, LIT, UNREADABLE = LampReading(0.9, 0.1), LampReading(0.1, 0.9), LampReading(0.1, 0.0, 0.8)
+DARK, LIT, UNREADABLE = LampReading(0.9, 0.02), LampReading(0.1, 0.9), LampReading(0.1, 0.0, 0.8)
 OFF, OK, LEAK, BOTH, COVERED = (
     {"ok": DARK, "leak": DARK},
     {"ok": LIT, "leak": DARK},
@@ -128,6 +128,7 @@ def test_a_lamp_that_goes_out_beside_a_lit_one_leaves_its_decision_after_a_while
 
 def test_a_net_that_is_sure_of_nothing_has_not_read_the_lamp():
     assert LampReading(0.2, 0.4, 0.3).word(0.5) == "unreadable"
-    assert LampReading(0.6, 0.65, 0.1).word(0.8) == "dark"
+    assert LampReading(0.6, 0.02, 0.1).word(0.8) == "dark"
+    assert LampReading(0.9, 0.1).word(0.8) == "unreadable", "it may be lit, if dimly"
     assert LampReading(0.3, 0.65, 0.1).word(0.8) == "unreadable"
     assert LampReading(0.3, 0.7).word(0.5) == "lit"
