@@ -111,5 +111,5 @@ def error(sequence: LampSequence, made: Read) -> str:
 
 
 def is_false(sequence: LampSequence, made: Read) -> bool:
-    """It tells a decision that nobody made, or a lamp that is not lit at the end."""
+    """It tells a decision that nobody made, or other lamps than those that are lit at the end."""
     return made.decisions not in ((), sequence.decisions) or made.panel not in ("unreadable", "off", sequence.panel)

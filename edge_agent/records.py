@@ -85,7 +85,7 @@ class TankView:
     sequence: int
     monotonic_s: float
     homography: np.ndarray
-    """(3, 3) float64, camera pixels -> tank view pixels, the stabilising shift included."""
+    """(3, 3) float64, camera pixels -> tank view pixels, shake and slant undone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

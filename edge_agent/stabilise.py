@@ -17,6 +17,9 @@ KERNEL = cv2.getGaussianKernel(13, SMOOTH_PX, cv2.CV_32F)
 """(13, 1), three standard deviations to either side."""
 LEAST_SPREAD = 0.25
 """Standard deviation of the points' rows, in half picture heights, from which on a slant can be told from a shift."""
+MOST_ERROR = 5.0
+"""Grey levels, the median of the upper or of the lower points, once a slant is fitted: with more of them something lies
+before the markers of one height, and the slant would follow it."""
 LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0
@@ -46,33 +49,49 @@ class Stabiliser:
             return
         self._xs, self._ys = columns.astype(np.float32), rows.astype(np.float32)
         # No gain: halfway up their edges all points are about equally bright, and a gain fitted to that runs away.
-        along, across = gx[rows, columns], gy[rows, columns]
+        along, across, level = gx[rows, columns], gy[rows, columns], -np.ones(len(rows))
         depth = self._depth = (self._ys / np.float32(grey.shape[0] / 2) - 1).astype(np.float32)
-        slants = [along * depth, across * depth] if depth.std() > LEAST_SPREAD else [np.zeros_like(depth)] * 2
-        jacobian = np.stack([along, across, *slants, np.ones(len(rows))], axis=1)
-        self._solve = np.linalg.pinv(jacobian).astype(np.float32)
+        jacobian = np.stack([along, across, level, along * depth, across * depth], axis=1)
+        self._solve_shift = np.linalg.pinv(jacobian[:, :3]).astype(np.float32)
+        self._solve_all = np.linalg.pinv(jacobian).astype(np.float32) if depth.std() > LEAST_SPREAD else None
+        self._is_upper = depth < depth.mean()
         self._values = smooth[rows, columns].astype(np.float32)
 
     def shake(self, grey: np.ndarray) -> np.ndarray:
         """(4,) x and y at half height: how far the picture lies right of and below the anchor; x and y of the slant:
-        how much farther at the lowest row than there. All zero without a usable anchor.
+        how much farther at the lowest row than there. All zero without a usable anchor, and farther than a camera
+        shakes; no slant where the markers of one height are hidden.
         """
-        found, offset = np.zeros(4), 0.0
         if self._values is None:
-            return found
+            return np.zeros(4)
         grey = self._smoothed(grey)
+        # The shift alone is found from farther away, and holds where the markers of one height are hidden.
+        found, _ = self._fitted(grey, np.zeros(5), self._solve_shift)
+        if self._solve_all is not None:
+            slanted, errors = self._fitted(grey, found, self._solve_all)
+            upper, lower = errors[self._is_upper], errors[~self._is_upper]
+            found = slanted if max(median(upper), median(lower)) <= MOST_ERROR else found
+        x, y, _, slant_x, slant_y = found
+        farthest = np.abs([x, y]) + np.abs([slant_x, slant_y])
+        return np.array([x, y, slant_x, slant_y]) if farthest.max() <= FARTHEST_PX else np.zeros(4)
+
+    def _fitted(self, grey: np.ndarray, found: np.ndarray, solve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From `found`, x, y, level, x and y of the slant, those of them that `solve` gives steps for; and what is left
+        at each point, in grey levels without sign.
+        """
+        found, steps = found.copy(), len(solve)
         for _ in range(ITERATIONS):
-            x, y, slant_x, slant_y = found.astype(np.float32)
+            x, y, level, slant_x, slant_y = found.astype(np.float32)
             seen = _sample(grey, self._xs + x + slant_x * self._depth, self._ys + y + slant_y * self._depth)
-            error = seen - offset - self._values
+            error = seen - level - self._values
+            size = np.abs(error)
             # A hand or a unit before an edge is no shake: residuals are capped at three times the median.
-            limit = 3 * float(median(np.abs(error))) + 1.0
-            step = self._solve @ np.minimum(np.maximum(error, -limit), limit)
-            found -= step[:4]
-            offset += float(step[4])
-            if np.abs(step[:4]).sum() < 0.02:
+            limit = 3 * float(median(size)) + 1.0
+            step = solve @ np.minimum(np.maximum(error, -limit), limit)
+            found[:steps] -= step
+            if np.abs(step).sum() - abs(step[2]) < 0.02:
                 break
-        return found if np.abs(found).max() <= FARTHEST_PX else np.zeros(4)
+        return found, size
 
     def _smoothed(self, grey: np.ndarray) -> np.ndarray:
         """`grey`, smoothed where it is looked at, in a picture that the next call uses again.

@@ -171,7 +171,7 @@ def sizes(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def slices(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
-    """Key -> value -> its rates and places: words as they are, numbers in bins of about as many cases each."""
+    """Key -> value -> its rates and places: words as they are, numbers in bins."""
     found = {}
     for key in sorted({key for one in judged for key in one.labelled.slices}):
         values = sorted({one.labelled.slices[key] for one in judged if key in one.labelled.slices})
@@ -199,14 +199,23 @@ def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:
     different, counts = np.unique(values, return_counts=True)
     alone = different if len(different) <= QUANTILES else different[counts * QUANTILES >= len(values)]
     others = values[~np.isin(values, alone)]
-    bins = {f"{value:.3g}": _equals(float(value)) for value in alone}
-    if not len(others):
-        return bins
-    edges = np.unique(np.quantile(others, np.linspace(0, 1, max(1, QUANTILES - len(alone)) + 1)))
-    last = len(edges) - 2
-    for number, (low, high) in enumerate(itertools.pairwise(edges)):
-        bins[f"{low:.3g}-{high:.3g}"] = _between(float(low), float(high), closed=number == last, but=alone)
-    return bins
+    bins: list[tuple[tuple[float, ...], Callable[[float], bool]]]
+    bins = [((value,), _equals(value)) for value in alone.tolist()]
+    if len(others):
+        edges = np.unique(np.quantile(others, np.linspace(0, 1, QUANTILES - len(alone) + 1))).tolist()
+        last = len(edges) - 2
+        for number, (low, high) in enumerate(itertools.pairwise(edges)):
+            bins.append(((low, high), _between(low, high, closed=number == last, but=alone)))
+    return _named(bins)
+
+
+def _named(bins: Sequence[tuple[tuple[float, ...], Callable[[float], bool]]]) -> dict[str, Callable[[float], bool]]:
+    """By their ends, with as many digits as tell them apart."""
+    for digits in range(3, 18):
+        names = ["-".join(f"{end:.{digits}g}" for end in ends) for ends, _ in bins]
+        if len(set(names)) == len(bins):
+            break
+    return dict(zip(names, (within for _, within in bins), strict=True))
 
 
 def _equals(wanted: float) -> Callable[[float], bool]:

@@ -174,6 +174,14 @@ def test_a_number_that_most_cases_share_has_a_slice_of_its_own_and_the_others_ha
     }
 
 
+def test_numbers_that_are_nearly_the_same_keep_their_slices():
+    values = [0.10001] * 50 + [0.10002] * 50 + [0.5, 0.6, 0.7, 0.8]
+    rows = [Judged(Labelled("", "", "ok", quantities={"light": value}), _Case("ok", 0.1)) for value in values]
+    found = rates.slices(rows)["light"]
+    assert sum(one["cases"] for one in found.values()) == 104
+    assert list(found)[:2] == ["0.10001", "0.10002"]
+
+
 def test_a_leak_without_a_place_is_not_near():
     cases = judged(("leak", "leak", 0.9), ("leak", "leak", 0.9), ("leak", "leak", 0.9), leak_origins_px=((5.0, 5.0),))
     placed = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import panel_states
 import pytest
-from browser import barriers
+from browser import PATIENCE_S, barriers
 from in_full import in_full
 from panel_site import PIN, a_device, a_panel, free_port, publish
 from test_desk_stories import CHROMIUM, chromium
@@ -59,7 +59,8 @@ class Station:
     def stop(self) -> None:
         """As after a crash: whoever listens is cut off, also who was only about to be heard."""
         self._server.close()
-        while self._served.is_alive():
+        until_s = time.monotonic() + PATIENCE_S
+        while self._served.is_alive() and time.monotonic() < until_s:
             self._cut()
             self._served.join(0.05)
         self._cut()
