@@ -17,9 +17,10 @@ KERNEL = cv2.getGaussianKernel(13, SMOOTH_PX, cv2.CV_32F)
 """(13, 1), three standard deviations to either side."""
 LEAST_SPREAD = 0.25
 """Standard deviation of the points' rows, in half picture heights, from which on a slant can be told from a shift."""
-MOST_ERROR = 5.0
-"""Grey levels, the median of the upper or of the lower points, once a slant is fitted: with more of them something lies
-before the markers of one height, and the slant would follow it."""
+MOST_ERROR, MOST_ERROR_PX = 5.0, 0.25
+"""The median of the upper or of the lower points, once a slant is fitted, in grey levels and in px of their edges: with
+more of either something lies before the markers of one height, and the slant would follow it. A shadow of a tenth over
+one height does the same: then the shift holds alone."""
 LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0
@@ -55,6 +56,7 @@ class Stabiliser:
         self._solve_shift = np.linalg.pinv(jacobian[:, :3]).astype(np.float32)
         self._solve_all = np.linalg.pinv(jacobian).astype(np.float32) if depth.std() > LEAST_SPREAD else None
         self._is_upper = depth < depth.mean()
+        self._most_error = min(MOST_ERROR, MOST_ERROR_PX * float(median(np.hypot(along, across))))
         self._values = smooth[rows, columns].astype(np.float32)
 
     def shake(self, grey: np.ndarray) -> np.ndarray:
@@ -70,7 +72,7 @@ class Stabiliser:
         if self._solve_all is not None:
             slanted, errors = self._fitted(grey, found, self._solve_all)
             upper, lower = errors[self._is_upper], errors[~self._is_upper]
-            found = slanted if max(median(upper), median(lower)) <= MOST_ERROR else found
+            found = slanted if max(median(upper), median(lower)) <= self._most_error else found
         x, y, _, slant_x, slant_y = found
         farthest = np.abs([x, y]) + np.abs([slant_x, slant_y])
         return np.array([x, y, slant_x, slant_y]) if farthest.max() <= FARTHEST_PX else np.zeros(4)

@@ -52,14 +52,17 @@ def test_the_slant_of_a_rolling_shutter_is_found_and_undone(slant):
     assert rest.mean() < 0.4 * np.abs(cv2.absdiff(frame, shaken(0, 0)).astype(float)[340:470, 20:620]).mean()
 
 
+@pytest.mark.parametrize("contrast", [1.0, 0.33, 0.15])
+@pytest.mark.parametrize("by", [-60, -20, 20])
 @pytest.mark.parametrize("hidden", [slice(0, 240), slice(240, 480)], ids=["upper", "lower"])
-def test_where_all_edges_of_one_height_are_hidden_the_others_tell_the_shift_and_no_slant(hidden):
+def test_where_all_edges_of_one_height_are_hidden_the_others_tell_the_shift_and_no_slant(hidden, by, contrast):
+    scene, middle = 120 + (SOFT - 120) * contrast, 120 + by * contrast
     region = np.zeros((480, 640), bool)
     region[20:120], region[360:460] = True, True
     stabiliser = Stabiliser(region)
-    stabiliser.anchor(shaken(0, 0))
-    frame = shaken(1.0, -0.7)
-    frame[hidden] = 90
+    stabiliser.anchor(shaken(0, 0, scene=scene))
+    frame = shaken(1.0, -0.7, scene=scene)
+    frame[hidden] = middle
     found = stabiliser.shake(frame)
     assert not found[2:].any() and np.hypot(*(found[:2] - (1.0, -0.7))) < 1.0
 
