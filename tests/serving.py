@@ -1,5 +1,6 @@
 """A server of pages or metrics that runs in a thread of the test's own process."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +26,24 @@ def serving(server: BaseWSGIServer) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.close()
+        end(server)
         thread.join(END_S)
+
+
+def end(server: BaseWSGIServer) -> None:
+    """Cuts off whoever is connected and closes it, its threads first: one that is still busy would write its wake-up
+    call into whatever file has the number of the closed pipe by then.
+    """
+    cut(server)
+    server.task_dispatcher.shutdown(timeout=END_S)
+    server.close()
+    cut(server)
+
+
+def cut(server: BaseWSGIServer) -> None:
+    for channel in list(server.active_channels.values()):
+        with suppress(OSError):
+            channel.socket.shutdown(socket.SHUT_RDWR)
 
 
 def server_of(app: Flask) -> BaseWSGIServer:

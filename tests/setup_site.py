@@ -11,6 +11,7 @@ from pathlib import Path
 from cloud_fakes import a_case
 from flask.testing import FlaskClient
 from panel_site import a_device, a_panel, give_pin, token
+from serving import end
 
 from calibration.setup import make_blueprint
 from calibration.setup_device import SetupDevice, StationNow
@@ -79,7 +80,7 @@ class Station:
         try:
             yield f"http://127.0.0.1:{self.panel.panel.port}"
         finally:
-            server.close()
+            end(server)
 
     def somebody(self, *, signed_in: bool = True) -> FlaskClient:
         client = self.app.test_client()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import waitress
 from browser import CHROMIUM, barriers
 from desk_site import PASSWORD, Site
+from serving import end
 
 from cloud_sync import db, desire, standards, tagging
 from cloud_sync.tables import stations, truths
@@ -37,7 +38,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
+    end(server)
     thread.join(20)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from browser import barriers
 from panel_site import PIN, a_device, a_panel, free_port, give_pin, token
+from serving import end
 from test_desk_stories import CHROMIUM, chromium
 
 from edge_agent.alarm_history import AlarmHistory
@@ -170,7 +171,7 @@ def test_the_page_fits_gloves_and_reads_in_both_sizes_and_a_longer_language(chro
     page.wait_for_selector('.alarm[data-state="acknowledged"]')
     assert faults == []
     page.context.close()
-    server.close()
+    end(server)
 
 
 def _shot(page, name: str) -> None:

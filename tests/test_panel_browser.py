@@ -3,7 +3,6 @@ PIN by keypad, and the main thing without a script. Pictures are kept where TANK
 """
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from browser import PATIENCE_S, barriers
 from in_full import in_full
 from panel_site import PIN, a_device, a_panel, free_port, publish
+from serving import end
 from test_desk_stories import CHROMIUM, chromium
 
 from edge_agent.panel import make_server
@@ -58,15 +58,11 @@ class Station:
 
     def stop(self) -> None:
         """As after a crash: whoever listens is cut off, also who was only about to be heard."""
-        self._server.close()
-        until_s = time.monotonic() + PATIENCE_S
-        while self._served.is_alive() and time.monotonic() < until_s:
-            self._cut()
-            self._served.join(0.05)
-        self._cut()
         panel = self.app.extensions["tankwatch"]
         panel.screens.end_all()
         panel.pictures.end_all()
+        end(self._server)
+        self._served.join(PATIENCE_S)
 
     def close(self) -> None:
         self._end.set()
@@ -76,11 +72,6 @@ class Station:
         # Who closes it takes the sockets away that it waits for.
         with suppress(OSError):
             self._server.run()
-
-    def _cut(self) -> None:
-        for channel in list(self._server.active_channels.values()):
-            with suppress(OSError):
-                channel.socket.shutdown(socket.SHUT_RDWR)
 
     def _work(self) -> None:
         number = 0

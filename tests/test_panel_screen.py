@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from panel_site import a_device, a_panel, free_port, publish
+from serving import end
 
 from edge_agent import live, panel, panel_screen
 from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
@@ -24,7 +25,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
     server = make_server(a_panel(tmp_path, device=device), device)
     threading.Thread(target=server.run, daemon=True).start()
     yield "127.0.0.1", port, tmp_path
-    server.close()
+    end(server)
 
 
 def opened(address: tuple, path: str) -> http.client.HTTPResponse:
@@ -91,7 +92,7 @@ def test_a_browser_that_takes_nothing_any_more_is_gone_after_a_while(tmp_path: P
         browser.sendall(b"GET /live.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
         _wait(lambda: places._open, until_s)
         _wait(lambda: not places._open, until_s)
-    server.close()
+    end(server)
 
 
 def _wait(holds: Callable[[], object], until_s: float) -> None:

@@ -13,6 +13,7 @@ import player_clips
 import pytest
 from browser import ARGUMENTS, CHROMIUM, barriers, becomes
 from in_full import in_full
+from serving import end
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
@@ -70,7 +71,7 @@ def chromium() -> Iterator:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk = Desk(tmp_path_factory.mktemp("desk"))
     yield desk
-    desk.server.close()
+    end(desk.server)
 
 
 @pytest.fixture(scope="module")

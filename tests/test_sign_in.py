@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from browser import free_port
 from desk_site import ONE_OF_EACH_ROLE, OURS, PASSWORD, Browser, Site, token_in
+from serving import end
 
 from cloud_sync import sign_in
 from cloud_sync.config import WebConfig
@@ -277,7 +278,7 @@ def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: s
     asked.request("GET", "/api/v1/queue", headers=headers)
     assert asked.getresponse().status == 401
     asked.close()
-    server.close()
+    end(server)
     with site.engine.connect() as connection:
         assert connection.scalars(sa.select(audit.c.address).where(audit.c.did == "token_tried")).all() == [address]
 

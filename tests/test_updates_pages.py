@@ -6,6 +6,7 @@ import time
 import msgspec
 import pytest
 import waitress
+from serving import end
 
 from benchmarks import update_lab
 from benchmarks.update_lab import SITE, STATION
@@ -87,4 +88,4 @@ def test_a_device_fetches_from_the_real_server(site, offered, tmp_path, monkeypa
         repository.fetch(info, tmp_path / "mode.json", 1000)
         assert (tmp_path / "mode.json").read_bytes() == MODE
     finally:
-        server.close()
+        end(server)
