@@ -42,8 +42,11 @@ def end(server: BaseWSGIServer) -> None:
 
 def cut(server: BaseWSGIServer) -> None:
     for channel in list(server.active_channels.values()):
+        # Its own thread may close it at this very moment, and then it has no socket.
+        connected = channel.socket
         with suppress(OSError):
-            channel.socket.shutdown(socket.SHUT_RDWR)
+            if connected is not None:
+                connected.shutdown(socket.SHUT_RDWR)
 
 
 def server_of(app: Flask) -> BaseWSGIServer:
