@@ -15,6 +15,15 @@ END_S = 20
 @contextmanager
 def serving(server: BaseWSGIServer) -> Iterator[str]:
     """Its address; it listens already, and is closed in the end."""
+    thread = begin(server)
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        end(server, thread)
+
+
+def begin(server: BaseWSGIServer) -> threading.Thread:
+    """The thread that serves."""
 
     def run() -> None:
         # Who closes it takes the sockets away that it waits for.
@@ -23,26 +32,23 @@ def serving(server: BaseWSGIServer) -> Iterator[str]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}"
-    finally:
-        end(server)
-        thread.join(END_S)
+    return thread
 
 
-def end(server: BaseWSGIServer) -> None:
+def end(server: BaseWSGIServer, thread: threading.Thread) -> None:
     """Cuts off whoever is connected and closes it, its threads first: one that is still busy would write its wake-up
     call into whatever file has the number of the closed pipe by then.
     """
-    cut(server)
+    _cut_off(server)
     server.task_dispatcher.shutdown(timeout=END_S)
     server.close()
-    cut(server)
+    _cut_off(server)
+    thread.join(END_S)
 
 
-def cut(server: BaseWSGIServer) -> None:
+def _cut_off(server: BaseWSGIServer) -> None:
     for channel in list(server.active_channels.values()):
-        # Its own thread may close it at this very moment, and then it has no socket.
+        # The thread that serves may close it at this very moment, and then it has no socket.
         connected = channel.socket
         with suppress(OSError):
             if connected is not None:

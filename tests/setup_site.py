@@ -1,7 +1,6 @@
 """Commissioning over a folder of its own, for tests: a panel with `/setup`, and a recorded station to look at."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 from cloud_fakes import a_case
 from flask.testing import FlaskClient
 from panel_site import a_device, a_panel, give_pin, token
-from serving import end
+from serving import serving
 
 from calibration.setup import make_blueprint
 from calibration.setup_device import SetupDevice, StationNow
@@ -75,12 +74,8 @@ class Station:
     @contextmanager
     def served(self) -> Iterator[str]:
         """Its address, for a browser."""
-        server = make_server(self.app, self.panel)
-        threading.Thread(target=server.run, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{self.panel.panel.port}"
-        finally:
-            end(server)
+        with serving(make_server(self.app, self.panel)) as address:
+            yield address
 
     def somebody(self, *, signed_in: bool = True) -> FlaskClient:
         client = self.app.test_client()

@@ -1,16 +1,14 @@
 """The pages on datasets, errors and consistency in a real browser: axe finds nothing, at both sizes, day and night."""
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import waitress
 from browser import CHROMIUM, barriers
 from desk_site import PASSWORD, Site
-from serving import end
+from serving import server_of, serving
 
 from cloud_sync import db, desire, standards, tagging
 from cloud_sync.tables import stations, truths
@@ -34,12 +32,8 @@ LONG = "TANK-IN-THE-SECOND-HALL-BEHIND-THE-COMPRESSORS-NORTH-SIDE"
 def address(tmp_path: Path) -> Iterator[str]:
     site = Site(tmp_path)
     _fill(site)
-    server = waitress.create_server(site.app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    end(server)
-    thread.join(20)
+    with serving(server_of(site.app)) as address:
+        yield address
 
 
 def test_the_pages_are_readable_for_everybody_at_both_sizes_by_day_and_night(address: str) -> None:

@@ -1,7 +1,6 @@
 """The page of alarms: who may look and who may order, what becomes of an order, and how it looks in a browser."""
 
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import msgspec
 import pytest
 from browser import barriers
 from panel_site import PIN, a_device, a_panel, free_port, give_pin, token
-from serving import end
+from serving import serving
 from test_desk_stories import CHROMIUM, chromium
 
 from edge_agent.alarm_history import AlarmHistory
@@ -144,34 +143,31 @@ def test_the_page_fits_gloves_and_reads_in_both_sizes_and_a_longer_language(chro
     station.look(*CONDITIONS)
     station.look(*CONDITIONS, Condition(id="tank", words="something lies in the tank: take it out"))
     station.look(*CONDITIONS)
-    server = make_server(station.app, station.device)
-    threading.Thread(target=server.run, daemon=True).start()
-    address = f"http://127.0.0.1:{station.device.panel.port}"
-    page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    faults: list[str] = []
-    page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
-    page.goto(f"{address}/alarms")
-    page.get_by_role("link", name="Give the PIN").click()
-    page.get_by_label("PIN of this station").fill(PIN)
-    page.get_by_role("button", name="Go on").click()
-    page.wait_for_url(f"{address}/alarms")
-    for name, size, language in (("wide", (1920, 1080), "en"), ("de", (1280, 800), "de")):
-        page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.goto(f"{address}/alarms?lang={language}")
-        _shot(page, f"alarms-{name}")
-        page.locator("details.orders summary").first.click()
-        _shot(page, f"alarms-{name}-orders")
-        assert page.evaluate(SMALL) == []
-        assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
-        assert barriers(page) == []
-    page.locator("details.orders").first.get_by_label("Ihr Name").first.fill("Erna")
-    page.locator("details.orders").first.get_by_role("button", name="Quittieren").click()
-    page.wait_for_selector(".notice:not([hidden])")
-    station.look(*CONDITIONS)
-    page.wait_for_selector('.alarm[data-state="acknowledged"]')
-    assert faults == []
-    page.context.close()
-    end(server)
+    with serving(make_server(station.app, station.device)) as address:
+        page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        faults: list[str] = []
+        page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.goto(f"{address}/alarms")
+        page.get_by_role("link", name="Give the PIN").click()
+        page.get_by_label("PIN of this station").fill(PIN)
+        page.get_by_role("button", name="Go on").click()
+        page.wait_for_url(f"{address}/alarms")
+        for name, size, language in (("wide", (1920, 1080), "en"), ("de", (1280, 800), "de")):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.goto(f"{address}/alarms?lang={language}")
+            _shot(page, f"alarms-{name}")
+            page.locator("details.orders summary").first.click()
+            _shot(page, f"alarms-{name}-orders")
+            assert page.evaluate(SMALL) == []
+            assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+            assert barriers(page) == []
+        page.locator("details.orders").first.get_by_label("Ihr Name").first.fill("Erna")
+        page.locator("details.orders").first.get_by_role("button", name="Quittieren").click()
+        page.wait_for_selector(".notice:not([hidden])")
+        station.look(*CONDITIONS)
+        page.wait_for_selector('.alarm[data-state="acknowledged"]')
+        assert faults == []
+        page.context.close()
 
 
 def _shot(page, name: str) -> None:

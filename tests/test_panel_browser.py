@@ -6,15 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import panel_states
 import pytest
-from browser import PATIENCE_S, barriers
+from browser import barriers
 from in_full import in_full
 from panel_site import PIN, a_device, a_panel, free_port, publish
-from serving import end
+from serving import begin, end
 from test_desk_stories import CHROMIUM, chromium
 
 from edge_agent.panel import make_server
@@ -53,25 +52,18 @@ class Station:
 
     def start(self) -> None:
         self._server = make_server(self.app, self.device)
-        self._served = threading.Thread(target=self._serve, daemon=True)
-        self._served.start()
+        self._thread = begin(self._server)
 
     def stop(self) -> None:
         """As after a crash: whoever listens is cut off, also who was only about to be heard."""
         panel = self.app.extensions["tankwatch"]
         panel.screens.end_all()
         panel.pictures.end_all()
-        end(self._server)
-        self._served.join(PATIENCE_S)
+        end(self._server, self._thread)
 
     def close(self) -> None:
         self._end.set()
         self.stop()
-
-    def _serve(self) -> None:
-        # Who closes it takes the sockets away that it waits for.
-        with suppress(OSError):
-            self._server.run()
 
     def _work(self) -> None:
         number = 0

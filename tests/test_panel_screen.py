@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from panel_site import a_device, a_panel, free_port, publish
-from serving import end
+from serving import serving
 
 from edge_agent import live, panel, panel_screen
 from edge_agent.panel import LIVE_STREAMS, STATE_STREAMS, make_server
@@ -23,9 +23,8 @@ def served(tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
     device = a_device(tmp_path, port=port)
     (tmp_path / "run").mkdir()
     server = make_server(a_panel(tmp_path, device=device), device)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield "127.0.0.1", port, tmp_path
-    end(server)
+    with serving(server):
+        yield "127.0.0.1", port, tmp_path
 
 
 def opened(address: tuple, path: str) -> http.client.HTTPResponse:
@@ -84,15 +83,13 @@ def test_a_browser_that_takes_nothing_any_more_is_gone_after_a_while(tmp_path: P
     device = a_device(tmp_path, port=free_port())
     app = a_panel(tmp_path, device=device)
     server = make_server(app, device)
-    threading.Thread(target=server.run, daemon=True).start()
     places, until_s = app.extensions["tankwatch"].pictures, time.monotonic() + 30
-    with socket.socket() as browser:
+    with serving(server), socket.socket() as browser:
         browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         browser.connect(("127.0.0.1", device.panel.port))
         browser.sendall(b"GET /live.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
         _wait(lambda: places._open, until_s)
         _wait(lambda: not places._open, until_s)
-    end(server)
 
 
 def _wait(holds: Callable[[], object], until_s: float) -> None:

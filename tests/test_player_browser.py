@@ -3,7 +3,6 @@
 import base64
 import json
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import player_clips
 import pytest
 from browser import ARGUMENTS, CHROMIUM, barriers, becomes
 from in_full import in_full
-from serving import end
+from serving import serving
 
 from cloud_sync import accounts, db
 from cloud_sync.config import CloudConfig, WebConfig
@@ -56,7 +55,6 @@ class Desk:
         accounts.add_user(engine, "erna", PASSWORD, "expert", now=db.now())
         self.server = make_server(config)
         self.address = f"http://127.0.0.1:{self.server.effective_port}"
-        threading.Thread(target=self.server.run, daemon=True).start()
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +68,8 @@ def chromium() -> Iterator:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk = Desk(tmp_path_factory.mktemp("desk"))
-    yield desk
-    end(desk.server)
+    with serving(desk.server):
+        yield desk
 
 
 @pytest.fixture(scope="module")

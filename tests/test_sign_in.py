@@ -1,7 +1,6 @@
 """Signing in, and what happens to whoever's session ends in the middle of something: nothing typed is lost."""
 
 import re
-import threading
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from browser import free_port
 from desk_site import ONE_OF_EACH_ROLE, OURS, PASSWORD, Browser, Site, token_in
-from serving import end
+from serving import serving
 
 from cloud_sync import sign_in
 from cloud_sync.config import WebConfig
@@ -271,14 +270,12 @@ def test_sql_and_html_are_only_text(site: Site, evil: str) -> None:
 @pytest.mark.parametrize(("proxy", "address"), [("127.0.0.1", "203.0.113.9"), (None, "127.0.0.1")])
 def test_only_a_known_proxys_word_on_addresses_is_taken(tmp_path: Path, proxy: str | None, address: str) -> None:
     site = Site(tmp_path, web=WebConfig(port=free_port(), proxy=proxy), people=ONE_OF_EACH_ROLE)
-    server = make_server(site.config)
-    threading.Thread(target=server.run, daemon=True).start()
-    asked = HTTPConnection("127.0.0.1", site.config.web.port)
-    headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
-    asked.request("GET", "/api/v1/queue", headers=headers)
-    assert asked.getresponse().status == 401
-    asked.close()
-    end(server)
+    with serving(make_server(site.config)):
+        asked = HTTPConnection("127.0.0.1", site.config.web.port)
+        headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
+        asked.request("GET", "/api/v1/queue", headers=headers)
+        assert asked.getresponse().status == 401
+        asked.close()
     with site.engine.connect() as connection:
         assert connection.scalars(sa.select(audit.c.address).where(audit.c.did == "token_tried")).all() == [address]
 

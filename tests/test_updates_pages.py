@@ -1,12 +1,10 @@
 """The signed repository as `cloud web` serves it: with ranges, for whoever holds a token, and nothing beside it."""
 
-import threading
 import time
 
 import msgspec
 import pytest
-import waitress
-from serving import end
+from serving import server_of, serving
 
 from benchmarks import update_lab
 from benchmarks.update_lab import SITE, STATION
@@ -71,10 +69,8 @@ def test_nothing_beside_the_repository_is_served(site, offered):
 
 
 def test_a_device_fetches_from_the_real_server(site, offered, tmp_path, monkeypatch):
-    server = waitress.create_server(site.app, host="127.0.0.1", port=0, threads=2)
-    threading.Thread(target=server.run, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.effective_port}/updates"
+    with serving(server_of(site.app)) as address:
+        url = f"{address}/updates"
         root = site.config.updates_path / "metadata" / "1.root.json"
         monkeypatch.setenv("UPDATES_TOKEN", site.token("viewer")["Authorization"].split()[1])
         wanted = station_target(SITE, STATION, "mode.json")
@@ -87,5 +83,3 @@ def test_a_device_fetches_from_the_real_server(site, offered, tmp_path, monkeypa
                     repository.fetch(info, tmp_path / "mode.json", 1000)
         repository.fetch(info, tmp_path / "mode.json", 1000)
         assert (tmp_path / "mode.json").read_bytes() == MODE
-    finally:
-        end(server)
