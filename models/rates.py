@@ -1,8 +1,8 @@
 """Judged cases -> counts, rates and exact bounds: the whole, each slice, what stands apart, and the certificate."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -204,7 +204,7 @@ def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:
     if len(others):
         edges = np.unique(np.quantile(others, np.linspace(0, 1, QUANTILES - len(alone) + 1))).tolist()
         last = len(edges) - 2
-        for number, (low, high) in enumerate(itertools.pairwise(edges)):
+        for number, (low, high) in enumerate(pairwise(edges)):
             bins.append(((low, high), _between(low, high, closed=number == last, but=alone)))
     return _named(bins)
 
