@@ -86,8 +86,8 @@ def figures_of(outcomes: Iterable[Outcome]) -> dict:
 
 def read(sequence: LampSequence, bundle: Bundle) -> Read:
     """The device's reader and watch over all pictures of the sequence."""
-    limits = bundle.manifest.thresholds
-    reader, watch = LampReader(bundle.nets["lamps"], sequence.lamps, limits), DecisionWatch(limits.lamp_lit_above)
+    reader = LampReader(bundle.nets["lamps"], sequence.lamps)
+    watch = DecisionWatch(bundle.manifest.thresholds.lamps)
     decisions: list[str] = []
     panel: PanelWord = "off"
     for frame in sequence.frames():

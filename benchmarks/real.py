@@ -154,7 +154,7 @@ def looks(path: Path, bundle: Bundle, detector: Detector, *, down: bool = False)
         shown = Frame(np.ascontiguousarray(grey[::-1]) if down else grey, frame.sequence, frame.monotonic_s, 0.0)
         if eyes is None:
             matrix, size = _whole(grey.shape, bundle)
-            eyes = Eyes(None, FixedFraming(matrix), size, None, DecisionWatch(0.5))
+            eyes = Eyes(None, FixedFraming(matrix), size, None, DecisionWatch())
         composite = compositor.push(eyes.look(shown).view)
         if composite is not None:
             seen.append((composite.image[..., 1], detector.look(composite).bubbles))

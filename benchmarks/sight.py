@@ -192,7 +192,7 @@ def _shots(
     for at_s in np.arange(1.0, case.scene.hold_s, TRUTH_EVERY_S).tolist():
         eyes = None
         if at_s in MOMENTS_S:
-            eyes = Eyes(case.profile, steady, size, None, DecisionWatch(0.5), water=water)
+            eyes = Eyes(case.profile, steady, size, None, DecisionWatch(), water=water)
         codec = CodecOf(case.look)
         for now_s in (at_s, at_s + 1 / FPS) if eyes else (at_s,):
             shot = viewer.shoot(now_s, now_s, (0.0, 0.0))

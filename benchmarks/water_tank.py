@@ -60,7 +60,7 @@ class Tank:
 
     def read(self, scene: Scene, haze: float) -> Reading:
         """The immersion in water of that haze."""
-        eyes = Eyes(self.profile, self._steady, self._size, None, DecisionWatch(0.5), water=self._water)
+        eyes = Eyes(self.profile, self._steady, self._size, None, DecisionWatch(), water=self._water)
         self._viewer.begin(replace(scene, haze=haze), already_in=True)
         codec, sights = CodecOf(self.look), []
         for number, at_s in enumerate((AT_S, AT_S + 1 / FPS)):

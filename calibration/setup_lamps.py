@@ -59,10 +59,9 @@ def _read(frame: Frame, means: str) -> dict[str, object]:
     except ConfigError as error:
         return {"fault": str(error)}
     bundle = desk().bundle()
-    limits = bundle.manifest.thresholds
-    reading = LampReader(bundle.nets["lamps"], (lamp,), limits).read(frame)[means]
+    reading = LampReader(bundle.nets["lamps"], (lamp,)).read(frame)[means]
     crop = setup_pictures.text(setup_pictures.lamp(frame.image, rect))
-    return {"word": reading.word(limits.lamp_lit_above), "lit": round(reading.lit, 3), "crop": crop}
+    return {"word": reading.word(bundle.manifest.thresholds.lamps), "lit": round(reading.lit, 3), "crop": crop}
 
 
 def _entered(means: str) -> Lamp | None:

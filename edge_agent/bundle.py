@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from edge_agent import durable
+from edge_agent.decision import USUAL_LIMITS, LampLimits
 from edge_agent.errors import ModelError
 from edge_agent.onnxcheck import check_onnx
 from edge_agent.records import BundleRef, Visibility
@@ -60,8 +61,14 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lamp_lit_above: Inner
     murky_below: Inner
     """Clarity under which the water is murky."""
+    lamp_dark_below: Inner = USUAL_LIMITS.dark_below
+    """Bundles of before 2026-12 do not tell it."""
     novel_above: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | UnsetType = UNSET
     """Distance from the cases of training over which a case is like none of them. Unset = not measured: none is."""
+
+    @property
+    def lamps(self) -> LampLimits:
+        return LampLimits(self.lamp_lit_above, self.lamp_dark_below)
 
     def __post_init__(self) -> None:
         if self.ok_below > self.leak_above:

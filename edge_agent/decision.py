@@ -7,7 +7,7 @@ after that. Nothing new is decided before both lamps can be read again.
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edge_agent.records import DecisionWord
 
@@ -18,9 +18,6 @@ LAMPS: tuple[Literal["ok", "leak"], ...] = ("ok", "leak")
 WINDOW_S = 0.3
 LIT_SHARE = 0.5
 """A lamp driven by PWM beats with the frame rate: it is lit when half of the readings in the window say so."""
-DARK_MAY_SHINE = 0.05
-"""A lamp that may be lit, by more than this of the net's word, was not seen dark: two lit lamps, one of them dim, would
-pass for one."""
 UNREADABLE_SHARE = 0.5
 """Where more of the window than this cannot be read, the rest is no majority of anything."""
 LEAST_READINGS = 2
@@ -33,6 +30,17 @@ REPORT_S = 10.0
 """Lamps that cannot be read for longer are somebody's work."""
 
 
+class LampLimits(NamedTuple):
+    """Limits on how sure the net is that a lamp is lit; a bundle has its own."""
+
+    lit_above: float = 0.5
+    dark_below: float = 0.05
+    """A lamp that may be lit was not seen dark: two lit lamps, one of them dim, would pass for one."""
+
+
+USUAL_LIMITS = LampLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class LampReading:
     """One picture of one lamp: how sure the net is, 0..1, that it is dark, lit, unreadable."""
@@ -41,11 +49,11 @@ class LampReading:
     lit: float
     unreadable: float = 0.0
 
-    def word(self, lit_above: float) -> LampWord:
+    def word(self, limits: LampLimits) -> LampWord:
         """Lit has to be sure, dark likelier than not and hardly lit; what is neither has not been read."""
-        if self.lit > lit_above and self.lit >= max(self.dark, self.unreadable):
+        if self.lit > limits.lit_above and self.lit >= max(self.dark, self.unreadable):
             return "lit"
-        return "dark" if self.dark >= max(0.5, self.unreadable) and self.lit <= DARK_MAY_SHINE else "unreadable"
+        return "dark" if self.dark >= max(0.5, self.unreadable) and self.lit <= limits.dark_below else "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ class Signal:
 class DecisionWatch:
     """Follows both lamps; two lit at once are no decision."""
 
-    def __init__(self, lit_above: float) -> None:
-        self.lit_above = lit_above
+    def __init__(self, limits: LampLimits = USUAL_LIMITS) -> None:
+        self.limits = limits
         self._readings: deque[tuple[float, dict[str, LampWord]]] = deque()
         self._lit_since: dict[DecisionWord, float] = {}
         self._seen_lit: dict[DecisionWord, float] = {}
@@ -79,7 +87,7 @@ class DecisionWatch:
         """`readings`: lamp meaning -> what was read at `now_s`. Where too little was read, all stays."""
         if self._readings and now_s < self._readings[-1][0]:
             self._readings.clear()
-        self._readings.append((now_s, {lamp: reading.word(self.lit_above) for lamp, reading in readings.items()}))
+        self._readings.append((now_s, {lamp: reading.word(self.limits) for lamp, reading in readings.items()}))
         while len(self._readings) > LEAST_READINGS and now_s - self._readings[0][0] > WINDOW_S:
             self._readings.popleft()
         self._signal = self._next(now_s)

@@ -104,7 +104,7 @@ class Eyes:
 
         These, unless the others see another size of view; then the others, which know what the lamps have said so far.
         """
-        self._decisions.lit_above = other._decisions.lit_above
+        self._decisions.limits = other._decisions.limits
         other._camera, other._pictures = self._camera, self._pictures
         if other._size != self._size:
             other.go_on_from(self)
@@ -114,7 +114,7 @@ class Eyes:
 
     def go_on_from(self, former: "Eyes") -> None:
         """These know what the lamps have said so far; they read them by their own bundle's limit."""
-        former._decisions.lit_above = self._decisions.lit_above
+        former._decisions.limits = self._decisions.limits
         self._decisions, self._signal = former._decisions, former._signal
 
     def warm_up(self) -> None:
@@ -227,7 +227,7 @@ class Eyes:
         except ModelError as error:
             self.net_fault = str(error)
             readings = {lamp.means: UNSEEN for lamp in self._profile.lamps} if self._profile else {}
-        if is_blind and not any(reading.word(self._decisions.lit_above) == "lit" for reading in readings.values()):
+        if is_blind and not any(reading.word(self._decisions.limits) == "lit" for reading in readings.values()):
             self._signal = replace(self._signal, fresh=False)
         else:
             self._signal = self._decisions.step(readings, frame.monotonic_s)

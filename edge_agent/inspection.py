@@ -67,10 +67,9 @@ def seat(
     def judge(bundle: Bundle) -> Judge:
         return Judge(bundle, scale, size, strict=profile is not None)
 
-    limits = champion.manifest.thresholds
-    lamps = LampReader(champion.nets["lamps"], profile.lamps, limits) if profile and profile.lamps else None
+    lamps = LampReader(champion.nets["lamps"], profile.lamps) if profile and profile.lamps else None
     water = WaterGauge(champion.nets["water"]) if profile else None
-    eyes = Eyes(profile, source, size, lamps, DecisionWatch(limits.lamp_lit_above), water=water)
+    eyes = Eyes(profile, source, size, lamps, DecisionWatch(champion.manifest.thresholds.lamps), water=water)
     second = beside(judge(challenger)) if challenger else None
     return Seated(judge(champion), second, eyes, _watch(profile, size), size)
 

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from edge_agent.bundle import Thresholds
 from edge_agent.decision import LampReading
 from edge_agent.errors import ModelError
 from edge_agent.infer import Net
@@ -21,10 +20,9 @@ UNSEEN = LampReading(0.0, 0.0, 1.0)
 class LampReader:
     """Reads the lamps of one station, all in one run of the net."""
 
-    def __init__(self, data: bytes, lamps: tuple[Lamp, ...], thresholds: Thresholds) -> None:
+    def __init__(self, data: bytes, lamps: tuple[Lamp, ...]) -> None:
         self._net = Net(data, "lamps", 4)
         self._lamps = lamps
-        self.lit_above = thresholds.lamp_lit_above
 
     def read(self, frame: Frame) -> dict[str, LampReading]:
         """Lamp meaning ("ok", "leak") -> what its picture shows; empty for a station without lamps."""

@@ -25,6 +25,6 @@ def verify(opened: Bundle) -> None:
     OriginReader(opened.nets["origins"])(np.zeros((2, *PICTURE), np.float32))
     Aggregator(opened.nets["aggregator"]).score(np.zeros(len(FEATURES), np.float32))
     lamps = tuple(Lamp(means, (10, 10, 20, 20)) for means in ("ok", "leak"))
-    LampReader(opened.nets["lamps"], lamps, thresholds).read(Frame(picture, 0, 0.0, 0.0))
+    LampReader(opened.nets["lamps"], lamps).read(Frame(picture, 0, 0.0, 0.0))
     WaterGauge(opened.nets["water"]).clarity(grey)
     golden.reproduce(opened)

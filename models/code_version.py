@@ -1,5 +1,5 @@
-"""The sources that a retraining or an evaluation runs through -> one hash: others may give another bundle of the same
-clips, or other verdicts on them.
+"""The sources that a training or an evaluation runs through -> one hash: others may give other nets of the same scenes,
+another bundle of the same clips, or other verdicts on them.
 
 A commit's hash would change with every page and every word of the documentation, and an installed program has none.
 """
@@ -17,6 +17,11 @@ import onnxruntime
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ("models.retrain",)
 """Whatever it imports, itself or through others, is preprocessing or training."""
+RECIPE = (
+    "models.stages", "models.sight_fit", "models.bubble_fit", "models.origin_fit", "models.gauges",
+    "calibration.scenes_for_training",
+)  # fmt: skip
+"""What a recipe's kept stages come out of; aggregator, limits and card are made anew in each run."""
 JUDGING = ("models.judged", "models.side_by_side", "calibration.twin")
 """What becomes of a recording, and how the twin's are made; what is not installed is left out."""
 PACKAGES = ("edge_agent", "models", "calibration")
@@ -29,10 +34,20 @@ def of_training() -> str:
 
 
 @functools.cache
+def of_recipe() -> str:
+    """The same of what renders, looks and fits nets, and of the libraries that pixels and scores come out of."""
+    return _with_libraries(RECIPE)
+
+
+@functools.cache
 def of_judging() -> str:
-    """The same of what judges recordings, and of the libraries that pixels and scores come out of."""
+    """The same of what judges recordings."""
+    return _with_libraries(JUDGING)
+
+
+def _with_libraries(begin: Iterable[str]) -> str:
     libraries = f"numpy {np.__version__} opencv {cv2.__version__} onnxruntime {onnxruntime.__version__}"
-    return hashlib.sha256(f"{_hash(sources(JUDGING))} {libraries}".encode()).hexdigest()
+    return hashlib.sha256(f"{_hash(sources(begin))} {libraries}".encode()).hexdigest()
 
 
 def _hash(paths: list[Path]) -> str:

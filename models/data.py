@@ -105,7 +105,7 @@ def sights(
 ) -> Iterator[tuple[Sight, np.ndarray, Truth]]:
     """All that the device's eyes see, with the things in view pixels and the truth."""
     profile = recording.profile
-    eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(0.5), water=water)
+    eyes = Eyes(profile, _Steady(profile), profile.view_size_px, None, DecisionWatch(), water=water)
     for frame, truth in _sent(recording.frames(), sent):
         sight = eyes.look(frame)
         yield sight, _in_view(truth.bubbles, sight.view.homography), truth

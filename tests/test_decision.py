@@ -1,10 +1,10 @@
 """Lamps become decisions only when they are steadily lit."""
 
-from edge_agent.decision import DARK_S, FORGET_S, REPORT_S, DecisionWatch, LampReading
+from edge_agent.decision import DARK_S, FORGET_S, REPORT_S, DecisionWatch, LampLimits, LampReading
 
 
 def follow(readings, fps=20):
-    watch = DecisionWatch(0.5)
+    watch = DecisionWatch()
     return [watch.step(reading, n / fps) for n, reading in enumerate(readings)]
 
 
@@ -50,7 +50,7 @@ def test_a_blinking_lamp_is_one_decision():
 
 
 def test_a_lamp_that_stays_lit_over_a_gap_of_the_camera_is_no_second_decision():
-    watch = DecisionWatch(0.5)
+    watch = DecisionWatch()
     times = [n / 20 for n in range(40) if not 20 <= n < 32]
     signals = [watch.step(OK, at_s) for at_s in times]
     assert sum(signal.fresh for signal in signals) == 1
@@ -127,8 +127,10 @@ def test_a_lamp_that_goes_out_beside_a_lit_one_leaves_its_decision_after_a_while
 
 
 def test_a_net_that_is_sure_of_nothing_has_not_read_the_lamp():
-    assert LampReading(0.2, 0.4, 0.3).word(0.5) == "unreadable"
-    assert LampReading(0.6, 0.02, 0.1).word(0.8) == "dark"
-    assert LampReading(0.9, 0.1).word(0.8) == "unreadable", "it may be lit, if dimly"
-    assert LampReading(0.3, 0.65, 0.1).word(0.8) == "unreadable"
-    assert LampReading(0.3, 0.7).word(0.5) == "lit"
+    likely, sure = LampLimits(lit_above=0.5, dark_below=0.05), LampLimits(lit_above=0.8, dark_below=0.05)
+    assert LampReading(0.2, 0.4, 0.3).word(likely) == "unreadable"
+    assert LampReading(0.6, 0.02, 0.1).word(sure) == "dark"
+    assert LampReading(0.9, 0.1).word(sure) == "unreadable", "it may be lit, if dimly"
+    assert LampReading(0.9, 0.1).word(LampLimits(0.8, dark_below=0.2)) == "dark"
+    assert LampReading(0.3, 0.65, 0.1).word(sure) == "unreadable"
+    assert LampReading(0.3, 0.7).word(likely) == "lit"

@@ -73,7 +73,7 @@ def test_whatever_stirs_or_is_wrong_brings_every_frame_at_once_and_for_two_secon
 def test_a_lamp_is_decided_on_whenever_it_lights_over_an_empty_tank_and_however_shortly(lit_for_s):
     """The signal itself is what stirs: a second look has to come within the window that decides on a lamp."""
     for late_s in np.linspace(0.0, 1.0, 20, endpoint=False):
-        idle, decisions, lit_s, fresh = IdleWatch(), DecisionWatch(0.6), 6.0 + late_s, []
+        idle, decisions, lit_s, fresh = IdleWatch(), DecisionWatch(), 6.0 + late_s, []
         for number in range(round(9.0 * FPS)):
             now_s = number / FPS
             if idle.may_pass(at(now_s)):

@@ -143,16 +143,14 @@ LAMPS = (Lamp("ok", (26, 46, 28, 28)), Lamp("leak", (96, 46, 28, 28)))
 
 @pytest.mark.parametrize("lit", ["ok", "leak", None])
 def test_the_lit_lamp_is_read(bundle, lit):
-    reader = LampReader(bundle.nets["lamps"], LAMPS, bundle.manifest.thresholds)
+    reader = LampReader(bundle.nets["lamps"], LAMPS)
     read = reader.read(Frame(lamp_picture(lit), 0, 0.0, 0.0))
-    assert {means for means, one in read.items() if one.word(reader.lit_above) == "lit"} == ({lit} if lit else set())
+    lit_ones = {means for means, one in read.items() if one.word(bundle.manifest.thresholds.lamps) == "lit"}
+    assert lit_ones == ({lit} if lit else set())
 
 
 def test_a_station_without_lamps_reads_nothing(bundle):
-    assert (
-        LampReader(bundle.nets["lamps"], (), bundle.manifest.thresholds).read(Frame(lamp_picture("ok"), 0, 0.0, 0.0))
-        == {}
-    )
+    assert LampReader(bundle.nets["lamps"], ()).read(Frame(lamp_picture("ok"), 0, 0.0, 0.0)) == {}
 
 
 def test_lamps_at_and_beyond_the_edge_and_grey_pictures_can_be_read():

@@ -92,8 +92,8 @@ def likeliest_lamp(bundle: Bundle, picture: np.ndarray) -> int:
     height, width = picture.shape[:2]
     thirds = [(0, round(number * height / 3), width, round(height / 3)) for number in range(3)]
     frame = Frame(picture, 0, 0.0, 0.0)
-    limits, net = bundle.manifest.thresholds, bundle.nets["lamps"]
-    lit = [LampReader(net, (Lamp("ok", third),), limits).read(frame)["ok"].lit for third in thirds]
+    net = bundle.nets["lamps"]
+    lit = [LampReader(net, (Lamp("ok", third),)).read(frame)["ok"].lit for third in thirds]
     return int(np.argmax(lit))
 
 
@@ -116,22 +116,23 @@ def test_the_shipped_net_reads_a_plain_panel(bundle):
     cv2.circle(picture, (50, 50), 10, (70, 255, 60), -1)
     cv2.circle(picture, (50, 20), 10, (24, 22, 60), -1)
     lamps = (Lamp("ok", (40, 40, 20, 20)), Lamp("leak", (40, 10, 20, 20)))
-    reader = LampReader(bundle.nets["lamps"], lamps, bundle.manifest.thresholds)
+    reader = LampReader(bundle.nets["lamps"], lamps)
     readings = reader.read(Frame(picture, 0, 0.0, 0.0))
-    assert {lamp: reading.word(reader.lit_above) for lamp, reading in readings.items()} == {"ok": "lit", "leak": "dark"}
+    words = {lamp: reading.word(bundle.manifest.thresholds.lamps) for lamp, reading in readings.items()}
+    assert words == {
+        "ok": "lit",
+        "leak": "dark",
+    }
 
 
 def test_a_lamp_outside_the_picture_is_unreadable(bundle):
-    limits = bundle.manifest.thresholds
-    reader = LampReader(bundle.nets["lamps"], (Lamp("ok", (90, 40, 20, 20)), Lamp("leak", (40, 40, 20, 20))), limits)
+    reader = LampReader(bundle.nets["lamps"], (Lamp("ok", (90, 40, 20, 20)), Lamp("leak", (40, 40, 20, 20))))
     readings = reader.read(Frame(np.full((100, 95, 3), 90, np.uint8), 0, 0.0, 0.0))
     assert readings["ok"] == UNSEEN and readings["leak"] != UNSEEN
     assert crop(np.zeros((10, 10, 3), np.uint8), (50, 50, 8, 8)).shape == (3, 24, 24)
 
 
 def test_a_net_of_another_form_is_refused(bundle):
-    water_net, limits = bundle.nets["water"], bundle.manifest.thresholds
+    water_net = bundle.nets["water"]
     with pytest.raises(ModelError, match="another bundle"):
-        LampReader(water_net, (Lamp("ok", (1, 1, 5, 5)),), limits).read(
-            Frame(np.zeros((9, 9, 3), np.uint8), 0, 0.0, 0.0)
-        )
+        LampReader(water_net, (Lamp("ok", (1, 1, 5, 5)),)).read(Frame(np.zeros((9, 9, 3), np.uint8), 0, 0.0, 0.0))

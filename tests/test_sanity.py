@@ -50,6 +50,9 @@ def test_the_codes_hash_is_of_training_and_preprocessing_and_of_no_page() -> Non
     names = {path.stem for path in code_version.sources(code_version.TRAINING)}
     assert {"retrain", "case_fit", "composite", "account", "judge", "kymograph", "novelty", "tracks"} <= names
     assert not {"report", "drawings", "agent", "uplink"} & names
+    recipe = {path.stem for path in code_version.sources(code_version.RECIPE)}
+    assert {"stages", "bubble_fit", "origin_fit", "sight_fit", "gauges", "twin", "stabilise", "composite"} <= recipe
+    assert not {"case_fit", "select", "package", "report", "agent"} & recipe
     judging = {path.stem for path in code_version.sources(code_version.JUDGING)}
     assert {"judged", "side_by_side", "pipeline", "account", "twin", "bubbles", "view"} <= judging
     assert not {"report", "rates", "evaluate", "agent"} & judging

@@ -107,6 +107,22 @@ def test_a_second_run_takes_up_what_is_there(tiny, monkeypatch):
     assert again.manifest.created_at == "2001-09-09T01:46:40Z"
 
 
+def test_a_work_folder_of_another_program_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    def begun() -> None:
+        training._claim(tmp_path)
+
+    begun()
+    (tmp_path / "cases").mkdir()
+    begun()
+    monkeypatch.setattr(training.code_version, "of_recipe", lambda: "of tomorrow")
+    with pytest.raises(ConfigError, match="another version of the program"):
+        train_recipe(TINY, Workplace(tmp_path, scenes_for_training, 1), tmp_path / "new.bundle")
+    assert {path.name for path in tmp_path.iterdir()} == {"cases", "program.sha256"}
+    (tmp_path / "program.sha256").unlink()
+    with pytest.raises(ConfigError, match="another version of the program"):
+        begun()
+
+
 def _save_net(path: Path) -> None:
     training._kept(Workplace(path.parent, scenes_for_training, 1), path.stem, OriginNet, OriginNet)
 

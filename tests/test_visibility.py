@@ -156,7 +156,7 @@ class _Fixed:
 def _on_twin(look, seconds=2.2):
     """The readings of the device's eyes on a simulated station."""
     profile = profile_of(look)
-    eyes = Eyes(profile, _Fixed(profile), profile.view_size_px, None, DecisionWatch(0.5))
+    eyes = Eyes(profile, _Fixed(profile), profile.view_size_px, None, DecisionWatch())
     seen = []
     for frame, _ in Twin(look, [draw_scene(3, look)], fps=20.0, seed=1, single=True).frames():
         if frame.monotonic_s > seconds:
