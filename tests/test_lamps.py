@@ -119,10 +119,7 @@ def test_the_shipped_net_reads_a_plain_panel(bundle):
     reader = LampReader(bundle.nets["lamps"], lamps)
     readings = reader.read(Frame(picture, 0, 0.0, 0.0))
     words = {lamp: reading.word(bundle.manifest.thresholds.lamps) for lamp, reading in readings.items()}
-    assert words == {
-        "ok": "lit",
-        "leak": "dark",
-    }
+    assert words == {"ok": "lit", "leak": "dark"}
 
 
 def test_a_lamp_outside_the_picture_is_unreadable(bundle):
