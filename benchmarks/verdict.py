@@ -54,7 +54,6 @@ class Ledger:
         ends = [abs(case.ended_s - (truth.decided_s or truth.left_s or 0.0)) for truth, case in found]
         decided = [(truth, case) for truth, case in testable if case.verdict in ("ok", "leak")]
         return {
-            "bench": "verdict",
             "immersions": len(self.pairs),
             "found": len(found),
             "extra": len(self.extra),
@@ -81,13 +80,15 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--cases", type=int, default=100, help="immersions in all (default 100)")
     parser.add_argument("--poses", type=int, default=4, help="camera poses (default 4)")
     parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--bundle", metavar="FILE", help="default: the shipped one")
     parser.add_argument(
         "--json", action="store_true", help="the figures as one JSON object, and one line a case before"
     )
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
-    ledger = measure(options.cases, options.poses, options.seed, open_bundle(shipped_bundle()))
-    figures = ledger.figures()
+    bundle = open_bundle(options.bundle or shipped_bundle())
+    ledger = measure(options.cases, options.poses, options.seed, bundle)
+    figures = {"bench": "verdict", "bundle": bundle.ref.sha256[:12], "first_seed": options.seed} | ledger.figures()
     if options.json:
         for truth, case in ledger.pairs:
             print(json.dumps({"truth": truth.as_json(), "case": _brief(case)}))

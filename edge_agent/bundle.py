@@ -61,14 +61,15 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lamp_lit_above: Inner
     murky_below: Inner
     """Clarity under which the water is murky."""
-    lamp_dark_below: Inner = USUAL_LIMITS.dark_below
-    """Bundles of before 2026-12 do not tell it."""
+    lamp_dark_below: Inner | UnsetType = UNSET
+    """Unset in bundles of before 2026-12: as in `USUAL_LIMITS`."""
     novel_above: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | UnsetType = UNSET
     """Distance from the cases of training over which a case is like none of them. Unset = not measured: none is."""
 
     @property
     def lamps(self) -> LampLimits:
-        return LampLimits(self.lamp_lit_above, self.lamp_dark_below)
+        dark_below = USUAL_LIMITS.dark_below if self.lamp_dark_below is UNSET else self.lamp_dark_below
+        return LampLimits(self.lamp_lit_above, dark_below)
 
     def __post_init__(self) -> None:
         if self.ok_below > self.leak_above:
@@ -159,6 +160,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     false_alarms: int
     false_alarm_rate_upper: float
     false_alarm_rate_estimate: float
+    program: str | UnsetType = UNSET
+    """Hash of the sources and libraries that judged them (`models.code_version`); another program may judge otherwise.
+    Unset in certificates of before 2026-12."""
 
 
 MOST_GOLDEN = 8

@@ -36,6 +36,7 @@ class JudgedSet:
     measured_at: str
     cases: int
     silent: int
+    program: str
 
 
 def upper(events: int, trials: int, confidence: float) -> float | None:
@@ -106,6 +107,7 @@ def certificate(
         false_alarms=counts.false_alarms,
         false_alarm_rate_upper=bounds.false_alarm_rate,
         false_alarm_rate_estimate=alarms,
+        program=judged.program,
     )
 
 

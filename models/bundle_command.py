@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from edge_agent import durable
 from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_bundle, write_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 from edge_agent.sound import verify
-from models import report_words
+from models import code_version, report_words
 
 
 class _Evaluation(msgspec.Struct):
@@ -133,7 +134,17 @@ def certificate_words(one: Certificate) -> list[str]:
         f"  false alarm rate  <= {one.false_alarm_rate_upper:.3%} ({one.false_alarms} of {one.goods} answered good "
         f"units), probably {one.false_alarm_rate_estimate:.3%}",
         f"  both together with {one.confidence:.0%} confidence, for cases like these",
+        f"  judged by         {_judge_words(one.program)}",
     ]
+
+
+def _judge_words(program: str | UnsetType) -> str:
+    """Whether a certificate's cases were judged as this program would judge them."""
+    if program is UNSET:
+        return "a program that is not told: this one may judge otherwise"
+    if program == code_version.of_judging():
+        return "this program"
+    return f"program {program[:12]}: this one, {code_version.of_judging()[:12]}, may judge otherwise"
 
 
 def _arguments() -> argparse.ArgumentParser:

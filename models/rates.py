@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edge_agent.bundle import Bundle
-from models import bounds, curves
+from models import bounds, code_version, curves
 from models.bounds import CONFIDENCE, ErrorCounts, JudgedSet, lower, upper
 from models.curves import Interval, Slope
 from models.judged import Judged
@@ -261,6 +261,7 @@ def _certificate(
         now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         cases=tested,
         silent=len(judged) - len(seen),
+        program=code_version.of_judging(),
     )
     found = bounds.certificate(error_counts(seen), bundle.manifest.thresholds, of)
     return None if found is None else msgspec.to_builtins(found)

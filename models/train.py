@@ -100,7 +100,15 @@ RECIPES = {
         sight_scenes=4, golden_cases=2,
     ),
 }  # fmt: skip
-LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.25, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
+LIMITS = Thresholds(
+    ok_below=0.2,
+    leak_above=0.8,
+    bubble_above=0.25,
+    settle_s=1.0,
+    lamp_lit_above=0.8,
+    lamp_dark_below=0.05,
+    murky_below=0.3,
+)
 """Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 

@@ -30,7 +30,7 @@ from edge_agent.bundle import (
 )
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import bundle_command, rates
+from models import bundle_command, code_version, rates
 from models.judged import Judged
 from models.labelled import Labelled, Manifest
 
@@ -81,6 +81,15 @@ def test_a_bundle_carries_its_certificates_and_shows_them(shipped, tmp_path, cap
     shown = capsys.readouterr().out
     assert "miss rate         <= 0.230% (1 of 2400 answered leaks), probably 0.070%" in shown
     assert "reference.jsonl" in shown and "130 silent leaks apart" in shown
+    assert "judged by         a program that is not told" in shown
+
+
+def test_a_certificate_of_another_program_says_so():
+    def judge(program: str) -> str:
+        return bundle_command.certificate_words(msgspec.structs.replace(CERTIFICATE, program=program))[-1]
+
+    assert judge(code_version.of_judging()).endswith("this program")
+    assert "program ababababab" in judge("ab" * 32) and "may judge otherwise" in judge("ab" * 32)
 
 
 def evaluation(folder, sha256, certificate=CERTIFICATE):

@@ -110,6 +110,7 @@ def test_silent_leaks_are_counted_in_the_whole_and_reported_apart(bundle, some_m
     assert found["silent"] == {"cases": 3, "verdicts": {"ok": 3, "leak": 0, "uncertain": 0, "not_tested": 0}}
     certificate = found["certificate"]
     assert (certificate["leaks"], certificate["missed"], certificate["silent"], certificate["cases"]) == (30, 0, 3, 60)
+    assert certificate["program"] == code_version.of_judging()
     text = report_words.words(found)
     assert "silent leaks      3" in text and "both <= 0.20%: not shown" in text
     assert re.search(r"^  silent +3 +0 +0 +0$", text, re.M) and re.search(r"^  leak +0 +30 +0 +0$", text, re.M)
