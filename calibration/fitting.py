@@ -15,6 +15,7 @@ from edge_agent import codes, framing, station
 from edge_agent.codes import MARKER_MODULES
 from edge_agent.corners import module_px
 from edge_agent.errors import ConfigError, StationError
+from edge_agent.immersion import thumbnail
 from edge_agent.records import CORNERS, Corner, Frame, Marker
 from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
 
@@ -88,7 +89,7 @@ def fit(
     tank_px = framing.tank_quad(placed)
     view_size_px = framing.view_size_for(tank_px, MAX_VIEW_PX)
     homography = framing.homography(tank_px, view_size_px)
-    thumbs = [_thumb(framing.rectify(grey, homography, view_size_px)) for grey in seen.early]
+    thumbs = [thumbnail(framing.rectify(grey, homography, view_size_px)) for grey in seen.early]
     empty = np.median(thumbs, axis=0)
     profile = StationProfile(
         station=station_id,
@@ -265,11 +266,6 @@ def _px_per_mm(placed: dict[Corner, np.ndarray], homography: np.ndarray, marker_
     straight = cv2.perspectiveTransform(np.stack(list(placed.values())).astype(np.float64), homography)
     sides = np.linalg.norm(straight - np.roll(straight, -1, axis=1), axis=2)
     return round(float(sides.mean()) / marker_mm, 4)
-
-
-def _thumb(view: np.ndarray) -> np.ndarray:
-    """(24, 32) float32 area means of a tank view."""
-    return cv2.resize(view.astype(np.float32), (32, 24), interpolation=cv2.INTER_AREA)
 
 
 def _fps(taken: list[tuple[float, int]]) -> float | None:
