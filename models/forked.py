@@ -7,9 +7,13 @@ uses torch, whose threads do not survive a fork.
 import argparse
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import cv2
+
+from edge_agent.errors import ModelError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,15 +22,27 @@ R = TypeVar("R")
 def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool = True) -> Iterator[R]:
     """`work` on every item, in `jobs` processes; results in the items' order, or as they come. They must be picklable.
 
-    What `work` raises is raised here. One such loop at a time.
+    What `work` raises is raised here; ModelError where a process was killed. One such loop at a time.
     """
     if jobs <= 1 or len(items) <= 1:
         yield from map(work, items)
         return
     global _shared
     _shared = work, items
-    with multiprocessing.get_context("fork").Pool(min(jobs, len(items)), cv2.setNumThreads, (1,)) as pool:
-        yield from (pool.imap if ordered else pool.imap_unordered)(_item, range(len(items)))
+    # A pool of `multiprocessing` waits for ever for what a killed child was working on.
+    pool = ProcessPoolExecutor(
+        min(jobs, len(items)), multiprocessing.get_context("fork"), initializer=cv2.setNumThreads, initargs=(1,)
+    )
+    try:
+        working = [pool.submit(_item, number) for number in range(len(items))]
+        for one in working if ordered else as_completed(working):
+            yield one.result()
+    except BrokenProcessPool as error:
+        raise ModelError(
+            "a process that worked on this was killed, most likely for memory: give fewer --jobs, or close others"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def processes(text: str) -> int:
