@@ -94,11 +94,9 @@ def _station(text: str) -> str:
 
 
 def _switch(text: str) -> bool:
-    return {"0": False, "1": True}[text] if text in "01" and text else _refuse()
-
-
-def _refuse() -> bool:
-    raise ValueError
+    if text not in ("0", "1"):
+        raise ValueError
+    return text == "1"
 
 
 def _profile(text: str) -> str:

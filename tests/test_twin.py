@@ -259,7 +259,8 @@ def test_poses_of_one_run_follow_each_other_without_a_gap():
     [
         ("twin:sed=7", "seed"), ("twin:seed", "key=value"), ("twin:fps=0", "fps=0"), ("twin:size=12", "640"),
         ("twin:fault=melt@3", "freeze"), ("twin:fault=freeze", "SECONDS"), ("twin:profile=moon", "reference"),
-        ("twin:live=yes", "0 or 1"), ("twin:live=1,poses=2", "cases"), ("twin:cases=-1", "whole number"),
+        ("twin:live=yes", "0 or 1"), ("twin:live=01", "0 or 1"),
+        ("twin:live=1,poses=2", "cases"), ("twin:cases=-1", "whole number"),
     ],
 )  # fmt: skip
 def test_a_bad_spec_is_refused_with_its_cure(spec, named):
