@@ -175,7 +175,7 @@ class Account:
             return "bubbles rise again and again from one point, too faint to be followed"
         if best is None or not best.births_s:
             return f"no bubble rose in {self._late_s:.1f} s after the water had settled"
-        count = len(best.births_s)
+        count = best.births
         if best.slots < 2:
             others = f", from {len(places)} places" if len(places) > 1 else ""
             return f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{others}"
@@ -215,14 +215,14 @@ class Account:
             return dict.fromkeys((*OF_BEST, "mean_birth_time", "spread_x"), 0.0) | {"size_unlikeness": USUAL_UNLIKENESS}
         births, members = np.array(best.births_s), np.array(best.members)
         middle_s = (self._settle_s + self._last_s) / 2
-        second_half = int((births >= middle_s).sum())
+        second_half = best.each * int((births >= middle_s).sum())
         return {
-            "late_births": np.log1p(len(births)),
+            "late_births": np.log1p(best.births),
             "late_slots": np.log1p(best.slots),
             "late_slots_share": best.slots / self._slots(),
-            "births_after_2.5_s": np.log1p((births >= LATE_S).sum()),
+            "births_after_2.5_s": np.log1p(best.each * (births >= LATE_S).sum()),
             "births_second_half": np.log1p(second_half),
-            "second_half_share": second_half / len(births),
+            "second_half_share": second_half / best.births,
             "regularity": _regularity(births),
             "track_score": float(found.score[members].mean()),
             "rise_speed": float(np.median(found.speed_mm_s[members])) / 200,
@@ -237,7 +237,7 @@ class Account:
 
     def _of_all(self, found: Rising, places: list[Origin]) -> dict[str, float]:
         late = int((found.birth_s >= self._settle_s).sum())
-        best = len(places[0].births_s) if places else 0
+        best = min(late, places[0].births) if places else 0
         persistent = max((len(slots) for slots in self._columns.values()), default=0)
         tracks = sum(len(track.points) >= LEAST_POINTS for track in self._linker.tracks())
         elsewhere = (late - best + 1) / (len(places) + 4)

@@ -41,15 +41,14 @@ def emission(tracks: list[Track], found: Rising, place: Origin, window: Window) 
     """What rises from `place`. The interval is 95 %: Poisson's for the count, the spread of diameters, LEAK_ERROR."""
     members = np.array(place.members)
     speed_mm_s = float(np.median(found.speed_mm_s[members]))
-    per_s = max(len(members) / window.late_s, _flux_per_s(tracks, place, window, speed_mm_s))
+    per_s = max(place.births / window.late_s, _flux_per_s(tracks, place, window, speed_mm_s))
     cubes = found.diameter_px[members] ** 3
     mean_mm = _stretched(float(cubes.mean() ** (1 / 3))) * window.mm_per_px
     leak = per_s * pi / 6 * (mean_mm / 10) ** 3
-    count = len(members)
-    chance = (1 + float(cubes.var()) / float(cubes.mean()) ** 2) / count
+    chance = (1 + float(cubes.var()) / float(cubes.mean()) ** 2) / len(members)
     factor = exp(TWO_SIDED_95 * sqrt(chance + LEAK_ERROR**2))
     return Emission(
-        births=count,
+        births=place.births,
         births_per_s=_rounded(per_s),
         diameter_mm=_rounded(mean_mm),
         rise_mm_s=_rounded(speed_mm_s),

@@ -45,6 +45,12 @@ class Origin:
     births_s: tuple[float, ...]
     members: tuple[int, ...]
     """Which of the case's rising tracks were born here."""
+    each: int = 1
+    """Births that each of them stands for, where there were more than MOST_BIRTHS."""
+
+    @property
+    def births(self) -> int:
+        return self.each * len(self.births_s)
 
     @property
     def slots(self) -> int:
@@ -94,10 +100,11 @@ def _look(points: np.ndarray) -> tuple[float, float]:
 def origins(found: Rising, settle_s: float, mm_per_px: float) -> list[Origin]:
     """Places that bubbles rose from after the settling time, the most persistent first."""
     late = np.nonzero(found.birth_s >= settle_s)[0]
-    late = late[:: 1 + len(late) // MOST_BIRTHS]
+    each = 1 + len(late) // MOST_BIRTHS
+    late = late[::each]
     groups = _groups(found.birth_x_px[late] * mm_per_px, found.birth_y_px[late] * mm_per_px)
-    places = [_origin(found, late[members], mm_per_px) for members in groups]
-    return sorted(places, key=lambda place: (-place.slots, -len(place.births_s), place.births_s))
+    places = [_origin(found, late[members], mm_per_px, each) for members in groups]
+    return sorted(places, key=lambda place: (-place.slots, -place.births, place.births_s))
 
 
 def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
@@ -119,7 +126,7 @@ def _groups(x_mm: np.ndarray, y_mm: np.ndarray) -> list[np.ndarray]:
     return groups
 
 
-def _origin(found: Rising, members: np.ndarray, mm_per_px: float) -> Origin:
+def _origin(found: Rising, members: np.ndarray, mm_per_px: float, each: int) -> Origin:
     """Its place: the median column, a little under where most of its bubbles are first seen."""
     births = np.sort(found.birth_s[members])
     way_px = FIRST_SEEN_S * float(np.median(found.speed_mm_s[members])) / mm_per_px
@@ -128,6 +135,7 @@ def _origin(found: Rising, members: np.ndarray, mm_per_px: float) -> Origin:
         y_px=_first_seen(found.birth_y_px[members], WINDOW_MM / mm_per_px) + way_px,
         births_s=tuple(births.tolist()),
         members=tuple(members.tolist()),
+        each=each,
     )
 
 

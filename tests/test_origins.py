@@ -162,4 +162,8 @@ def test_more_births_than_memory_allows_are_thinned_and_the_leak_stays(monkeypat
     monkeypatch.setattr(origins, "MOST_BIRTHS", 6)
     account = watched(LEAK)
     assert account.best_origin() == pytest.approx((300, 380), abs=8)
-    assert len(account.origins()[0].births_s) <= 6
+    (place,) = account.origins()
+    assert len(place.births_s) <= 6
+    told, thinned = watched(LEAK).origins()[0].births, place.births
+    assert thinned == pytest.approx(told, abs=place.each), "each birth that is left stands for several"
+    assert feature(account, "late_births") == pytest.approx(np.log1p(thinned))
