@@ -17,7 +17,7 @@ from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import Composite
-from models import data, package
+from models import cases, data, package
 from models import seen as eyes
 from models.looked import JudgedClip, Look, look, looks
 from models.retrain import Course, Judgements, contest, features_of, refitted
@@ -114,8 +114,8 @@ def _fitted(seen: Seen, bundle: Bundle, place: Workplace) -> None:
     usable = [(one, look) for one, look in seen if not look.left_out]
     rows = [usable[number % len(usable)] for number in range(CLIPS)]
     judgements = Judgements([one for one, _ in rows], "0" * 64, None)
-    course = Course(USUAL, place.seed, _unheard)
-    contest(package.fitted_features(bundle), features_of(rows), RECIPES, place.seed, _unheard)
+    course = Course(USUAL, place.seed, _unheard, package.commit())
+    contest(cases.fitted_features(bundle), features_of(rows), RECIPES, place.seed, _unheard)
     refitted(bundle, features_of(rows), judgements, place.folder / "next.bundle", course)
 
 

@@ -5,7 +5,6 @@ stations through the whole device, seconds of work each; they stay in a folder, 
 """
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tqdm import tqdm
 import calibration
 from calibration.twin import TwinCamera, open_twin
 from edge_agent import clips, durable
-from edge_agent.account import FEATURES, SCORED
+from edge_agent.account import SCORED
 from edge_agent.bundle import Bundle
 from edge_agent.case import Identity
 from edge_agent.filming import film_in
@@ -28,10 +27,8 @@ from edge_agent.pipeline import Sampling
 from edge_agent.records import FramingSummary, Verdict, WaterSummary
 from edge_agent.replay import push_views
 from edge_agent.verdict import Finding, Watched, decide
-from models.cases import COLUMNS
+from models.cases import fitted_features
 
-WHOLE = 1.0
-"""Weight from which a row of a bundle's features is a case watched to its end."""
 STATIONS = 3
 """Twin stations that are filmed."""
 LEAKY_SHARE = 0.5
@@ -62,10 +59,9 @@ class _Truth(msgspec.Struct, frozen=True):
 
 def fitted(bundle: Bundle) -> list[Unit]:
     """Units of the cases that the bundle's aggregator was fitted to, whole ones of familiar kinds."""
-    table = np.load(io.BytesIO(bundle.features or b""), allow_pickle=False)
-    leaky, weight, _, familiar = (table[:, len(FEATURES) + at] for at in range(len(COLUMNS) - 1))
-    chosen = (weight >= WHOLE) & (familiar > 0.5)
-    return [Unit(bool(row[len(FEATURES)] > 0.5), row[: len(FEATURES)]) for row in table[chosen]]
+    known = fitted_features(bundle)
+    chosen = known.whole & known.familiar
+    return [Unit(bool(leaky), values) for leaky, values in zip(known.leaky[chosen], known.values[chosen], strict=True)]
 
 
 def filmed(bundle: Bundle, count: int, seed: int, folder: Path) -> list[Unit]:

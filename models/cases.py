@@ -4,6 +4,7 @@ Evidence is kept, features are made from it: at several lengths of watching, wit
 of immersion a little wrong, so that the aggregator knows what it will meet.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 
 from edge_agent import kymograph
 from edge_agent.account import FEATURES, SCORED, Account
-from edge_agent.bundle import Sensitivity, Thresholds
+from edge_agent.bundle import Bundle, Sensitivity, Thresholds
 from edge_agent.composite import Compositor
+from edge_agent.errors import ModelError
 from edge_agent.infer import Detector
 from edge_agent.records import Evidence, TankView, Visibility
 from edge_agent.visibility import smallest_bubble_px, smallest_leak_std_cm3_s
@@ -76,6 +78,10 @@ class CaseTruth:
     make_believe: bool = False
 
 
+WHOLE = 1.0
+"""Least weight of a case that was watched to its end."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """`values` (n, F) float32; `leaky` (n,) bool; `weight` (n,) float32; `case` (n,) int: rows of one case share it;
@@ -88,9 +94,37 @@ class Features:
     familiar: np.ndarray
 
     @property
+    def whole(self) -> np.ndarray:
+        """(n,) bool: cases watched to their end; the others are their beginnings."""
+        return self.weight >= WHOLE
+
+    @property
     def mapped(self) -> np.ndarray:
         """(n, len(MAPPED)): the features that tell how familiar a case is."""
         return self.values[:, len(SCORED) :]
+
+
+def features_bytes(fitted: Features) -> bytes:
+    """A .npy file: a row each of the features, leaky, weight, case and familiar, for retraining on top."""
+    table = np.column_stack([getattr(fitted, name) for name in COLUMNS]).astype(np.float32)
+    out = io.BytesIO()
+    np.save(out, table, allow_pickle=False)
+    return out.getvalue()
+
+
+def fitted_features(bundle: Bundle) -> Features:
+    """What `features_bytes` wrote. Raises ModelError where the bundle carries none."""
+    if bundle.features is None:
+        raise ModelError("the parent bundle carries no features to train on: take a bundle made by 'train --recipe'")
+    try:
+        table = np.load(io.BytesIO(bundle.features), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ModelError(f"the parent bundle's features cannot be read ({error}): take another parent") from error
+    wanted = len(FEATURES) + len(COLUMNS) - 1
+    if table.ndim != 2 or table.shape[1] != wanted:
+        raise ModelError(f"the parent bundle's features have shape {table.shape}, {wanted} columns are needed")
+    values, (leaky, weight, case, familiar) = table[:, : len(FEATURES)], table[:, len(FEATURES) :].T
+    return Features(values.copy(), leaky > 0.5, weight.copy(), case.astype(int), familiar > 0.5)
 
 
 def evidence_of(views: Iterable[TankView], detector: Detector, px_per_mm: float | None) -> CaseEvidence:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.cases import Features, chosen
+from models.cases import WHOLE, Features, chosen
 from models.net import CaseNet
 
 UNFAMILIAR_SHARE = 0.01
@@ -17,8 +17,6 @@ UNFAMILIAR_SHARE = 0.01
 SHRINKAGE = 0.05
 """Of the correlations towards none: with few cases some of them are chance."""
 FOLDS = 5
-WHOLE = 1.0
-"""Weight from which a row is a case watched to its end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +68,7 @@ def limit(features: Features, seed: int) -> float | None:
     distances, weights = [], []
     for fold in range(FOLDS):
         out = np.isin(known.case, order[fold::FOLDS])
-        others, judged = familiar_of(chosen(known, ~out)), chosen(known, out & (known.weight >= WHOLE))
+        others, judged = familiar_of(chosen(known, ~out)), chosen(known, out & known.whole)
         if others is not None:
             distances += others.distances(judged).tolist()
             weights += _weight(judged).tolist()

@@ -1,6 +1,5 @@
 """Fitted nets, limits and lineage -> a bundle: exported, checked against the nets themselves, with its card."""
 
-import io
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from msgspec import UNSET, UnsetType
 
-from edge_agent.account import FEATURES
 from edge_agent.bundle import (
     Bundle,
     BundleManifest,
@@ -23,11 +21,10 @@ from edge_agent.bundle import (
     TrainingRange,
     write_bundle,
 )
-from edge_agent.errors import ModelError
 from edge_agent.kymograph import PICTURE
 from edge_agent.records import Visibility
 from models import golden
-from models.cases import COLUMNS, Features
+from models.cases import Features, features_bytes
 from models.data import PREPROCESSING
 from models.export import check_parity, onnx_bytes
 from models.golden import GoldenClip
@@ -141,44 +138,23 @@ def water_bytes(net: WaterNet | bytes) -> bytes:
     return _exported(net, examples, {0: torch.export.Dim.DYNAMIC})
 
 
-def features_bytes(fitted: Features) -> bytes:
-    """A .npy file: a row each of the features, leaky, weight, case and familiar, for retraining on top."""
-    table = np.column_stack([getattr(fitted, name) for name in COLUMNS]).astype(np.float32)
-    out = io.BytesIO()
-    np.save(out, table, allow_pickle=False)
-    return out.getvalue()
-
-
-def fitted_features(bundle: Bundle) -> Features:
-    """What `features_bytes` wrote. Raises ModelError where the bundle carries none."""
-    if bundle.features is None:
-        raise ModelError("the parent bundle carries no features to train on: take a bundle made by 'train --recipe'")
-    try:
-        table = np.load(io.BytesIO(bundle.features), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ModelError(f"the parent bundle's features cannot be read ({error}): take another parent") from error
-    wanted = len(FEATURES) + len(COLUMNS) - 1
-    if table.ndim != 2 or table.shape[1] != wanted:
-        raise ModelError(f"the parent bundle's features have shape {table.shape}, {wanted} columns are needed")
-    values, (leaky, weight, case, familiar) = table[:, : len(FEATURES)], table[:, len(FEATURES) :].T
-    return Features(values.copy(), leaky > 0.5, weight.copy(), case.astype(int), familiar > 0.5)
-
-
 def card(lines: list[str]) -> str:
     """The model card: what it is for, what it was measured on, what nobody knows."""
     return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
 
 
-def lineage(recipe: str, seed: int, *, dataset_sha256: str | None = None, parent: str | None = None) -> Lineage:
-    """Where a bundle comes from."""
-    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code_version())
+def lineage(
+    recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None
+) -> Lineage:
+    """Where a bundle comes from. `code`: `commit` as it was when training began."""
+    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code)
 
 
-def code_version() -> str:
-    """The git commit of the training code, or 'unknown'."""
-    here = Path(__file__).parent
+def commit() -> str:
+    """The git commit of the code, '-dirty' where files differ from it, or 'unknown'."""
+    ask = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        said = subprocess.run(ask, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return said.stdout.strip()

@@ -2,7 +2,7 @@
 
 A few dozen clips say nothing about pixels that the parent's training has not said better, but much about this station's
 trapped air, beads and light. So the detector stays, the aggregator is fitted to the parent's cases and the judged ones
-together, and the limits are chosen anew, on cases that each fit has not seen.
+together, and the limits are chosen anew, on all of these, each scored by a fit that has not seen it.
 
 The same manifest, parent, seed and code give the same bytes: no clock and no folder's name goes into the bundle.
 """
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ConfigError
-from models import case_fit, golden, looked, novelty, package, retrain_recipes, sanity, select
+from models import case_fit, cases, golden, looked, novelty, package, retrain_recipes, sanity, select
 from models.augmentation import JUDGED_WEIGHT
 from models.case_fit import Deal
 from models.cases import Features, chosen, together
@@ -76,26 +76,27 @@ def retrain(
 
     What is seen of the clips is kept in `room.folder`; called again, it goes on.
     """
-    base = open_bundle(parent)
+    base, code = open_bundle(parent), package.commit()
     judgements = read_manifest(manifest)
     room.log(f"retraining on {len(judgements.clips)} judged clips, parent {base.manifest.version} {base.sha256[:12]}")
-    fitted = package.fitted_features(base)  # a parent without any is refused before the long part
+    fitted = cases.fitted_features(base)  # a parent without any is refused before the long part
     used = judged_features(judgements.clips, base, room)
     handful_loss = sanity.check(used.features, seed)
     room.log(f"a handful is learnt by heart, loss={handful_loss:.4f}")
     competed = contest(without(fitted, used.features), used.features, recipes, seed, room.log)
     recipe = recipes[0] if not competed else _of_name(recipes, retrain_recipes.best(competed).name)
-    bundle = refitted(base, used.features, judgements, out, Course(recipe, seed, room.log))
+    bundle = refitted(base, used.features, judgements, out, Course(recipe, seed, room.log, code))
     return Retrained(bundle, recipe, tuple(competed), len(used.features.leaky), used.left_out, handful_loss)
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How the last fit is made: by which recipe and seed, and who is told."""
+    """How the last fit is made: by which recipe, seed and code, and who is told."""
 
     recipe: RetrainRecipe
     seed: int
     log: Log
+    code: str
 
 
 def contest(
@@ -119,17 +120,21 @@ def refitted(base: Bundle, judged: Features, judgements: Judgements, out: Path, 
     """The bundle of a newly fitted aggregator, its limits and the parent's other nets."""
     recipe, seed, log = course.recipe, course.seed, course.log
     judged = _weighed(judged, recipe)
-    before = without(package.fitted_features(base), judged)
+    before = without(cases.fitted_features(base), judged)
     fitted = together([before, judged])
     net = case_fit.fit(fitted, seed, log, steps=recipe.steps, hidden=recipe.hidden)
-    scores, leaky = held_out_scores(before, judged, recipe, seed)
-    known = np.concatenate([scores, case_fit.scores(net, before.values[before.weight == 1.0])])
-    truth = np.concatenate([leaky, before.leaky[before.weight == 1.0]])
-    auc = select.auc(scores, leaky)
-    leaks = int(leaky.sum())
-    log(f"retrained recipe={recipe.name} clips={len(leaky)} leaks={leaks} held_out_auc={auc:.3f}")
-    told = f"{len(leaky)} judged clips\n({leaks} leaks). Each was scored by a fit that had not seen it: AUC {auc:.3f}."
-    content = _content(base, select.limits(known, truth), judgements, fitted, told=told, course=course)
+    nothing = chosen(fitted, np.empty(0, int))
+    logits = case_fit.held_out_logits(nothing, fitted, seed, steps=recipe.steps, hidden=recipe.hidden)
+    whole = fitted.whole & fitted.familiar
+    sharpness = case_fit.sharpness(logits[whole], chosen(fitted, np.flatnonzero(whole)))
+    net.sharpness.fill_(sharpness)
+    scores = expit(logits * sharpness)
+    auc = select.auc(scores[-len(judged.leaky) :], judged.leaky)
+    clips, leaks = len(judged.leaky), int(judged.leaky.sum())
+    log(f"retrained recipe={recipe.name} clips={clips} leaks={leaks} held_out_auc={auc:.3f} sharpness={sharpness:.2f}")
+    told = f"{clips} judged clips\n({leaks} leaks). Each was scored by a fit that had not seen it: AUC {auc:.3f}."
+    limits = select.limits(scores[whole], fitted.leaky[whole])
+    content = _content(base, limits, judgements, fitted, told=told, course=course)
     nets = Nets(base.nets["detector"], base.nets["origins"], net, base.nets["lamps"], base.nets["water"])
     bundle = package.pack(out, nets, content)
     log(f"bundle {out.name} sha256={bundle.sha256}")
@@ -197,14 +202,6 @@ def without(before: Features, judged: Features) -> Features:
     return chosen(before, np.flatnonzero(~np.isin(before.case, judged.case)))
 
 
-def held_out_scores(
-    before: Features, judged: Features, recipe: RetrainRecipe, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(scores, leaky) of the judged clips, each by a fit without it: limits chosen on seen cases would be too bold."""
-    logits = case_fit.held_out_logits(before, judged, seed, steps=recipe.steps // 2, hidden=recipe.hidden)
-    return expit(logits), judged.leaky
-
-
 def _weighed(judged: Features, recipe: RetrainRecipe) -> Features:
     return replace(judged, weight=np.full(len(judged.leaky), recipe.weight, np.float32))
 
@@ -225,7 +222,11 @@ def _content(
         thresholds=package.limited(parent.thresholds, limits, novel_above),
         sensitivity=parent.sensitivity,
         lineage=package.lineage(
-            f"dataset-{course.recipe.name}", course.seed, dataset_sha256=judgements.sha256, parent=base.sha256
+            f"dataset-{course.recipe.name}",
+            course.seed,
+            course.code,
+            dataset_sha256=judgements.sha256,
+            parent=base.sha256,
         ),
         card=package.card(
             [

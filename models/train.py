@@ -138,7 +138,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     """The whole way from nothing to a bundle."""
     place.folder.mkdir(parents=True, exist_ok=True)
     _claim(place.folder)
-    made_at = _made_at()
+    made_at, lineage = _made_at(), package.lineage(recipe.name, recipe.seed, package.commit())
     log = _log_to(place.folder / "train.log")
     log(f"recipe {json.dumps(asdict(recipe))}")
 
@@ -160,7 +160,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         created_at=package.utc(made_at),
         thresholds=package.limited(LIMITS, judgement.limits, judgement.novel_above),
         sensitivity=sensitivity,
-        lineage=package.lineage(recipe.name, recipe.seed),
+        lineage=lineage,
         card=package.card(judgement.card),
         fitted=judgement.fitted,
         examples=examples,
@@ -247,7 +247,7 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeN
     unanswered = np.isin(judged.case, not_tested)
     if novel_above is not None and familiar is not None:
         unanswered |= familiar.distances(judged) > novel_above
-    whole = (judged.weight == 1.0) & ~unanswered
+    whole = judged.whole & ~unanswered
     scores, leaky = expit(logits[whole] * sharpness), judged.leaky[whole]
     (limits, promise), auc = select.promised(scores, leaky), select.auc(scores, leaky)
     log(f"limits {json.dumps(asdict(limits))} auc={auc:.4f} cases={len(leaky)} sharpness={sharpness:.2f}")

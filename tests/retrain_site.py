@@ -26,7 +26,7 @@ from edge_agent.bundle import open_bundle, write_bundle
 from edge_agent.clips import ClipHeader, ClipWriter, Watch
 from edge_agent.inspection import shipped_bundle
 from edge_agent.records import ClipRef
-from models import data, package
+from models import cases, data
 from models.cases import chosen
 
 ROWS = 120
@@ -79,14 +79,14 @@ def run(config: CloudConfig, *options: str, twin: Twin | None = None) -> int:
 def quick_champion(path: Path) -> Path:
     """The shipped bundle with few of the cases that it was fitted to, and one golden case."""
     shipped = open_bundle(shipped_bundle())
-    before = package.fitted_features(shipped)
+    before = cases.fitted_features(shipped)
     few = chosen(before, np.linspace(0, len(before.leaky) - 1, ROWS).astype(int))
     first = shipped.manifest.golden[0]
     manifest, clips = (
         msgspec.structs.replace(shipped.manifest, golden=(first,)),
         {first.name: shipped.golden[first.name]},
     )
-    write_bundle(path, manifest, shipped.nets, package.features_bytes(few), golden=clips)
+    write_bundle(path, manifest, shipped.nets, cases.features_bytes(few), golden=clips)
     return path
 
 

@@ -21,7 +21,7 @@ from edge_agent.config import DeviceConfig
 from edge_agent.errors import ModelError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.records import TankView
-from models import bundle_command, package
+from models import bundle_command, cases, package
 from models import golden as making
 from models.export import onnx_bytes
 from models.golden import GoldenClip
@@ -110,7 +110,7 @@ def test_another_word_is_refused_unless_it_hangs_on_rounding(bundle):
 
 def test_another_net_does_not_pass_for_the_one_that_was_packed(bundle):
     torch.manual_seed(0)
-    values = package.fitted_features(bundle).values[:4]
+    values = cases.fitted_features(bundle).values[:4]
     untrained = CaseNet(torch.zeros(values.shape[1]), torch.ones(values.shape[1]), len(SCORED)).eval()
     other = onnx_bytes(untrained, values, free_axes={0: torch.export.Dim.DYNAMIC})
     with pytest.raises(ModelError, match="where version"):

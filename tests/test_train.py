@@ -67,7 +67,7 @@ def test_a_recipe_ends_in_a_bundle_that_opens_and_runs(tiny):
     assert opened.sha256 == bundle.sha256
     bundle_command.verify(opened)
     assert opened.manifest.lineage.recipe == "tiny" and opened.manifest.card.startswith("# Model card")
-    assert package.fitted_features(opened).values.shape[1] == len(FEATURES)
+    assert cases.fitted_features(opened).values.shape[1] == len(FEATURES)
     assert [case.name for case in opened.manifest.golden] == ["leak"]
 
 
@@ -252,7 +252,7 @@ def test_judged_clips_make_the_next_version_with_its_lineage(dataset, parent_fil
     assert bundle.nets["detector"] == parent.nets["detector"]
     assert bundle.nets["aggregator"] != parent.nets["aggregator"]
     # It carries what the next one is trained on.
-    assert len(package.fitted_features(bundle).leaky) == len(package.fitted_features(parent).leaky) + 8
+    assert len(cases.fitted_features(bundle).leaky) == len(cases.fitted_features(parent).leaky) + 8
     assert "clips used=8 left_out=0" in first[1]
     bundle_command.verify(bundle)
 
@@ -337,7 +337,7 @@ def test_the_benchmark_fails_where_one_of_the_limits_is_not_kept(units, minutes,
 
 @pytest.mark.full
 def test_a_clip_that_the_parent_was_trained_on_counts_once(parent_file, first):
-    parent, fitted = (package.fitted_features(open_bundle(path)) for path in (parent_file, first[2]))
+    parent, fitted = (cases.fitted_features(open_bundle(path)) for path in (parent_file, first[2]))
     judged = chosen(fitted, np.arange(len(fitted.case))[-8:])
     assert len(set(judged.case)) == 8 and (judged.case < 0).all()
     rest = without(fitted, judged)
