@@ -118,20 +118,27 @@ def train(argv: list[str], scenes: SceneSource) -> int:
     # Retraining's small sums gain nothing from threads, and with one its bytes do not depend on --jobs.
     torch.set_num_threads(1 if options.jobs == 1 or options.dataset else 2)
     cv2.setNumThreads(1)
-    out = options.out or SHIPPED
-    bundle_command.card_path(out)
-    if options.dataset and not options.out:
-        raise ConfigError("--dataset needs --out FILE: the shipped bundle is not written over")
-    out.parent.mkdir(parents=True, exist_ok=True)
     if options.dataset:
+        if not options.out:
+            raise ConfigError("--dataset needs --out FILE: where the next bundle goes")
+        out = _fit_to_be_written(options.out)
         room = _workroom(options.work or out.with_name(out.name + ".work"), options.jobs)
         bundle = retrain(options.dataset, options.parent or SHIPPED, out, room, seed=options.seed).bundle
     else:
         recipe = replace(RECIPES["quick" if options.quick else options.recipe], seed=options.seed)
-        work = options.work or Path("runs") / f"train-{recipe.name}-{recipe.seed}"
-        bundle = train_recipe(recipe, Workplace(work, scenes, recipe.seed, options.jobs), out)
+        runs, name = Path("runs"), f"{recipe.name}-{recipe.seed}"
+        out = _fit_to_be_written(options.out or runs / f"{name}.bundle")
+        place = Workplace(options.work or runs / f"train-{name}", scenes, recipe.seed, options.jobs)
+        bundle = train_recipe(recipe, place, out)
     print(f"{out}: version {bundle.manifest.version}, sha256 {bundle.sha256}")
     return 0
+
+
+def _fit_to_be_written(out: Path) -> Path:
+    """The same, its folder made: hours later would be too late to find that it cannot be."""
+    bundle_command.card_path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
@@ -371,7 +378,7 @@ def _arguments() -> argparse.ArgumentParser:
     what.add_argument("--recipe", choices=sorted(RECIPES), help="train from nothing on simulated scenes")
     what.add_argument("--dataset", type=Path, metavar="MANIFEST", help="train on judged clips, on top of a parent")
     parser.add_argument("--parent", type=Path, metavar="BUNDLE", help="with --dataset; default: the shipped bundle")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the shipped bundle's place")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default with --recipe: runs/NAME-SEED.bundle")
     parser.add_argument(
         "--work",
         type=Path,

@@ -2,13 +2,12 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from benchmarks import lamps
+from benchmarks import lamps, real
 from calibration.lamp_sequences import lamp_sequence
 from edge_agent.bundle import Bundle, open_bundle
 from edge_agent.errors import ModelError
@@ -80,28 +79,10 @@ def test_sequences_hold_all_that_lamps_can_show():
     assert np.array_equal(first, again)
 
 
-def traffic_lights(real_data: Path) -> list[tuple[int, Path]]:
-    """(number of the lamp that is lit, counted from the top; picture)."""
-    folder = real_data / "lamps-traffic-lights"
-    colours = ("red", "yellow", "green")
-    return [(number, path) for number, name in enumerate(colours) for path in sorted((folder / name).glob("*.jpg"))]
-
-
-def likeliest_lamp(bundle: Bundle, picture: np.ndarray) -> int:
-    """The third of a traffic light that is most surely lit."""
-    height, width = picture.shape[:2]
-    thirds = [(0, round(number * height / 3), width, round(height / 3)) for number in range(3)]
-    frame = Frame(picture, 0, 0.0, 0.0)
-    net = bundle.nets["lamps"]
-    lit = [LampReader(net, (Lamp("ok", third),)).read(frame)["ok"].lit for third in thirds]
-    return int(np.argmax(lit))
-
-
 def test_the_lit_lamp_of_real_traffic_lights_is_found(bundle, real_data):
-    lights = traffic_lights(real_data)
-    wrong = [path.name for lit, path in lights if likeliest_lamp(bundle, cv2.imread(str(path))) != lit]
-    assert len(lights) == 115
-    assert len(wrong) <= 0.01 * len(lights), wrong
+    told = real.traffic_lights(real_data / real.TRAFFIC_LIGHTS, bundle)
+    assert told["pictures"] == 115
+    assert told["right"] >= real.LEAST_LIT * told["pictures"], told["wrong"]
 
 
 def test_made_up_lamps_are_of_three_kinds_and_the_same_for_a_seed():

@@ -64,13 +64,15 @@ def test_a_spot_that_is_said_beyond_the_edge_counts_as_on_it():
 
 def test_missed_targets_are_named():
     kept = {name: {"verdict": "ok"} for name in real.NEGATIVES}
-    assert real.missed(kept, {"upright": 10.0, "upside_down": 5.0}) == []
+    lights = {"pictures": 115, "right": 114}
+    assert real.missed(kept, {"upright": 10.0, "upside_down": 5.0}, lights) == []
     changed = kept | {"fire": {"verdict": "leak"}, "river": {"verdict": "not_tested"}}
     changed |= {name: {"verdict": "not_tested"} for name in real.CAMERA_MOVES}
-    assert real.missed(changed, {"upright": 10.0, "upside_down": 5.1}) == [
+    assert real.missed(changed, {"upright": 10.0, "upside_down": 5.1}, lights | {"right": 113}) == [
         "fire is called a leak",
         "river is not tested, and its camera stands still",
         "boiling bubbles: 10.00 upright, 5.10 upside down, 2 times as many",
+        "of 115 traffic lights the lit lamp of 113 is found",
     ]
 
 

@@ -362,9 +362,17 @@ def test_a_manifest_that_cannot_be_trained_on_is_refused(tmp_path, text, words):
         read_manifest(path)
 
 
-def test_a_dataset_never_writes_over_the_shipped_bundle():
+def test_what_is_trained_never_writes_over_the_shipped_bundle(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="--out"):
         train(["--dataset", "manifest.jsonl"], scenes_for_training)
+    made = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        training, "train_recipe", lambda recipe, place, out: made.append((place, out)) or open_bundle(training.SHIPPED)
+    )
+    train(["--recipe", "shipped", "--seed", "3"], scenes_for_training)
+    ((place, out),) = made
+    assert (place.folder, out) == (Path("runs/train-shipped-3"), Path("runs/shipped-3.bundle")) and out.parent.is_dir()
 
 
 @pytest.mark.full
