@@ -1,7 +1,8 @@
 """The clarity of case after case -> the state of the water, with hysteresis, and when it will have to be changed. PURE.
 
 Dirt adds up: the exponent of the haze, -log(clarity), rises in a line, so that line is followed. Slope by Theil and Sen
-(the median of all pairs' slopes), its interval by Sen (1968): neither minds a unit that looked dark.
+(the median of all pairs' slopes), its interval by Sen (1968) and the scatter about the line: none minds a unit that
+looked dark.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LEAD_H = 4.0
 """Water is changed between shifts: half of one is the time to plan it."""
 Z_90 = 1.645
 """Normal quantile of a two-sided interval that holds nine times out of ten."""
+NORMAL_MAD = 1.4826
+"""Standard deviation over the median distance from the median, of normal numbers."""
 LEAST_CLARITY = 1e-3
 FRESH = 0.25
 """Drop of the haze's exponent by which new water is known: cases of one water differ by less."""
@@ -42,7 +45,10 @@ NEEDS_KEPT = 9
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When the water will be murky, in hours from the newest reading; the interval holds nine times out of ten."""
+    """When the water will be murky, in hours from the newest reading.
+
+    The interval is for a line: it holds nine times out of ten where the haze rises evenly, less often where it bends.
+    """
 
     hours: float
     least_hours: float
@@ -162,10 +168,16 @@ class WaterWatch:
         slope, slowest, fastest = theil_sen(hours, haze)
         if slowest <= 0:
             return None
-        left = max(0.0, -log(self._limit) - float(np.median(haze - slope * hours)))
+        now = float(np.median(haze - slope * hours))
+        left = max(0.0, -log(self._limit) - now)
         if left / slope > FARTHEST_H:
             return None
-        return Due(left / slope, left / fastest, left / slowest)
+        # The cases that will cross the limit lie beside the line as those until now do.
+        beside = [
+            case - slope * hour - now for hour, (_, cases) in zip(hours, self._bins, strict=True) for case in cases
+        ]
+        scatter = Z_90 * NORMAL_MAD * float(np.median(np.abs(beside)))
+        return Due(left / slope, max(0.0, left - scatter) / fastest, (left + scatter) / slowest)
 
 
 def theil_sen(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
