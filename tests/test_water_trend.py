@@ -8,7 +8,7 @@ import pytest
 from edge_agent.bundle import RecallCurve, Sensitivity
 from edge_agent.records import Visibility
 from edge_agent.visibility import smallest_leak_std_cm3_s
-from edge_agent.water_trend import FARTHEST_H, LEAD_H, SPARE, Need, WaterOutlook, WaterWatch, theil_sen
+from edge_agent.water_trend import LEAD_H, SPARE, Need, WaterOutlook, WaterWatch, theil_sen
 
 LIMIT = 0.3
 H_S = 3600.0
