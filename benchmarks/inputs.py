@@ -25,7 +25,7 @@ import torch
 from calibration import scenes_for_training
 from edge_agent.records import Composite
 from models import bubble_fit, data
-from models.data import CROP_PX, PREPROCESSING, RISING, UNSURE
+from models.data import CROP_PX, PREPROCESSING, RISING, UNSURE, Crops
 from models.net import CLIP_LEVELS, BubbleNet
 
 FALSE_A_VIEW = 1.0
@@ -43,14 +43,6 @@ CLIPS = {
 }
 Picture: TypeAlias = torch.Tensor
 """(n, 4, h, w) float32 grey levels: oldest, middle, newest, running median."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Set:
-    """`pictures`: (n, 4, 128, 128) uint8; `rows`: (n, 40, 6) as of data.Crops, in the pictures' own pixels."""
-
-    pictures: np.ndarray
-    rows: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +174,7 @@ def _keep(row: dict, rows_file: Path, *, json_out: bool) -> None:
     print(json.dumps(row), file=sys.stdout if json_out else sys.stderr, flush=True)
 
 
-def _gathered(folder: Path, part: str, seeds: list[int], kind: Kind) -> Set:
+def _gathered(folder: Path, part: str, seeds: list[int], kind: Kind) -> Crops:
     """Crops of scenes as this kind has them, kept in `folder`."""
     file = folder / f"{part}-{kind.spacing_ms:g}-ms-{kind.scale:g}.npz"
     if not file.exists():
@@ -191,7 +183,7 @@ def _gathered(folder: Path, part: str, seeds: list[int], kind: Kind) -> Set:
         np.savez(file.with_suffix(".part.npz"), pictures=pictures, rows=rows)
         file.with_suffix(".part.npz").replace(file)
     kept = np.load(file)
-    return Set(kept["pictures"], kept["rows"])
+    return Crops(kept["pictures"], kept["rows"])
 
 
 def _crops(seed: int, kind: Kind) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -220,25 +212,15 @@ def _crops(seed: int, kind: Kind) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield data.crop(planes, rows, rng)
 
 
-def _fitted(known: Set, kind: Kind, epochs: int, seed: int) -> BubbleNet:
-    torch.manual_seed(seed)
-    rng = np.random.default_rng([seed, 182])
-    recipe, net = bubble_fit.BubbleRecipe(epochs=epochs), BubbleNet(kind.width, kind.neck)
-    steps = epochs * (len(known.pictures) // recipe.batch)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps), pct_start=0.15)
-    for _ in range(epochs):
-        order = rng.permutation(len(known.pictures))
-        for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            chosen = order[first : first + recipe.batch]
-            pictures, rows = bubble_fit.changed(known.pictures[chosen], known.rows[chosen], rng)
-            loss = bubble_fit.loss(net.maps_of(kind.see(pictures)), rows, recipe).sum()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
-    return net.eval()
+def _fitted(known: Crops, kind: Kind, epochs: int, seed: int) -> BubbleNet:
+    return bubble_fit.fit(
+        known,
+        bubble_fit.BubbleRecipe(epochs=epochs),
+        seed,
+        lambda line: None,
+        make=lambda: BubbleNet(kind.width, kind.neck),
+        maps=lambda net, pictures: net.maps_of(kind.see(pictures)),
+    )
 
 
 def _heat(net: BubbleNet, kind: Kind, pictures: np.ndarray) -> np.ndarray:
@@ -246,7 +228,7 @@ def _heat(net: BubbleNet, kind: Kind, pictures: np.ndarray) -> np.ndarray:
         return net.maps_of(kind.see(torch.from_numpy(pictures).float()))[:, 0].sigmoid().numpy()
 
 
-def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: list[int]) -> dict[str, float]:
+def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds: list[int]) -> dict[str, float | None]:
     """Recall as of `_judged` for blobs of change, each as strong as its summed change, on every fifth view."""
     hits: list[tuple[float, float]] = []
     alarms: list[float] = []
@@ -265,7 +247,7 @@ def _blobs_judged(make: Callable[[], Callable[[np.ndarray], np.ndarray]], seeds:
     return _shares(hits, alarms, int(FALSE_A_VIEW * views))
 
 
-def _judged(net: BubbleNet, kind: Kind, judged: Set) -> dict[str, float]:
+def _judged(net: BubbleNet, kind: Kind, judged: Crops) -> dict[str, float | None]:
     """Recall by size at FALSE_A_VIEW, and the limit that gives it."""
     hits, alarms = [], []
     for first in range(0, len(judged.pictures), 64):
@@ -277,15 +259,16 @@ def _judged(net: BubbleNet, kind: Kind, judged: Set) -> dict[str, float]:
     return _shares(hits, alarms, int(FALSE_A_VIEW * len(judged.pictures) / CROPS_A_VIEW / kind.scale**2))
 
 
-def _shares(hits: list[tuple[float, float]], alarms: list[float], allowed: int) -> dict[str, float]:
-    """Recall of all and by size with the limit over which `allowed` alarms lie."""
+def _shares(hits: list[tuple[float, float]], alarms: list[float], allowed: int) -> dict[str, float | None]:
+    """Recall of all and by size with the limit over which `allowed` alarms lie; None where there is no such bubble."""
     limit = sorted(alarms, reverse=True)[allowed] if len(alarms) > allowed else min(alarms, default=0.0)
-    sizes, scores = np.array(hits).T
-    shares = {"recall": float((scores > limit).mean()), "limit": float(limit)}
-    for low, high in SIZES_PX:
-        inside = (sizes >= low) & (sizes < high)
-        shares[f"recall {low:g}-{high:g} px"] = float((scores[inside] > limit).mean())
-    return {name: round(value, 4) for name, value in shares.items()}
+    sizes, scores = np.array(hits).reshape(-1, 2).T
+    classes = {f"recall {low:g}-{high:g} px": (sizes >= low) & (sizes < high) for low, high in SIZES_PX}
+    shares = {
+        name: round(float((scores[inside] > limit).mean()), 4) if inside.any() else None
+        for name, inside in {"recall": np.full(len(sizes), True), **classes}.items()
+    }
+    return {**shares, "limit": round(float(limit), 4)}
 
 
 def _matched(heat: np.ndarray, rows: np.ndarray, scale: float) -> tuple[list[tuple[float, float]], list[float]]:
@@ -313,7 +296,7 @@ def _near(
 
 
 def _real(net: BubbleNet, kind: Kind) -> dict[str, float]:
-    """Detections a composite over 0.4 on real clips, every third frame of the first 150."""
+    """Detections a composite over 0.4 on real clips: composites that begin at every ninth of the first 150 frames."""
     folder = os.environ.get("TANKWATCH_REAL_DATA")
     # Of many clips nobody knows the true rate: their frames as they come are the usual spacing, and no other.
     if not folder or kind.spacing_ms != PREPROCESSING.spacing_ms:
@@ -346,7 +329,8 @@ def _table(rows: list[dict]) -> str:
     columns = [name for name in names if name not in ("key", "input", "seed", "limit", "cpu_s")]
     lines = ["| input | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in dict.fromkeys(row["input"] for row in rows):
-        values = np.array([[row.get(column, np.nan) for column in columns] for row in rows if row["input"] == name])
+        of_input = [row for row in rows if row["input"] == name]
+        values = np.array([[row.get(column) for column in columns] for row in of_input], float)
         told = " | ".join(
             f"{mean:.3g} ± {spread:.2g}" for mean, spread in zip(values.mean(0), values.std(0), strict=True)
         )

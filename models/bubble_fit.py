@@ -42,11 +42,20 @@ class BubbleRecipe:
     """Of log2 of the diameter."""
 
 
-def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
-    """A BubbleNet fitted to `crops`; `log` gets a line an epoch."""
+def fit(
+    crops: Crops,
+    recipe: BubbleRecipe,
+    seed: int,
+    log: Log,
+    *,
+    make: Callable[[], BubbleNet] = BubbleNet,
+    maps: Callable[[BubbleNet, torch.Tensor], torch.Tensor] = BubbleNet.raw,
+) -> BubbleNet:
+    """A net fitted to `crops`; `log` gets a line an epoch. `maps`: what it makes of pictures, where it is to see
+    something else in them than the shipped one."""
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 91])
-    net = BubbleNet().to(memory_format=torch.channels_last)
+    net = make().to(memory_format=torch.channels_last)
     steps = recipe.epochs * (len(crops.pictures) // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=max(2, steps), pct_start=0.15)
@@ -57,7 +66,7 @@ def fit(crops: Crops, recipe: BubbleRecipe, seed: int, log: Log) -> BubbleNet:
         for first in range(0, len(order) - recipe.batch + 1, recipe.batch):
             chosen = np.sort(order[first : first + recipe.batch])
             pictures, rows = changed(crops.pictures[chosen], crops.rows[chosen], rng)
-            total = loss(net.raw(pictures), rows, recipe)
+            total = loss(maps(net, pictures), rows, recipe)
             optimiser.zero_grad(set_to_none=True)
             total.sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
