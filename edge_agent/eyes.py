@@ -14,7 +14,7 @@ from edge_agent.framing import FramingWatch, homography, markers_in_view, rectif
 from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import UNSEEN, LampReader
 from edge_agent.records import CameraFault, FaultKind, Frame, Framing, TankView, Visibility
-from edge_agent.stabilise import Stabiliser, undone
+from edge_agent.stabilise import ShakeWatch, undone
 from edge_agent.station import StationProfile, scale_of
 from edge_agent.visibility import VisibilityGauge
 from edge_agent.water import WaterGauge
@@ -23,9 +23,6 @@ SEEING: frozenset[FaultKind | None] = frozenset({"reordered", "duplicated", "hal
 """Faults in which unit and lamps are seen; what they hide is bubbles."""
 WATER_EVERY_S = 1.0
 """Water changes over hours; a case needs a few readings."""
-
-USUAL_FRAMES = 60
-"""Shake swings many times in so many frames, and a mount drifts by little."""
 USUAL_RISE_MM_S = 200.0
 """Of a bubble of some millimetres, whatever the water (Clift, Grace & Weber 1978)."""
 
@@ -90,10 +87,7 @@ class Eyes:
         self._camera, self._pictures = CameraWatch(of_station=profile is not None), PictureWatch()
         self._frame_size_px = profile.frame_size_px if profile else None
         self._seen: Framing | None = None
-        self._stabiliser: Stabiliser | None = None
-        self._anchored = False
-        self._usual, self._last_shake, self._followed = np.zeros(4), np.zeros(4), 0
-        """Where pictures usually lie beside the anchor, where the last one lay, how many were followed."""
+        self._shake = ShakeWatch(profile)
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
         self.net_fault = ""
@@ -146,7 +140,10 @@ class Eyes:
     def _looked(self, frame: Frame, fault: CameraFault | None) -> Sight:
         grey = without_colour(frame.image)
         framing = self._seen = self._framing.step(frame)
-        to_view = framing.homography @ undone(self._shake(grey, framing), grey.shape[0])
+        # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
+        stands = framing.status in ("ok", "unchecked")
+        shake = self._shake.step(grey) if stands else self._shake.lost()
+        to_view = framing.homography @ undone(shake, grey.shape[0])
         view = rectify(grey, to_view, self._size)
         if self._mask is not None:
             # The lamps tell the human's word; no net may see it.
@@ -168,7 +165,7 @@ class Eyes:
         black = replace(frame, image=np.zeros((height, width, *frame.image.shape[2:]), np.uint8))
         view = np.zeros(self._size[::-1], np.uint8)
         framing = self._seen or Framing("unchecked", np.eye(3))
-        self._anchored, self._followed = False, 0
+        self._shake.lost()
         tank = TankView(view, frame.sequence, frame.monotonic_s, framing.homography)
         return self._sight(black, framing, tank, thumbnail(view), fault)
 
@@ -196,29 +193,7 @@ class Eyes:
 
     def anchor_anew(self) -> None:
         """The next frame becomes the one that shake is measured against: light and pose change over the hours."""
-        self._anchored = False
-
-    def _shake(self, grey: np.ndarray, framing: Framing) -> np.ndarray:
-        """How far this picture lies beside the usual one, or without a station beside the first: as of `Stabiliser`."""
-        if framing.status not in ("ok", "unchecked"):
-            # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
-            self._anchored, self._followed = False, 0
-            return np.zeros(4)
-        if self._stabiliser is None:
-            self._stabiliser = Stabiliser(_marker_region(self._profile, grey.shape) if self._profile else None)
-        if not self._followed:
-            self._usual = np.zeros(4)
-        shake = self._stabiliser.shake(grey) if self._followed else self._usual
-        if not self._anchored:
-            self._stabiliser.anchor(grey)
-            self._anchored, self._usual, shake = True, self._usual - shake, np.zeros(4)
-        self._followed += 1
-        # An anchor is itself taken in mid-shake, and set-up is the mean of many pictures. A frozen picture has to stay
-        # as it is, or nobody notices: only one that lies elsewhere than the last moves what is usual.
-        if self._profile and not np.array_equal(shake, self._last_shake):
-            self._usual = self._usual + (shake - self._usual) / min(self._followed, USUAL_FRAMES)
-        self._last_shake = shake
-        return shake - self._usual
+        self._shake.anchor_anew()
 
     def _lamps_say(self, frame: Frame, *, is_blind: bool) -> Signal:
         """In a picture that shows nothing a lamp that looks dark has not gone out."""
@@ -262,13 +237,6 @@ def lamp_mask(profile: StationProfile, view_size_px: tuple[int, int]) -> np.ndar
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
         cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, to_view))), 1)
     return mask.astype(bool) if mask.any() else None
-
-
-def _marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarray | None:
-    region = np.zeros(shape[:2], np.uint8)
-    for marker in profile.markers:
-        cv2.fillConvexPoly(region, np.int32(np.round(marker.corners_px)), 1)
-    return region.astype(bool) if region.any() else None
 
 
 def _gauge(profile: StationProfile, view_size_px: tuple[int, int]) -> VisibilityGauge:

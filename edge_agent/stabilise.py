@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edge_agent.quick_median import median
+from edge_agent.station import StationProfile
 
 POINTS = 600
 ITERATIONS = 12
@@ -25,6 +26,8 @@ LEAST_STRENGTH = 1.0
 """Of an edge, in squared grey levels a pixel: weaker ones may be noise."""
 FARTHEST_PX = 12.0
 """A larger answer is no shake: the camera has moved, or the picture has changed."""
+USUAL_FRAMES = 60
+"""Shake swings many times in so many frames, and a mount drifts by little."""
 
 
 class Stabiliser:
@@ -106,6 +109,58 @@ class Stabiliser:
             # A fifth to a third of GaussianBlur's time on a marker. That one is exact to the bit, this one to a level.
             self._smooth[box] = cv2.sepFilter2D(grey[box], -1, KERNEL, KERNEL)
         return self._smooth
+
+
+class ShakeWatch:
+    """How far picture after picture lies beside where the camera usually shows things.
+
+    An anchor is itself taken in mid-shake, and set-up is the mean of many pictures: so what counts is the way from
+    where pictures usually lie beside the anchor. Without a station it is the way from the first picture.
+    """
+
+    def __init__(self, profile: StationProfile | None) -> None:
+        self._profile = profile
+        self._stabiliser: Stabiliser | None = None
+        self._anchored = False
+        self._followed = 0
+        """Pictures since the camera was last where it should be."""
+        self._usual, self._last = np.zeros(4), np.zeros(4)
+        """Where pictures usually lie beside the anchor, and where the last one lay."""
+
+    def step(self, grey: np.ndarray) -> np.ndarray:
+        """(4,) as of `Stabiliser.shake`, of the (h, w) uint8 picture `grey` beside the usual one."""
+        if self._stabiliser is None:
+            self._stabiliser = Stabiliser(marker_region(self._profile, grey.shape) if self._profile else None)
+        if not self._followed:
+            self._usual = np.zeros(4)
+        shake = self._stabiliser.shake(grey) if self._followed else self._usual
+        if not self._anchored:
+            self._stabiliser.anchor(grey)
+            self._anchored, self._usual, shake = True, self._usual - shake, np.zeros(4)
+        self._followed += 1
+        # A frozen picture has to stay as it is, or nobody notices: only one that lies elsewhere than the last moves
+        # what is usual.
+        if self._profile and not np.array_equal(shake, self._last):
+            self._usual = self._usual + (shake - self._usual) / min(self._followed, USUAL_FRAMES)
+        self._last = shake
+        return shake - self._usual
+
+    def lost(self) -> np.ndarray:
+        """This picture is nothing to measure against: it is believed, and the next one begins anew."""
+        self._anchored, self._followed = False, 0
+        return np.zeros(4)
+
+    def anchor_anew(self) -> None:
+        """The next picture becomes the anchor."""
+        self._anchored = False
+
+
+def marker_region(profile: StationProfile, shape: tuple[int, ...]) -> np.ndarray | None:
+    """(h, w) bool: where the station's markers are; None = nowhere."""
+    region = np.zeros(shape[:2], np.uint8)
+    for marker in profile.markers:
+        cv2.fillConvexPoly(region, np.int32(np.round(marker.corners_px)), 1)
+    return region.astype(bool) if region.any() else None
 
 
 def _boxes(region: np.ndarray | None) -> list[tuple[slice, slice]]:

@@ -11,8 +11,7 @@ from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import stabilise
 from edge_agent.composite import without_colour
-from edge_agent.eyes import _marker_region
-from edge_agent.stabilise import Stabiliser, undone
+from edge_agent.stabilise import Stabiliser, marker_region, undone
 
 RNG = np.random.default_rng(3)
 PATTERN = (RNG.random((60, 80)) > 0.5).astype(np.float32).repeat(8, 0).repeat(8, 1) * 120 + 60
@@ -117,7 +116,7 @@ def test_the_shake_of_a_station_is_followed_at_all_corners_of_its_tank(seed, pro
     if profile == "plant":
         look = replace(look, shake_px=1.2, sensor=replace(look.sensor, readout_s=0.025))
     height = look.frame_size_px[1]
-    stabiliser = Stabiliser(_marker_region(profile_of(look), look.frame_size_px[::-1]))
+    stabiliser = Stabiliser(marker_region(profile_of(look), look.frame_size_px[::-1]))
     frames = Twin(look, [draw_scene(9101, look, profile, leaky=True)], fps=20.0, seed=1).frames()
     first, truth = next(frames)
     stabiliser.anchor(without_colour(first.image))
