@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from scipy.stats import beta
 
 from benchmarks.promotion_years import Challengers, Rates, Station, Years
 from cloud_sync.policy import Promotion
 from edge_agent import durable
+from models.bounds import at_least, at_most
 from models.charts import Axis, Chart
 
 SEED, YEARS = 20261129, 1000
@@ -73,7 +73,7 @@ def ledger(name: str, years: int, seed: int) -> dict:
     ended = Years(years, plant.rules, seed, station=plant.station).run(plant.challengers)
     wrong = len({one.year for one in ended if one.word == "won" and one.wrong})
     right = [one for one in ended if not one.wrong]
-    low, high = _interval(wrong, years)
+    low, high = at_least(wrong, years, 0.975), at_most(wrong, years, 0.975)
     return {
         "plant": name,
         "years": years,
@@ -189,12 +189,6 @@ PLANTS = {
         "better in nothing, and soon proven no worse on misses; none given up", _alike, Station(0.1), PATIENT
     ),
 }
-
-
-def _interval(count: int, of: int) -> tuple[float, float]:
-    """Clopper-Pearson, 95 %."""
-    low = float(beta.ppf(0.025, count, of - count + 1)) if count else 0.0
-    return low, float(beta.ppf(0.975, count + 1, of - count)) if count < of else 1.0
 
 
 def _median(values: Sequence[float]) -> float | None:

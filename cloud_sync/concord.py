@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
-from scipy.special import bdtr, betaincinv, chdtrc, ndtri
+from scipy.special import bdtr, chdtrc, ndtri
+
+from models import bounds
 
 CONFIDENCE = 0.95
 FEWEST_OF_A_WORD = 5
@@ -100,9 +102,7 @@ def overall(found: Table) -> Figure:
 def proportion(events: float, cases: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Clopper & Pearson (1934), two-sided; `cases` > 0 may be an effective number."""
     tail = (1 - confidence) / 2
-    low = 0.0 if events <= 0 else float(betaincinv(events, max(cases - events, 0) + 1, tail))
-    high = 1.0 if events >= cases else float(betaincinv(events + 1, cases - events, 1 - tail))
-    return low, high
+    return bounds.at_least(events, cases, 1 - tail), bounds.at_most(events, cases, 1 - tail)
 
 
 def mcnemar(first_only: int, second_only: int) -> Paired:

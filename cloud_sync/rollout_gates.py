@@ -14,6 +14,7 @@ from cloud_sync import worsening
 from cloud_sync.rollout_plan import Gates
 from cloud_sync.rollout_records import GateName, Reading, Report, Rollout, Seat
 from cloud_sync.worsening import Tally
+from models.bounds import at_most
 
 Device = tuple[Seat, Report]
 SHARES: tuple[GateName, ...] = ("uncertain", "not_tested", "disagreement")
@@ -151,7 +152,7 @@ def _shares(rollout: Rollout, fleet: Fleet, gate: GateName) -> Iterator[Reading]
     for seat, report in fleet.updated:
         counted = counts(gate, since_switch(seat, report))
         if counted[1]:
-            own = worsening.at_most(*counts(gate, seat.before.ran), own_risk / 2)
+            own = at_most(*counts(gate, seat.before.ran), 1 - own_risk / 2)
             yield from _reading(gate, seat, counted, min(gates.share_most, own + margin + drift), own_risk)
 
 
@@ -176,7 +177,7 @@ def _pooled_before(updated: Sequence[Device], gate: GateName, risk: float) -> fl
         return 1.0
     share = sum(weight / total * happened / cases for weight, happened, cases in known)
     effective = 1 / sum((weight / total) ** 2 / cases for weight, _, cases in known)
-    return worsening.at_most(share * effective, effective, risk)
+    return at_most(share * effective, effective, 1 - risk)
 
 
 def _drift(others: Sequence[Device], gate: GateName, margin: float, risk: float) -> float:
@@ -185,7 +186,7 @@ def _drift(others: Sequence[Device], gate: GateName, margin: float, risk: float)
     since = _added(counts(gate, report.ran - seat.before.ran) for seat, report in others)
     if not before[1] or not since[1]:
         return 0.0
-    limit = min(0.99, worsening.at_most(*before, risk / 2) + margin)
+    limit = min(0.99, at_most(*before, 1 - risk / 2) + margin)
     if worsening.log_evidence(*since, limit) < math.log(2 / risk):
         return 0.0
     return max(0.0, since[0] / since[1] - before[0] / before[1])

@@ -8,7 +8,6 @@ Wald 1945, Howard et al. 2021). It depends on the counts alone, so that no histo
 import math
 
 import msgspec
-from scipy.special import betaincinv
 
 ODDS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """The worsenings that are bet on, equally, as multiples of the limit's odds: from hardly worse to always."""
@@ -33,14 +32,6 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
     def _counts(self) -> tuple[int, ...]:
         return self.cases, self.uncertain, self.not_tested, self.compared, self.disagreed
-
-
-def at_most(events: float, trials: float, risk: float) -> float:
-    """The share before is not above this, but with the chance `risk`; 1 without trials. Weighted counts need not be
-    whole."""
-    if trials <= 0 or events >= trials:
-        return 1.0
-    return float(betaincinv(events + 1, trials - events, 1 - risk))
 
 
 def log_evidence(events: int, trials: int, most: float) -> float:

@@ -39,17 +39,27 @@ class JudgedSet:
     program: str
 
 
+def at_most(events: float, trials: float, confidence: float) -> float:
+    """The largest rate under which so few events are no wonder (Clopper & Pearson 1934); 1 without trials.
+
+    Weighted counts need not be whole.
+    """
+    return 1.0 if events >= trials else float(betaincinv(events + 1, trials - events, confidence))
+
+
+def at_least(events: float, trials: float, confidence: float) -> float:
+    """The smallest rate under which so many events are no wonder; 0 without trials."""
+    return 0.0 if events <= 0 else float(betaincinv(events, max(trials - events, 0.0) + 1, 1 - confidence))
+
+
 def upper(events: int, trials: int, confidence: float) -> float | None:
-    """The largest rate under which so few events are no wonder; None without trials."""
-    if trials == 0:
-        return None
-    return 1.0 if events == trials else round(float(betaincinv(events + 1, trials - events, confidence)), 6)
+    """`at_most` as reports have it: to six digits, None without trials."""
+    return round(at_most(events, trials, confidence), 6) if trials else None
 
 
 def lower(events: int, trials: int, confidence: float) -> float | None:
-    """The smallest rate under which so many events are no wonder; None without trials."""
-    above = upper(trials - events, trials, confidence)
-    return None if above is None else round(1 - above, 6)
+    """`at_least` as reports have it."""
+    return round(at_least(events, trials, confidence), 6) if trials else None
 
 
 def estimate(events: int, trials: int) -> float | None:

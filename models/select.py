@@ -8,9 +8,9 @@ way. `limits` weighs costs, where cases are too few for any promise or were seen
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, betaincinv
+from scipy.special import bdtr
 
-from models.bounds import CONFIDENCE, ErrorCounts
+from models.bounds import CONFIDENCE, ErrorCounts, at_most
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.91, 0.05), np.arange(0.91, 1.0, 0.01)]), 2)
 BOLDEST = 0.25, 0.8
@@ -50,7 +50,7 @@ def _rate_shown(answers: int, most_errors: float) -> float:
     """The upper bound of a rate with an error in `most_errors` of the answers; whole errors make it a saw."""
     errors = max(1, round(most_errors * answers))
     level = 1 - np.sqrt(CONFIDENCE)
-    return float(betaincinv(errors + 1, max(1, answers - errors), 1 - level))
+    return at_most(errors, max(answers, errors + 1), 1 - level)
 
 
 def promised(scores: np.ndarray, leaky: np.ndarray) -> tuple[Limits, Promise | None]:
@@ -133,8 +133,8 @@ def sgr(
         middle = (careful + bold) // 2
         counts = counted(scores, leaky, *pairs[middle])
         missed, alarms = (
-            _bounded(counts.missed, counts.leaks, level),
-            _bounded(counts.false_alarms, counts.goods, level),
+            at_most(counts.missed, counts.leaks, 1 - level),
+            at_most(counts.false_alarms, counts.goods, 1 - level),
         )
         if missed <= promise.most_missed and alarms <= promise.most_alarms:
             best, careful = pairs[middle], middle + 1
@@ -183,10 +183,6 @@ def _below(ordered: np.ndarray, limits_: np.ndarray) -> np.ndarray:
 
 def _above(ordered: np.ndarray, limits_: np.ndarray) -> np.ndarray:
     return len(ordered) - np.searchsorted(ordered, limits_, "right")
-
-
-def _bounded(events: int, trials: int, level: float) -> float:
-    return 1.0 if events == trials else float(betaincinv(events + 1, trials - events, 1 - level))
 
 
 def _given(scores: np.ndarray, leaky: np.ndarray, low: float, high: float) -> Limits:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from edge_agent.bundle import open_bundle
 from edge_agent.inspection import shipped_bundle
@@ -14,6 +14,15 @@ from models.bounds import ErrorCounts, JudgedSet
 def test_bounds_are_exact(events, trials):
     bound = bounds.upper(events, trials, 0.95)
     assert binom.cdf(events, trials, bound) == pytest.approx(0.05, abs=1e-4)
+
+
+def test_bounds_are_those_of_clopper_and_pearson_for_weighted_counts_too():
+    for events, trials in ((0, 59), (3, 200), (40, 100), (2.5, 33.3)):
+        assert bounds.at_most(events, trials, 0.95) == pytest.approx(beta.ppf(0.95, events + 1, trials - events))
+        below = beta.ppf(0.05, events, trials - events + 1) if events else 0.0
+        assert bounds.at_least(events, trials, 0.95) == pytest.approx(below)
+    assert bounds.at_most(0, 0, 0.95) == bounds.at_most(7, 7, 0.95) == bounds.at_most(7.2, 7, 0.95) == 1.0
+    assert bounds.at_least(0, 0, 0.95) == 0.0 < bounds.at_least(7.2, 7, 0.95) < 1.0
 
 
 def test_known_bounds_of_the_design():
@@ -50,9 +59,10 @@ def test_both_bounds_hold_together_as_often_as_promised(rate):
 
 def test_a_certificate_names_its_data_and_its_limits():
     thresholds = open_bundle(shipped_bundle()).manifest.thresholds
-    judged = JudgedSet("reference.jsonl", "ab" * 32, "2026-11-25T12:00:00Z", cases=5000, silent=130)
+    judged = JudgedSet("reference.jsonl", "ab" * 32, "2026-11-25T12:00:00Z", cases=5000, silent=130, program="cd" * 32)
     found = bounds.certificate(ErrorCounts(2400, 1, 2500, 0), thresholds, judged)
     assert (found.data, found.silent, found.leak_above) == ("reference.jsonl", 130, thresholds.leak_above)
+    assert found.program == "cd" * 32
     assert found.coverage == pytest.approx(0.98)
     assert found.miss_rate_estimate < found.miss_rate_upper == bounds.upper(1, 2400, 0.975)
     assert bounds.certificate(ErrorCounts(0, 0, 2500, 0), thresholds, judged) is None
