@@ -103,7 +103,7 @@ def fit(
         camera=CameraSettings(fps=_fps(seen.taken), brightness=round(float(empty.mean()), 1)),
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
-    unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, placed, thumbs)]
+    unfit = [*_unfit_markers(placed, seen.early[0]), *_unfit_pictures(seen, thumbs)]
     return profile, Report(_found(profile, seen), (*unfit, *_lacking(profile, rtsp=rtsp)))
 
 
@@ -210,7 +210,7 @@ def _unfit_markers(placed: dict[Corner, np.ndarray], grey: np.ndarray) -> list[s
     return unfit
 
 
-def _unfit_pictures(seen: _Sightings, placed: dict[Corner, np.ndarray], thumbs: list[np.ndarray]) -> list[str]:
+def _unfit_pictures(seen: _Sightings, thumbs: list[np.ndarray]) -> list[str]:
     unfit = []
     third = max(1, len(seen.markers) // 3)
     first, last = framing.median_of(seen.markers[:third]), framing.median_of(seen.markers[-third:])

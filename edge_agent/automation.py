@@ -6,11 +6,11 @@ people at the station can mend the cause (camera, water, clock), their acknowled
 more than the order allows already. Another bundle or profile keeps nothing down: the order was never for it.
 """
 
-from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import msgspec
 
+from edge_agent import utc
 from edge_agent.messages import ModeOrder
 from edge_agent.records import Mode
 
@@ -212,7 +212,7 @@ def _ordered(seen: Seen) -> list[Limit]:
 
 def _mismatch(order: ModeOrder, seen: Seen) -> str:
     """Why the order is none for what is here; empty where it is."""
-    ordered = _seconds(order.ordered_at)
+    ordered = utc.seconds(order.ordered_at)
     if order.certificate is None:
         return "the mode order has no certificate: order it again"
     if order.bundle_sha256 != seen.bundle_sha256:
@@ -226,10 +226,11 @@ def _mismatch(order: ModeOrder, seen: Seen) -> str:
 
 def _ended(order: ModeOrder, now: float) -> str:
     """Words once order or certificate has ended: a clock that is set back brings neither to life again."""
-    for name, utc in (("order", order.expires_at), ("certificate", order.certificate and order.certificate.expires_at)):
-        ends = _seconds(utc) if utc else None
-        if utc and (ends is None or now >= ends):
-            return f"the mode's {name} ended at {utc[:40]}: order it again"
+    certificate = order.certificate.expires_at if order.certificate else None
+    for name, until in (("order", order.expires_at), ("certificate", certificate)):
+        ends = utc.seconds(until)
+        if until and (ends is None or now >= ends):
+            return f"the mode's {name} ended at {until[:40]}: order it again"
     return ""
 
 
@@ -249,11 +250,3 @@ def _is_alarming(seen: Seen, target: Mode, mode: Mode) -> bool:
     # What stands in the markers' way has an alarm of its own: this one is for a machine that was to decide.
     is_new = not seen.profile_is_checked and MODES.index(target) <= MODES.index("shadow")
     return MODES.index(mode) < MODES.index(wanted) and seen.camera != "waiting" and not is_new
-
-
-def _seconds(utc: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(utc)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

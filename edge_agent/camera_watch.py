@@ -89,7 +89,6 @@ class CameraWatch:
         """
         first, self._came_s = self._came_s is None, came_s
         glance = glance_of(frame.image)
-        taken_s = frame.monotonic_s + self._offset_s
         cause = "" if first else self._why_not(frame, glance, came_s)
         if cause:
             self._leave_out(cause, came_s)

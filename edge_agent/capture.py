@@ -46,7 +46,6 @@ class CaptureHealth:
     frame_age_s: float | None
     """Since the newest frame came; None before the first."""
     fps: float | None
-    captured: int
     dropped: int
     """Frames that the consumer was too slow for."""
     reconnects: int
@@ -152,7 +151,6 @@ class LiveCapture:
                 words=words,
                 frame_age_s=None if self._came_s is None else now_s - self._came_s,
                 fps=self._watch.fps,
-                captured=self._captured,
                 dropped=self._dropped,
                 reconnects=self._reconnects,
                 left_out=self._watch.left_out.total(),

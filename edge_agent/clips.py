@@ -84,8 +84,6 @@ class EvidencePictures:
     numbers: ClipEvidence
     composite: np.ndarray
     heat: np.ndarray
-    composite_png: bytes
-    heat_png: bytes
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -290,8 +288,6 @@ class Clip:
             clip_bytes.decode(numbers, ClipEvidence),
             pictures.decoded(composite_png, cv2.IMREAD_COLOR)[:, :, ::-1],
             pictures.decoded(heat_png, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255,
-            composite_png,
-            heat_png,
         )
 
     def evidence_bytes(self) -> tuple[bytes, bytes, bytes] | None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from edge_agent import utc
 from edge_agent.messages import SamplingWish
 from edge_agent.records import DecidedBy, DecisionWord, OutcomeWord, Sampled, VerdictWord
 
@@ -87,9 +87,8 @@ def audit_probability(score: float | None, audit_floor: float) -> float:
 
 def wished(wishes: Iterable[SamplingWish], seen: Seen) -> float:
     """The largest probability of those wishes that this case fits and that have not ended; 0 where none does."""
-    return max(
-        (wish.probability for wish in wishes if _fits(wish, seen) and seen.at < _seconds(wish.until)), default=0.0
-    )
+    fitting = (wish for wish in wishes if _fits(wish, seen) and seen.at < (utc.seconds(wish.until) or 0.0))
+    return max((wish.probability for wish in fitting), default=0.0)
 
 
 def _fits(wish: SamplingWish, seen: Seen) -> bool:
@@ -103,11 +102,3 @@ def _fits(wish: SamplingWish, seen: Seen) -> bool:
         and (wish.score_from is None or (seen.score is not None and seen.score >= wish.score_from))
         and all(limit is None or (value is not None and value < limit) for value, limit in limits)
     )
-
-
-def _seconds(utc: str) -> float:
-    try:
-        moment = datetime.fromisoformat(utc)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

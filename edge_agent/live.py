@@ -152,14 +152,13 @@ def pictures(
     folder: Path,
     fps: float,
     *,
-    kind: Kind = "screen",
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], object] = time.sleep,
 ) -> Iterator[bytes]:
     """JPEGs of the newest frames, `fps` a second at most, without end; b"" where none has come for a second, so that
     who sends them notices that nobody listens any more."""
     quiet = 0
-    for data in _data(folder, kind, 1 / fps, clock=clock, pause=pause):
+    for data in _data(folder, "screen", 1 / fps, clock=clock, pause=pause):
         if not isinstance(data, float):
             quiet = 0
             yield data

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from edge_agent import utc
 from edge_agent.alarms import rank
 from edge_agent.languages import Language
 from edge_agent.messages import Alarm
@@ -126,7 +127,7 @@ def screen(seen: Seen, language: Language) -> Screen:
         detail=main.detail,
         ring=_ring(state.watched, language) if state and state.watched else None,
         last=_before(state, main, seen, language) if state else "",
-        trouble=_trouble(state, uplink, seen, language),
+        trouble=_trouble(state, uplink, language),
         mode=language.word(f"mode.{state.mode}") if state else language.word("unknown"),
         mode_words=_sentence(state.mode_words, language) if state else "",
         bundle=_bundle(state, language),
@@ -139,16 +140,8 @@ def screen(seen: Seen, language: Language) -> Screen:
 
 def is_fresh(at: str, now: float) -> bool:
     """Whether what was said `at` (UTC) may be shown; nor may what was said by a clock that was set back since."""
-    said = moment(at)
+    said = utc.seconds(at)
     return said is not None and abs(now - said) <= FRESH_S
-
-
-def moment(utc: str) -> float | None:
-    """Seconds since 1970."""
-    try:
-        return datetime.fromisoformat(utc).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _main(state: DeviceState | None, seen: Seen, language: Language) -> _Main:
@@ -227,7 +220,7 @@ def _is_long_enough(watched: Watched) -> bool:
     return watched.required_s is not None and watched.usable_s >= watched.required_s
 
 
-def _trouble(state: DeviceState | None, uplink: UplinkReport | None, seen: Seen, language: Language) -> Trouble:
+def _trouble(state: DeviceState | None, uplink: UplinkReport | None, language: Language) -> Trouble:
     """The highest alarm, of equal ones the one that has been there longest; a silent inspection is above all."""
     alarms = [*(state.alarms if state else ()), *(uplink.alarms if uplink else ())]
     alarms.sort(key=rank)
@@ -290,24 +283,24 @@ def _picture(state: DeviceState | None, seen: Seen, language: Language) -> str:
 
 
 def _since(seen: Seen, language: Language) -> str:
-    said = moment(seen.state.at) if seen.state else None
+    said = utc.seconds(seen.state.at) if seen.state else None
     if said is None:
         return language.word("main.silent_never")
     local = datetime.fromtimestamp(said, seen.zone)
     return language.word("main.silent_since", time=local.strftime("%H:%M:%S"))
 
 
-def _when(utc: str, seen: Seen) -> str:
+def _when(at: str, seen: Seen) -> str:
     """By the clock on the wall, with the day where it was another."""
-    said = moment(utc)
+    said = utc.seconds(at)
     if said is None:
         return "?"
     then, today = datetime.fromtimestamp(said, seen.zone), datetime.fromtimestamp(seen.now, seen.zone)
     return then.strftime("%H:%M" if then.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
-def _age_s(utc: str, now: float) -> float:
-    said = moment(utc)
+def _age_s(at: str, now: float) -> float:
+    said = utc.seconds(at)
     return float("inf") if said is None or said > now + FRESH_S else now - said
 
 

@@ -7,12 +7,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from edge_agent import utc
 from edge_agent.errors import ConfigError
 from edge_agent.records import DecidedBy, DecisionWord, DispositionWord, VerdictWord
 from edge_agent.shifts import Counts, Shift, shift_at
@@ -126,7 +127,7 @@ def _first_of(rows: sqlite3.Connection, shift: Shift, newest: int) -> int:
     first, before = newest + 1, 0
     found = rows.execute("SELECT sequence, ended_at FROM cases WHERE sequence <= ? ORDER BY sequence DESC", (newest,))
     for sequence, ended_at in found:
-        is_of_it = shift.begins <= _moment(ended_at) < shift.ends
+        is_of_it = shift.begins <= (utc.seconds(ended_at) or 0.0) < shift.ends
         first, before = (sequence, 0) if is_of_it else (first, before + 1)
         if before >= BEFORE:
             break
@@ -140,7 +141,7 @@ def _next(rows: sqlite3.Connection, last: int, counts: Counts) -> tuple[int, Cou
         "SELECT sequence, payload FROM cases WHERE sequence > ? ORDER BY sequence LIMIT ?", (last, AT_ONCE)
     ).fetchall()
     cases = [msgspec.json.decode(payload, type=_Counted) for _, payload in found]
-    of_it = [case for case in cases if counts.shift.begins <= _moment(case.ended_at) < counts.shift.ends]
+    of_it = [case for case in cases if counts.shift.begins <= (utc.seconds(case.ended_at) or 0.0) < counts.shift.ends]
     words = [_word(case) for case in of_it]
     more = Counts(
         counts.shift,
@@ -158,10 +159,3 @@ def _word(case: _Counted) -> str:
     if case.decision != "none":
         return case.decision
     return case.disposition if case.decided_by == "machine" and case.disposition in ("ok", "leak") else "none"
-
-
-def _moment(utc: str) -> float:
-    try:
-        return datetime.fromisoformat(utc).timestamp()
-    except ValueError:
-        return 0.0

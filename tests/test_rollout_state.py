@@ -1,6 +1,7 @@
 """A rollout as a story: who is asked when, what stops it, and what comes back; then thousands of histories."""
 
 import contextlib
+from collections.abc import Iterable
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloud_sync import rollout_state as rules
 from cloud_sync.rollout_plan import Plan, sizes
-from cloud_sync.rollout_records import Decision, Report, Rollout
+from cloud_sync.rollout_records import Decision, Place, Report, Rollout
 from cloud_sync.worsening import Tally
 from edge_agent.errors import ConfigError
 from edge_agent.messages import UpdateReport
@@ -81,11 +82,11 @@ def test_steps_have_at_least_one_device_and_those_that_add_none_are_left_out() -
 
 
 def test_who_comes_first_is_stable_and_another_one_for_another_bundle() -> None:
-    def order(bundle: BundleRef) -> list:
-        return [seat.place for seat in rules.planned(bundle, reversed(places(40)), Plan(), NOW).seats]
+    def order(bundle: BundleRef, known: Iterable[Place]) -> list[Place]:
+        return [seat.place for seat in rules.planned(bundle, known, Plan(), NOW).seats]
 
-    assert order(NEW) == order(NEW)
-    assert order(NEW)[0] != order(OLD)[0]
+    assert order(NEW, places(40)) == order(NEW, reversed(places(40)))
+    assert order(NEW, places(40))[0] != order(OLD, places(40))[0]
 
 
 def test_no_step_ends_without_its_time_and_its_cases() -> None:

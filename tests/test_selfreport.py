@@ -33,7 +33,7 @@ class HealthyCamera:
     age_s: float | None = 0.0
 
     def health(self) -> CaptureHealth:
-        return CaptureHealth(self.status, self.words, self.age_s, 20.0, 100, 2, 0, 0, self.fault)
+        return CaptureHealth(self.status, self.words, self.age_s, 20.0, 2, 0, 0, self.fault)
 
 
 class Unjudged:
