@@ -40,8 +40,6 @@ FIT_STEPS, CASE_STEPS, LAMPS = 6, 40, 320
 """How much of the fits is measured: each step is like the next."""
 NETS = 5
 ALONE = "none"
-WATER_EPOCHS, GAUGE_BATCH = 60, 64
-"""As `models.gauges` has them."""
 T = TypeVar("T")
 
 
@@ -200,12 +198,12 @@ def _gauges(recipe: Recipe, place: Workplace, count: int) -> Iterator[Cost]:
     yield Cost("made-up lamp", recipe.lamp_samples, spent_s / LAMPS, ALONE, 0.0)
     total = recipe.lamp_samples + recipe.gauge_scenes * len(seen[0]) / count
     spent_s, net = timed(lambda: gauges.fit_lamps(lamps, recipe.seed, _unheard, epochs=1))
-    crops = torch.from_numpy(lamps[0][:GAUGE_BATCH])
-    steps = gauges.LAMP_EPOCHS * total // GAUGE_BATCH
-    yield Cost("step of the lamps", steps, spent_s * GAUGE_BATCH / LAMPS, *_bare_step(lambda: net.logit(crops)))
-    many = tuple(np.resize(part, (GAUGE_BATCH, *part.shape[1:])) for part in waters)
+    crops = torch.from_numpy(lamps[0][: gauges.BATCH])
+    steps = gauges.LAMP_EPOCHS * total // gauges.BATCH
+    yield Cost("step of the lamps", steps, spent_s * gauges.BATCH / LAMPS, *_bare_step(lambda: net.logit(crops)))
+    many = tuple(np.resize(part, (gauges.BATCH, *part.shape[1:])) for part in waters)
     spent_s, water = timed(lambda: gauges.fit_water((many[0], many[1]), recipe.seed, _unheard, epochs=FIT_STEPS))
-    steps = WATER_EPOCHS * -(-recipe.gauge_scenes * len(waters[0]) // count // GAUGE_BATCH)
+    steps = gauges.WATER_EPOCHS * -(-recipe.gauge_scenes * len(waters[0]) // count // gauges.BATCH)
     views = torch.from_numpy(many[0])
     yield Cost("step of the water", steps, spent_s / FIT_STEPS, *_bare_step(lambda: water.logit(views)))
 

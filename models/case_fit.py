@@ -21,8 +21,8 @@ DEALS, FOLDS = 4, 4
 """How often cases are dealt, and into how many folds."""
 SMOOTHING = 0.01
 """Labels are believed this much less than fully: scores stay off 0 and 1."""
-HIDDEN = 16
-"""Width of a member."""
+HIDDEN, STEPS = 16, 600
+"""Width of a member, and how often all of them are moved."""
 LEAST_SHARE = 1e-6
 """A score of 0 on a leak would cost infinitely much."""
 
@@ -34,7 +34,7 @@ class Deal(NamedTuple):
     number: int = 0
 
 
-def fit(features: Features, seed: int, log: Log, *, steps: int = 600, hidden: int = HIDDEN) -> CaseNet:
+def fit(features: Features, seed: int, log: Log, *, steps: int = STEPS, hidden: int = HIDDEN) -> CaseNet:
     """A CaseNet fitted to both classes at equal odds, each of its members for itself.
 
     Raises ModelError where the loss is no number any more.

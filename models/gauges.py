@@ -19,6 +19,10 @@ Samples = tuple[np.ndarray, np.ndarray]
 """Pictures (n, channels, h, w) uint8 and what is wanted (n,) float32: a lamp's kind, or the water's clarity."""
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 UNREADABLE_SHARE = 0.3
+LIGHT_SPREAD = 0.12
+"""Of the logarithm of a picture's light, to either side."""
+BATCH, RATE = 64, 3e-3
+WATER_EPOCHS = 60
 LAMP_EPOCHS = 12
 
 
@@ -54,13 +58,13 @@ def scene_samples(scenes: SceneSource, seed: int) -> tuple[Samples, Samples]:
 def fit_lamps(samples: Samples, seed: int, log: Log, *, epochs: int = LAMP_EPOCHS) -> LampNet:
     """A LampNet fitted to samples that are also mirrored and change in light."""
     torch.manual_seed(seed)
-    return _fit(LampNet(), samples, seed, log, "lamps", epochs=epochs, spread=0.12, loss_of=_lamp_loss)
+    return _fit(LampNet(), samples, seed, log, "lamps", epochs=epochs, loss_of=_lamp_loss)
 
 
-def fit_water(samples: Samples, seed: int, log: Log, *, epochs: int = 60) -> WaterNet:
-    """A WaterNet. Light changes less than for lamps: haze itself is a loss of contrast."""
+def fit_water(samples: Samples, seed: int, log: Log, *, epochs: int = WATER_EPOCHS) -> WaterNet:
+    """A WaterNet fitted to samples that are changed likewise."""
     torch.manual_seed(seed)
-    return _fit(WaterNet(), samples, seed, log, "water", epochs=epochs, spread=0.12, loss_of=_water_loss)
+    return _fit(WaterNet(), samples, seed, log, "water", epochs=epochs, loss_of=_water_loss)
 
 
 def _lamp_loss(net: nn.Module, crops: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
@@ -80,21 +84,18 @@ def _log_haze(haze: torch.Tensor) -> torch.Tensor:
     return (haze + 0.02).log()
 
 
-def _fit(
-    net: nn.Module, samples: Samples, seed: int, log: Log, name: str, *, epochs: int, spread: float, loss_of: Loss
-) -> nn.Module:
+def _fit(net: nn.Module, samples: Samples, seed: int, log: Log, name: str, *, epochs: int, loss_of: Loss) -> nn.Module:
     torch.manual_seed(seed)
     pictures, wanted = torch.from_numpy(samples[0]), torch.from_numpy(samples[1])
-    batch = 64
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    steps = max(2, epochs * -(-len(pictures) // batch))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-3)
+    steps = max(2, epochs * -(-len(pictures) // BATCH))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     began_s, loss = time.monotonic(), torch.zeros(())
     for _ in range(epochs):
-        for chosen in torch.randperm(len(pictures)).split(batch):
+        for chosen in torch.randperm(len(pictures)).split(BATCH):
             images = pictures[chosen].float()
             images = images.flip(3) if torch.rand(()) < 0.5 else images
-            gain = torch.exp(torch.empty(len(images), 1, 1, 1).uniform_(-spread, spread))
+            gain = torch.exp(torch.empty(len(images), 1, 1, 1).uniform_(-LIGHT_SPREAD, LIGHT_SPREAD))
             images = (images * gain + torch.empty(len(images), 1, 1, 1).uniform_(-12, 12)).clamp(0, 255)
             loss = loss_of(net, images, wanted[chosen])
             optimiser.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ import msgspec
 
 from edge_agent import durable, pictures
 from models import drawings, report_words, worst
+from models.bounds import CONFIDENCE
 from models.judged import Bench, Judged
 from models.report_words import rate
 from models.worst import Shown
@@ -70,7 +71,8 @@ def _tiles(found: dict[str, Any]) -> str:
     inner = "".join(f"<div><h3>{name}</h3><b>{value}</b><p>{below}</p></div>" for name, value, below in tiles)
     apart = found["silent"]["cases"]
     note = f"Without {apart} silent leaks, which are counted apart. " if apart else ""
-    return f'<section class="tiles">{inner}</section><p class="note">{note}Bounds are exact, one-sided, 95 %.</p>'
+    note += f"Bounds are exact, one-sided, {CONFIDENCE:.0%}."
+    return f'<section class="tiles">{inner}</section><p class="note">{note}</p>'
 
 
 def _shown_words(found: dict[str, Any]) -> str:

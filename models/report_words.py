@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.bounds import CONFIDENCE
+from models.curves import LEAST_FOR_SLOPE
 
 LEAST_CASES = 10
 """A slice of fewer says nothing: one error in nine is no rate."""
@@ -131,7 +132,7 @@ def calibration(found: dict[str, Any]) -> str:
         f"slope {slope['slope']:.2f} ({low:.2f}-{high:.2f}), intercept {slope['intercept']:.2f}, on {slope['cases']} "
         f"cases with a score between {slope['between'][0]:g} and {slope['between'][1]:g}"
     )
-    return said if slope["enough"] else f"{said}: too few, 300 are needed"
+    return said if slope["enough"] else f"{said}: too few, {LEAST_FOR_SLOPE} are needed"
 
 
 def places(found: dict[str, Any]) -> str:
