@@ -24,10 +24,11 @@ import sqlalchemy as sa
 from benchmarks.made_cases import SITE, make_case
 from cloud_sync import accounts, db
 from cloud_sync import config as cloud_config
-from cloud_sync.broker import HOST, EmbeddedBroker, end_with_parent
+from cloud_sync.broker import HOST, EmbeddedBroker
 from cloud_sync.config import BrokerConfig, CloudConfig, WebConfig
 from cloud_sync.tables import looks
 from edge_agent import wire
+from edge_agent.child import end_with_parent
 from edge_agent.records import Case, Sampled
 
 ROOT = Path(__file__).resolve().parent.parent

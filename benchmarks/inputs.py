@@ -28,6 +28,8 @@ from models import bubble_fit, data
 from models.data import CROP_PX, PREPROCESSING, RISING, UNSURE, Crops
 from models.net import CLIP_LEVELS, BubbleNet
 
+FORM = 2
+"""Of the rows: raised with what they are made by, so that one table is of one way."""
 FALSE_A_VIEW = 1.0
 CROPS_A_VIEW = 640 * 480 / CROP_PX**2
 NEAR_PX = 6.0
@@ -139,7 +141,7 @@ def run(argv: list[str]) -> int:
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
     seeds, test_seeds = _quick(0, options.scenes), _quick(FIRST_TEST_SEED, options.scenes // 3 + 1)
-    rows_file = out / "rows.jsonl"
+    rows_file = out / f"rows-{FORM}.jsonl"
     done = (
         {line["key"] for line in map(json.loads, rows_file.read_text().splitlines())} if rows_file.exists() else set()
     )

@@ -23,12 +23,13 @@ from calibration.scene import draw_station
 from calibration.twin import profile_of
 from cloud_sync import accounts
 from cloud_sync import config as cloud_config
-from cloud_sync.broker import EmbeddedBroker, end_with_parent, mosquitto
+from cloud_sync.broker import EmbeddedBroker, mosquitto
 from cloud_sync.db import open_database
 from cloud_sync.roles import Role
 from edge_agent import config as device_config
 from edge_agent import station
 from edge_agent.bundle import open_bundle
+from edge_agent.child import end_with_parent
 from edge_agent.config import AuditConfig
 from edge_agent.errors import ConfigError, LinkError, TankwatchError
 from edge_agent.inspection import shipped_bundle

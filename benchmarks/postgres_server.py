@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy as sa
 
 from cloud_sync import db
-from cloud_sync.broker import end_with_parent
+from edge_agent.child import end_with_parent
 
 READY_S = 30.0
 MEMORY_BYTES = 4 << 30

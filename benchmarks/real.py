@@ -141,7 +141,7 @@ def missed(clips: dict[str, dict], boiling: dict[str, float], lights: dict) -> l
     upright, down = boiling["upright"], boiling["upside_down"]
     if upright < LEAST_RATIO * down:
         words.append(f"boiling bubbles: {upright:.2f} upright, {down:.2f} upside down, {LEAST_RATIO:g} times as many")
-    if lights["right"] < LEAST_LIT * lights["pictures"]:
+    if not lights["pictures"] or lights["right"] < LEAST_LIT * lights["pictures"]:
         words.append(f"of {lights['pictures']} traffic lights the lit lamp of {lights['right']} is found")
     return words
 

@@ -15,8 +15,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_sync import broker_rules, provision
-from cloud_sync.broker import end_with_parent, mosquitto
+from cloud_sync.broker import mosquitto
 from cloud_sync.provision import Desk
+from edge_agent.child import end_with_parent
 from edge_agent.errors import LinkError
 
 SITE = "plant-1"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
+import msgspec
 import numpy as np
 
 from calibration import marker_faults
@@ -15,6 +16,7 @@ from edge_agent import codes, framing, station
 from edge_agent.codes import MARKER_MODULES
 from edge_agent.corners import module_px
 from edge_agent.errors import ConfigError, StationError
+from edge_agent.eyes import HIDDEN_LEVEL, lamp_mask
 from edge_agent.immersion import thumbnail
 from edge_agent.records import CORNERS, Corner, Frame, Marker
 from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
@@ -89,8 +91,6 @@ def fit(
     tank_px = framing.tank_quad(placed)
     view_size_px = framing.view_size_for(tank_px, MAX_VIEW_PX)
     homography = framing.homography(tank_px, view_size_px)
-    thumbs = [thumbnail(framing.rectify(grey, homography, view_size_px)) for grey in seen.early]
-    empty = np.median(thumbs, axis=0)
     profile = StationProfile(
         station=station_id,
         frame_size_px=seen.size_px,
@@ -100,6 +100,11 @@ def fit(
         markers=tuple(MarkerReference(corner, _points(placed[corner])) for corner in CORNERS),
         marker_size_mm=marker_mm,
         lamps=tuple(lamps),
+    )
+    thumbs = _thumbs(profile, seen.early)
+    empty = np.median(thumbs, axis=0)
+    profile = msgspec.structs.replace(
+        profile,
         camera=CameraSettings(fps=_fps(seen.taken), brightness=round(float(empty.mean()), 1)),
         empty_view=base64.b64encode(np.round(empty).astype(np.uint8).tobytes()).decode(),
     )
@@ -255,6 +260,17 @@ def _found(profile: StationProfile, seen: _Sightings) -> tuple[str, ...]:
 def _spread_px(checks: list[list[Marker]], corner: Corner) -> float:
     seen = np.array([marker.corners_px for markers in checks for marker in markers if marker.corner == corner])
     return float(seen.std(axis=0).mean())
+
+
+def _thumbs(profile: StationProfile, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """(24, 32) each: the tank of (H, W) uint8 pictures as the device's eyes will see it, its lamps hidden."""
+    size = profile.view_size_px
+    to_view, mask = framing.homography(profile.tank_px, size), lamp_mask(profile, size)
+    views = [framing.rectify(grey, to_view, size) for grey in pictures]
+    for view in views:
+        if mask is not None:
+            view[mask] = HIDDEN_LEVEL
+    return [thumbnail(view) for view in views]
 
 
 def _px_per_mm(placed: dict[Corner, np.ndarray], homography: np.ndarray, marker_mm: float | None) -> float | None:

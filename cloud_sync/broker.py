@@ -3,10 +3,8 @@
 No broker's word counts as stored (facts 1, 2, 7), so either will do. In production the plant runs Mosquitto with TLS.
 """
 
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from typing import Self
 
 from argon2 import PasswordHasher
 
+from edge_agent.child import end_with_parent
 from edge_agent.errors import LinkError
 
 HOST = "127.0.0.1"
@@ -32,8 +31,6 @@ TUNED = (
     "log_type error",
     "log_type warning",
 )
-_DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
 
 
 class EmbeddedBroker:
@@ -155,11 +152,6 @@ class EmbeddedBroker:
 def mosquitto() -> str | None:
     """Mosquitto's program, also where Debian hides it from ordinary users."""
     return shutil.which("mosquitto", path=_search_path())
-
-
-def end_with_parent() -> None:
-    """The child is told when whoever started it dies, so that nothing is left behind."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 
 def _search_path() -> str:

@@ -62,7 +62,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     murky_below: Inner
     """Clarity under which the water is murky."""
     lamp_dark_below: Inner | UnsetType = UNSET
-    """Unset in bundles of before 2026-12: as in `USUAL_LIMITS`."""
+    """Unset = as in `USUAL_LIMITS`."""
     novel_above: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | UnsetType = UNSET
     """Distance from the cases of training over which a case is like none of them. Unset = not measured: none is."""
 
@@ -124,7 +124,7 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset_sha256: str | None
     parent_sha256: str | None
     code: str
-    """Version of the training code (git commit, or 'unknown')."""
+    """Git commit of the training code, '-dirty' where files differed from it, or 'unknown'."""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

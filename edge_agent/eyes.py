@@ -21,6 +21,8 @@ from edge_agent.water import WaterGauge
 
 SEEING: frozenset[FaultKind | None] = frozenset({"reordered", "duplicated", "half_rate", "noise", "exposure"})
 """Faults in which unit and lamps are seen; what they hide is bubbles."""
+HIDDEN_LEVEL = 128
+"""Grey level of the lamps in the tank view."""
 WATER_EVERY_S = 1.0
 """Water changes over hours; a case needs a few readings."""
 USUAL_RISE_MM_S = 200.0
@@ -147,7 +149,7 @@ class Eyes:
         view = rectify(grey, to_view, self._size)
         if self._mask is not None:
             # The lamps tell the human's word; no net may see it.
-            view[self._mask] = 128
+            view[self._mask] = HIDDEN_LEVEL
         thumb = thumbnail(view)
         fault = self._pictures.step(thumb, frame.monotonic_s) or fault
         return self._sight(frame, framing, TankView(view, frame.sequence, frame.monotonic_s, to_view), thumb, fault)

@@ -46,7 +46,7 @@ class Origin:
     members: tuple[int, ...]
     """Which of the case's rising tracks were born here."""
     each: int = 1
-    """Births that each of them stands for, where there were more than MOST_BIRTHS."""
+    """Births that each of them stands for, about: more than one where there were MOST_BIRTHS or more."""
 
     @property
     def births(self) -> int:

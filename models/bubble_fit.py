@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from edge_agent.errors import ModelError
 from models.data import ATTACHED, BEAD, CROP_PX, OTHER, RISING, SPECK, UNSURE, Crops
 from models.net import CLASSES, MAPS, STRIDE, BubbleNet
 
@@ -53,6 +54,8 @@ def fit(
 ) -> BubbleNet:
     """A net fitted to `crops`; `log` gets a line an epoch. `maps`: what it makes of pictures, where it is to see
     something else in them than the shipped one."""
+    if len(crops.pictures) < recipe.batch:
+        raise ModelError(f"{len(crops.pictures)} crops are less than a batch of {recipe.batch}: give more scenes")
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 91])
     net = make().to(memory_format=torch.channels_last)

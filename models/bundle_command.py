@@ -96,7 +96,7 @@ def words(opened: Bundle) -> str:
     lines = [
         f"{manifest.name} version {manifest.version}, made {manifest.created_at}",
         f"sha256      {opened.sha256}",
-        f"from        recipe {origin.recipe}, seed {origin.seed}, code {origin.code[:12]}",
+        f"from        recipe {origin.recipe}, seed {origin.seed}, code {_code_words(origin.code)}",
         f"dataset     {origin.dataset_sha256 or 'none: simulated scenes alone'}",
         f"parent      {origin.parent_sha256 or 'none'}",
     ]
@@ -106,6 +106,10 @@ def words(opened: Bundle) -> str:
     lines += [golden_words(case) for case in manifest.golden]
     lines += [line for one in manifest.certificates for line in certificate_words(one)]
     return "\n".join([*lines, "", manifest.card])
+
+
+def _code_words(code: str) -> str:
+    return code[:12] + ("-dirty" if code.endswith("-dirty") else "")
 
 
 def value_words(name: str, value: object, depth: int = 0) -> list[str]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ("models.retrain",)
 """Whatever it imports, itself or through others, is preprocessing or training."""
 RECIPE = (
-    "models.stages", "models.sight_fit", "models.bubble_fit", "models.origin_fit", "models.gauges",
+    "models.stages", "models.golden", "models.sight_fit", "models.bubble_fit", "models.origin_fit", "models.gauges",
     "calibration.scenes_for_training",
 )  # fmt: skip
 """What a recipe's kept stages come out of; aggregator, limits and card are made anew in each run."""

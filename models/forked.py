@@ -6,6 +6,7 @@ uses torch, whose threads do not survive a fork.
 
 import argparse
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import cv2
 
+from edge_agent.child import end_with_parent
 from edge_agent.errors import ModelError
 
 T = TypeVar("T")
@@ -29,20 +31,31 @@ def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool
         return
     global _shared
     _shared = work, items
+    others = set(multiprocessing.active_children())
     # A pool of `multiprocessing` waits for ever for what a killed child was working on.
-    pool = ProcessPoolExecutor(
-        min(jobs, len(items)), multiprocessing.get_context("fork"), initializer=cv2.setNumThreads, initargs=(1,)
-    )
+    pool = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("fork"), initializer=_begin)
+    is_whole = False
     try:
         working = [pool.submit(_item, number) for number in range(len(items))]
         for one in working if ordered else as_completed(working):
             yield one.result()
+        is_whole = True
     except BrokenProcessPool as error:
         raise ModelError(
             "a process that worked on this was killed, most likely for memory: give fewer --jobs, or close others"
         ) from error
     finally:
+        # Who stops early waits for nobody.
+        for child in () if is_whole else set(multiprocessing.active_children()) - others:
+            child.terminate()
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In each child. It ends with its parent; Ctrl-C, which reaches all of them, is for the parent to tell."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
 
 
 def processes(text: str) -> int:

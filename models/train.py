@@ -4,6 +4,7 @@ Every stage keeps its result in the work folder and is skipped when the result i
 """
 
 import argparse
+import hashlib
 import io
 import json
 import os
@@ -100,15 +101,7 @@ RECIPES = {
         sight_scenes=4, golden_cases=2,
     ),
 }  # fmt: skip
-LIMITS = Thresholds(
-    ok_below=0.2,
-    leak_above=0.8,
-    bubble_above=0.25,
-    settle_s=1.0,
-    lamp_lit_above=0.8,
-    lamp_dark_below=0.05,
-    murky_below=0.3,
-)
+LIMITS = Thresholds(ok_below=0.2, leak_above=0.8, bubble_above=0.25, settle_s=1.0, lamp_lit_above=0.8, murky_below=0.3)
 """Where the choice of limits begins. `murky_below`: with less light, only large bubbles are seen in the twin."""
 
 
@@ -144,7 +137,7 @@ def _fit_to_be_written(out: Path) -> Path:
 def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     """The whole way from nothing to a bundle."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    _claim(place.folder)
+    _claim(place.folder, recipe)
     made_at, lineage = _made_at(), package.lineage(recipe.name, recipe.seed, package.commit())
     log = _log_to(place.folder / "train.log")
     log(f"recipe {json.dumps(asdict(recipe))}")
@@ -310,19 +303,21 @@ def _gauges(recipe: Recipe, place: Workplace, log: Log) -> tuple[LampNet, WaterN
     )
 
 
-def _claim(folder: Path) -> None:
-    """The folder's stages are of this program from now on. ConfigError where there are some of another."""
-    path, code = folder / "program.sha256", code_version.of_recipe()
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """The folder's stages are of this program and recipe from now on. ConfigError where there are some of another."""
+    path = folder / "claim.sha256"
+    told = f"{code_version.of_recipe()} torch {torch.__version__} {json.dumps(asdict(recipe))} {LIMITS}"
+    wanted = hashlib.sha256(told.encode()).hexdigest()
     try:
         known = path.read_text() if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: delete {folder}, or give another --work") from error
     if known is None and not any(child.is_dir() for child in folder.iterdir()):
-        durable.write(path, code.encode())
-    elif known != code:
+        durable.write(path, wanted.encode())
+    elif known != wanted:
         raise ConfigError(
-            f"{folder} holds stages of another version of the program or of its libraries: a bundle of both would be "
-            "nobody's. Delete the folder, or give another --work"
+            f"{folder} holds stages of another recipe, or of another version of the program or of its libraries: a "
+            "bundle of both would be nobody's. Delete the folder, or give another --work"
         )
 
 

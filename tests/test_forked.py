@@ -1,28 +1,38 @@
-"""Work shared among processes: the order of results, and what a killed one leaves behind."""
+"""Work shared among processes: the order of results, and what is left behind by those that are killed or stopped."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from edge_agent.errors import ModelError
 from models import forked
 
-
-def _slow_first(number: int) -> int:
-    time.sleep(0.5 if number == 0 else 0)
-    return number * number
+ROOT = Path(__file__).parent.parent
+LONGEST_S = 30.0
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_results_come_in_order_or_as_they_are_done(jobs: int) -> None:
-    assert list(forked.each(_slow_first, range(6), jobs)) == [0, 1, 4, 9, 16, 25]
-    assert sorted(forked.each(_slow_first, range(6), jobs, ordered=False)) == [0, 1, 4, 9, 16, 25]
+    assert list(forked.each(lambda number: number * number, range(6), jobs)) == [0, 1, 4, 9, 16, 25]
+    assert sorted(forked.each(lambda number: number * number, range(6), jobs, ordered=False)) == [0, 1, 4, 9, 16, 25]
 
 
-def test_what_comes_first_does_not_wait_for_what_takes_longer() -> None:
-    assert list(forked.each(_slow_first, range(4), 2, ordered=False))[-1] == 0
+def test_what_is_done_does_not_wait_for_what_takes_longer() -> None:
+    others_are_done = multiprocessing.get_context("fork").Event()
+
+    def work(number: int) -> int:
+        if number == 3:
+            others_are_done.set()
+        return number if number or others_are_done.wait(LONGEST_S) else -1
+
+    found = list(forked.each(work, range(4), 2, ordered=False))
+    assert found.index(0) > max(found.index(1), found.index(2)), "they were done before the one that 0 waited for began"
 
 
 def test_a_process_that_is_killed_ends_the_work_with_words() -> None:
@@ -35,12 +45,51 @@ def test_a_process_that_is_killed_ends_the_work_with_words() -> None:
 
     with pytest.raises(ModelError, match="was killed.*fewer --jobs"):
         list(forked.each(die, range(8), 2))
+    assert not multiprocessing.active_children()
 
 
-def test_what_the_work_raises_is_raised_and_who_stops_early_leaves_no_process() -> None:
-    with pytest.raises(ZeroDivisionError):
-        list(forked.each(lambda number: 1 // number, range(4), 2))
-    some = forked.each(_slow_first, range(50), 2)
+def test_who_stops_early_or_fails_waits_for_no_process_and_leaves_none() -> None:
+    def work(number: int) -> int:
+        if number == 1:
+            raise ZeroDivisionError
+        if number > 1:
+            time.sleep(LONGEST_S)  # whoever waited for this would run into the test's limit
+        return number
+
+    began_s = time.monotonic()
+    some = forked.each(work, [0, 2, 3, 4], 2)
     assert next(some) == 0
     some.close()
-    assert list(forked.each(_slow_first, range(3), 2)) == [0, 1, 4]
+    assert not multiprocessing.active_children()
+    with pytest.raises(ZeroDivisionError):
+        list(forked.each(work, [0, 1, 2, 3], 2))
+    assert not multiprocessing.active_children()
+    assert time.monotonic() - began_s < LONGEST_S
+
+
+ORPHANS = f"""
+import os, sys, time
+from models import forked
+
+def work(number):
+    print(os.getpid(), flush=True)
+    time.sleep({LONGEST_S})
+
+list(forked.each(work, range(4), 2))
+"""
+
+
+def test_no_process_outlives_a_parent_that_is_killed() -> None:
+    command = [sys.executable, "-c", ORPHANS]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+        # The pipe ends when the last one that holds it has ended.
+        assert parent.stdout.read() == ""
+    assert not any(Path(f"/proc/{child}/stat").exists() and _is_running(child) for child in children)
+
+
+def _is_running(process: int) -> bool:
+    """A zombie waits to be collected and holds nothing."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -40,8 +40,10 @@ def test_a_short_run_is_taken_up_again_and_gives_a_row_for_each_kind(tmp_path, c
     monkeypatch.delenv("TANKWATCH_REAL_DATA", raising=False)
     call = ["--scenes", "2", "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)]
     assert inputs.run(call) == 0
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    kept = tmp_path / f"rows-{inputs.FORM}.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
     assert [row["input"] for row in rows] == [*inputs.BLOBS, *inputs.KINDS]
     first = capsys.readouterr().out
     assert inputs.run(call) == 0
-    assert capsys.readouterr().out == first and len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(rows)
+    assert capsys.readouterr().out == first
+    assert len(kept.read_text().splitlines()) == len(rows)

@@ -13,9 +13,12 @@ from calibration.scene import draw_station
 from calibration.twin import Twin, draw_scenes
 from calibration.view import Viewer
 from edge_agent import framing, station
+from edge_agent.decision import DecisionWatch
 from edge_agent.empty_tank import EmptyTank, ImmersionLimits
 from edge_agent.errors import ConfigError, StationError
-from edge_agent.immersion import thumbnail, water_cells
+from edge_agent.eyes import Eyes
+from edge_agent.immersion import water_cells
+from edge_agent.inspection import FixedFraming
 from edge_agent.records import CORNERS, Frame
 from edge_agent.station import Lamp
 
@@ -56,13 +59,16 @@ def test_fit_finds_the_twins_true_corners_within_half_a_pixel_rms(seed: int) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_empty_tank_is_seen_as_the_device_sees_it(seed: int) -> None:
-    picture = Viewer(draw_station(seed, "reference", (640, 480), "TANK1"), 0).empty_station()
-    profile, _ = fitting.fit((frame(picture, number) for number in range(30)), "TANK1")
+    look = draw_station(seed, "reference", (640, 480), "TANK1")
+    picture = Viewer(look, 0).empty_station()
+    x, y = np.mean(look.tank_px, axis=0).astype(int).tolist()
+    profile, _ = fitting.fit((frame(picture, number) for number in range(30)), "TANK1", (Lamp("ok", (x, y, 60, 60)),))
     size = profile.view_size_px
+    steady = FixedFraming(framing.homography(profile.tank_px, size))
+    seen = Eyes(profile, steady, size, None, DecisionWatch()).look(frame(picture))
     water = water_cells(framing.markers_in_view(profile, size), size)
     tank = EmptyTank(profile.empty_grey(), water, ImmersionLimits())
-    view = framing.rectify(picture, framing.homography(np.array(profile.tank_px), size), size)
-    assert (tank.taken_share(thumbnail(view)), tank.touched_share) == (0, 0)
+    assert (tank.taken_share(seen.thumb), tank.touched_share) == (0, 0)
 
 
 def test_a_profile_that_was_fitted_reads_back_and_its_own_station_is_in_place(tmp_path: Path) -> None:

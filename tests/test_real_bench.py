@@ -66,6 +66,7 @@ def test_missed_targets_are_named():
     kept = {name: {"verdict": "ok"} for name in real.NEGATIVES}
     lights = {"pictures": 115, "right": 114}
     assert real.missed(kept, {"upright": 10.0, "upside_down": 5.0}, lights) == []
+    assert real.missed(kept, {"upright": 10.0, "upside_down": 5.0}, {"pictures": 0, "right": 0})
     changed = kept | {"fire": {"verdict": "leak"}, "river": {"verdict": "not_tested"}}
     changed |= {name: {"verdict": "not_tested"} for name in real.CAMERA_MOVES}
     assert real.missed(changed, {"upright": 10.0, "upside_down": 5.1}, lights | {"right": 113}) == [

@@ -107,20 +107,20 @@ def test_a_second_run_takes_up_what_is_there(tiny, monkeypatch):
     assert again.manifest.created_at == "2001-09-09T01:46:40Z"
 
 
-def test_a_work_folder_of_another_program_is_refused_before_anything_is_made(tmp_path, monkeypatch):
-    def begun() -> None:
-        training._claim(tmp_path)
-
-    begun()
+def test_a_work_folder_of_another_program_or_recipe_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    training._claim(tmp_path, TINY)
     (tmp_path / "cases").mkdir()
-    begun()
-    monkeypatch.setattr(training.code_version, "of_recipe", lambda: "of tomorrow")
-    with pytest.raises(ConfigError, match="another version of the program"):
-        train_recipe(TINY, Workplace(tmp_path, scenes_for_training, 1), tmp_path / "new.bundle")
-    assert {path.name for path in tmp_path.iterdir()} == {"cases", "program.sha256"}
-    (tmp_path / "program.sha256").unlink()
-    with pytest.raises(ConfigError, match="another version of the program"):
-        begun()
+    training._claim(tmp_path, TINY)
+    with pytest.raises(ConfigError, match="another recipe"):
+        training._claim(tmp_path, replace(TINY, seed=2))
+    with monkeypatch.context() as changed:
+        changed.setattr(training.code_version, "of_recipe", lambda: "of tomorrow")
+        with pytest.raises(ConfigError, match="another version of the program"):
+            train_recipe(TINY, Workplace(tmp_path, scenes_for_training, 1), tmp_path / "new.bundle")
+    assert {path.name for path in tmp_path.iterdir()} == {"cases", "claim.sha256"}
+    (tmp_path / "claim.sha256").unlink()
+    with pytest.raises(ConfigError, match="Delete the folder"):
+        training._claim(tmp_path, TINY)
 
 
 def _save_net(path: Path) -> None:
