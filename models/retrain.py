@@ -31,6 +31,8 @@ from models.retrain_recipes import USUAL, Competed, RetrainRecipe
 LEAST_CLIPS = 4
 LEAST_SHARE = 0.5
 """Where fewer of a manifest's clips can be used, it is not the dataset that it says it is."""
+HELD_OUT_DEALS = 2
+"""Of the parent's cases as well, which are thousands: each deal takes four fits, two minutes of the half hour."""
 TOLD_EVERY = 100
 """Clips between two lines of the log."""
 CASE_NUMBERS = 1 << 23
@@ -124,7 +126,9 @@ def refitted(base: Bundle, judged: Features, judgements: Judgements, out: Path, 
     fitted = together([before, judged])
     net = case_fit.fit(fitted, seed, log, steps=recipe.steps, hidden=recipe.hidden)
     nothing = chosen(fitted, np.empty(0, int))
-    logits = case_fit.held_out_logits(nothing, fitted, seed, steps=recipe.steps, hidden=recipe.hidden)
+    logits = case_fit.held_out_logits(
+        nothing, fitted, seed, steps=recipe.steps, hidden=recipe.hidden, deals=HELD_OUT_DEALS
+    )
     whole = fitted.whole & fitted.familiar
     sharpness = case_fit.sharpness(logits[whole], chosen(fitted, np.flatnonzero(whole)))
     net.sharpness.fill_(sharpness)
