@@ -80,15 +80,13 @@ def _groups(net: CaseNet) -> list[dict]:
     return [{"params": [*net.hidden.parameters(), net.out.bias]}, shares]
 
 
-def held_out_logits(
-    before: Features, judged: Features, seed: int, *, steps: int, hidden: int = HIDDEN, deals: int = DEALS
-) -> np.ndarray:
+def held_out_logits(before: Features, judged: Features, seed: int, *, steps: int, hidden: int = HIDDEN) -> np.ndarray:
     """(n,) log odds of the rows of `judged`, each by fits to `before` and to other cases of `judged` alone.
 
-    The mean of `deals`: one case at the edge scores 0.01 or 0.03, as the folds fall, and limits hang on such cases.
+    The mean of DEALS: one case at the edge scores 0.01 or 0.03, as the folds fall, and limits hang on such cases.
     """
-    dealt = [dealt_logits(before, judged, Deal(seed, number), steps=steps, hidden=hidden) for number in range(deals)]
-    return np.array(dealt, np.float32).reshape(deals, len(judged.leaky)).mean(axis=0)
+    deals = [dealt_logits(before, judged, Deal(seed, number), steps=steps, hidden=hidden) for number in range(DEALS)]
+    return np.array(deals, np.float32).reshape(DEALS, len(judged.leaky)).mean(axis=0)
 
 
 def dealt_logits(before: Features, judged: Features, deal: Deal, *, steps: int, hidden: int = HIDDEN) -> np.ndarray:

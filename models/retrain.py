@@ -2,7 +2,8 @@
 
 A few dozen clips say nothing about pixels that the parent's training has not said better, but much about this station's
 trapped air, beads and light. So the detector stays, the aggregator is fitted to the parent's cases and the judged ones
-together, and the limits are chosen anew, on all of these, each scored by a fit that has not seen it.
+together, and the limits are chosen anew: on judged clips, each scored by a fit that has not seen it, and on the
+parent's simulated cases, which the fit has seen (held out they make limits that answer less: docs/experiments.md).
 
 The same manifest, parent, seed and code give the same bytes: no clock and no folder's name goes into the bundle.
 """
@@ -23,16 +24,15 @@ from edge_agent.errors import ConfigError
 from models import case_fit, cases, golden, looked, novelty, package, retrain_recipes, sanity, select
 from models.augmentation import JUDGED_WEIGHT
 from models.case_fit import Deal
-from models.cases import Features, chosen, together
+from models.cases import WHOLE, Features, chosen, together
 from models.looked import JudgedClip, Log, Look, Workroom
+from models.net import CaseNet
 from models.package import Content, Nets
 from models.retrain_recipes import USUAL, Competed, RetrainRecipe
 
 LEAST_CLIPS = 4
 LEAST_SHARE = 0.5
 """Where fewer of a manifest's clips can be used, it is not the dataset that it says it is."""
-HELD_OUT_DEALS = 2
-"""Of the parent's cases as well, which are thousands: each deal takes four fits, two minutes of the half hour."""
 TOLD_EVERY = 100
 """Clips between two lines of the log."""
 CASE_NUMBERS = 1 << 23
@@ -125,19 +125,12 @@ def refitted(base: Bundle, judged: Features, judgements: Judgements, out: Path, 
     before = without(cases.fitted_features(base), judged)
     fitted = together([before, judged])
     net = case_fit.fit(fitted, seed, log, steps=recipe.steps, hidden=recipe.hidden)
-    nothing = chosen(fitted, np.empty(0, int))
-    logits = case_fit.held_out_logits(
-        nothing, fitted, seed, steps=recipe.steps, hidden=recipe.hidden, deals=HELD_OUT_DEALS
-    )
-    whole = fitted.whole & fitted.familiar
-    sharpness = case_fit.sharpness(logits[whole], chosen(fitted, np.flatnonzero(whole)))
-    net.sharpness.fill_(sharpness)
-    scores = expit(logits * sharpness)
-    auc = select.auc(scores[-len(judged.leaky) :], judged.leaky)
-    clips, leaks = len(judged.leaky), int(judged.leaky.sum())
-    log(f"retrained recipe={recipe.name} clips={clips} leaks={leaks} held_out_auc={auc:.3f} sharpness={sharpness:.2f}")
-    told = f"{clips} judged clips\n({leaks} leaks). Each was scored by a fit that had not seen it: AUC {auc:.3f}."
-    limits = select.limits(scores[whole], fitted.leaky[whole])
+    scores, leaky = scored(net, fitted, recipe, seed)
+    limits = select.limits(scores, leaky)
+    count, leaks = len(judged.leaky), int(judged.leaky.sum())
+    auc = select.auc(scores[-count:], judged.leaky)
+    log(f"retrained recipe={recipe.name} clips={count} leaks={leaks} held_out_auc={auc:.3f}")
+    told = f"{count} judged clips\n({leaks} leaks). Each was scored by a fit that had not seen it: AUC {auc:.3f}."
     content = _content(base, limits, judgements, fitted, told=told, course=course)
     nets = Nets(base.nets["detector"], base.nets["origins"], net, base.nets["lamps"], base.nets["water"])
     bundle = package.pack(out, nets, content)
@@ -204,6 +197,17 @@ def without(before: Features, judged: Features) -> Features:
     Two clips share a number in one of eight million pairs; a row of the parent's is missed then.
     """
     return chosen(before, np.flatnonzero(~np.isin(before.case, judged.case)))
+
+
+def scored(net: CaseNet, fitted: Features, recipe: RetrainRecipe, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(scores, leaky), of what limits are chosen on: the whole simulated cases by `net`, then the judged clips, of
+    earlier datasets, too, each by fits without it. Chosen on seen clips limits would be too bold."""
+    is_judged = fitted.weight > WHOLE
+    simulated, clips = (chosen(fitted, np.flatnonzero(which)) for which in (~is_judged & fitted.familiar, is_judged))
+    seen = chosen(simulated, np.flatnonzero(simulated.whole))
+    logits = case_fit.held_out_logits(simulated, clips, seed, steps=recipe.steps // 2, hidden=recipe.hidden)
+    scores = np.concatenate([case_fit.scores(net, seen.values), expit(logits)])
+    return scores, np.concatenate([seen.leaky, clips.leaky])
 
 
 def _weighed(judged: Features, recipe: RetrainRecipe) -> Features:

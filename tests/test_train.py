@@ -32,7 +32,8 @@ from models.export import onnx_bytes
 from models.looked import JudgedClip, Workroom
 from models.net import CaseNet, OriginNet
 from models.origin_fit import OriginRecipe
-from models.retrain import judged_features, read_manifest, retrain, without
+from models.retrain import judged_features, read_manifest, retrain, scored, without
+from models.retrain_recipes import RetrainRecipe
 from models.stages import Workplace, simulated_cases
 from models.train import LIMITS, Bases, Recipe, known_features, train, train_recipe
 
@@ -343,6 +344,19 @@ def test_a_clip_that_the_parent_was_trained_on_counts_once(parent_file, first):
     rest = without(fitted, judged)
     assert np.array_equal(rest.values, parent.values) and np.array_equal(rest.case, parent.case)
     assert len(without(together([parent, judged]), judged).leaky) == len(parent.leaky)
+
+
+def test_limits_mind_judged_clips_of_earlier_datasets_by_fits_that_have_not_seen_them():
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((90, len(FEATURES))).astype(np.float32)
+    weight = np.repeat([1.0, 0.5, 6.0, 20.0], [40, 20, 20, 10]).astype(np.float32)
+    # Labels are chance: only a fit that has seen a case knows its own.
+    known = Features(values, rng.random(90) < 0.5, weight, np.arange(90), np.full(90, True))
+    recipe = RetrainRecipe("as ever", "for a test", steps=400)
+    net = fit(known, 1, lambda line: None, steps=400)
+    found, leaky = scored(net, known, recipe, 1)
+    assert leaky.tolist() == known.leaky[[*range(40), *range(60, 90)]].tolist(), "beginnings of cases have no part"
+    assert ((found > 0.5) == leaky)[:40].mean() > 0.95 and ((found > 0.5) == leaky)[40:].mean() < 0.75
 
 
 @pytest.mark.parametrize(
