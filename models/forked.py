@@ -52,9 +52,11 @@ def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool
 
 
 def _begin() -> None:
-    """In each child. It ends with its parent; Ctrl-C, which reaches all of them, is for the parent to tell."""
-    end_with_parent()
+    """In each child. It ends with its parent, whatever that does itself when it is to end; Ctrl-C, which reaches all of
+    them, is for the parent to tell."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     cv2.setNumThreads(1)
 
 
