@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import cv2
@@ -34,9 +35,10 @@ def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool
     others = set(multiprocessing.active_children())
     # A pool of `multiprocessing` waits for ever for what a killed child was working on.
     pool = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("fork"), initializer=_begin)
-    is_whole = False
+    is_whole, ours = False, set[BaseProcess]()
     try:
         working = [pool.submit(_item, number) for number in range(len(items))]
+        ours = set(multiprocessing.active_children()) - others
         for one in working if ordered else as_completed(working):
             yield one.result()
         is_whole = True
@@ -46,7 +48,7 @@ def each(work: Callable[[T], R], items: Sequence[T], jobs: int, *, ordered: bool
         ) from error
     finally:
         # Who stops early waits for nobody.
-        for child in () if is_whole else set(multiprocessing.active_children()) - others:
+        for child in () if is_whole else ours:
             child.terminate()
         pool.shutdown(cancel_futures=True)
 

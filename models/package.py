@@ -143,13 +143,6 @@ def card(lines: list[str]) -> str:
     return "\n".join(["# Model card", "", *lines, "", *_CARD]) + "\n"
 
 
-def lineage(
-    recipe: str, seed: int, code: str, *, dataset_sha256: str | None = None, parent: str | None = None
-) -> Lineage:
-    """Where a bundle comes from. `code`: `commit` as it was when training began."""
-    return Lineage(recipe=recipe, seed=seed, dataset_sha256=dataset_sha256, parent_sha256=parent, code=code)
-
-
 def commit() -> str:
     """The git commit of the code, '-dirty' where files differ from it, or 'unknown'."""
     ask = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

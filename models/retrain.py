@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit
 from tqdm import tqdm
 
-from edge_agent.bundle import Bundle, open_bundle
+from edge_agent.bundle import Bundle, Lineage, open_bundle
 from edge_agent.errors import ConfigError
 from models import case_fit, cases, golden, looked, novelty, package, retrain_recipes, sanity, select
 from models.augmentation import JUDGED_WEIGHT
@@ -203,8 +203,9 @@ def scored(net: CaseNet, fitted: Features, recipe: RetrainRecipe, seed: int) -> 
     """(scores, leaky), of what limits are chosen on: the whole simulated cases by `net`, then the judged clips, of
     earlier datasets, too, each by fits without it. Chosen on seen clips limits would be too bold."""
     is_judged = fitted.weight > WHOLE
-    simulated, clips = (chosen(fitted, np.flatnonzero(which)) for which in (~is_judged & fitted.familiar, is_judged))
-    seen = chosen(simulated, np.flatnonzero(simulated.whole))
+    simulated, clips = (chosen(fitted, np.flatnonzero(which)) for which in (~is_judged, is_judged))
+    # What is unfamiliar teaches doubt, and is never answered: it binds no limit.
+    seen = chosen(simulated, np.flatnonzero(simulated.whole & simulated.familiar))
     logits = case_fit.held_out_logits(simulated, clips, seed, steps=recipe.steps // 2, hidden=recipe.hidden)
     scores = np.concatenate([case_fit.scores(net, seen.values), expit(logits)])
     return scores, np.concatenate([seen.leaky, clips.leaky])
@@ -229,12 +230,12 @@ def _content(
         created_at=package.utc(newest) if newest else parent.created_at,
         thresholds=package.limited(parent.thresholds, limits, novel_above),
         sensitivity=parent.sensitivity,
-        lineage=package.lineage(
-            f"dataset-{course.recipe.name}",
-            course.seed,
-            course.code,
+        lineage=Lineage(
+            recipe=f"dataset-{course.recipe.name}",
+            seed=course.seed,
             dataset_sha256=judgements.sha256,
-            parent=base.sha256,
+            parent_sha256=base.sha256,
+            code=course.code,
         ),
         card=package.card(
             [

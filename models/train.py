@@ -23,7 +23,7 @@ from msgspec import UnsetType
 from scipy.special import expit
 
 from edge_agent import durable
-from edge_agent.bundle import Bundle, Sensitivity, Thresholds, TrainingRange
+from edge_agent.bundle import Bundle, Lineage, Sensitivity, Thresholds, TrainingRange
 from edge_agent.errors import ConfigError
 from edge_agent.infer import OriginReader
 from models import (
@@ -138,7 +138,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
     """The whole way from nothing to a bundle."""
     place.folder.mkdir(parents=True, exist_ok=True)
     _claim(place.folder, recipe)
-    made_at, lineage = _made_at(), package.lineage(recipe.name, recipe.seed, package.commit())
+    made_at, code = _made_at(), package.commit()
     log = _log_to(place.folder / "train.log")
     log(f"recipe {json.dumps(asdict(recipe))}")
 
@@ -160,7 +160,7 @@ def train_recipe(recipe: Recipe, place: Workplace, out: Path) -> Bundle:
         created_at=package.utc(made_at),
         thresholds=package.limited(LIMITS, judgement.limits, judgement.novel_above),
         sensitivity=sensitivity,
-        lineage=lineage,
+        lineage=Lineage(recipe.name, recipe.seed, dataset_sha256=None, parent_sha256=None, code=code),
         card=package.card(judgement.card),
         fitted=judgement.fitted,
         examples=examples,

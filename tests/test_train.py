@@ -346,6 +346,22 @@ def test_a_clip_that_the_parent_was_trained_on_counts_once(parent_file, first):
     assert len(without(together([parent, judged]), judged).leaky) == len(parent.leaky)
 
 
+def test_what_is_unfamiliar_teaches_the_held_out_fits_and_binds_no_limit(monkeypatch):
+    values = np.zeros((6, len(FEATURES)), np.float32)
+    weight, familiar = np.array([1, 1, 0.5, 1, 6, 6], np.float32), np.array([True, True, True, False, True, True])
+    known = Features(values, np.arange(6) % 2 == 0, weight, np.arange(6), familiar)
+    learnt = []
+
+    def heard(before, judged, *_args, **_kwargs):
+        learnt.extend(before.case.tolist())
+        return np.zeros(len(judged.leaky), np.float32)
+
+    monkeypatch.setattr("models.case_fit.held_out_logits", heard)
+    net = fit(known, 1, lambda line: None, steps=2)
+    _, leaky = scored(net, known, RetrainRecipe("as ever", "for a test"), 1)
+    assert learnt == [0, 1, 2, 3] and leaky.tolist() == known.leaky[[0, 1, 4, 5]].tolist()
+
+
 def test_limits_mind_judged_clips_of_earlier_datasets_by_fits_that_have_not_seen_them():
     rng = np.random.default_rng(1)
     values = rng.standard_normal((90, len(FEATURES))).astype(np.float32)
