@@ -16,7 +16,7 @@ from edge_agent import codes, framing, station
 from edge_agent.codes import MARKER_MODULES
 from edge_agent.corners import module_px
 from edge_agent.errors import ConfigError, StationError
-from edge_agent.eyes import HIDDEN_LEVEL, lamp_mask
+from edge_agent.eyes import hide, lamp_mask
 from edge_agent.immersion import thumbnail
 from edge_agent.records import CORNERS, Corner, Frame, Marker
 from edge_agent.station import CameraSettings, Lamp, MarkerReference, Point, StationProfile
@@ -268,8 +268,7 @@ def _thumbs(profile: StationProfile, pictures: Sequence[np.ndarray]) -> list[np.
     to_view, mask = framing.homography(profile.tank_px, size), lamp_mask(profile, size)
     views = [framing.rectify(grey, to_view, size) for grey in pictures]
     for view in views:
-        if mask is not None:
-            view[mask] = HIDDEN_LEVEL
+        hide(view, mask)
     return [thumbnail(view) for view in views]
 
 

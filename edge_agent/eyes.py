@@ -147,9 +147,7 @@ class Eyes:
         shake = self._shake.step(grey) if stands else self._shake.lost()
         to_view = framing.homography @ undone(shake, grey.shape[0])
         view = rectify(grey, to_view, self._size)
-        if self._mask is not None:
-            # The lamps tell the human's word; no net may see it.
-            view[self._mask] = HIDDEN_LEVEL
+        hide(view, self._mask)
         thumb = thumbnail(view)
         fault = self._pictures.step(thumb, frame.monotonic_s) or fault
         return self._sight(frame, framing, TankView(view, frame.sequence, frame.monotonic_s, to_view), thumb, fault)
@@ -239,6 +237,12 @@ def lamp_mask(profile: StationProfile, view_size_px: tuple[int, int]) -> np.ndar
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
         cv2.fillConvexPoly(mask, np.int32(np.round(cv2.perspectiveTransform(corners, to_view))), 1)
     return mask.astype(bool) if mask.any() else None
+
+
+def hide(view: np.ndarray, mask: np.ndarray | None) -> None:
+    """Greys out the lamps, `mask` as of `lamp_mask`, in a tank view: they tell the human's word, no net may see it."""
+    if mask is not None:
+        view[mask] = HIDDEN_LEVEL
 
 
 def _gauge(profile: StationProfile, view_size_px: tuple[int, int]) -> VisibilityGauge:
