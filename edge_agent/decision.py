@@ -39,6 +39,7 @@ class LampLimits(NamedTuple):
 
 
 USUAL_LIMITS = LampLimits()
+"""Of who has no bundle's; how dark a lamp has to be, also where a bundle does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
