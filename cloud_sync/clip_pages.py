@@ -4,6 +4,7 @@ the original.
 
 import struct
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -177,14 +178,20 @@ def _described(shelf, sha256: str) -> Descriptor:
 
 
 def _pictures(sha256: str, choose: Callable[[int], Iterable[int]]) -> list[bytes]:
-    """The stored tank views whose numbers `choose` picks, given how many there are."""
-    path = _shelf_with(sha256).store.clip(sha256)
+    """The stored tank views whose numbers `choose` picks, given how many there are.
+
+    A damaged clip is answered with 410 and the words for the page: the player may ask for frames before its video has
+    failed.
+    """
+    shelf = _shelf_with(sha256)
+    path = shelf.store.clip(sha256)
     try:
         clip = clips.read(path)
         return list(clip.tank_pictures(choose(clip.frame_count)))
     except StoreError as error:
         current_app.logger.warning("no frames clip=%s: %s", sha256, error)
-        abort(404)
+        words = shelf.videos.keep_fault(sha256, path, error)
+        abort(404 if words is None else Response(words, HTTPStatus.GONE, mimetype="text/plain"))
 
 
 def _for_who_may_know(sha256: str) -> Path:

@@ -38,6 +38,16 @@ class Videos:
         """Why the clip cannot be shown, where that was tried before; nothing is decoded."""
         return self._store.damage(sha256)
 
+    def keep_fault(self, sha256: str, path: Path, error: StoreError) -> str | None:
+        """Keeps why the clip cannot be shown and returns the words; None where only the disk failed: it may recover,
+        bytes that are wrong stay wrong.
+        """
+        if isinstance(error.__cause__, OSError):
+            return None
+        words = without_path(error, path)
+        self._store.keep_damage(sha256, words)
+        return words
+
     def _encoded(self, sha256: str) -> bytes:
         fault = self.fault(sha256)
         if fault is not None:
@@ -46,9 +56,7 @@ class Videos:
         try:
             return self.decoding.video(path)
         except StoreError as error:
-            # A disk that cannot be read may recover; bytes that are wrong stay wrong.
-            if not isinstance(error.__cause__, OSError):
-                self._store.keep_damage(sha256, without_path(error, path))
+            self.keep_fault(sha256, path, error)
             raise
 
 

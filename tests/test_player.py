@@ -119,6 +119,26 @@ def test_a_damaged_clip_is_tried_once_and_the_page_says_what_is_wrong(desk: Desk
     assert str(desk.shelf.store.clip(sha256).parent) not in page
 
 
+@pytest.mark.parametrize("rest", ["frames/3", "frames.bin?count=5"])
+def test_frames_of_a_damaged_clip_say_what_is_wrong_before_its_video_was_tried(desk: Desk, rest: str) -> None:
+    sha256 = desk.spoilt()
+    answer = desk.signed_in().get(f"/clips/{sha256}/{rest}")
+    assert answer.status_code == 410 and "clip holds a JPEG" in answer.get_data(as_text=True)
+    assert desk.shelf.videos.fault(sha256) == answer.get_data(as_text=True)
+    assert str(desk.shelf.store.clip(sha256).parent) not in answer.get_data(as_text=True)
+
+
+def test_frames_that_the_disk_does_not_give_are_no_damage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha256 = desk.ref.sha256
+    path = desk.shelf.store.clip(sha256)
+    path.unlink()
+    path.symlink_to(path)
+    monkeypatch.setattr(desk.shelf.store, "clip", lambda _: path)
+    monkeypatch.setattr(desk.shelf.store, "holds", lambda _: True)
+    assert desk.signed_in().get(f"/clips/{sha256}/frames/0").status_code == 404
+    assert desk.shelf.videos.fault(sha256) is None
+
+
 def test_a_file_that_is_no_clip_says_so_without_naming_our_folders(desk: Desk) -> None:
     sha256 = desk.ref.sha256
     desk.shelf.store.clip(sha256).write_bytes(b"rot" * 100)

@@ -343,6 +343,14 @@ def test_a_clip_found_damaged_while_it_is_opened_says_so(desk: Desk, page) -> No
     assert barriers(page) == []
 
 
+def test_damage_is_said_by_the_frames_where_the_video_was_not_tried(desk: Desk, page) -> None:
+    page.route("**/*.webm", lambda route: route.abort())
+    page.goto(f"{desk.address}/review/{desk.cases[3]}")
+    assert becomes(page, "!document.getElementById('video-fault').hidden")
+    words = page.inner_text("#video-fault")
+    assert "clip holds a JPEG" in words and "cannot tell" in words
+
+
 def test_a_damaged_clip_among_sound_ones_is_said_and_the_next_plays(desk: Desk, page) -> None:
     page.evaluate("(next) => tankwatchPlayer.load(next)", _addresses(desk.shas[3]))
     assert becomes(page, "!document.getElementById('video-fault').hidden")

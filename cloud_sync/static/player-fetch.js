@@ -1,6 +1,7 @@
 // Addresses -> stored frames as they lie in the clip -> grey pixels. The page and its worker both use it.
 
 const LENGTH_BYTES = 4;
+const DAMAGED = 410; // the stored bytes are wrong, and the answer says in words how
 
 // The clip may be sound; this browser cannot get at it now.
 export class Unreachable extends Error {}
@@ -13,6 +14,7 @@ export const get = async (address, options = {}) => {
     throw new Unreachable("the cloud cannot be reached: look at the network, then play again");
   }
   if (answer.redirected) throw new Unreachable("your session has ended: sign in again in another window, then play again");
+  if (answer.status === DAMAGED) throw new Error(await answer.text());
   if (!answer.ok) throw new Unreachable(`the cloud answers ${answer.status}: load the page again`);
   return answer;
 };
