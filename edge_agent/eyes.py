@@ -11,6 +11,7 @@ from edge_agent.composite import without_colour
 from edge_agent.decision import DecisionWatch, Signal
 from edge_agent.errors import ModelError
 from edge_agent.framing import FramingWatch, homography, markers_in_view, rectify
+from edge_agent.hot_pixels import HotPixels
 from edge_agent.immersion import thumbnail, water_cells
 from edge_agent.lamps import UNSEEN, LampReader
 from edge_agent.records import CameraFault, FaultKind, Frame, Framing, TankView, Visibility
@@ -89,7 +90,7 @@ class Eyes:
         self._camera, self._pictures = CameraWatch(of_station=profile is not None), PictureWatch()
         self._frame_size_px = profile.frame_size_px if profile else None
         self._seen: Framing | None = None
-        self._shake = ShakeWatch(profile)
+        self._pixels, self._shake = HotPixels(), ShakeWatch(profile)
         self._mask = lamp_mask(profile, view_size_px) if profile and profile.lamps else None
         self._signal = Signal("none")
         self.net_fault = ""
@@ -140,11 +141,11 @@ class Eyes:
         return self._camera.fault(float("-inf"))
 
     def _looked(self, frame: Frame, fault: CameraFault | None) -> Sight:
-        grey = without_colour(frame.image)
+        grey = self._pixels.mended(without_colour(frame.image), frame.monotonic_s)
         framing = self._seen = self._framing.step(frame)
         # The homography follows a moved camera itself, and a hand before a marker is nothing to measure against.
         stands = framing.status in ("ok", "unchecked")
-        shake = self._shake.step(grey) if stands else self._shake.lost()
+        shake = self._shake.step(grey, frame.monotonic_s) if stands else self._shake.lost()
         to_view = framing.homography @ undone(shake, grey.shape[0])
         view = rectify(grey, to_view, self._size)
         hide(view, self._mask)

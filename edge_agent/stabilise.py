@@ -28,6 +28,9 @@ FARTHEST_PX = 12.0
 """A larger answer is no shake: the camera has moved, or the picture has changed."""
 USUAL_FRAMES = 60
 """Shake swings many times in so many frames, and a mount drifts by little."""
+MOST_DRIFT_PX_S = 0.5
+"""Of where pictures usually lie: what it moves by within a composite is 0.05 px. The mean of the first few moves by a
+pixel, and then everything would glow."""
 
 
 class Stabiliser:
@@ -126,8 +129,9 @@ class ShakeWatch:
         """Pictures since the camera was last where it should be."""
         self._usual, self._last = np.zeros(4), np.zeros(4)
         """Where pictures usually lie beside the anchor, and where the last one lay."""
+        self._last_s = float("inf")
 
-    def step(self, grey: np.ndarray) -> np.ndarray:
+    def step(self, grey: np.ndarray, monotonic_s: float) -> np.ndarray:
         """(4,) as of `Stabiliser.shake`, of the (h, w) uint8 picture `grey` beside the usual one."""
         if self._stabiliser is None:
             self._stabiliser = Stabiliser(marker_region(self._profile, grey.shape) if self._profile else None)
@@ -141,8 +145,10 @@ class ShakeWatch:
         # A frozen picture has to stay as it is, or nobody notices: only one that lies elsewhere than the last moves
         # what is usual.
         if self._profile and not np.array_equal(shake, self._last):
-            self._usual = self._usual + (shake - self._usual) / min(self._followed, USUAL_FRAMES)
-        self._last = shake
+            most = MOST_DRIFT_PX_S * max(0.0, monotonic_s - self._last_s)
+            step = (shake - self._usual) / min(self._followed, USUAL_FRAMES)
+            self._usual = self._usual + np.clip(step, -most, most)
+        self._last, self._last_s = shake, monotonic_s
         return shake - self._usual
 
     def lost(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from calibration.scene import draw_scene, draw_station
 from calibration.twin import Twin, profile_of
 from edge_agent import stabilise
 from edge_agent.composite import without_colour
-from edge_agent.stabilise import Stabiliser, marker_region, undone
+from edge_agent.stabilise import ShakeWatch, Stabiliser, marker_region, undone
 
 RNG = np.random.default_rng(3)
 PATTERN = (RNG.random((60, 80)) > 0.5).astype(np.float32).repeat(8, 0).repeat(8, 1) * 120 + 60
@@ -126,6 +126,35 @@ def test_the_shake_of_a_station_is_followed_at_all_corners_of_its_tank(seed, pro
         back = cv2.perspectiveTransform(_corners(truth)[None], undone(shake, height))[0]
         errors.append(float(np.linalg.norm(back - at_rest, axis=1).max()))
     assert np.median(errors) < 0.15 and max(errors) < 0.3
+
+
+@pytest.mark.parametrize("lost_at", [None, 15])
+def test_the_first_pictures_of_a_camera_that_shakes_lie_on_one_another_too(lost_at):
+    """Where pictures usually lie is learnt slowly: as the mean of the first few it moved by half a pixel at a time."""
+    look = replace(draw_station(9117, "plant"), shake_px=1.5)
+    twin = Twin(look, [draw_scene(9101, look, "plant", leaky=False)], fps=20.0, seed=1)
+    watch, places = ShakeWatch(profile_of(look)), []
+    for number, (frame, truth) in enumerate(islice(twin.frames(), 60)):
+        if number == lost_at:
+            watch.lost()
+            places.clear()
+            continue
+        shake = watch.step(without_colour(frame.image), frame.monotonic_s)
+        places.append(cv2.perspectiveTransform(_corners(truth)[None], undone(shake, look.frame_size_px[1]))[0])
+    # Two frames lie between the first and the last of a composite.
+    moved = np.linalg.norm(np.array(places)[2:] - np.array(places)[:-2], axis=2).max(axis=1)
+    assert moved.max() < 0.3, "0.05 px of drift, and what the shake is measured by"
+
+
+def test_where_pictures_usually_lie_is_learnt_within_seconds():
+    look = replace(draw_station(9117, "plant"), shake_px=1.5)
+    twin = Twin(look, [draw_scene(9101, look, "plant", leaky=False)], fps=20.0, seed=1)
+    watch, places, true = ShakeWatch(profile_of(look)), [], []
+    for frame, truth in islice(twin.frames(), 160):
+        shake = watch.step(without_colour(frame.image), frame.monotonic_s)
+        places.append(cv2.perspectiveTransform(_corners(truth)[None], undone(shake, look.frame_size_px[1]))[0])
+        true.append(_corners(truth))
+    assert np.linalg.norm(places[-1] - np.mean(true, axis=0), axis=1).max() < 0.6
 
 
 def _corners(truth) -> np.ndarray:
