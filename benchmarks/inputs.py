@@ -181,11 +181,8 @@ def _gathered(folder: Path, part: str, seeds: list[int], kind: Kind) -> Crops:
     file = folder / f"{part}-{kind.spacing_ms:g}-ms-{kind.scale:g}.npz"
     if not file.exists():
         parts = [crop for seed in seeds for crop in _crops(seed, kind)]
-        pictures, rows = (np.array(column) for column in zip(*parts, strict=True))
-        np.savez(file.with_suffix(".part.npz"), pictures=pictures, rows=rows)
-        file.with_suffix(".part.npz").replace(file)
-    kept = np.load(file)
-    return Crops(kept["pictures"], kept["rows"])
+        data.save(Crops(*(np.array(column) for column in zip(*parts, strict=True))), file)
+    return data.load([file])
 
 
 def _crops(seed: int, kind: Kind) -> Iterator[tuple[np.ndarray, np.ndarray]]:

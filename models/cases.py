@@ -20,6 +20,7 @@ from edge_agent.errors import ModelError
 from edge_agent.infer import Detector
 from edge_agent.records import Evidence, TankView, Visibility
 from edge_agent.visibility import smallest_bubble_px, smallest_leak_std_cm3_s
+from models import arrays
 from models.data import PREPROCESSING
 
 Look = Callable[[np.ndarray], np.ndarray]
@@ -224,15 +225,14 @@ def chosen(features: Features, which: np.ndarray) -> Features:
 
 def save(evidence: CaseEvidence, path: Path, truth: CaseTruth = CaseTruth()) -> None:
     """One file, whole or absent, with the truth beside the evidence."""
-    partial = path.with_suffix(".part.npz")
     kind = np.array([truth.leaky, truth.silent, truth.make_believe])
-    np.savez_compressed(
-        partial, times=evidence.times, classes=evidence.classes, bubbles=evidence.bubbles, glow=evidence.glow,
+    arrays.save(
+        path, packed=True,
+        times=evidence.times, classes=evidence.classes, bubbles=evidence.bubbles, glow=evidence.glow,
         known=np.array([evidence.px_per_mm, truth.required_std_cm3_s], float),
         view=evidence.view_size_px, truth=kind, births=truth.births,
         seen=np.frombuffer(msgspec.json.encode(evidence.seen), np.uint8),
     )  # fmt: skip
-    partial.replace(path)
 
 
 def load(path: Path) -> tuple[CaseEvidence, CaseTruth]:

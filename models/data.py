@@ -22,6 +22,7 @@ from edge_agent.records import Composite, Frame, Framing, TankView, Visibility
 from edge_agent.station import StationProfile
 from edge_agent.visibility import median_of
 from edge_agent.water import WaterGauge
+from models import arrays
 from models.codec import through_video
 
 Purpose = Literal["bubbles", "cases", "limits", "water", "sight", "golden", "hard"]
@@ -231,9 +232,7 @@ def noise_levels(image: np.ndarray) -> float:
 
 def save(crops: Crops, path: Path) -> None:
     """One file, whole or absent."""
-    partial = path.with_suffix(".part.npz")
-    np.savez(partial, pictures=crops.pictures, rows=crops.rows)
-    partial.replace(path)
+    arrays.save(path, pictures=crops.pictures, rows=crops.rows)
 
 
 def load(paths: list[Path]) -> Crops:

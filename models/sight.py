@@ -8,7 +8,7 @@ import numpy as np
 from edge_agent.infer import Detector
 from edge_agent.records import Composite, Evidence
 from edge_agent.water import WaterGauge
-from models import data
+from models import arrays, data
 from models.data import Recording
 
 FIELDS = ("noise_levels", "light_levels", "paper_levels", "blur_px", "smear_px", "clarity")
@@ -48,9 +48,7 @@ def look(recording: Recording, detector: Detector, water: WaterGauge) -> Sightin
 
 def save(sightings: Sightings, path: Path) -> None:
     """One file, whole or absent."""
-    partial = path.with_suffix(".part.npz")
-    np.savez(partial, bubbles=sightings.bubbles, seen=sightings.seen)
-    partial.replace(path)
+    arrays.save(path, bubbles=sightings.bubbles, seen=sightings.seen)
 
 
 def load(path: Path) -> Sightings:

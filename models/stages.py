@@ -14,7 +14,7 @@ from edge_agent.composite import Compositor
 from edge_agent.infer import Detector
 from edge_agent.records import TankView
 from edge_agent.water import GAUGE_SIZE, WaterGauge
-from models import cases, data, forked, gauges, nuisance, painted
+from models import arrays, cases, data, forked, gauges, nuisance, painted
 from models.cases import Basis, CaseEvidence, CaseTruth, Features
 from models.data import Crops, Purpose, SceneSource
 from models.gauges import Samples
@@ -135,9 +135,7 @@ def gauge_samples(place: Workplace, count: int) -> tuple[Samples, Samples]:
 
     def look(seed: int, file: Path) -> None:
         (lamps, lit), (waters, clarity) = gauges.scene_samples(place.scenes, seed)
-        partial = file.with_suffix(".part.npz")
-        np.savez(partial, lamps=lamps, lit=lit, waters=waters, clarity=clarity)
-        partial.replace(file)
+        arrays.save(file, lamps=lamps, lit=lit, waters=waters, clarity=clarity)
 
     mark = "-{}x{}".format(*GAUGE_SIZE)
     parts = [np.load(file) for file in place.each("gauges", count, look, mark=mark)]
