@@ -65,7 +65,7 @@ class HotPixels:
 
 
 def _around(grey: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(n,) median of the eight pixels around each."""
+    """(n,) upper median of the eight pixels around each."""
     height, width = grey.shape
     beside = [
         grey[np.clip(rows + y, 0, height - 1), np.clip(columns + x, 0, width - 1)]
@@ -73,4 +73,5 @@ def _around(grey: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
         for x in (-1, 0, 1)
         if x or y
     ]
-    return np.median(beside, axis=0)
+    # numpy's own median takes five times as long for so few.
+    return np.sort(beside, axis=0)[4]
