@@ -102,7 +102,7 @@ class Eyes:
         These, unless the others see another size of view; then the others, which know what the lamps have said so far.
         """
         self._decisions.limits = other._decisions.limits
-        other._camera, other._pictures = self._camera, self._pictures
+        other._camera, other._pictures, other._pixels = self._camera, self._pictures, self._pixels
         if other._size != self._size:
             other.go_on_from(self)
             return other

@@ -29,8 +29,8 @@ FARTHEST_PX = 12.0
 USUAL_FRAMES = 60
 """Shake swings many times in so many frames, and a mount drifts by little."""
 MOST_DRIFT_PX_S = 0.5
-"""Of where pictures usually lie: what it moves by within a composite is 0.05 px. The mean of the first few moves by a
-pixel, and then everything would glow."""
+"""Of where pictures usually lie, in each of the four: within a composite it moves by 0.05 px and slants by as much. The
+mean of the first few pictures moves by a pixel, and then everything would glow."""
 
 
 class Stabiliser:
