@@ -31,15 +31,21 @@ class HotPixels:
         self._last = np.empty((0, 0), np.uint8)
         """The last picture that was looked at. One that is frozen has to stay as it is, or nobody notices."""
         self._last_s = self._looked_s = float("-inf")
-        self._forget_all()
+        self._stood_out, self._looks = np.empty((0, 0), np.uint8), 0
+        """(h, w): in how many looks of this round each pixel did."""
+        self._places: tuple[np.ndarray, np.ndarray] = (np.empty(0, int), np.empty(0, int))
+        """Rows and columns of the known ones, (n,) each."""
+        self._weight, self._missed = np.empty(0, np.float32), np.empty(0, int)
+        """(n,) How much of each is mended; in how many rounds it was not there."""
 
     def mended(self, grey: np.ndarray, monotonic_s: float) -> np.ndarray:
         """`grey` (h, w) uint8 with its faulty pixels as those around them; the same array where none is known."""
         if min(grey.shape) < 3:
             return grey
-        if self._last.shape != grey.shape:
-            self._forget_all()
-            self._stood_out = np.zeros(grey.shape, np.uint8)
+        if self._stood_out.shape != grey.shape:
+            # Another camera. What was known may lie outside of this picture.
+            self._stood_out, self._looks = np.zeros(grey.shape, np.uint8), 0
+            self._let_go(np.zeros(len(self._weight), bool))
         passed_s, self._last_s = max(0.0, monotonic_s - self._last_s), monotonic_s
         is_due = not 0 <= monotonic_s - self._looked_s < LOOK_EVERY_S
         is_fading = bool(np.any(self._weight != self._is_faulty))
@@ -62,14 +68,6 @@ class HotPixels:
         """(n,) bool; the others are about to be forgotten."""
         return self._missed < FORGET_ROUNDS
 
-    def _forget_all(self) -> None:
-        self._stood_out, self._looks = np.empty((0, 0), np.uint8), 0
-        """(h, w): in how many looks of this round each pixel did."""
-        self._places = np.empty(0, int), np.empty(0, int)
-        """Rows and columns of the known ones, (n,) each; how much of each is mended; in how many rounds it was not
-        there."""
-        self._weight, self._missed = np.empty(0, np.float32), np.empty(0, int)
-
     def _look(self, grey: np.ndarray) -> None:
         hot, dead = cv2.subtract(grey, cv2.dilate(grey, RING)), cv2.subtract(cv2.erode(grey, RING), grey)
         standing = cv2.threshold(cv2.max(hot, dead), STANDS_OUT, 1, cv2.THRESH_BINARY)[1]
@@ -82,13 +80,20 @@ class HotPixels:
     def _end_round(self) -> None:
         """Those that were there all the while are learnt, those not seen for long are let go."""
         self._missed = np.where(self._stood_out[self._places] >= LEAST_LOOKS, 0, self._missed + 1)
-        kept = self._is_faulty | (self._weight > 0)
+        self._let_go(self._is_faulty | (self._weight > 0))
         found = self._stood_out == LOOKS
         found[self._places] = False
-        rows, columns = np.nonzero(found) if np.count_nonzero(found) <= MOST else np.nonzero(found & False)
-        self._places = np.append(self._places[0][kept], rows), np.append(self._places[1][kept], columns)
-        self._weight = np.append(self._weight[kept], np.zeros(len(rows), np.float32))
-        self._missed = np.append(self._missed[kept], np.zeros(len(rows), int))
+        if np.count_nonzero(found) > MOST:
+            return
+        rows, columns = np.nonzero(found)
+        self._places = np.append(self._places[0], rows), np.append(self._places[1], columns)
+        self._weight = np.append(self._weight, np.zeros(len(rows), np.float32))
+        self._missed = np.append(self._missed, np.zeros(len(rows), int))
+
+    def _let_go(self, kept: np.ndarray) -> None:
+        """All but the `kept` ones, (n,) bool."""
+        self._places = self._places[0][kept], self._places[1][kept]
+        self._weight, self._missed = self._weight[kept], self._missed[kept]
 
 
 def _around(grey: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
