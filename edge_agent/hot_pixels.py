@@ -18,7 +18,7 @@ STANDS_OUT = 15
 """Grey levels above the brightest of the eight pixels around it, or below the darkest: more than noise has often. No
 thin line does, nor a corner of a marker whose squares have four pixels a side."""
 MOST = 500
-"""Pixels; where more stand out it is the scene, a fine pattern before a still camera, and none is learnt."""
+"""Known pixels; where more stand out it is the scene, a fine pattern before a still camera, and none is learnt."""
 FADE_S = 1.0
 """In which a pixel begins to be mended, or ends: at once it would flash in a composite."""
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
@@ -83,7 +83,7 @@ class HotPixels:
         self._let_go(self._is_faulty | (self._weight > 0))
         found = self._stood_out == LOOKS
         found[self._places] = False
-        if np.count_nonzero(found) > MOST:
+        if len(self._weight) + np.count_nonzero(found) > MOST:
             return
         rows, columns = np.nonzero(found)
         self._places = np.append(self._places[0], rows), np.append(self._places[1], columns)

@@ -82,6 +82,15 @@ def test_a_fine_pattern_before_a_still_camera_is_left():
     assert shown(HotPixels(), [wide] * (2 * LOOKS)) is wide
 
 
+def test_no_more_are_known_than_may_be_however_the_pattern_wanders():
+    pixels, wide = HotPixels(), (288, 384)
+    for number in range(12 * LOOKS):
+        grey = np.full(wide, 60, np.uint8)
+        grey[number // LOOKS :: 16, ::16] = 200
+        pixels.mended(grey, number * STEP_S)
+    assert 0 < len(pixels._weight) <= hot_pixels.MOST
+
+
 def test_markers_and_thin_lines_before_a_still_camera_are_left():
     grey = cv2.resize(
         (np.random.default_rng(2).random((24, 32)) > 0.5).astype(np.uint8) * 200,
