@@ -87,6 +87,7 @@ def test_no_more_are_known_than_may_be_however_the_pattern_wanders():
     for number in range(12 * LOOKS):
         grey = np.full(wide, 60, np.uint8)
         grey[number // LOOKS :: 16, ::16] = 200
+        grey[5, 5] += number % 3
         pixels.mended(grey, number * STEP_S)
     assert 0 < len(pixels._weight) <= hot_pixels.MOST
 
