@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from edge_agent import challenger as challenger_module
 from edge_agent.bundle import BundleManifest, open_bundle
-from edge_agent.challenger import LATE_S, MOST_WAITING, STUCK_S, Beside, InTurn
+from edge_agent.challenger import MOST_WAITING, STUCK_S, Beside, InTurn
 from edge_agent.errors import ModelError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.records import BundleRef, Verdict
 from tests.fakes_camera import Clock
+
+HELD_UP_S = 5.0
+"""Far more than a busy machine takes, far less than a judge that hangs."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class ScriptedJudge:
 
     def push(self, view: object, since_s: float) -> None:
         self.began.set()
-        self.gate.wait(20)
+        self.gate.wait(4 * HELD_UP_S)
         if self.fails:
             raise ModelError("the detector net gives numbers that are not finite: use another bundle")
         self.seen.append(since_s)
@@ -54,7 +58,9 @@ def one_case(challenger, views: int) -> Verdict:
 
 
 @pytest.fixture(params=[InTurn, Beside])
-def either(request):
+def either(request, monkeypatch):
+    # A busy machine may not run the other thread for longer than a champion waits.
+    monkeypatch.setattr(challenger_module, "LATE_S", 10.0)
     judge = ScriptedJudge()
     judge.gate.set()
     made = request.param(judge)
@@ -84,7 +90,7 @@ def test_a_challenger_that_hangs_is_cut_and_holds_up_nobody():
     assert judge.began.wait(5)
     began_s = time.monotonic()
     said = one_case(challenger, 3 * MOST_WAITING)
-    assert time.monotonic() - began_s < 1.0
+    assert time.monotonic() - began_s < HELD_UP_S
     assert said.verdict == "not_tested" and "loses no frame" in said.reason and len(cuts) == 1
     clock.turn(STUCK_S + 1)
     assert "have not come back" in one_case(challenger, 3).reason and len(cuts) == 2
@@ -97,7 +103,7 @@ def test_a_late_word_is_not_waited_for():
     challenger = Beside(judge, say_cut=cuts.append)
     began_s = time.monotonic()
     assert "had not answered" in one_case(challenger, 2).reason
-    assert time.monotonic() - began_s < LATE_S + 1.0 and len(cuts) == 1
+    assert time.monotonic() - began_s < HELD_UP_S and len(cuts) == 1
     judge.gate.set()
     challenger.close()
 
