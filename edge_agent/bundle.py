@@ -19,8 +19,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from edge_agent import durable
-from edge_agent.decision import USUAL_LIMITS, LampLimits
 from edge_agent.errors import ModelError
+from edge_agent.lamp_reading import USUAL_LIMITS, LampLimits
 from edge_agent.onnxcheck import check_onnx
 from edge_agent.records import BundleRef, Visibility
 

@@ -7,11 +7,11 @@ after that. Nothing new is decided before both lamps can be read again.
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from edge_agent.lamp_reading import USUAL_LIMITS, LampLimits, LampMemory, LampReading, LampWord
 from edge_agent.records import DecisionWord
 
-LampWord = Literal["dark", "lit", "unreadable"]
 PanelWord = Literal["off", "ok", "leak", "both", "unreadable"]
 
 LAMPS: tuple[Literal["ok", "leak"], ...] = ("ok", "leak")
@@ -28,33 +28,6 @@ FORGET_S = 3.0
 """An arm passes in up to two seconds. After longer than this the lamps may have been out and lit again."""
 REPORT_S = 10.0
 """Lamps that cannot be read for longer are somebody's work."""
-
-
-class LampLimits(NamedTuple):
-    """Limits on how sure the net is that a lamp is lit; a bundle has its own."""
-
-    lit_above: float = 0.5
-    dark_below: float = 0.05
-    """A lamp that may be lit was not seen dark: two lit lamps, one of them dim, would pass for one."""
-
-
-USUAL_LIMITS = LampLimits()
-"""Of who has no bundle's; how dark a lamp has to be, also where a bundle does not tell it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LampReading:
-    """One picture of one lamp: how sure the net is, 0..1, that it is dark, lit, unreadable."""
-
-    dark: float
-    lit: float
-    unreadable: float = 0.0
-
-    def word(self, limits: LampLimits) -> LampWord:
-        """Lit has to be sure, dark likelier than not and hardly lit; what is neither has not been read."""
-        if self.lit > limits.lit_above and self.lit >= max(self.dark, self.unreadable):
-            return "lit"
-        return "dark" if self.dark >= max(0.5, self.unreadable) and self.lit <= limits.dark_below else "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +48,7 @@ class DecisionWatch:
 
     def __init__(self, limits: LampLimits = USUAL_LIMITS) -> None:
         self.limits = limits
+        self._memories: dict[str, LampMemory] = {lamp: LampMemory() for lamp in LAMPS}
         self._readings: deque[tuple[float, dict[str, LampWord]]] = deque()
         self._lit_since: dict[DecisionWord, float] = {}
         self._seen_lit: dict[DecisionWord, float] = {}
@@ -88,7 +62,8 @@ class DecisionWatch:
         """`readings`: lamp meaning -> what was read at `now_s`. Where too little was read, all stays."""
         if self._readings and now_s < self._readings[-1][0]:
             self._readings.clear()
-        self._readings.append((now_s, {lamp: reading.word(self.limits) for lamp, reading in readings.items()}))
+        words = {lamp: self._memories[lamp].word(reading, self.limits, now_s) for lamp, reading in readings.items()}
+        self._readings.append((now_s, words))
         while len(self._readings) > LEAST_READINGS and now_s - self._readings[0][0] > WINDOW_S:
             self._readings.popleft()
         self._signal = self._next(now_s)

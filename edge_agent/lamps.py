@@ -3,15 +3,12 @@
 import cv2
 import numpy as np
 
-from edge_agent.decision import LampReading
 from edge_agent.errors import ModelError
 from edge_agent.infer import Net
+from edge_agent.lamp_reading import CROP_PX, MARGIN, LampReading
 from edge_agent.records import Frame
 from edge_agent.station import Lamp
 
-CROP_PX = 24
-MARGIN = 0.3
-"""Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
 LEAST_SHARE = 0.5
 """Less of a lamp than this in the picture, and nobody can read it."""
 UNSEEN = LampReading(0.0, 0.0, 1.0)
@@ -29,7 +26,7 @@ class LampReader:
         if not self._lamps:
             return {}
         crops = np.stack([crop(frame.image, lamp.rect_px) for lamp in self._lamps])
-        readings = _readings(self._net(crops))
+        readings = _readings(self._net(crops), crops)
         shape = frame.image.shape
         return {
             lamp.means: reading if _share_inside(shape, lamp.rect_px) >= LEAST_SHARE else UNSEEN
@@ -49,11 +46,12 @@ def crop(image: np.ndarray, rect_px: tuple[int, int, int, int]) -> np.ndarray:
     return cv2.resize(part, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
 
 
-def _readings(answer: np.ndarray) -> list[LampReading]:
-    """(n, 3) dark, lit, unreadable -> readings."""
+def _readings(answer: np.ndarray, crops: np.ndarray) -> list[LampReading]:
+    """(n, 3) dark, lit, unreadable, and what was asked about, (n, 3, 24, 24) uint8 -> readings."""
     if answer.ndim != 2 or answer.shape[1] != 3:
         raise ModelError(f"the lamps net gives {answer.shape}, 3 columns are needed: use another bundle")
-    return [LampReading(*row) for row in answer.tolist()]
+    sure = zip(*answer.T.tolist(), crops, strict=True)
+    return [LampReading(dark, lit, unreadable, asked) for dark, lit, unreadable, asked in sure]
 
 
 def _share_inside(shape: tuple[int, ...], rect_px: tuple[int, int, int, int]) -> float:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edge_agent.lamps import CROP_PX, crop
+from edge_agent.lamp_reading import CROP_PX
+from edge_agent.lamps import crop
 from edge_agent.water import small_view
 from models.data import SceneSource, views
 from models.lamp_pictures import DARK, LIT, UNREADABLE, lamp_picture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge_agent.lamps import CROP_PX
+from edge_agent.lamp_reading import CROP_PX
 
 DARK, LIT, UNREADABLE = 0, 1, 2
 HUES = (60, 72, 90, 0, 175, 120, 30, 20, 12)

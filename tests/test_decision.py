@@ -1,6 +1,7 @@
 """Lamps become decisions only when they are steadily lit."""
 
-from edge_agent.decision import DARK_S, FORGET_S, REPORT_S, DecisionWatch, LampLimits, LampReading
+from edge_agent.decision import DARK_S, FORGET_S, REPORT_S, DecisionWatch
+from edge_agent.lamp_reading import LampLimits, LampReading
 
 
 def follow(readings, fps=20):

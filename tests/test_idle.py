@@ -9,11 +9,12 @@ from test_selfreport import sight
 from edge_agent.bundle import open_bundle
 from edge_agent.case import Identity
 from edge_agent.codes import MarkerReader
-from edge_agent.decision import DecisionWatch, LampReading, Signal
+from edge_agent.decision import DecisionWatch, Signal
 from edge_agent.framing import CALM_PERIOD_S, PERIOD_S, FramingWatch
 from edge_agent.idle import LOOK_EVERY_S, REST_S, IdleWatch
 from edge_agent.immersion import Immersion
 from edge_agent.inspection import make_inspector, shipped_bundle
+from edge_agent.lamp_reading import LampReading
 from edge_agent.pipeline import Sampling
 from edge_agent.records import CameraFault, Frame, Framing
 from tests.fakes_camera import retaken

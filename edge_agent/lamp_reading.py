@@ -1,0 +1,124 @@
+"""One lamp's picture and what the net says of it -> a word; what it looked like when it was dark helps where it is
+unsure.
+
+A glint that wanders over a dark lens and a lamp that shines dimly in the sun look alike to a net that sees one picture.
+Beside the same lamp dark they do not. PURE.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from edge_agent.quick_median import median
+
+LampWord = Literal["dark", "lit", "unreadable"]
+
+CROP_PX = 24
+MARGIN = 0.3
+"""Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
+
+HARDLY_LIT, SURELY_UNREADABLE = 0.005, 0.95
+"""A lamp that the net gives less of being lit is dark, and one that it gives more of being unreadable is that, whatever
+it looked like: a sleeve may be as dark as the lens."""
+PERHAPS_LIT = 0.3
+ALIKE = 0.1
+SAME_LENS, OTHER_LENS, LIT_LENS = 0.15, 0.5, 0.7
+"""ln of how many times as bright. As when it was dark is a lamp with half of its picture within ALIKE and the middle of
+its lens within SAME_LENS; from OTHER_LENS on the net has to be sure that it is dark, from LIT_LENS on it need not be as
+sure that it is lit."""
+LEARN_EVERY_S, LEARNT = 0.1, 0.3
+"""How often, and by which share, the memory follows a lamp that is dark: the sun wanders in minutes."""
+MEMORY_S = 60.0
+"""A lamp that was not seen dark for longer may stand in another light."""
+
+
+class LampLimits(NamedTuple):
+    """Limits on how sure the net is that a lamp is lit; a bundle has its own."""
+
+    lit_above: float = 0.5
+    dark_below: float = 0.05
+    """A lamp that may be lit was not seen dark: two lit lamps, one of them dim, would pass for one."""
+
+
+USUAL_LIMITS = LampLimits()
+"""Of who has no bundle's; how dark a lamp has to be, also where a bundle does not tell it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LampReading:
+    """One picture of one lamp: how sure the net is, 0..1, that it is dark, lit, unreadable; `crop`: what it has seen,
+    (3, 24, 24) uint8 BGR."""
+
+    dark: float
+    lit: float
+    unreadable: float = 0.0
+    crop: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    def word(self, limits: LampLimits) -> LampWord:
+        """Lit has to be sure, dark likelier than not and hardly lit; what is neither has not been read."""
+        if self.lit > limits.lit_above and self.lit >= max(self.dark, self.unreadable):
+            return "lit"
+        return "dark" if self.dark >= max(0.5, self.unreadable) and self.lit <= limits.dark_below else "unreadable"
+
+
+class LampMemory:
+    """Knows what one lamp looks like while it is dark."""
+
+    def __init__(self) -> None:
+        self._dark: np.ndarray | None = None
+        """(24, 24) as `_look` gives it; None while the lamp was not seen dark."""
+        self._seen_s = self._learnt_s = float("-inf")
+
+    def word(self, reading: LampReading, limits: LampLimits, now_s: float) -> LampWord:
+        """The reading's own word, or a better one where the net is unsure and the memory is not."""
+        own = reading.word(limits)
+        if reading.crop is None:
+            return own
+        if not 0 <= now_s - self._seen_s <= MEMORY_S:
+            self._dark = None
+        look = _look(reading.crop) if self._dark is not None and _is_unsure(reading, own) else None
+        word = own if look is None else self._compared(look, reading, own)
+        if word == "dark":
+            self._seen_s = now_s
+            # What the memory alone calls dark teaches it nothing: it would follow a lamp that begins to shine.
+            if own == "dark" and not 0 <= now_s - self._learnt_s < LEARN_EVERY_S:
+                self._learnt_s = now_s
+                self._learn(_look(reading.crop) if look is None else look)
+        return word
+
+    def _compared(self, look: np.ndarray, reading: LampReading, own: LampWord) -> LampWord:
+        brighter = look - self._dark
+        lens = float(median(brighter[LENS]))
+        if own == "dark":
+            return "unreadable" if lens > OTHER_LENS else own
+        if abs(lens) < SAME_LENS and float(median(np.abs(brighter).ravel())) < ALIKE:
+            return "dark"
+        return "lit" if lens > LIT_LENS and reading.lit >= PERHAPS_LIT else own
+
+    def _learn(self, look: np.ndarray) -> None:
+        self._dark = look if self._dark is None else self._dark + LEARNT * (look - self._dark)
+
+
+def _is_unsure(reading: LampReading, own: LampWord) -> bool:
+    if own == "unreadable":
+        return reading.unreadable < SURELY_UNREADABLE
+    return own == "dark" and reading.lit > HARDLY_LIT
+
+
+def _masks() -> tuple[np.ndarray, np.ndarray]:
+    """Where the middle of the lens and where the housing is, (24, 24) bool each."""
+    half = CROP_PX / 2 / (1 + 2 * MARGIN)
+    across = np.abs(np.arange(CROP_PX) + 0.5 - CROP_PX / 2)
+    x, y = across[None, :], across[:, None]
+    return np.hypot(x, y) < 0.8 * half, np.maximum(x, y) > 1.3 * half
+
+
+LENS, HOUSING = _masks()
+
+
+def _look(crop: np.ndarray) -> np.ndarray:
+    """(3, 24, 24) uint8 -> (24, 24) float32, ln of how many times as bright as the housing: more light on both changes
+    nothing."""
+    bright = crop.max(axis=0).astype(np.float32) + 3
+    return np.log(bright / median(bright[HOUSING]))

@@ -1,0 +1,96 @@
+"""What a lamp looked like when it was dark helps where the net is unsure of one picture, and nowhere else."""
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.lamp_reading import CROP_PX, MEMORY_S, LampLimits, LampMemory, LampReading
+from edge_agent.lamps import crop
+
+LIMITS = LampLimits(lit_above=0.8, dark_below=0.05)
+SURELY_DARK, UNSURE, PERHAPS_DARK, PERHAPS_LIT = (0.99, 0.0, 0.01), (0.3, 0.1, 0.6), (0.9, 0.03, 0.0), (0.1, 0.5, 0.1)
+"""dark, lit, unreadable: how sure the net is."""
+DARK_LENS, DIM_LENS, LIT_LENS = 30, 60, 150
+
+
+def a_lamp(lens: int = DARK_LENS, *, panel: int = 70, light: float = 1.0, glint: tuple[int, int] | None = None):
+    """A red lens on a panel as the reader crops it; `glint`: where the sun glances off, x and y from the middle."""
+    picture = np.full((60, 60, 3), panel, np.uint8)
+    cv2.circle(picture, (30, 30), 10, (lens // 4, lens // 4, lens), -1, cv2.LINE_AA)
+    if glint:
+        cv2.circle(picture, (30 + glint[0], 30 + glint[1]), 3, (250, 250, 250), -1, cv2.LINE_AA)
+    return crop(np.clip(picture * light, 0, 255).astype(np.uint8), (20, 20, 20, 20))
+
+
+def a_memory(*, until_s: float = 1.0) -> LampMemory:
+    memory = LampMemory()
+    for at_s in np.arange(0.0, until_s, 0.05):
+        assert memory.word(LampReading(*SURELY_DARK, a_lamp()), LIMITS, float(at_s)) == "dark"
+    return memory
+
+
+@pytest.mark.parametrize("light", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("glint", [None, (0, 0), (4, -5), (9, 3)])
+def test_a_lens_that_looks_as_when_it_was_dark_is_dark_in_any_light_and_under_a_glint(light, glint):
+    reading = LampReading(*UNSURE, a_lamp(light=light, glint=glint))
+    assert reading.word(LIMITS) == "unreadable"
+    assert a_memory().word(reading, LIMITS, 1.0) == "dark"
+    assert LampMemory().word(reading, LIMITS, 1.0) == "unreadable", "nothing is known of this lamp yet"
+
+
+def test_a_lamp_that_has_become_brighter_is_not_dark_unless_the_net_is_sure():
+    dim = a_lamp(DIM_LENS)
+    assert LampReading(*PERHAPS_DARK, dim).word(LIMITS) == "dark"
+    assert a_memory().word(LampReading(*PERHAPS_DARK, dim), LIMITS, 1.0) == "unreadable"
+    assert a_memory().word(LampReading(*PERHAPS_DARK, a_lamp()), LIMITS, 1.0) == "dark"
+    assert a_memory().word(LampReading(*SURELY_DARK, dim), LIMITS, 1.0) == "dark", "the lamp was moved, say"
+
+
+def test_a_lamp_far_brighter_than_dark_is_lit_where_the_net_thinks_so_too():
+    assert a_memory().word(LampReading(*PERHAPS_LIT, a_lamp(LIT_LENS)), LIMITS, 1.0) == "lit"
+    assert a_memory().word(LampReading(*PERHAPS_LIT, a_lamp(DIM_LENS - 10)), LIMITS, 1.0) == "unreadable"
+    assert a_memory().word(LampReading(*UNSURE, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
+    assert a_memory().word(LampReading(0.0, 0.9, 0.0, a_lamp()), LIMITS, 1.0) == "lit", "a sure net is believed"
+
+
+def test_a_sleeve_as_dark_as_the_lens_is_no_dark_lamp():
+    assert a_memory().word(LampReading(0.0, 0.0, 0.99, a_lamp()), LIMITS, 1.0) == "unreadable"
+
+
+@pytest.mark.parametrize("covered", [np.full((3, CROP_PX, CROP_PX), 30, np.uint8), a_lamp(70), a_lamp(5)])
+def test_what_looks_otherwise_stays_unreadable(covered):
+    assert a_memory().word(LampReading(*UNSURE, covered), LIMITS, 1.0) == "unreadable"
+
+
+def test_the_sun_that_wanders_is_followed_while_the_net_is_sure():
+    memory = LampMemory()
+    for number in range(600):
+        lens = DARK_LENS + number // 20
+        assert memory.word(LampReading(*SURELY_DARK, a_lamp(lens)), LIMITS, number * 0.1) == "dark"
+    assert memory.word(LampReading(*PERHAPS_DARK, a_lamp(lens)), LIMITS, 60.0) == "dark"
+    assert a_memory().word(LampReading(*PERHAPS_DARK, a_lamp(lens)), LIMITS, 1.0) == "unreadable"
+
+
+def test_a_lamp_that_begins_to_shine_slowly_does_not_teach_that_it_is_dark():
+    memory, words = a_memory(), []
+    for number in range(400):
+        unsure = LampReading(*UNSURE, a_lamp(DARK_LENS + number // 20))
+        words.append(memory.word(unsure, LIMITS, 1.0 + number * 0.1))
+    assert words[0] == "dark" and words[-1] == "unreadable"
+
+
+def test_what_was_not_seen_dark_for_a_minute_is_forgotten_and_learnt_anew():
+    unsure = LampReading(*UNSURE, a_lamp())
+    assert a_memory().word(unsure, LIMITS, MEMORY_S) == "dark"
+    memory = a_memory()
+    assert memory.word(unsure, LIMITS, 1.0 + MEMORY_S) == "unreadable"
+    assert memory.word(LampReading(*PERHAPS_DARK, a_lamp(DIM_LENS)), LIMITS, 1.1 + MEMORY_S) == "dark"
+
+
+def test_a_clock_that_goes_back_and_a_picture_that_nobody_kept_do_no_harm():
+    assert a_memory().word(LampReading(*UNSURE, a_lamp()), LIMITS, -1.0) == "unreadable"
+    assert a_memory().word(LampReading(*UNSURE), LIMITS, 1.0) == "unreadable"
+    black = np.zeros((3, CROP_PX, CROP_PX), np.uint8)
+    memory = LampMemory()
+    memory.word(LampReading(*SURELY_DARK, black), LIMITS, 0.0)
+    assert memory.word(LampReading(*UNSURE, black), LIMITS, 0.1) == "dark"
