@@ -18,15 +18,16 @@ CROP_PX = 24
 MARGIN = 0.3
 """Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
 
-HARDLY_LIT, SURELY_UNREADABLE = 0.005, 0.95
-"""A lamp that the net gives less of being lit is dark, and one that it gives more of being unreadable is that, whatever
-it looked like: a sleeve may be as dark as the lens."""
+HARDLY_LIT = 0.005
+"""A lamp that the net gives less than this of being lit is dark, whatever it looked like."""
 PERHAPS_LIT = 0.3
-ALIKE = 0.1
 SAME_LENS, OTHER_LENS, LIT_LENS = 0.15, 0.5, 0.7
-"""ln of how many times as bright. As when it was dark is a lamp with half of its picture within ALIKE and the middle of
-its lens within SAME_LENS; from OTHER_LENS on the net has to be sure that it is dark, from LIT_LENS on it need not be as
-sure that it is lit."""
+"""ln of how many times as bright. Within SAME_LENS it is the lens as it was when it was dark; from OTHER_LENS on the
+net has to be sure that it is dark, from LIT_LENS on it need not be as sure that it is lit."""
+GLINT, MOST_GLINT = 0.5, 0.35
+"""ln of how many times as bright; the share of the picture that may be so and is left out."""
+ALIKE = 0.9
+"""Correlation of the rest with the picture of when it was dark. A sleeve as dark as the lens has no such edges."""
 LEARN_EVERY_S, LEARNT = 0.1, 0.3
 """How often, and by which share, the memory follows a lamp that is dark: the sun wanders in minutes."""
 MEMORY_S = 60.0
@@ -77,8 +78,11 @@ class LampMemory:
             return own
         if not 0 <= now_s - self._seen_s <= MEMORY_S:
             self._dark = None
-        look = _look(reading.crop) if self._dark is not None and _is_unsure(reading, own) else None
-        word = own if look is None else self._compared(look, reading, own)
+        is_unsure = own == "unreadable" or (own == "dark" and reading.lit > HARDLY_LIT)
+        look, word = None, own
+        if self._dark is not None and is_unsure:
+            look = _look(reading.crop)
+            word = _compared(look, self._dark, reading, own)
         if word == "dark":
             self._seen_s = now_s
             # What the memory alone calls dark teaches it nothing: it would follow a lamp that begins to shine.
@@ -87,23 +91,18 @@ class LampMemory:
                 self._learn(_look(reading.crop) if look is None else look)
         return word
 
-    def _compared(self, look: np.ndarray, reading: LampReading, own: LampWord) -> LampWord:
-        brighter = look - self._dark
-        lens = float(median(brighter[LENS]))
-        if own == "dark":
-            return "unreadable" if lens > OTHER_LENS else own
-        if abs(lens) < SAME_LENS and float(median(np.abs(brighter).ravel())) < ALIKE:
-            return "dark"
-        return "lit" if lens > LIT_LENS and reading.lit >= PERHAPS_LIT else own
-
     def _learn(self, look: np.ndarray) -> None:
         self._dark = look if self._dark is None else self._dark + LEARNT * (look - self._dark)
 
 
-def _is_unsure(reading: LampReading, own: LampWord) -> bool:
-    if own == "unreadable":
-        return reading.unreadable < SURELY_UNREADABLE
-    return own == "dark" and reading.lit > HARDLY_LIT
+def _compared(look: np.ndarray, dark: np.ndarray, reading: LampReading, own: LampWord) -> LampWord:
+    """The word of a picture that the net is unsure of."""
+    lens = float(median((look - dark)[LENS]))
+    if own == "dark":
+        return "unreadable" if lens > OTHER_LENS else own
+    if abs(lens) < SAME_LENS and _are_alike(look, dark):
+        return "dark"
+    return "lit" if lens > LIT_LENS and reading.lit >= max(PERHAPS_LIT, reading.dark) else own
 
 
 def _masks() -> tuple[np.ndarray, np.ndarray]:
@@ -122,3 +121,13 @@ def _look(crop: np.ndarray) -> np.ndarray:
     nothing."""
     bright = crop.max(axis=0).astype(np.float32) + 3
     return np.log(bright / median(bright[HOUSING]))
+
+
+def _are_alike(look: np.ndarray, dark: np.ndarray) -> bool:
+    """Whether it is the same thing, but for a glint."""
+    same = np.abs(look - dark) < GLINT
+    if same.mean() < 1 - MOST_GLINT:
+        return False
+    now, then = (one[same] - one[same].mean() for one in (look, dark))
+    size = float(np.sqrt((now @ now) * (then @ then)))
+    return size > 0 and float(now @ then) >= ALIKE * size

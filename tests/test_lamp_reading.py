@@ -51,10 +51,37 @@ def test_a_lamp_far_brighter_than_dark_is_lit_where_the_net_thinks_so_too():
     assert a_memory().word(LampReading(*PERHAPS_LIT, a_lamp(DIM_LENS - 10)), LIMITS, 1.0) == "unreadable"
     assert a_memory().word(LampReading(*UNSURE, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
     assert a_memory().word(LampReading(0.0, 0.9, 0.0, a_lamp()), LIMITS, 1.0) == "lit", "a sure net is believed"
+    assert a_memory().word(LampReading(0.6, 0.5, 0.0, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
+    assert a_memory().word(LampReading(0.1, 0.2, 0.1, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
 
 
 def test_a_sleeve_as_dark_as_the_lens_is_no_dark_lamp():
-    assert a_memory().word(LampReading(0.0, 0.0, 0.99, a_lamp()), LIMITS, 1.0) == "unreadable"
+    rng = np.random.default_rng(1)
+    for housing in (DARK_LENS, DARK_LENS + 5):
+        memory = LampMemory()
+        memory.word(LampReading(*SURELY_DARK, a_lamp(panel=housing)), LIMITS, 0.0)
+        sleeve = np.uint8(np.clip(rng.normal(housing, 2, (3, CROP_PX, CROP_PX)), 0, 255))
+        assert memory.word(LampReading(*UNSURE, sleeve), LIMITS, 0.1) == "unreadable"
+
+
+def test_a_sleeve_before_half_of_a_dull_lens_is_no_dark_lamp():
+    memory, half = LampMemory(), a_lamp(panel=DARK_LENS + 4)
+    memory.word(LampReading(*SURELY_DARK, half.copy()), LIMITS, 0.0)
+    half[:, 10:] = DARK_LENS
+    assert memory.word(LampReading(*UNSURE, half), LIMITS, 0.1) == "unreadable"
+
+
+def test_sun_over_nearly_half_of_the_picture_is_no_glint():
+    sun = a_lamp()
+    sun[:, 14:] = 250
+    assert a_memory().word(LampReading(*UNSURE, sun), LIMITS, 1.0) == "unreadable"
+
+
+def test_a_dark_lamp_under_a_glint_stays_dark_for_hours():
+    memory = a_memory()
+    for minute in range(1, 200):
+        glint = LampReading(*UNSURE, a_lamp(glint=(4, -5)))
+        assert memory.word(glint, LIMITS, minute * MEMORY_S * 0.9) == "dark"
 
 
 @pytest.mark.parametrize("covered", [np.full((3, CROP_PX, CROP_PX), 30, np.uint8), a_lamp(70), a_lamp(5)])
@@ -93,4 +120,4 @@ def test_a_clock_that_goes_back_and_a_picture_that_nobody_kept_do_no_harm():
     black = np.zeros((3, CROP_PX, CROP_PX), np.uint8)
     memory = LampMemory()
     memory.word(LampReading(*SURELY_DARK, black), LIMITS, 0.0)
-    assert memory.word(LampReading(*UNSURE, black), LIMITS, 0.1) == "dark"
+    assert memory.word(LampReading(*UNSURE, black), LIMITS, 0.1) == "unreadable", "a black picture shows no lamp"
