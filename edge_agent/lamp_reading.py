@@ -102,7 +102,7 @@ def _compared(look: np.ndarray, dark: np.ndarray, reading: LampReading, own: Lam
         return "unreadable" if lens > OTHER_LENS else own
     if abs(lens) < SAME_LENS and _are_alike(look, dark):
         return "dark"
-    return "lit" if lens > LIT_LENS and reading.lit >= max(PERHAPS_LIT, reading.dark) else own
+    return "lit" if lens > LIT_LENS and reading.lit >= max(PERHAPS_LIT, reading.dark, reading.unreadable) else own
 
 
 def _masks() -> tuple[np.ndarray, np.ndarray]:

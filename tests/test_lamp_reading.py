@@ -53,6 +53,7 @@ def test_a_lamp_far_brighter_than_dark_is_lit_where_the_net_thinks_so_too():
     assert a_memory().word(LampReading(0.0, 0.9, 0.0, a_lamp()), LIMITS, 1.0) == "lit", "a sure net is believed"
     assert a_memory().word(LampReading(0.6, 0.5, 0.0, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
     assert a_memory().word(LampReading(0.1, 0.2, 0.1, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable"
+    assert a_memory().word(LampReading(0.0, 0.4, 0.7, a_lamp(LIT_LENS)), LIMITS, 1.0) == "unreadable", "the sun, say"
 
 
 def test_a_sleeve_as_dark_as_the_lens_is_no_dark_lamp():
