@@ -58,6 +58,10 @@ class DecisionWatch:
         self._said: tuple[DecisionWord, float] | None = None
         self._signal = Signal("none")
 
+    def look_anew(self) -> None:
+        """The lamps may be others, or elsewhere: what they look like when they are dark is forgotten."""
+        self._memories = {lamp: LampMemory() for lamp in LAMPS}
+
     def step(self, readings: Mapping[str, LampReading], now_s: float) -> Signal:
         """`readings`: lamp meaning -> what was read at `now_s`. Where too little was read, all stays."""
         if self._readings and now_s < self._readings[-1][0]:

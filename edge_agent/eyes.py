@@ -113,6 +113,7 @@ class Eyes:
         """These know what the lamps have said so far; they read them by their own bundle's limit."""
         former._decisions.limits = self._decisions.limits
         self._decisions, self._signal = former._decisions, former._signal
+        self._decisions.look_anew()
 
     def warm_up(self) -> None:
         """One run of each net on a black picture, so that the first frame finds them ready. Raises ModelError."""

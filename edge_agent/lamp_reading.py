@@ -18,12 +18,13 @@ CROP_PX = 24
 MARGIN = 0.3
 """Of a lamp's size, on each side: a lamp that moved a little is still in the crop, and its housing shows the light."""
 
-HARDLY_LIT = 0.005
-"""A lamp that the net gives less than this of being lit is dark, whatever it looked like."""
-PERHAPS_LIT = 0.3
-SAME_LENS, OTHER_LENS, LIT_LENS = 0.15, 0.5, 0.7
+HARDLY_LIT, PERHAPS_LIT, SURELY_UNREADABLE = 0.005, 0.5, 0.95
+"""Where the net is sure it is believed: a dark lamp that it gives no more than the first of being lit is dark, and
+teaches what dark is; one that it gives the second of being lit, or the third of being unreadable, is not called
+dark."""
+SAME_LENS, OTHER_LENS = 0.15, 0.5
 """ln of how many times as bright. Within SAME_LENS it is the lens as it was when it was dark; from OTHER_LENS on the
-net has to be sure that it is dark, from LIT_LENS on it need not be as sure that it is lit."""
+net has to be sure that it is dark."""
 GLINT, MOST_GLINT = 0.5, 0.35
 """ln of how many times as bright; the share of the picture that may be so and is left out."""
 ALIKE = 0.9
@@ -72,27 +73,25 @@ class LampMemory:
         self._seen_s = self._learnt_s = float("-inf")
 
     def word(self, reading: LampReading, limits: LampLimits, now_s: float) -> LampWord:
-        """The reading's own word, or a better one where the net is unsure and the memory is not."""
-        own = reading.word(limits)
+        """The reading's own word; where the net is unsure and the memory is not, dark or not dark by the memory."""
+        word = reading.word(limits)
         if reading.crop is None:
-            return own
+            return word
         if not 0 <= now_s - self._seen_s <= MEMORY_S:
             self._dark = None
-        is_unsure = own == "unreadable" or (own == "dark" and reading.lit > HARDLY_LIT)
-        look, word = None, own
-        if self._dark is not None and is_unsure:
-            look = _look(reading.crop)
-            word = _compared(look, self._dark, reading, own)
+        if word == "dark" and reading.lit <= HARDLY_LIT:
+            self._learn(reading.crop, now_s)
+        elif word != "lit" and self._dark is not None:
+            word = _compared(_look(reading.crop), self._dark, reading, word)
         if word == "dark":
             self._seen_s = now_s
-            # What the memory alone calls dark teaches it nothing: it would follow a lamp that begins to shine.
-            if own == "dark" and not 0 <= now_s - self._learnt_s < LEARN_EVERY_S:
-                self._learnt_s = now_s
-                self._learn(_look(reading.crop) if look is None else look)
         return word
 
-    def _learn(self, look: np.ndarray) -> None:
-        self._dark = look if self._dark is None else self._dark + LEARNT * (look - self._dark)
+    def _learn(self, crop: np.ndarray, now_s: float) -> None:
+        if self._dark is None:
+            self._dark, self._learnt_s = _look(crop), now_s
+        elif not 0 <= now_s - self._learnt_s < LEARN_EVERY_S:
+            self._dark, self._learnt_s = self._dark + LEARNT * (_look(crop) - self._dark), now_s
 
 
 def _compared(look: np.ndarray, dark: np.ndarray, reading: LampReading, own: LampWord) -> LampWord:
@@ -100,9 +99,8 @@ def _compared(look: np.ndarray, dark: np.ndarray, reading: LampReading, own: Lam
     lens = float(median((look - dark)[LENS]))
     if own == "dark":
         return "unreadable" if lens > OTHER_LENS else own
-    if abs(lens) < SAME_LENS and _are_alike(look, dark):
-        return "dark"
-    return "lit" if lens > LIT_LENS and reading.lit >= max(PERHAPS_LIT, reading.dark, reading.unreadable) else own
+    may_be_dark = reading.lit < PERHAPS_LIT and reading.unreadable < SURELY_UNREADABLE
+    return "dark" if may_be_dark and abs(lens) < SAME_LENS and _are_alike(look, dark) else own
 
 
 def _masks() -> tuple[np.ndarray, np.ndarray]:
