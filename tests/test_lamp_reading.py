@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.decision import DecisionWatch
+from edge_agent.eyes import Eyes
 from edge_agent.lamp_reading import CROP_PX, MEMORY_S, LampLimits, LampMemory, LampReading
 from edge_agent.lamps import crop
 
@@ -124,3 +126,17 @@ def test_a_clock_that_goes_back_and_a_picture_that_nobody_kept_do_no_harm():
     memory = LampMemory()
     memory.word(LampReading(*SURELY_DARK, black), LIMITS, 0.0)
     assert memory.word(LampReading(*UNSURE, black), LIMITS, 0.1) == "unreadable", "a black picture shows no lamp"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_under_another_profile_nothing_is_known_of_its_lamps(changed):
+    watch = DecisionWatch(LIMITS)
+    for number in range(20):
+        dark = LampReading(*SURELY_DARK, a_lamp())
+        assert watch.step({"ok": dark, "leak": dark}, number / 20).panel == "off"
+    if changed:
+        Eyes(None, None, (64, 48), None, DecisionWatch(LIMITS)).go_on_from(Eyes(None, None, (64, 48), None, watch))
+    for number in range(20, 40):
+        unsure = LampReading(*UNSURE, a_lamp())
+        panel = watch.step({"ok": unsure, "leak": unsure}, number / 20).panel
+    assert panel == ("unreadable" if changed else "off")
