@@ -76,10 +76,12 @@ class TapeClock:
 
 
 def going_live(last: int, clock: TapeClock, gone: threading.Event) -> LiveCapture:
-    """A live camera that is pulled after `last` frames: its driver blocks until the test is over (`gone`)."""
+    """A live camera that is pulled after `last` frames: its driver blocks until the test is over (`gone`), and again
+    where a reader that was stuck connects anew."""
+    frames = tape().frames(last=last)
 
     def connect() -> Iterator[Frame]:
-        for frame in tape().frames(last=last):
+        for frame in frames:
             # As fast as the agent takes them, so that none is dropped.
             while len(camera._waiting) > 1 and not gone.is_set():
                 time.sleep(0.001)
