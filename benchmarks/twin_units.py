@@ -96,7 +96,9 @@ def _word(unit: Unit, aggregator: Aggregator, bundle: Bundle) -> Verdict:
     usable_s = unit.late_s + manifest.thresholds.settle_s
     composites = int(usable_s * 1000 / manifest.preprocessing.period_ms)
     watched = Watched(usable_s, composites, FramingSummary("ok"), WaterSummary("clear"))
-    finding = Finding(said.leak, unit.late_s, None, "as the twin showed it", distance=said.distance)
+    finding = Finding(
+        said.leak, unit.late_s, None, "as the twin showed it", "as the twin showed it", distance=said.distance
+    )
     return decide(watched, finding, None, manifest=manifest, px_per_mm=None)
 
 

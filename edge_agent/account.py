@@ -169,7 +169,7 @@ class Account:
         return emission(self._linker.tracks(), self._seen()[0], told, self._watched())
 
     def words(self) -> str:
-        """What was seen, for a person."""
+        """What was seen, for a person, of a unit that may leak."""
         best, places = self._told(), self.origins()
         if best is None and self._learned().is_likely:
             return "bubbles rise again and again from one point, too faint to be followed"
@@ -181,6 +181,15 @@ class Account:
             return f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{others}"
         told = self.emission()
         return f"bubbles rise from one point: {count} in {self._late_s:.1f} s" + (f", {words(told)}" if told else "")
+
+    def words_if_tight(self) -> str:
+        """The same where the unit is said to be tight: no size of a leak, and that what rose is none."""
+        best = self._told()
+        if best is None and self._learned().is_likely:
+            return "something faint rose at one place, not as from a leak"
+        if best is not None and best.slots >= 2:
+            return f"{best.births} bubbles rose from one place in {self._late_s:.1f} s, not as from a leak"
+        return self.words()
 
     def features(self, smallest_bubble_px: float) -> np.ndarray:
         """(len(FEATURES),) float32 for the aggregator. `smallest_bubble_px`: what the picture lets be seen.

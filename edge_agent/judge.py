@@ -107,6 +107,7 @@ class Judge:
             late_s=self._account.late_s,
             origin_px=None if origin is None else (round(origin[0]), round(origin[1])),
             words=self._account.words(),
+            words_if_tight=self._account.words_if_tight(),
             emission=self._account.emission(),
         )
         self.weighed = Weighed(features, finding)

@@ -41,6 +41,8 @@ class Finding:
     late_s: float
     origin_px: tuple[int, int] | None
     words: str
+    words_if_tight: str
+    """What to say where the score says that nothing leaks."""
     emission: Emission | None = None
     distance: float = 0.0
     """From the cases that the nets were trained on."""
@@ -110,7 +112,7 @@ def _word(finding: Finding, usable_s: float, thresholds: Thresholds) -> Verdict:
     return Verdict(
         word,
         score,
-        unfamiliar or finding.words,
+        unfamiliar or (finding.words_if_tight if word == "ok" else finding.words),
         leak_at_tank_px=finding.origin_px if word != "ok" else None,
         emission=finding.emission if word != "ok" else None,
         novelty=_novelty(finding, thresholds),

@@ -179,6 +179,7 @@ def _driven() -> list[str]:
         f"{count} bubble{'s' * (count > 1)} rose, none from the same place again{', from 2 places' * (count > 1)}"
         for count in (1, 3)
     ]
+    said += ["3 bubbles rose from one place in 4.5 s, not as from a leak"]
     emission = Emission(3, 1.3, 2.1, 240.0, 6.3e-3, 2.5e-3, 1.6e-2)
     said += ["bubbles rise from one point: 3 in 4.5 s", f"bubbles rise from one point: 3 in 4.5 s, {words(emission)}"]
     said += ["the challenger was stopped in 3 of the last 10 cases, it is too slow for this device"]

@@ -50,6 +50,10 @@ def test_a_leak_has_one_origin_where_it_is():
     assert account.best_origin() == pytest.approx((300, 380), abs=8)
     assert len(account.origins()) == 1
     assert "one point" in account.words()
+    assert (
+        account.words_if_tight()
+        == f"{account.origins()[0].births} bubbles rose from one place in 7.0 s, not as from a leak"
+    )
 
 
 def sure_of(x_px: float, y_px: float) -> dict:
@@ -82,6 +86,7 @@ def test_a_place_that_is_learned_alone_is_told_without_a_rate():
         account = watched(births, **sure_of(100, 380))
         assert account.best_origin() == pytest.approx((100, 380), abs=15)
         assert account.emission() is None and "too faint to be followed" in account.words()
+        assert account.words_if_tight() == "something faint rose at one place, not as from a leak"
 
 
 def test_strays_below_a_leak_do_not_lower_it():
@@ -91,14 +96,14 @@ def test_strays_below_a_leak_do_not_lower_it():
 def test_trapped_air_that_goes_before_the_water_settles_has_no_origin():
     account = watched([(born_s, 250.0 + 9 * born_s, 350.0) for born_s in np.linspace(0, 0.9, 15)])
     assert account.best_origin() is None
-    assert "no bubble rose" in account.words()
+    assert "no bubble rose" in account.words() == account.words_if_tight()
     assert feature(account, "early_rising_tracks") > 0
 
 
 def test_one_late_bubble_is_no_persistent_origin():
     account = watched([(4.0, 200.0, 380.0)])
     assert account.origins()[0].slots == 1
-    assert "none from the same place again" in account.words()
+    assert "none from the same place again" in account.words() == account.words_if_tight()
 
 
 def test_births_all_over_the_unit_are_many_origins():

@@ -47,8 +47,14 @@ def watched(usable_s=8.0, framing="ok", water="clear", fault="", composites=80):
     )
 
 
+def found(score, late_s=7.0, **changes):
+    return Finding(
+        score, late_s, (10, 20), "bubbles rise from one point", "3 bubbles rose, not as from a leak", **changes
+    )
+
+
 def judged(score=0.5, station=None, px_per_mm=2.0, late_s=7.0, **how):
-    finding = None if score is None else Finding(score, late_s, (10, 20), "bubbles rise from one point")
+    finding = None if score is None else found(score, late_s)
     return decide(watched(**how), finding, station, manifest=MANIFEST, px_per_mm=px_per_mm)
 
 
@@ -56,7 +62,10 @@ def judged(score=0.5, station=None, px_per_mm=2.0, late_s=7.0, **how):
     ("score", "word"), [(0.1, "ok"), (0.2, "uncertain"), (0.5, "uncertain"), (0.8, "uncertain"), (0.9, "leak")]
 )
 def test_two_limits_make_three_answers(score, word):
-    assert judged(score, profile()).verdict == word
+    verdict = judged(score, profile())
+    assert verdict.verdict == word
+    # Who says ok does not say in the same breath that it leaks.
+    assert verdict.reason == ("3 bubbles rose, not as from a leak" if word == "ok" else "bubbles rise from one point")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +138,7 @@ CURVE = RecallCurve(usual=USUAL, offset=-4.0, size=5.0, **WEIGHTS)
 def test_what_is_like_no_case_of_training_is_uncertain_whatever_its_score(score, plain):
     limited = msgspec.structs.replace(MANIFEST, thresholds=msgspec.structs.replace(THRESHOLDS, novel_above=2.5))
     for distance, manifest, word in ((2.6, limited, "uncertain"), (2.4, limited, plain), (99.0, MANIFEST, plain)):
-        finding = Finding(score, 7.0, (10, 20), "bubbles rise from one point", distance=distance)
+        finding = found(score, distance=distance)
         verdict = decide(watched(), finding, profile(), manifest=manifest, px_per_mm=2.0)
         assert verdict.verdict == word and verdict.score == score
         assert ("distance 2.60, limit 2.50" in verdict.reason) == (manifest is limited and distance > 2.5)
@@ -152,7 +161,7 @@ def gauged(score=0.01, required=REQUIRED, usable_s=8.0, px_per_mm=2.0, **seen):
         WaterSummary("clear", 0.9),
         visibility=msgspec.structs.replace(USUAL, **seen),
     )
-    finding = Finding(score, 7.0, (10, 20), "no bubble rose")
+    finding = Finding(score, 7.0, (10, 20), "no bubble rose", "no bubble rose")
     return decide(how, finding, station, manifest=GAUGED, px_per_mm=px_per_mm)
 
 
