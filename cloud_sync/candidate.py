@@ -93,18 +93,14 @@ def on_test_data(members: Sequence[Example], folder: Path, both: Both, room: Wor
 
 def on_twin(folder: Path, both: Both, twin: Twin, ask: Ask, told: Told) -> Found:
     """On recordings that nothing was trained or chosen on; what is judged is kept, and the next call goes on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    seed = fresh_seed(both.candidate.sha256)
-    path = folder / f"twin-{ask.profile}-{seed}.jsonl"
-    twin.write(path, seed, ask.cases, ask.profile)
-    manifest = read_manifest(path, ["twin:"])
-    kept = [folder / "candidate", folder / "champion"]
+    kept = [folder, folder / "champion"]
+    manifest = _drawn(folder, both, twin, ask)
     try:
         pairs = _before(kept, manifest, both)
     except ConfigError:
         # The program, and with it the candidate or the twin, is another one since: nothing of before is mixed in.
-        for place in (*kept, folder / "worst"):
-            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        manifest = _drawn(folder, both, twin, ask)
         pairs = _before(kept, manifest, both)
     rest = manifest.lines[len(pairs) :]
     for pair in side_by_side.judge_all(rest, Bench(both.candidate, twin.openers), both.parent, ask.jobs):
@@ -113,11 +109,20 @@ def on_twin(folder: Path, both: Both, twin: Twin, ask: Ask, told: Told) -> Found
         pairs.append(pair)
         told(f"judged {len(pairs)} of {len(manifest.lines)} recordings of the twin", len(pairs) / len(manifest.lines))
     candidate, champion = [first for first, _ in pairs], [second for _, second in pairs]
-    _report(folder, candidate, manifest, Bench(both.candidate, twin.openers))
+    _report(folder, candidate, manifest, Bench(both.candidate, twin.openers), evaluated.cases_sha256(folder))
     rows = [_row(one, both.candidate, "twin") for one in candidate] + [
         _row(one, both.parent, "twin") for one in champion
     ]
     return Found({"twin": compared(candidate, champion)}, rows)
+
+
+def _drawn(folder: Path, both: Both, twin: Twin, ask: Ask) -> Manifest:
+    """Recordings that no bundle before the candidate can have seen, the same ones in a second call."""
+    folder.mkdir(parents=True, exist_ok=True)
+    seed = fresh_seed(both.candidate.sha256)
+    path = folder / f"twin-{ask.profile}-{seed}.jsonl"
+    twin.write(path, seed, ask.cases, ask.profile)
+    return read_manifest(path, ["twin:"])
 
 
 def compared(candidate: Sequence[Judged], champion: Sequence[Judged]) -> dict[str, Any]:
@@ -184,9 +189,12 @@ def _before(folders: Sequence[Path], manifest: Manifest, both: Both) -> list[tup
     return list(zip(candidate, champion, strict=True))
 
 
-def _report(folder: Path, judged: Sequence[Judged], manifest: Manifest, bench: Bench) -> None:
+def _report(
+    folder: Path, judged: Sequence[Judged], manifest: Manifest, bench: Bench, cases_sha256: str | None = None
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    report.write(folder, judged, rates.summary(judged, bench.bundle, manifest, datetime.now(UTC)), bench)
+    found = rates.summary(judged, bench.bundle, manifest, datetime.now(UTC), cases_sha256=cases_sha256)
+    report.write(folder, judged, found, bench)
 
 
 def _row(one: Judged, bundle: Bundle, part: str) -> dict[str, object]:

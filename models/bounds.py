@@ -1,5 +1,7 @@
 """Errors counted among independent cases -> exact bounds on the rate behind them (Clopper & Pearson 1934). PURE."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scipy.special import bdtr, betaincinv
@@ -17,6 +19,13 @@ class ErrorCounts:
     missed: int
     goods: int
     false_alarms: int
+
+
+def error_counts(said: Iterable[tuple[str, str]]) -> ErrorCounts:
+    """Of pairs of what was true and what was said; answers are `leak` and `ok`."""
+    counted = Counter(said)
+    missed, false_alarms = counted["leak", "ok"], counted["ok", "leak"]
+    return ErrorCounts(counted["leak", "leak"] + missed, missed, counted["ok", "ok"] + false_alarms, false_alarms)
 
 
 @dataclass(frozen=True, slots=True)

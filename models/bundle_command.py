@@ -9,11 +9,19 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from edge_agent import durable
-from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, open_bundle, write_bundle
+from edge_agent.bundle import NET_NAMES, Bundle, Certificate, GoldenCase, Thresholds, open_bundle, write_bundle
 from edge_agent.errors import ConfigError
 from edge_agent.records import BundleRef
 from edge_agent.sound import verify
-from models import code_version, report_words
+from models import bounds, code_version, evaluated, report_words
+from models.bounds import ErrorCounts, JudgedSet
+
+
+class _Counts(msgspec.Struct, frozen=True):
+    leaks_answered: int
+    missed: int
+    good_answered: int
+    false_alarms: int
 
 
 class _Evaluation(msgspec.Struct):
@@ -21,6 +29,8 @@ class _Evaluation(msgspec.Struct):
 
     bundle: BundleRef
     certificate: Certificate | None
+    counts: _Counts
+    cases_sha256: str
     schema: Literal["tankwatch/evaluation/3"]
 
 
@@ -67,13 +77,36 @@ def certified(opened: Bundle, evaluation: Path | None, out: Path | None, *, date
     if found.certificate is None:
         raise ConfigError(f"{path} holds no certificate: evaluate leaks and good units")
     certificate = found.certificate
+    _follows(certificate, found, evaluation, opened.manifest.thresholds)
     if dated:
         certificate = msgspec.structs.replace(certificate, measured_at=dated)
     together = (*opened.manifest.certificates, certificate)
-    measured = report_words.card(msgspec.json.decode(data), dated=certificate.measured_at)
+    try:
+        measured = report_words.card(msgspec.json.decode(data), dated=certificate.measured_at)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is not whole ({error!r}): evaluate again") from error
     card = f"{opened.manifest.card.rstrip()}\n\n{measured}"
     manifest = msgspec.structs.replace(opened.manifest, certificates=together, card=card)
     return write_bundle(out, manifest, opened.nets, opened.features, golden=opened.golden)
+
+
+def _follows(stated: Certificate, found: _Evaluation, evaluation: Path, thresholds: Thresholds) -> None:
+    """ConfigError where the certificate does not follow from the cases beside it: anybody can edit a summary."""
+    told, counted = found.counts, evaluated.answers(evaluation)
+    every = ErrorCounts(told.leaks_answered, told.missed, told.good_answered, told.false_alarms)
+    without_silent = ErrorCounts(stated.leaks, stated.missed, stated.goods, stated.false_alarms)
+    of = JudgedSet(
+        stated.data, stated.data_sha256, stated.measured_at, stated.cases, stated.silent, str(stated.program)
+    )
+    fits = (
+        every == counted
+        and found.cases_sha256 == evaluated.cases_sha256(evaluation)
+        and (stated.goods, stated.false_alarms) == (counted.goods, counted.false_alarms)
+        and counted.leaks - stated.silent <= stated.leaks <= counted.leaks
+        and bounds.certificate(without_silent, thresholds, of) == stated
+    )
+    if not fits:
+        raise ConfigError(f"{evaluation}: summary.json does not follow from cases.jsonl: run 'evaluate --out' again")
 
 
 def card_path(bundle: Path) -> Path:

@@ -38,6 +38,13 @@ class Chart:
             f'<circle class="dot" cx="{self._x(x):.1f}" cy="{self._y(y):.1f}" r="{radius:.1f}">{title}</circle>'
         )
 
+    def label(self, x: float, y: float, words: str) -> None:
+        """Beside a dot, on the side where there is more room."""
+        at, up = self._x(x), self._y(y)
+        left = at > LEFT + _WIDE / 2
+        place = f'x="{at + (-8 if left else 8):.1f}" y="{up + (14 if up < TOP + _HIGH / 2 else -8):.1f}"'
+        self.marks.append(f'<text {place} text-anchor="{"end" if left else "start"}">{escape(words)}</text>')
+
     def bar(self, x: float, low: float, high: float) -> None:
         """An interval, upright."""
         at = f"{self._x(x):.1f}"
@@ -45,7 +52,7 @@ class Chart:
 
     def svg(self) -> str:
         """The whole picture; what is beyond the axes is cut off at them."""
-        inside = f'<rect x="{LEFT - 5}" y="{TOP - 5}" width="{_WIDE + 10}" height="{_HIGH + 10}"/>'
+        inside = f'<rect x="{LEFT - 10}" y="{TOP - 10}" width="{_WIDE + 20}" height="{_HIGH + 20}"/>'
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title)}">'
             f'<clipPath id="{self._id}">{inside}</clipPath>'

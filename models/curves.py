@@ -73,18 +73,24 @@ def roc(scores: np.ndarray, leaky: np.ndarray) -> np.ndarray:
     return _thinned(np.vstack([[0.0, 0.0], points]))
 
 
-def risk_coverage(scores: np.ndarray, leaky: np.ndarray, cases: int) -> np.ndarray:
+def sureness(scores: np.ndarray, ok_below: float, leak_above: float) -> tuple[np.ndarray, np.ndarray]:
+    """((n,) how far beyond its nearer limit each score lies, in log odds, (n,) whether that is the leaks'). Beyond 0 it
+    is an answer; both limits moved by as much give the answers from another number on."""
+    at, low, high = (logit(np.clip(value, 1e-6, 1 - 1e-6)) for value in (scores, ok_below, leak_above))
+    return np.maximum(low - at, at - high), at - high > low - at
+
+
+def risk_coverage(sure: np.ndarray, wrong: np.ndarray, cases: int) -> np.ndarray:
     """(m, 2) rows of coverage and error as the least sure answers are given up one by one; surest first.
 
-    `cases`: all of them, those without a score too, which no limit covers.
+    `sure`, `wrong`: (n,) of the cases that may be answered. `cases`: all of them, those that no limit covers too.
     """
-    if not len(scores):
+    if not len(sure):
         return np.empty((0, 2))
-    sureness = np.abs(scores - 0.5)
-    order = np.argsort(-sureness, kind="stable")
-    ends = np.append(np.nonzero(np.diff(sureness[order]))[0], len(order) - 1)
-    wrong = np.cumsum(((scores >= 0.5) != leaky)[order])[ends]
-    return _thinned(np.column_stack([(ends + 1) / cases, wrong / (ends + 1)]))
+    order = np.argsort(-sure, kind="stable")
+    ends = np.append(np.nonzero(np.diff(sure[order]))[0], len(order) - 1)
+    errors = np.cumsum(wrong[order])[ends]
+    return _thinned(np.column_stack([(ends + 1) / cases, errors / (ends + 1)]))
 
 
 def reliability(scores: np.ndarray, leaky: np.ndarray) -> np.ndarray:

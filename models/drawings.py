@@ -22,15 +22,20 @@ def figures(judged: Sequence[Judged], found: dict[str, Any]) -> str:
     seen = [one for one in judged if not one.labelled.silent]
     scores, leaky = scored(seen)
     drawn = [
-        _figure(_roc(scores, leaky, found), f"ROC. AUC {report_words.area(found['without_silent'])}."),
         _figure(
-            _risk(scores, leaky, found),
-            "Risk against coverage: the error of the surest answers as more are given, leak where the score is 0.5 or "
-            "more. The dot is what was answered within the limits.",
+            _roc(scores, leaky, found),
+            f"AUC {report_words.area(found['without_silent'])}, of cases with a score. Dots: what lies above each of "
+            "the bundle's two limits.",
+        ),
+        _figure(
+            _risk(seen, found),
+            "The error of the answers as more of them are given, the surest first: both limits move inwards by as much "
+            "(in log odds), and what is unlike training comes last. The dot is the bundle's own limits.",
         ),
         _figure(
             _reliability(scores, leaky),
-            f"Calibration {report_words.calibration(found)}. Dots: tenths of the scores, with 95 % intervals.",
+            f"Calibration: {report_words.calibration(found)}. Dots: tenths of the scores, larger where there are more "
+            "cases, with 95 % intervals, as if leaks and good units were as many.",
         ),
     ]
     return f'<div class="figures">{"".join(drawn)}</div>'
@@ -43,19 +48,27 @@ def _roc(scores: np.ndarray, leaky: np.ndarray, found: dict[str, Any]) -> Chart 
     near = found["without_silent"]["auc"] >= NEAR_PERFECT
     across = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1) if near else TENTHS
     up = (0.9, 0.92, 0.94, 0.96, 0.98, 1.0) if near else TENTHS
-    title = "ROC, its corner" if near else "ROC"
+    title = "ROC, its upper left corner" if near else "ROC"
     chart = Chart(title, Axis("false alarms among good units", across), Axis("leaks found", up))
-    chart.line(((0, 0), (1, 1)), "guide")
+    if not near:
+        chart.line(((0, 0), (1, 1)), "guide")
     chart.line(_corners(points))
     for name, limit in found["thresholds"].items():
         above = scores > limit
-        chart.dot(float(above[~leaky].mean()), float(above[leaky].mean()), words=f"{name} {limit:g}")
+        x, y = float(above[~leaky].mean()), float(above[leaky].mean())
+        chart.dot(x, y, words=f"{name} {limit:g}")
+        chart.label(x, y, f"{name.split('_')[0]} {limit:g}")
     return chart
 
 
-def _risk(scores: np.ndarray, leaky: np.ndarray, found: dict[str, Any]) -> Chart | None:
-    seen = found["without_silent"]
-    points = curves.risk_coverage(scores, leaky, seen["cases"])
+def _risk(judged: Sequence[Judged], found: dict[str, Any]) -> Chart | None:
+    seen, limits = found["without_silent"], found["thresholds"]
+    told = [one for one in judged if one.case.score is not None and one.labelled.label != "not_testable"]
+    scores, leaky = scored(told)
+    sure, says_leak = curves.sureness(scores, limits["ok_below"], limits["leak_above"])
+    withheld = np.array([one.case.verdict == "uncertain" for one in told], bool) & (sure > 0)
+    sure[withheld] = sure.min(initial=0.0) - 1
+    points = curves.risk_coverage(sure, says_leak != leaky, seen["cases"])
     if not len(points):
         return None
     chart = Chart(
@@ -66,6 +79,7 @@ def _risk(scores: np.ndarray, leaky: np.ndarray, found: dict[str, Any]) -> Chart
     chart.line(map(tuple, points.tolist()))
     if seen["error"] is not None:
         chart.dot(seen["coverage"], seen["error"], words=f"answered: coverage {seen['coverage']:.2%}")
+        chart.label(seen["coverage"], seen["error"], "answered")
     return chart
 
 
@@ -98,5 +112,7 @@ def _corners(points: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _figure(chart: Chart | None, words: str) -> str:
-    picture = "" if chart is None else f"<h3>{escape(chart.title)}</h3>{chart.svg()}"
-    return f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>"
+    """Nothing where there is nothing to draw: that there is none stands in the words above the figures."""
+    if chart is None:
+        return ""
+    return f"<figure><h3>{escape(chart.title)}</h3>{chart.svg()}<figcaption>{escape(words)}</figcaption></figure>"

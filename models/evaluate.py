@@ -39,7 +39,11 @@ def evaluate(argv: list[str], openers: Mapping[str, Opener] | None = None) -> in
         done = f"{len(judged)} of {len(manifest.lines)} cases are judged and kept in {options.out}"
         print(f"{done}: the same call goes on with the next", file=sys.stderr)
         return 1
-    found = rates.summary(judged, bench.bundle, manifest, datetime.now(UTC))
+    now, sha256 = datetime.now(UTC), None
+    if options.out:
+        kept = evaluated.reported(options.out, now)
+        now, sha256 = kept.measured_at, kept.cases_sha256
+    found = rates.summary(judged, bench.bundle, manifest, now, cases_sha256=sha256)
     print(msgspec.json.encode(found).decode() if options.json else report_words.words(found))
     if options.out:
         report.write(options.out, judged, found, bench)
@@ -65,9 +69,12 @@ def _each(options: argparse.Namespace, manifest: Manifest, bench: Bench) -> Iter
 
 
 def _minutes(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not value > 0:
-        raise argparse.ArgumentTypeError("write a number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes: write one above 0")
     return value
 
 

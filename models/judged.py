@@ -5,6 +5,7 @@ Each recording goes through the same `inspect --single` that a person would run.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +37,8 @@ class Judged:
     known."""
     notes: tuple[str, ...] = ()
     """What was odd about the recording and how it was read."""
+    origins_tank_px: tuple[tuple[float, float], ...] = ()
+    """Where its true origins lie in the tank view. Not kept: empty in what was read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +59,23 @@ def judge(one: Labelled, bench: Bench, at_end: Callable[[Inspector], None] | Non
 
     Raises StationError or ModelError naming the recording.
     """
-    camera = open_camera(one.source, openers=bench.openers)
     try:
-        profile, sha256 = station.load(one.profile) if one.profile else _own(getattr(camera, "profile", None))
-        cases = list(
-            inspect_recording(camera, bench.bundle, profile=profile, profile_sha256=sha256, single=True, at_end=at_end)
-        )
+        with closing(open_camera(one.source, openers=bench.openers)) as camera:
+            profile, sha256 = station.load(one.profile) if one.profile else _own(getattr(camera, "profile", None))
+            cases = list(
+                inspect_recording(
+                    camera, bench.bundle, profile=profile, profile_sha256=sha256, single=True, at_end=at_end
+                )
+            )
     except TankwatchError as error:
         raise error if one.name in str(error) else type(error)(f"{one.name}: {error}") from error
-    finally:
-        camera.close()
     if not cases:
         raise StationError(f"{one.name} gave no case: a recording needs at least 3 readable frames")
-    error_mm = origin_error_mm(one, cases[0], profile, bench.bundle.manifest.preprocessing)
-    return Judged(one, cases[0], error_mm, tuple(getattr(camera, "notes", ())))
+    preprocessing = bench.bundle.manifest.preprocessing
+    error_mm = origin_error_mm(one, cases[0], profile, preprocessing)
+    return Judged(
+        one, cases[0], error_mm, tuple(getattr(camera, "notes", ())), _origins_tank_px(one, profile, preprocessing)
+    )
 
 
 def line(one: Judged) -> dict[str, Any]:
@@ -91,12 +97,28 @@ def origin_error_mm(
     is unknown."""
     if profile is None or case.leak_at_px is None or not one.leak_origins_px:
         return None
-    size, px_per_mm = working_view(profile, preprocessing)
+    _, px_per_mm = working_view(profile, preprocessing)
     if px_per_mm is None:
         return None
-    places = np.array([[case.leak_at_px, *one.leak_origins_px]], np.float32)
-    said, *true = cv2.perspectiveTransform(places, framing.homography(profile.tank_px, size))[0]
+    said, *true = _in_tank_view([case.leak_at_px, *one.leak_origins_px], profile, preprocessing)
     return round(min(float(np.hypot(*(place - said))) for place in true) / px_per_mm, 2)
+
+
+def _origins_tank_px(
+    one: Labelled, profile: StationProfile | None, preprocessing: Preprocessing
+) -> tuple[tuple[float, float], ...]:
+    if profile is None or not one.leak_origins_px:
+        return ()
+    return tuple((x, y) for x, y in _in_tank_view(one.leak_origins_px, profile, preprocessing).tolist())
+
+
+def _in_tank_view(
+    places_px: Sequence[tuple[float, float]], profile: StationProfile, preprocessing: Preprocessing
+) -> np.ndarray:
+    """(n, 2) in the camera's picture -> (n, 2) in the tank view."""
+    size, _ = working_view(profile, preprocessing)
+    at = np.array([places_px], np.float32)
+    return cv2.perspectiveTransform(at, framing.homography(profile.tank_px, size))[0]
 
 
 def _own(profile: StationProfile | None) -> tuple[StationProfile | None, str | None]:

@@ -12,6 +12,10 @@ import msgspec
 from edge_agent.errors import ConfigError
 
 LABELS = ("leak", "ok", "not_testable")
+REQUIRED, SMALLER = "leak_required", "smaller"
+"""The key that tells whether a unit has a leak that its station has to find, and its word for one that has none."""
+KNOWN: dict[str, tuple[object, ...]] = {"silent": (True, False), REQUIRED: ("required", SMALLER)}
+"""Keys that change what is counted, and what may stand there: a word that is misspelt would change it in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Labelled:
     name: str
     label: str
     profile: Path | None = None
+    simulated: bool = False
     silent: bool = False
     leak_origins_px: tuple[tuple[float, float], ...] = ()
     """Where the unit's leaks truly are, camera pixels; empty where that is not known."""
@@ -52,6 +57,13 @@ def read_manifest(path: Path, simulated: Collection[str] = ()) -> Manifest:
     if not numbered:
         raise ConfigError(f"manifest {path} has no recordings: give one JSON object a line")
     lines = [_labelled(line, path, number, tuple(simulated)) for number, line in numbered]
+    first: dict[str, int] = {}
+    for (number, _), one in zip(numbered, lines, strict=True):
+        if first.setdefault(one.source, number) != number:
+            raise ConfigError(
+                f"manifest {path} line {number} names the recording of line {first[one.source]} again, "
+                "which would count twice: leave one out"
+            )
     return Manifest(path, hashlib.sha256(data).hexdigest(), lines)
 
 
@@ -63,10 +75,17 @@ def _labelled(text: bytes, path: Path, number: int, simulated: tuple[str, ...]) 
         raise ConfigError(f"{where} has no 'video': name a recording, relative to the manifest")
     if label not in LABELS:
         raise ConfigError(f"{where} has label {label!r}, {', '.join(LABELS)} are known: mend the line")
+    for key, known in KNOWN.items():
+        value = entry.get(key)
+        if value is not None and (type(value), value) not in [(type(one), one) for one in known]:
+            words = ", ".join(msgspec.json.encode(one).decode() for one in known)
+            raise ConfigError(f"{where} has {key} {value!r}, {words} are known: mend the line")
+    made_up = video.startswith(simulated)
     return Labelled(
-        source=video if video.startswith(simulated) else str(_existing(path.parent / video, where)),
+        source=video if made_up else str(_existing(path.parent / video, where)),
         name=video,
         label=label,
+        simulated=made_up,
         profile=None if profile is None else _existing(path.parent / str(profile), where),
         silent=label == "leak" and entry.get("silent") is True,
         leak_origins_px=_origins(entry),
@@ -83,9 +102,13 @@ def _object(text: bytes, where: str) -> dict[str, Any]:
 
 
 def _existing(path: Path, where: str) -> Path:
-    if not path.exists():
-        raise ConfigError(f"{where}: {path} does not exist: paths are relative to the manifest")
-    return path
+    try:
+        return path.resolve(strict=True)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{where}: {path} does not exist: paths are relative to the manifest") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{where}: {str(path)[:200]} cannot be reached ({why}): mend the path") from error
 
 
 def _origins(entry: dict[str, Any]) -> tuple[tuple[float, float], ...]:

@@ -1,8 +1,7 @@
 """Judged cases -> counts, rates and exact bounds: the whole, each slice, what stands apart, and the certificate."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from itertools import pairwise
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,13 +12,11 @@ from models import bounds, code_version, curves
 from models.bounds import CONFIDENCE, ErrorCounts, JudgedSet, lower, upper
 from models.curves import Interval, Slope
 from models.judged import Judged
-from models.labelled import Labelled, Manifest
+from models.labelled import REQUIRED, SMALLER, Labelled, Manifest
 
 VERDICTS = ("ok", "leak", "uncertain", "not_tested")
 TRUTHS = ("leak", "silent", "ok", "not_testable")
 """Rows of the confusion: `silent` leaks apart from the others."""
-REQUIRED, SMALLER = "leak_required", "smaller"
-"""The slice that tells whether a unit has a leak that its station has to find, and its word for one that has none."""
 MOST_SLICE_VALUES = 8
 """A key with more words than this tells cases apart, it is no slice."""
 QUANTILES = 4
@@ -29,8 +26,10 @@ MOST_ERRORS = 0.002
 """The limit of both rates that an evaluation is held against, named before anything is judged."""
 
 
-def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: datetime) -> dict[str, Any]:
-    """All that is reported, ready for JSON."""
+def summary(
+    judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: datetime, *, cases_sha256: str | None = None
+) -> dict[str, Any]:
+    """All that is reported, ready for JSON. `cases_sha256`: of the file that keeps the cases."""
     seen = [one for one in judged if not one.labelled.silent]
     scores, leaky = scored(seen)
     return {
@@ -38,7 +37,10 @@ def summary(judged: Sequence[Judged], bundle: Bundle, manifest: Manifest, now: d
         **rates(judged),
         "bundle": msgspec.to_builtins(bundle.ref),
         "manifest": {"name": manifest.path.name, "sha256": manifest.sha256},
-        "measured_at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "simulated": sum(one.labelled.simulated for one in judged),
+        "program": code_version.of_judging(),
+        "cases_sha256": cases_sha256,
+        "measured_at": _utc(now),
         "thresholds": {name: getattr(bundle.manifest.thresholds, name) for name in ("ok_below", "leak_above")},
         "confusion": confusion(judged),
         "silent": {
@@ -100,13 +102,7 @@ def rates(judged: Sequence[Judged]) -> dict[str, Any]:
 
 def error_counts(judged: Sequence[Judged]) -> ErrorCounts:
     """Answers and wrong answers of both classes."""
-    said = [(one.labelled.label, one.case.verdict) for one in judged]
-    return ErrorCounts(
-        leaks=said.count(("leak", "leak")) + said.count(("leak", "ok")),
-        missed=said.count(("leak", "ok")),
-        goods=said.count(("ok", "leak")) + said.count(("ok", "ok")),
-        false_alarms=said.count(("ok", "leak")),
-    )
+    return bounds.error_counts((one.labelled.label, one.case.verdict) for one in judged)
 
 
 def scored(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
@@ -180,11 +176,10 @@ def slices(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
                 value: _slice([one for one in judged if one.labelled.slices.get(key) == value]) for value in values
             }
     for key in sorted({key for one in judged for key in one.labelled.quantities}):
-        bins = _bins(np.array([one.labelled.quantities[key] for one in judged if key in one.labelled.quantities]))
+        told = [one for one in judged if key in one.labelled.quantities]
+        bins = _bins(np.array([one.labelled.quantities[key] for one in told]))
         if len(bins) > 1:
-            found[key] = {
-                name: _slice([one for one in judged if _inside(one, key, within)]) for name, within in bins.items()
-            }
+            found[key] = {name: _slice([told[number] for number in inside]) for name, inside in bins.items()}
     return found
 
 
@@ -192,42 +187,35 @@ def _slice(judged: Sequence[Judged]) -> dict[str, Any]:
     return {**rates(judged), "leak_places": places(judged)}
 
 
-def _bins(values: np.ndarray) -> dict[str, Callable[[float], bool]]:
-    """Name -> whether a number belongs there. Few different numbers have a bin each; so has one that is as frequent as
-    a bin should be, and the others are divided evenly.
+def _bins(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> which of the (n,) numbers belong there, smallest first. Few different numbers have a bin each; so has one
+    that is as frequent as a bin should be, and the others are divided evenly. A bin is named by its own smallest and
+    largest number.
     """
     different, counts = np.unique(values, return_counts=True)
     alone = different if len(different) <= QUANTILES else different[counts * QUANTILES >= len(values)]
-    others = values[~np.isin(values, alone)]
-    bins: list[tuple[tuple[float, ...], Callable[[float], bool]]]
-    bins = [((value,), _equals(value)) for value in alone.tolist()]
-    if len(others):
-        edges = np.unique(np.quantile(others, np.linspace(0, 1, QUANTILES - len(alone) + 1))).tolist()
-        last = len(edges) - 2
-        for number, (low, high) in enumerate(pairwise(edges)):
-            bins.append(((low, high), _between(low, high, closed=number == last, but=alone)))
-    return _named(bins)
+    own = np.isin(values, alone)
+    bins = [np.flatnonzero(values == value) for value in alone]
+    if not own.all():
+        edges = np.quantile(values[~own], np.linspace(0, 1, QUANTILES - len(alone) + 1)[1:-1])
+        part = np.searchsorted(edges, values, side="right")
+        bins += [np.flatnonzero(~own & (part == number)) for number in range(len(edges) + 1)]
+    bins = sorted((inside for inside in bins if len(inside)), key=lambda inside: values[inside].min())
+    return dict(zip(_names([(values[inside].min(), values[inside].max()) for inside in bins]), bins, strict=True))
 
 
-def _named(bins: Sequence[tuple[tuple[float, ...], Callable[[float], bool]]]) -> dict[str, Callable[[float], bool]]:
-    """By their ends, with as many digits as tell them apart."""
+def _names(ends: Sequence[tuple[float, float]]) -> list[str]:
+    """With as many digits as tell them apart."""
     for digits in range(3, 18):
-        names = ["-".join(f"{end:.{digits}g}" for end in ends) for ends, _ in bins]
-        if len(set(names)) == len(bins):
+        names = [_number(low, digits) + (f"-{_number(high, digits)}" if high > low else "") for low, high in ends]
+        if len(set(names)) == len(names):
             break
-    return dict(zip(names, (within for _, within in bins), strict=True))
+    return names
 
 
-def _equals(wanted: float) -> Callable[[float], bool]:
-    return lambda value: value == wanted
-
-
-def _between(low: float, high: float, *, closed: bool, but: np.ndarray) -> Callable[[float], bool]:
-    return lambda value: (low <= value < high or (closed and value == high)) and value not in but
-
-
-def _inside(one: Judged, key: str, within: Callable[[float], bool]) -> bool:
-    return key in one.labelled.quantities and within(one.labelled.quantities[key])
+def _number(value: float, digits: int) -> str:
+    written = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in written else written
 
 
 def _required(seen: Sequence[Judged]) -> dict[str, Any] | None:
@@ -258,13 +246,17 @@ def _certificate(
     of = JudgedSet(
         manifest.path.name,
         manifest.sha256,
-        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        _utc(now),
         cases=tested,
         silent=len(judged) - len(seen),
         program=code_version.of_judging(),
     )
     found = bounds.certificate(error_counts(seen), bundle.manifest.thresholds, of)
     return None if found is None else msgspec.to_builtins(found)
+
+
+def _utc(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _slope(found: Slope | None) -> dict[str, Any] | None:

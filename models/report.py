@@ -51,11 +51,17 @@ def _head(found: dict[str, Any]) -> str:
     bundle, limits = found["bundle"], found["thresholds"]
     return (
         f"<header><h1>Evaluation of {escape(found['manifest']['name'])}</h1>"
-        f"<p>{found['cases']} leaks and good units, {found['not_testable']['cases']} recordings that cannot be tested. "
+        f"<p>{found['cases']} leaks and good units, {found['not_testable']['cases']} recordings that cannot be tested; "
+        f"{report_words.made_up(found)}. "
         f"Bundle {bundle['version']} <code>{bundle['sha256'][:12]}</code>, ok below {limits['ok_below']:g}, leak above "
-        f"{limits['leak_above']:g}. Manifest <code>{found['manifest']['sha256'][:12]}</code>, "
-        f"{escape(found['measured_at'])}.</p></header>"
+        f"{limits['leak_above']:g}. Manifest <code>{found['manifest']['sha256'][:12]}</code>, program "
+        f"<code>{found['program'][:12]}</code>{_cases_hash(found)}, {escape(found['measured_at'])}.</p></header>"
     )
+
+
+def _cases_hash(found: dict[str, Any]) -> str:
+    kept = found["cases_sha256"]
+    return f", cases <code>{kept[:12]}</code>" if kept else ""
 
 
 def _tiles(found: dict[str, Any]) -> str:
@@ -145,12 +151,16 @@ def _worst(shown: Sequence[Shown]) -> str:
     for one in shown:
         picture = f'<img alt="composite and heat map" src="{_inline(one.picture)}">' if one.picture else ""
         figures.append(
-            f"<figure>{picture}<figcaption><b>{escape(worst.caption(one.judged))}</b><br>{escape(one.words)}"
-            "</figcaption></figure>"
+            f"<figure>{picture}<figcaption><b>{escape(one.caption)}</b><br>{escape(one.words)}<br>"
+            f"<small>{escape(one.judged.labelled.name)}</small></figcaption></figure>"
         )
     if not figures:
         return "<p>None: every answer was right and sure.</p>"
-    explained = '<p class="note">Left the composite that showed most: what moved is coloured. Right the heat map.</p>'
+    explained = (
+        '<p class="note">Left the composite that showed most: what moved is coloured; a dark one is brightened. Right '
+        "the heat map, from black (nothing) to yellow (a bubble for certain). A ring is where the unit truly leaks, a "
+        "cross where the machine says that it does.</p>"
+    )
     return f'{explained}<div class="worst">{"".join(figures)}</div>'
 
 

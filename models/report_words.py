@@ -4,23 +4,27 @@ from typing import Any
 
 from models.bounds import CONFIDENCE
 from models.curves import LEAST_FOR_SLOPE
+from models.labelled import REQUIRED
 
 LEAST_CASES = 10
 """A slice of fewer says nothing: one error in nine is no rate."""
 
 
 def words(found: dict[str, Any]) -> str:
-    """The whole summary, a line each thing."""
+    """The whole summary, a line each thing; as on the page, silent leaks are counted apart."""
+    seen = found["without_silent"]
     lines = [
-        f"{found['cases']} cases, bundle {found['bundle']['version']} ({found['bundle']['sha256'][:12]})",
-        f"AUC               {area(found)}",
-        *_rates(found),
-        "verdicts          " + counted(found["verdicts"]),
+        f"{seen['cases']} leaks and good units, bundle {found['bundle']['version']} ({found['bundle']['sha256'][:12]})",
+        f"recordings        {made_up(found)}; program {found['program'][:12]}, {found['measured_at']}",
+        f"AUC               {area(seen)}",
+        *_rates(seen),
+        "verdicts          " + counted(seen["verdicts"]),
     ]
     if found["silent"]["cases"]:
-        lines += [f"silent leaks      {found['silent']['cases']}: {counted(found['silent']['verdicts'])}"]
-        lines += ["without them", f"  AUC               {area(found['without_silent'])}"]
-        lines += [f"  {line}" for line in _rates(found["without_silent"])]
+        lines += [
+            f"silent leaks      {found['silent']['cases']}, not counted above: {counted(found['silent']['verdicts'])}"
+        ]
+        lines += ["with them", f"  AUC               {area(found)}", *(f"  {line}" for line in _rates(found))]
     if found["required"] is not None:
         lines += [f"to be found       {required(found)}"]
     refused = found["not_testable"]
@@ -45,8 +49,10 @@ def card(found: dict[str, Any], *, dated: str) -> str:
     seen = found["without_silent"]
     lines = [
         f"## Measured on {found['manifest']['name']} ({found['manifest']['sha256'][:12]}), {dated[:10]}",
+        f"Of the recordings {made_up(found)}; judged by program {found['program'][:12]}. "
         f"Without {found['silent']['cases']} silent leaks. Rates with exact one-sided {CONFIDENCE:.0%} bounds.",
         "",
+        f"- certificate: {certificate(found)}",
         f"- AUC {area(seen)}; coverage {rate(seen, 'coverage', 'coverage_lower')}",
         f"- miss rate {rate(seen, 'miss_rate', 'miss_rate_upper')}; false alarm rate "
         f"{rate(seen, 'false_alarm_rate', 'false_alarm_rate_upper')}",
@@ -63,6 +69,14 @@ def card(found: dict[str, Any], *, dated: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def made_up(found: dict[str, Any]) -> str:
+    """What the recordings are: nobody shall take the simulated station's figures for a plant's."""
+    if not found["simulated"]:
+        return "none of them is simulated"
+    every = sum(sum(said.values()) for said in found["confusion"].values())
+    return "all of them are simulated" if found["simulated"] == every else f"{found['simulated']} are simulated"
+
+
 def told_slices(found: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
     """Slices of enough cases to tell anything, and how many others there are."""
     every = found["slices"]
@@ -70,7 +84,8 @@ def told_slices(found: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
         key: {value: one for value, one in values.items() if one["cases"] >= LEAST_CASES}
         for key, values in every.items()
     }
-    told = {key: values for key, values in large.items() if values}
+    # What the station has to find tells more than any other slice.
+    told = {key: large[key] for key in sorted(large, key=lambda key: key != REQUIRED) if large[key]}
     return told, sum(map(len, every.values())) - sum(map(len, told.values()))
 
 

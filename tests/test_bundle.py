@@ -30,7 +30,7 @@ from edge_agent.bundle import (
 )
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.inspection import shipped_bundle
-from models import bundle_command, code_version, rates
+from models import bundle_command, code_version, evaluated, rates
 from models.judged import Judged
 from models.labelled import Labelled, Manifest
 
@@ -92,7 +92,7 @@ def test_a_certificate_of_another_program_says_so():
     assert "program ababababab" in judge("ab" * 32) and "may judge otherwise" in judge("ab" * 32)
 
 
-def evaluation(folder, sha256, certificate=CERTIFICATE):
+def evaluation(folder, sha256, **changes):
     """As `evaluate --out` leaves it, of 30 leaks in front light and 30 tight units before a lit back wall."""
     known = {"leak": ({"light": "front"}, "leak", 0.9), "ok": ({"light": "back"}, "ok", 0.1)}
     judged = [
@@ -101,10 +101,15 @@ def evaluation(folder, sha256, certificate=CERTIFICATE):
         for _ in range(30)
     ]
     manifest = Manifest(Path("reference.jsonl"), "ab" * 32, [])
-    found = rates.summary(judged, open_bundle(shipped_bundle()), manifest, datetime(2026, 11, 25, tzinfo=UTC))
-    found |= {"bundle": {"version": 1, "sha256": sha256}, "certificate": certificate}
+    lines = [{"label": one.labelled.label, "verdict": one.case.verdict} for one in judged]
+    (folder / "cases.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
+    found = rates.summary(
+        judged, open_bundle(shipped_bundle()), manifest, datetime(2026, 11, 25, tzinfo=UTC),
+        cases_sha256=evaluated.cases_sha256(folder),
+    )  # fmt: skip
+    found |= {"bundle": {"version": 1, "sha256": sha256}, **changes}
     (folder / "summary.json").write_bytes(msgspec.json.encode(found))
-    return folder
+    return found
 
 
 def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(shipped, tmp_path, capsys):
@@ -114,15 +119,18 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
         ("cannot be read", lambda: None),
         ("no evaluation", lambda: (tmp_path / "summary.json").write_text("{}")),
         ("not of", lambda: evaluation(tmp_path, "ab" * 32)),
-        ("no certificate", lambda: evaluation(tmp_path, shipped.sha256, None)),
+        ("no certificate", lambda: evaluation(tmp_path, shipped.sha256, certificate=None)),
+        ("is not whole", lambda: evaluation(tmp_path, shipped.sha256, slices=None)),
     ):
         write()
         with pytest.raises(ConfigError, match=words):
             bundle_command.bundle(call)
-    evaluation(tmp_path, shipped.sha256)
+    told = evaluation(tmp_path, shipped.sha256)
     assert bundle_command.bundle(call) == 0
     again = open_bundle(out)
-    assert again.manifest.certificates == (*shipped.manifest.certificates, CERTIFICATE)
+    given = again.manifest.certificates[-1]
+    assert again.manifest.certificates[:-1] == shipped.manifest.certificates
+    assert msgspec.to_builtins(given) == told["certificate"] and given.program == code_version.of_judging()
     card = again.manifest.card
     assert card.startswith(shipped.manifest.card) and out.with_suffix(".md").read_text() == card
     assert "## Measured on reference.jsonl (abababababab), 2026-11-25" in card
@@ -132,6 +140,27 @@ def test_a_bundle_takes_the_certificate_of_its_own_evaluation_and_of_no_other(sh
     assert (again.nets, again.features, again.golden) == (shipped.nets, shipped.features, shipped.golden)
     with pytest.raises(ConfigError, match="--evaluation DIR"):
         bundle_command.bundle(call[:4])
+
+
+def test_a_certificate_that_does_not_follow_from_the_cases_is_not_taken(shipped, tmp_path):
+    told = evaluation(tmp_path, shipped.sha256)
+    certificate = told["certificate"]
+    edits = (
+        {"certificate": certificate | {"miss_rate_upper": 1e-4}},
+        {"certificate": certificate | {"leaks": 999}},
+        {"certificate": certificate | {"ok_below": 0.3}},
+        {"counts": told["counts"] | {"missed": 1}},
+        {"cases_sha256": "ab" * 32},
+    )
+    for edit in edits:
+        evaluation(tmp_path, shipped.sha256, **edit)
+        with pytest.raises(ConfigError, match="does not follow from cases.jsonl"):
+            bundle_command.certified(shipped, tmp_path, tmp_path / "edited.bundle")
+    evaluation(tmp_path, shipped.sha256)
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text(cases.read_text().replace('"verdict":"leak"', '"verdict":"ok"', 1))
+    with pytest.raises(ConfigError, match="does not follow from cases.jsonl"):
+        bundle_command.certified(shipped, tmp_path, tmp_path / "edited.bundle")
 
 
 def test_writing_and_opening_give_the_same_bundle(shipped, tmp_path):

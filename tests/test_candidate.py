@@ -20,7 +20,7 @@ def test_after_an_upgrade_the_twins_set_is_made_and_judged_anew(tmp_path, monkey
 
     def judged():
         found = candidate.on_twin(tmp_path, both, Twin(tankwatch._openers(), write), Ask(1, "demo", 1), lambda *_: None)
-        (line,) = (tmp_path / "candidate" / "cases.jsonl").read_text().splitlines()
+        (line,) = (tmp_path / "cases.jsonl").read_text().splitlines()
         return found.figures["twin"]["candidate"]["cases"], json.loads(line)["case_id"]
 
     first, again = judged(), judged()

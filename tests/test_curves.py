@@ -19,10 +19,17 @@ def test_equal_scores_are_one_step_of_the_roc():
 
 
 def test_the_surest_cases_are_covered_first():
-    scores, leaky = np.array([0.99, 0.2, 0.55]), np.array([True, False, False])
-    rows = curves.risk_coverage(scores, leaky, 4)
+    rows = curves.risk_coverage(np.array([-1.0, 3.0, 2.0]), np.array([True, False, False]), 4)
     assert rows.tolist() == [[0.25, 0], [0.5, 0], [0.75, pytest.approx(1 / 3)]]
-    assert len(curves.risk_coverage(scores[:0], leaky[:0], 0)) == 0
+    assert len(curves.risk_coverage(np.empty(0), np.empty(0, bool), 0)) == 0
+
+
+def test_a_score_is_as_sure_as_it_lies_beyond_its_own_limit():
+    scores = np.array([0.001, 0.02, 0.4, 0.89, 0.91, 1.0])
+    sure, says_leak = curves.sureness(scores, 0.02, 0.9)
+    assert says_leak.tolist() == [False, False, True, True, True, True]
+    assert (sure > 0).tolist() == [True, False, False, False, True, True] and sure[1] == 0
+    assert np.argsort(-sure).tolist()[:3] == [5, 0, 4] and np.isfinite(sure).all()
 
 
 def test_a_long_curve_is_thinned_but_keeps_its_ends():

@@ -19,7 +19,7 @@ from edge_agent.errors import ConfigError, StationError
 from edge_agent.inspection import shipped_bundle
 from edge_agent.recording import VideoFile
 from edge_agent.records import Emission
-from models import code_version, evaluate, evaluated, rates, report, report_words, worst
+from models import code_version, drawings, evaluate, evaluated, rates, report, report_words, worst
 from models.judged import Bench, Judged, judge, judge_all, origin_error_mm
 from models.labelled import Labelled, read_manifest
 
@@ -154,7 +154,7 @@ def test_numbers_are_sliced_into_bins_of_as_many_and_words_as_they_are():
     found = rates.slices(judged(*[("leak", "leak", 0.9)] * 8, *[("ok", "ok", 0.1)] * 8))
     assert set(found["kind"]) == {"l", "o"}
     assert [one["cases"] for one in found["number"].values()] == [4, 4, 4, 4]
-    assert list(found["number"])[0] == "0-3.75"
+    assert list(found["number"]) == ["0-3", "4-7", "8-11", "12-15"]
 
 
 def test_a_number_with_two_values_is_two_slices_and_one_with_one_none():
@@ -167,12 +167,13 @@ def test_a_number_that_most_cases_share_has_a_slice_of_its_own_and_the_others_ha
     light = [1.0] * 14 + [0.2, 0.3, 0.4, 0.5, 0.6, 1.5]
     rows = [Judged(Labelled("", "", "ok", quantities={"light": value}), _Case("ok", 0.1)) for value in light]
     found = rates.slices(rows)["light"]
-    assert {name: one["cases"] for name, one in found.items()} == {
-        "1": 14,
-        "0.2-0.367": 2,
-        "0.367-0.533": 2,
-        "0.533-1.5": 2,
-    }
+    # Each is named by what is in it, and they stand in order.
+    assert [(name, one["cases"]) for name, one in found.items()] == [
+        ("0.2-0.3", 2),
+        ("0.4-0.5", 2),
+        ("0.6-1.5", 2),
+        ("1", 14),
+    ]
 
 
 def test_numbers_that_are_nearly_the_same_keep_their_slices():
@@ -220,7 +221,7 @@ def test_told_leaks_are_compared_with_the_true_ones():
 
 
 def test_wrong_answers_are_the_worst_and_the_surest_of_them_first():
-    found = [one.labelled.name for one in worst.worst(judged(*MIXED, ("silent", "ok", 0.01), ("ok", "ok", 0.01)))]
+    found = [one.labelled.name for _, one in worst.worst(judged(*MIXED, ("silent", "ok", 0.01), ("ok", "ok", 0.01)))]
     #      not testable said ok, false alarm, miss, then the silent one, uncertain, and what was not tested
     assert found[:5] == ["7", "5", "1", "8", "2"]
     assert "3" in found and "6" not in found and "9" not in found
@@ -245,6 +246,15 @@ def test_wrong_answers_are_the_worst_and_the_surest_of_them_first():
         ('{"video": "a.mkv", "label": "ok"}', "does not exist"),
         ('{"video": "manifest.jsonl", "label": "ok", "station": "none.toml"}', "none.toml does not exist"),
         ('{"video": "twin:cases=1", "label": "ok"}', "does not exist"),
+        (f'{{"video": "{"a" * 300}.mkv", "label": "ok"}}', "cannot be reached (File name too long)"),
+        ('{"video": "a\\u0000.mkv", "label": "ok"}', "cannot be reached"),
+        ('{"video": "manifest.jsonl", "label": "leak", "silent": "true"}', "silent 'true', true, false are known"),
+        ('{"video": "manifest.jsonl", "label": "leak", "silent": 1}', "silent 1, true, false are known"),
+        ('{"video": "manifest.jsonl", "label": "leak", "leak_required": "Smaller"}', '"required", "smaller" are known'),
+        (
+            '{"video": "manifest.jsonl", "label": "ok"}\n\n{"video": "./manifest.jsonl", "label": "ok"}',
+            "line 3 names the recording of line 1 again",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused(tmp_path, text, words):
@@ -473,8 +483,26 @@ def test_names_cannot_write_into_the_page(bundle, some_manifest):
         Judged(dataclasses.replace(rows[1].labelled, slices={"<b>": "x"}), rows[1].case),
     ]
     found = rates.summary(rows, bundle, some_manifest, NOW)
-    page = report.page(rows, found, [worst.Shown(one, "<u>") for one in rows])
+    page = report.page(rows, found, [worst.Shown(one, 1, "<u>") for one in rows])
     assert "<script" not in page and "<i>" not in page and "<u>" not in page and "<b></th>" not in page
+
+
+def test_the_dot_of_what_was_answered_lies_on_the_curve_whatever_the_limits(bundle, some_manifest):
+    rows = judged(
+        *[("leak", "leak", 0.99), ("ok", "ok", 0.01), ("ok", "leak", 0.95), ("leak", "ok", 0.05)] * 3,
+        *[
+            ("ok", "uncertain", 0.5),
+            ("leak", "uncertain", 0.2),
+            ("ok", "uncertain", 0.999),
+            ("leak", "not_tested", None),
+        ]
+        * 2,
+    )
+    found = rates.summary(rows, bundle, some_manifest, NOW)
+    chart = drawings._risk(rows, found)
+    (dot,) = re.findall(r'cx="([0-9.]+)" cy="([0-9.]+)"', "".join(chart.marks))
+    (line,) = re.findall(r'<polyline class="line" points="([^"]*)"', "".join(chart.marks))
+    assert ",".join(dot) in line.split()
 
 
 def test_every_curve_is_drawn_in_its_own_colours(bundle, some_manifest):

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    rows = judged(*[("leak", "leak", 0.9), ("leak", "uncertain", 0.6), ("ok", "ok", 0.1), ("silent", "ok", 0.2)] * 20)
+    rows = judged(
+        *[("leak", "leak", 0.9), ("leak", "uncertain", 0.6), ("ok", "ok", 0.1), ("silent", "ok", 0.2)] * 1200,
+        leak_origins_px=((5.0, 5.0),),
+    )
     manifest = Manifest(folder / "a-manifest-with-a-rather-long-name-that-goes-on-and-on.jsonl", "ab" * 32, [])
     found = rates.summary(rows, open_bundle(shipped_bundle()), manifest, datetime(2026, 11, 25, tzinfo=UTC))
     (folder / "report.html").write_text(report.page(rows, found, []))
