@@ -162,7 +162,7 @@ def golden_words(case: GoldenCase) -> str:
 
 def certificate_words(one: Certificate) -> list[str]:
     """A certificate for a person: what is promised, on what, and what the rates probably are."""
-    apart = f", and {one.silent} silent leaks apart" if one.silent else ""
+    apart = f", and {one.silent} silent leak{'s' * (one.silent > 1)} apart" if one.silent else ""
     return [
         f"certificate {one.measured_at}, on {one.data} ({one.data_sha256[:12]}): {one.cases} cases{apart}",
         f"  limits            ok below {one.ok_below:g}, leak above {one.leak_above:g}; coverage {one.coverage:.2%}",

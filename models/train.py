@@ -255,7 +255,7 @@ def _judgement(recipe: Recipe, place: Workplace, bases: Bases, eyes: stages.EyeN
     card = [
         f"Recipe `{recipe.name}`, seed {recipe.seed}. On {len(leaky)} cases of the simulated station, each judged by a",
         f"fit that had not seen it, and which limits were chosen on: AUC {auc:.4f}, coverage {limits.coverage:.3f},",
-        f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/models.md has them.",
+        f"errors {limits.error:.4f}. `evaluate` on other seeds gives figures with bounds; docs/accuracy.md has them.",
         "",
         *package.limits_told(limits, promise, novel_above),
     ]
