@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_agent.bundle import Thresholds
+from edge_agent.creep import Trail
 from edge_agent.emission import Window, emission, words
 from edge_agent.kymograph import NEVER, ORIGIN_ROWS, STRIPS, Kymograph
 from edge_agent.origins import LEAST_POINTS, SLOT_S, UNKNOWN_VIEW_MM, Origin, Rising, origins, rising
@@ -105,6 +106,7 @@ class Account:
         """`look`: what says of kymographs where bubbles rise from, as in `kymograph.Kymograph`."""
         self._view_size_px = view_size_px
         self._kymograph = Kymograph(look)
+        self._trail = Trail()
         self._has_scale = px_per_mm is not None
         self._mm_per_px = 1 / px_per_mm if px_per_mm else UNKNOWN_VIEW_MM / view_size_px[1]
         self._settle_s = thresholds.settle_s
@@ -132,6 +134,7 @@ class Account:
         self._classes_most = np.maximum(self._classes_most, evidence.classes)
         if since_immersion_s < self._settle_s:
             return
+        self._trail.add(evidence)
         self._late += 1
         self._late_s += min(passed_s, SLOT_S)
         self._bubbles += len(evidence.bubbles)
@@ -150,16 +153,16 @@ class Account:
         return self._seen()[1]
 
     def best_origin(self) -> tuple[float, float] | None:
-        """Tank view pixels of where bubbles rise from; None where nothing rose.
+        """Tank view pixels of where bubbles come from; None where nothing rose.
 
         A counted origin's column is the finer one. Its height is where bubbles are first followed, and the learned
-        origin's counts where that lies elsewhere.
+        origin's counts where that lies elsewhere. Bubbles that creep there come from where their trail begins.
         """
         told, learned = self._told(), self._learned()
         if told is None:
-            return (learned.x_px, learned.y_px) if learned.is_likely else None
+            return self._trail.begins((learned.x_px, learned.y_px)) if learned.is_likely else None
         elsewhere = learned.is_likely and abs(learned.y_px - told.y_px) * self._mm_per_px > ELSEWHERE_MM
-        return told.x_px, learned.y_px if elsewhere else told.y_px
+        return self._trail.begins((told.x_px, learned.y_px if elsewhere else told.y_px))
 
     def emission(self) -> Emission | None:
         """What rises from the place of the leak; None where no bubble was followed there or the scale is not known."""

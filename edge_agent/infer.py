@@ -86,6 +86,7 @@ class Detector:
             bubbles=bubbles,
             score=float(bubbles[0, 2]) if len(bubbles) else float(maps[0].max()),
             classes=np.stack([classes.mean(axis=(1, 2)), classes.max(axis=(1, 2))]),
+            beads=maps[2],
         )
 
 

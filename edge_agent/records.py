@@ -112,7 +112,8 @@ class Evidence:
 
     `heat`: (h/4, w/4) float32, 0..1. `bubbles`: (n, 6) float32 rows of x_px, y_px (tank view), score 0..1,
     vx_px_s, vy_px_s (negative = rising), diameter_px, strongest first. `classes`: (2, 4) float32, the mean and the
-    highest of the detector's maps of rising bubbles, attached ones, beads and specks, each 0..1.
+    highest of the detector's maps of rising bubbles, attached ones, beads and specks, each 0..1. `beads`: the whole map
+    of beads, as `heat` is that of rising bubbles; None where it was not kept.
     """
 
     monotonic_s: float
@@ -120,6 +121,7 @@ class Evidence:
     bubbles: np.ndarray
     score: float
     classes: np.ndarray = field(default_factory=lambda: NO_CLASSES)
+    beads: np.ndarray | None = None
 
     @property
     def stir(self) -> float:
